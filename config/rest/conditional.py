@@ -1,0 +1,51 @@
+"""Conditional requests (RFC 9110, section 13): entity tags that are versions."""
+
+import re
+
+from django.http import HttpRequest
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.response import Response
+
+from config.rest.problems import InvalidHeader
+
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_TAG_LIST = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
+_STRONG_VERSION = re.compile(r'"([0-9]{1,19})"')
+ANY = "*"
+
+
+def etag(version: int) -> str:
+    return f'"{version}"'
+
+
+def if_match(request: HttpRequest) -> frozenset[int] | None:
+    """The versions that the client accepts, or None if it accepts any that exists.
+
+    Strong comparison (section 13.1.1): a weak tag, or one that we never gave out, matches nothing.
+    Raises InvalidHeader when the header is no list of entity tags.
+    """
+    tags = _tags(request, "If-Match")
+    if tags is None or tags == [ANY]:
+        return None
+    return frozenset(int(match[1]) for tag in tags if (match := _STRONG_VERSION.fullmatch(tag)))
+
+
+def not_modified(request: HttpRequest, current: str) -> Response | None:
+    """The 304 if `If-None-Match` names the current tag; weak comparison (section 13.1.2)."""
+    tags = _tags(request, "If-None-Match")
+    if tags is None or not (tags == [ANY] or current in (tag.removeprefix("W/") for tag in tags)):
+        return None
+    return Response(status=304, headers={"ETag": current})
+
+
+def _tags(request: HttpRequest, header: str) -> list[str] | None:
+    value = request.headers.get(header)
+    if value is None:
+        return None
+    value = value.strip(" \t")
+    if value == ANY:
+        return [ANY]
+    if not _TAG_LIST.fullmatch(value):
+        message = 'Send * or entity tags as you got them, with the quotes: "5".'
+        raise InvalidHeader({header: [ErrorDetail(message, code="invalid_etag")]})
+    return re.findall(_TAG, value)

@@ -1,0 +1,113 @@
+"""Serializer fields that take JSON types as they are: no number becomes a string, no "yes" a boolean."""
+
+import datetime as dt
+import re
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.fields import empty
+
+# Wide enough for any plan, narrow enough that no time zone or driver overflows (Python ends at 9999).
+FIRST_DATE = dt.date(1900, 1, 1)
+LAST_DATE = dt.date(2999, 12, 31)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+class TextField(serializers.CharField):
+    """A JSON string without NUL, which PostgreSQL cannot store, and without lone surrogates."""
+
+    def run_validation(self, data: Any = empty) -> Any:
+        if data is not empty and data is not None and not isinstance(data, str):
+            self.fail("invalid")
+        return super().run_validation(data)
+
+
+class Clearable(serializers.Field):
+    """Mixed into a field whose member is never null in an answer, while null in a request resets it."""
+
+    def __init__(self, *, cleared: Any, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, **kwargs)
+        self.cleared = cleared
+
+    def run_validation(self, data: Any = empty) -> Any:
+        return self.cleared if data is None else super().run_validation(data)
+
+
+class ChoiceField(serializers.ChoiceField):
+    """One of a few JSON strings."""
+
+    default_error_messages = {"invalid_choice": "Use one of: {known}."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str) or data not in self.choice_strings_to_values:
+            self.fail("invalid_choice", known=", ".join(self.choice_strings_to_values))
+        return self.choice_strings_to_values[data]
+
+
+class BooleanField(serializers.BooleanField):
+    """JSON `true` or `false`."""
+
+    default_error_messages = {"invalid": "Use true or false."}
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+@extend_schema_field(OpenApiTypes.DATE)
+class DateField(serializers.Field):
+    """A calendar date, `YYYY-MM-DD`."""
+
+    default_error_messages = {
+        "invalid": "Write a date as YYYY-MM-DD.",
+        "out_of_range": f"Use a date from {FIRST_DATE} to {LAST_DATE}.",
+    }
+
+    def to_internal_value(self, data: Any) -> dt.date:
+        if not isinstance(data, str) or not _DATE.fullmatch(data):
+            self.fail("invalid")
+        try:
+            date = dt.date.fromisoformat(data)
+        except ValueError:
+            self.fail("invalid")
+        if not FIRST_DATE <= date <= LAST_DATE:
+            self.fail("out_of_range")
+        return date
+
+    def to_representation(self, value: dt.date) -> str:
+        return value.isoformat()
+
+
+@extend_schema_field(OpenApiTypes.DATETIME)
+class InstantField(serializers.Field):
+    """A moment, RFC 3339 with an offset; answered in UTC with `Z`."""
+
+    default_error_messages = {
+        "invalid": "Write a time as RFC 3339 with its offset, for example 2026-11-30T09:30:00Z.",
+        "out_of_range": f"Use a time after {FIRST_DATE.year} and before {LAST_DATE.year}.",
+    }
+
+    def to_internal_value(self, data: Any) -> dt.datetime:
+        if not isinstance(data, str) or not _INSTANT.fullmatch(data):
+            self.fail("invalid")
+        try:
+            instant = dt.datetime.fromisoformat(data.upper())
+        except ValueError:
+            self.fail("invalid")
+        # The calendar day of an instant is another one elsewhere: stay a day inside the range of dates.
+        if not FIRST_DATE.year < instant.year < LAST_DATE.year:
+            self.fail("out_of_range")
+        return instant.astimezone(dt.UTC)
+
+    def to_representation(self, value: dt.datetime) -> str:
+        return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+class EmailField(TextField, serializers.EmailField):
+    """An e-mail address, kept as typed."""

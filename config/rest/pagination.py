@@ -1,0 +1,43 @@
+"""Pages of a bare array: RFC 8288 `Link` headers that carry an opaque keyset cursor."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import NamedTuple, Self
+from urllib.parse import parse_qsl, urlencode
+
+from django.http import HttpRequest
+from django.utils.encoding import escape_uri_path
+
+
+class Cursor(NamedTuple):
+    """The last row of a page: the order it was sorted in, its sort key as text, and its id."""
+
+    sort: str
+    key: str | None
+    id: int
+
+    def encode(self) -> str:
+        return urlsafe_b64encode(json.dumps(self).encode()).rstrip(b"=").decode()
+
+    @classmethod
+    def decode(cls, text: str) -> Self:
+        """Read a cursor. Raises ValueError for any text that `encode` cannot have made."""
+        try:
+            raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+            sort, key, id_ = json.loads(raw)
+            if isinstance(sort, str) and isinstance(key, str | None) and 0 < id_ < 2**63:
+                (key or "").encode()  # no lone surrogates
+                cursor = cls(sort, key, id_)
+                if cursor.encode() == text and "\0" not in (key or ""):
+                    return cursor
+        except (TypeError, RecursionError) as error:
+            raise ValueError("not a cursor") from error
+        raise ValueError("not a cursor")
+
+
+def next_link(request: HttpRequest, cursor: Cursor) -> str:
+    """The `Link` header's value: this request's own address, continued at `cursor`."""
+    query = parse_qsl(request.META["QUERY_STRING"], keep_blank_values=True)
+    rest = [(name, value) for name, value in query if name not in {"cursor", "offset"}]
+    address = f"{escape_uri_path(request.path)}?{urlencode([*rest, ('cursor', cursor.encode())])}"
+    return f'<{request.build_absolute_uri(address)}>; rel="next"'

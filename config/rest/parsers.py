@@ -1,0 +1,70 @@
+"""One strict JSON parser: what it lets through means the same to every reader of the body."""
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any, NoReturn
+
+from django.utils.http import parse_header_parameters
+from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.parsers import BaseParser
+
+from config.rest.problems import MalformedBody
+
+
+class JSONParser(BaseParser):
+    """RFC 8259 JSON in UTF-8, without duplicate names, NaN or Infinity (I-JSON, RFC 7493)."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        assert parser_context is not None
+        _require_utf8(media_type or "")
+        body: bytes = parser_context["request"].body  # checks the length before it reads
+        try:
+            text = body.decode()
+        except UnicodeDecodeError as error:
+            raise MalformedBody(f"The body is not UTF-8: byte {error.start} is invalid.") from error
+        return _loads(text)
+
+
+class MergePatchParser(JSONParser):
+    """RFC 7396; PATCH has these semantics whichever of the two content types names it."""
+
+    media_type = "application/merge-patch+json"
+
+
+def _require_utf8(media_type: str) -> None:
+    charset = parse_header_parameters(media_type)[1].get("charset", "utf-8")
+    if charset.lower() not in {"utf-8", "utf8"}:
+        raise UnsupportedMediaType(media_type, detail="JSON is UTF-8 (RFC 8259, section 8.1); send it so.")
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise MalformedBody(
+            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        ) from error
+    except RecursionError as error:
+        raise MalformedBody("The body is nested too deeply.") from error
+    except ValueError as error:  # Python's bound on the digits of an integer
+        raise MalformedBody("The body holds a number with too many digits.") from error
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        duplicate = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise MalformedBody(f"The member {duplicate[:100]!r} occurs twice.")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedBody(f"{name} is not JSON.")

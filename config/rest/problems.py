@@ -1,0 +1,213 @@
+"""Every error becomes one format: RFC 9457 problem details, `application/problem+json`."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import orjson
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views import defaults
+from rest_framework import exceptions
+
+from config.errors import DomainError
+from config.rest.request_id import request_id_of
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # which imports this module, through the settings
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_OUTAGE = 2  # seconds
+MAX_ERRORS = 100
+MAX_TEXT = 500  # characters of any one sentence: messages may quote what the client sent
+
+
+class InvalidBody(exceptions.ValidationError):
+    """A member of the body is invalid; `errors` name it by an RFC 6901 pointer."""
+
+    location: ClassVar[str] = "pointer"
+
+
+class InvalidParameter(exceptions.ValidationError):
+    """A query parameter is invalid."""
+
+    location: ClassVar[str] = "parameter"
+
+
+class InvalidHeader(exceptions.ValidationError):
+    """A request header is invalid."""
+
+    location: ClassVar[str] = "header"
+
+
+class MalformedBody(exceptions.ParseError):
+    """The body is not the JSON that it claims to be."""
+
+
+class Kind(NamedTuple):
+    """What stays the same for every problem of one `code`."""
+
+    status: int
+    code: str
+    title: str
+
+
+INVALID = Kind(400, "invalid", "The request is not valid")
+TOO_LARGE = Kind(413, "body_too_large", "The body is too large")
+NOT_FOUND = Kind(404, "not_found", "Not found")
+FORBIDDEN = Kind(403, "permission_denied", "Permission denied")
+OUTAGE = Kind(503, "database_unavailable", "The database is unavailable")
+INTERNAL = Kind(500, "internal_error", "Internal error")
+
+KINDS: Mapping[type[Exception], Kind] = {
+    exceptions.ParseError: Kind(400, "malformed_body", "The body is not valid JSON"),
+    exceptions.ValidationError: INVALID,
+    exceptions.NotAuthenticated: Kind(401, "not_authenticated", "Authentication required"),
+    exceptions.AuthenticationFailed: Kind(401, "invalid_token", "The token is not valid"),
+    exceptions.PermissionDenied: FORBIDDEN,
+    exceptions.NotFound: NOT_FOUND,
+    exceptions.MethodNotAllowed: Kind(405, "method_not_allowed", "Method not allowed"),
+    exceptions.UnsupportedMediaType: Kind(415, "unsupported_media_type", "Unsupported media type"),
+    exceptions.Throttled: Kind(429, "throttled", "Too many requests"),
+}
+
+
+def problem(
+    request: HttpRequest,
+    kind: Kind,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
+) -> HttpResponse:
+    """Answer one problem; `members` are its extension members."""
+    body = {
+        "type": f"urn:tickbase:problem:{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": _clean(detail),
+        "code": kind.code,
+        "request_id": request_id_of(request),
+        **members,
+    }
+    return HttpResponse(orjson.dumps(body), status=kind.status, content_type=CONTENT_TYPE, headers=headers)
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """DRF's hook. None lets Django log the exception and answer through handler500."""
+    request = context["request"]
+    if isinstance(exc, DomainError):
+        return _domain_problem(request, exc, context["view"])
+    if isinstance(exc, exceptions.ValidationError):
+        return _validation_problem(request, exc)
+    if isinstance(exc, RequestDataTooBig):
+        return _too_large(request)
+    if isinstance(exc, OperationalError | InterfaceError):
+        # The text of the database's error may hold values and host names: it is for the log only.
+        logger.error("database unavailable: %s", exc)
+        detail = "The database cannot be reached; try again in a moment."
+        return problem(request, OUTAGE, detail, headers={"Retry-After": str(RETRY_AFTER_OUTAGE)})
+    if isinstance(exc, Http404):
+        exc = exceptions.NotFound()
+    elif isinstance(exc, PermissionDenied):
+        exc = exceptions.PermissionDenied()
+    return _api_problem(request, exc) if isinstance(exc, exceptions.APIException) else None
+
+
+def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> HttpResponse:
+    members: dict[str, Any] = {}
+    if exc.pointer is not None:
+        members["errors"] = [{"pointer": exc.pointer, "code": exc.code, "detail": exc.detail}]
+    if exc.current is not None:
+        members["current"] = view.get_serializer(exc.current).data  # type: ignore[attr-defined]
+    headers = {} if exc.retry_after is None else {"Retry-After": str(exc.retry_after)}
+    if exc.status == 401:
+        headers["WWW-Authenticate"] = view.get_authenticate_header(view.request) or 'Bearer realm="api"'
+    return problem(request, Kind(exc.status, exc.code, exc.title), exc.detail, headers=headers, **members)
+
+
+def _validation_problem(request: HttpRequest, exc: exceptions.ValidationError) -> HttpResponse:
+    location = getattr(exc, "location", InvalidBody.location)
+    errors = [error for error, _ in zip(_flatten(exc.detail, location), range(MAX_ERRORS), strict=False)]
+    first = errors[0]
+    place = first[location] or "the body"
+    detail = f"{place}: {first['detail']}"
+    if len(errors) > 1:
+        detail += f" ({len(errors) - 1} more in errors.)"
+    return problem(request, INVALID, detail, errors=errors)
+
+
+def _flatten(detail: Any, location: str, place: str = "") -> Iterator[dict[str, str]]:
+    """Turn DRF's nested error details into a flat list, each with its place."""
+    if isinstance(detail, dict):
+        for key, nested in detail.items():
+            name = str(key)
+            if name == "non_field_errors":
+                yield from _flatten(nested, location, place)
+            elif location == InvalidBody.location:  # RFC 6901, section 3
+                yield from _flatten(nested, location, f"{place}/{name.replace('~', '~0').replace('/', '~1')}")
+            else:
+                yield from _flatten(nested, location, name)
+    elif isinstance(detail, list):
+        for nested in detail:
+            yield from _flatten(nested, location, place)
+    else:
+        yield {location: _clean(place), "code": str(detail.code), "detail": _clean(str(detail))}
+
+
+def _api_problem(request: HttpRequest, exc: exceptions.APIException) -> HttpResponse:
+    kind = next((KINDS[base] for base in type(exc).__mro__ if base in KINDS), None)
+    if kind is None:
+        kind = Kind(exc.status_code, str(exc.default_code), "Request refused")
+    headers: dict[str, str] = {}
+    if auth_header := getattr(exc, "auth_header", None):
+        headers["WWW-Authenticate"] = auth_header
+    if (wait := getattr(exc, "wait", None)) is not None:
+        headers["Retry-After"] = str(max(1, round(wait)))
+    return problem(request, kind, str(exc.detail), headers=headers)
+
+
+def _too_large(request: HttpRequest) -> HttpResponse:
+    return problem(request, TOO_LARGE, "The body is larger than 1 MiB; send less at a time.")
+
+
+def _clean(text: str) -> str:
+    """Bounded and encodable: a quoted value may hold lone surrogates, which JSON texts cannot."""
+    text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+    return text.encode("utf-8", "replace").decode()
+
+
+# --- Django's own error views, for whatever no DRF view handled ----------------------------------------
+
+
+def _is_page(request: HttpRequest) -> bool:
+    """Staff in the admin see pages; everybody else is a program."""
+    return request.path.startswith(reverse("admin:index"))
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, RequestDataTooBig):
+        return _too_large(request)
+    return problem(request, INVALID, "The request cannot be understood; check its host, headers and address.")
+
+
+def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_page(request):
+        return defaults.permission_denied(request, exception)
+    return problem(request, FORBIDDEN, "You may not do this.")
+
+
+def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_page(request):
+        return defaults.page_not_found(request, exception)
+    return problem(request, NOT_FOUND, "Nothing is here; /api/docs lists every address.")
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    if _is_page(request):
+        return defaults.server_error(request)
+    return problem(request, INTERNAL, "Something went wrong on our side; it has been logged.")

@@ -1,0 +1,42 @@
+"""Answers are JSON, whatever `Accept` asks for: a 406 would help nobody."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+from config.rest.parsers import MergePatchParser
+
+
+class JSONRenderer(BaseRenderer):
+    media_type = "application/json"
+    format = "json"
+    charset = None  # RFC 8259 defines no charset parameter
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        return b"" if data is None else orjson.dumps(data)
+
+
+class AlwaysJSON(BaseContentNegotiation):
+    """Chooses the parser by Content-Type, and the view's first renderer always."""
+
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
+        base = request.content_type.partition(";")[0].strip().lower()
+        if base == MergePatchParser.media_type and request.method != "PATCH":
+            return None
+        return next((parser for parser in parsers if parser.media_type == base), None)
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type or ""

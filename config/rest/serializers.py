@@ -1,0 +1,66 @@
+"""Serializers that drop nothing silently: an unknown member or parameter is refused by name."""
+
+from typing import Any, Self
+from urllib.parse import parse_qsl
+
+from django.http import HttpRequest
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+
+from config.rest.problems import InvalidBody, InvalidParameter
+
+MAX_PARAMETERS = 100
+
+
+class StrictSerializer(serializers.Serializer):
+    """A JSON object. Read-only members are ignored, so that a client may send back what it got."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            message = "Send a JSON object."
+            raise InvalidBody({"non_field_errors": [ErrorDetail(message, code="not_an_object")]})
+        unknown = [name for name in data if name not in self.fields]
+        if unknown:
+            known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
+            error = ErrorDetail(f"Unknown member; known are {known or 'none'}.", code="unknown")
+            raise InvalidBody({name: [error] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class QuerySerializer(serializers.Serializer):
+    """The query string of a request. Only parameters named in `repeatable` may occur twice."""
+
+    repeatable: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, request: HttpRequest, **context: Any) -> Self:
+        """Parse and validate; raises InvalidParameter."""
+        serializer = cls(data=cls._parse(request.META.get("QUERY_STRING", "")), context=context)
+        if not serializer.is_valid():
+            raise InvalidParameter(serializer.errors)
+        return serializer
+
+    @classmethod
+    def _parse(cls, query: str) -> dict[str, Any]:
+        try:
+            pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+        except UnicodeDecodeError as error:
+            raise _refusal("the query", "It is not percent-encoded UTF-8.", "invalid_utf8") from error
+        except ValueError as error:
+            raise _refusal("the query", f"It has more than {MAX_PARAMETERS} parameters.", "too_many") from error
+        known = cls().fields
+        data: dict[str, Any] = {}
+        for name, value in pairs:
+            if name not in known:
+                raise _refusal(name, f"Unknown parameter; known are {', '.join(known)}.", "unknown")
+            if name in cls.repeatable:
+                data.setdefault(name, []).append(value)
+            elif name in data:
+                raise _refusal(name, "It occurs twice; send it once.", "repeated")
+            else:
+                data[name] = value
+        return data
+
+
+def _refusal(parameter: str, message: str, code: str) -> InvalidParameter:
+    return InvalidParameter({parameter: [ErrorDetail(message, code=code)]})

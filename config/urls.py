@@ -1,0 +1,22 @@
+"""Every address that the process answers."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from config.rest import health
+
+urlpatterns = [
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/", include("users.api.urls")),
+    path("api/", include("tasks.api.urls")),
+    path("healthz", health.LivenessView.as_view(), name="healthz"),
+    path("readyz", health.ReadinessView.as_view(), name="readyz"),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "config.rest.problems.handler400"
+handler403 = "config.rest.problems.handler403"
+handler404 = "config.rest.problems.handler404"
+handler500 = "config.rest.problems.handler500"

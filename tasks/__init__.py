@@ -1,0 +1,1 @@
+"""Tasks: the resource, its change feed, and every write to it."""

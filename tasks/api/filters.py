@@ -1,0 +1,187 @@
+"""The query parameters of the task list, and the page that they describe."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from django.utils import timezone
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+
+from config.rest.fields import ChoiceField, DateField, InstantField, TextField
+from config.rest.pagination import Cursor
+from config.rest.problems import InvalidParameter
+from config.rest.serializers import QuerySerializer
+from tasks.choices import Priority, Sort, Status
+from tasks.models import MAX_TAG, MAX_TAGS, Task
+from tasks.querysets import SORT_KEYS, TaskQuerySet
+from users.models import User
+
+ALL = "all"
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 200
+MAX_OFFSET = 10_000
+MAX_SEARCH = 200
+MAX_CURSOR = 4096
+DEFAULT_SORT = f"-{Sort.CREATED}"
+
+
+class FlagField(ChoiceField):
+    """`true` or `false`, as a query parameter."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=["true", "false"], **kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        return bool(super().to_internal_value(data) == "true")
+
+
+class StatusesField(TextField):
+    """One status, several with commas, or `all`."""
+
+    default_error_messages = {"invalid_choice": "Use {known}, several with commas, or all."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        statuses = str(super().to_internal_value(data)).split(",")
+        if statuses == [ALL]:
+            return Status.values
+        if not set(statuses) <= set(Status.values):
+            self.fail("invalid_choice", known=", ".join(Status.values))
+        return statuses
+
+
+class CountField(serializers.IntegerField):
+    """A whole number in ASCII digits."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not (data.isascii() and data.isdecimal() and len(data) <= 9):
+            self.fail("invalid")
+        return int(data)
+
+
+class CursorField(TextField):
+    default_error_messages = {"invalid_cursor": "Take the cursor from the Link header, unchanged."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return Cursor.decode(super().to_internal_value(data))
+        except ValueError:
+            self.fail("invalid_cursor")
+
+
+class Order(NamedTuple):
+    sort: Sort
+    descending: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "Order":
+        return cls(Sort(text.removeprefix("-")), text.startswith("-"))
+
+
+class TaskListQuery(QuerySerializer):
+    repeatable = frozenset({"tag"})
+
+    status = StatusesField(
+        required=False,
+        help_text="One of pending, in_progress, completed, cancelled; several with commas; or all.",
+    )
+    completed = FlagField(required=False)
+    priority = ChoiceField(choices=Priority.choices, required=False)
+    tag = serializers.ListField(
+        child=TextField(max_length=MAX_TAG),
+        max_length=MAX_TAGS,
+        required=False,
+        help_text="Repeat it: all must match.",
+    )
+    due_before = DateField(required=False, help_text="Due on an earlier day than this one.")
+    due_after = DateField(required=False, help_text="Due on a later day than this one.")
+    overdue = FlagField(required=False, help_text="Open and past its due, in your time zone.")
+    search = TextField(
+        required=False,
+        allow_blank=True,
+        max_length=MAX_SEARCH,
+        help_text="Every word must occur in title, description or tags, as a substring, ignoring case and accents.",
+    )
+    updated_since = InstantField(required=False)
+    sort = ChoiceField(
+        choices=[direction + sort for sort in Sort.values for direction in ("", "-")],
+        default=DEFAULT_SORT,
+        help_text="A leading - reverses; ties go by id, nulls come last.",
+    )
+    limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT)
+    offset = CountField(min_value=0, max_value=MAX_OFFSET, default=0)
+    cursor = CursorField(required=False, max_length=MAX_CURSOR, help_text="From the Link header; not with offset.")
+    total = FlagField(required=False, help_text="Answer X-Total-Count.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs["order"] = Order.parse(attrs["sort"])
+        if cursor := attrs.get("cursor"):
+            if attrs["offset"]:
+                raise _invalid("offset", "A cursor says where to continue; leave offset out.")
+            if cursor.sort != attrs["sort"]:
+                raise _invalid("cursor", "The cursor belongs to another sort order; take it from the Link header.")
+            attrs["after"] = _parsed_key(cursor, attrs["order"].sort)
+        return attrs
+
+
+def _parsed_key(cursor: Cursor, sort: Sort) -> Any:
+    if cursor.key is None and sort is Sort.DUE_DATE:
+        return None
+    try:
+        return SORT_KEYS[sort].parse(cursor.key or "")
+    except ValueError as error:
+        raise _invalid("cursor", "Take the cursor from the Link header, unchanged.") from error
+
+
+def _invalid(parameter: str, message: str) -> InvalidParameter:
+    return InvalidParameter({parameter: [ErrorDetail(message, code="invalid")]})
+
+
+FILTERS: dict[str, Callable[[TaskQuerySet, Any], TaskQuerySet]] = {
+    "status": TaskQuerySet.with_status,
+    "completed": lambda tasks, wanted: tasks.completed() if wanted else tasks.not_completed(),
+    "priority": TaskQuerySet.with_priority,
+    "tag": TaskQuerySet.with_tags,
+    "due_before": TaskQuerySet.due_before,
+    "due_after": TaskQuerySet.due_after,
+    "search": TaskQuerySet.matching,
+    "updated_since": TaskQuerySet.updated_since,
+}
+
+
+class Page(NamedTuple):
+    tasks: list[Task]
+    next: Cursor | None
+    total: int | None
+
+
+def filtered(tasks: TaskQuerySet, query: dict[str, Any], user: User) -> TaskQuerySet:
+    for name, narrow in FILTERS.items():
+        if name in query:
+            tasks = narrow(tasks, query[name])
+    if "overdue" in query:
+        now = timezone.now()
+        narrow_overdue = TaskQuerySet.overdue if query["overdue"] else TaskQuerySet.not_overdue
+        tasks = narrow_overdue(tasks, now, now.astimezone(user.zone).date())
+    return tasks
+
+
+def page(tasks: TaskQuerySet, query: dict[str, Any]) -> Page:
+    """One page of already filtered tasks, in one query; two with the total."""
+    sort, descending = query["order"]
+    total = tasks.count() if query.get("total") else None
+    rows = tasks.sorted_by(sort, descending=descending)
+    if cursor := query.get("cursor"):
+        rows = rows.after(sort, query["after"], cursor.id, descending=descending)
+    start, limit = query["offset"], query["limit"]
+    found = list(rows[start : start + limit + 1])  # one more tells whether there is a next page
+    if len(found) <= limit:
+        return Page(found, None, total)
+    return Page(found[:limit], _cursor(found[limit - 1], query["sort"], sort), total)
+
+
+def _cursor(last: Task, sort_parameter: str, sort: Sort) -> Cursor:
+    key = SORT_KEYS[sort].key_of(last)
+    if isinstance(key, dt.date):  # also a datetime
+        key = key.isoformat()
+    return Cursor(sort_parameter, None if key is None else str(key), last.pk)

@@ -1,0 +1,105 @@
+"""The shape of a task: what clients may send, and what they get."""
+
+import datetime as dt
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+
+from config.rest.fields import BooleanField, ChoiceField, Clearable, DateField, InstantField, TextField
+from config.rest.problems import InvalidBody
+from config.rest.serializers import StrictSerializer
+from tasks.choices import Priority, Status
+from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, MAX_UID, Task
+
+
+class DueDateField(DateField):
+    """A date; a date-time is let through, and means `due_at`."""
+
+    def to_internal_value(self, data: Any) -> dt.date:
+        if isinstance(data, str) and len(data) > len("YYYY-MM-DD"):
+            return InstantField().to_internal_value(data)
+        return super().to_internal_value(data)
+
+
+class DueDateSchema(OpenApiSerializerFieldExtension):
+    target_class = DueDateField
+
+    def map_serializer_field(self, auto_schema: object, direction: str) -> dict[str, Any]:
+        date = {"type": ["string", "null"], "format": "date"}
+        if direction == "response":
+            return date
+        return {"anyOf": [date, {"type": "string", "format": "date-time"}]}
+
+
+class DescriptionField(Clearable, TextField):
+    pass
+
+
+class PriorityField(Clearable, ChoiceField):
+    pass
+
+
+class TagsField(Clearable, serializers.ListField):
+    """Trimmed, in order, each once."""
+
+    child = TextField(max_length=MAX_TAG)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        return list(dict.fromkeys(super().to_internal_value(data)))
+
+
+class TaskSerializer(StrictSerializer):
+    id = serializers.IntegerField(read_only=True)
+    uid = TextField(max_length=MAX_UID, trim_whitespace=False, required=False)
+    user_id = serializers.SerializerMethodField()
+    title = TextField(max_length=MAX_TITLE)
+    description = DescriptionField(cleared="", max_length=MAX_DESCRIPTION, allow_blank=True, trim_whitespace=False)
+    status = ChoiceField(choices=Status.choices, required=False)
+    completed = BooleanField(source="is_completed", required=False)
+    priority = PriorityField(cleared=Priority.MEDIUM, choices=Priority.choices)
+    tags = TagsField(cleared=[], max_length=MAX_TAGS)
+    due_date = DueDateField(allow_null=True, required=False)
+    due_at = InstantField(allow_null=True, required=False)
+    completed_at = InstantField(read_only=True, allow_null=True)
+    created_at = InstantField(read_only=True)
+    updated_at = InstantField(read_only=True)
+    version = serializers.IntegerField(read_only=True)
+
+    def get_user_id(self, task: Task) -> str:
+        """Tasks are only ever shown to their owner."""
+        public_id: str = self.context["request"].user.public_id
+        return public_id
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return _with_one_status(_with_one_due(attrs))
+
+
+def _with_one_due(attrs: dict[str, Any]) -> dict[str, Any]:
+    """A date-time sent as `due_date` is the `due_at`."""
+    if not isinstance(attrs.get("due_date"), dt.datetime):
+        return attrs
+    due_at = attrs.pop("due_date")
+    if attrs.setdefault("due_at", due_at) != due_at:
+        raise _conflict("due_date", "It names another instant than due_at; send one of them.")
+    return attrs
+
+
+def _with_one_status(attrs: dict[str, Any]) -> dict[str, Any]:
+    """`completed` is a view on `status`."""
+    completed = attrs.pop("is_completed", None)
+    if completed is None:
+        return attrs
+    status = attrs.setdefault("status", Status.COMPLETED if completed else Status.PENDING)
+    if completed != (status == Status.COMPLETED):
+        raise _conflict("completed", "It contradicts status; send one of them.")
+    return attrs
+
+
+def _conflict(member: str, message: str) -> InvalidBody:
+    return InvalidBody({member: [ErrorDetail(message, code="conflicting_members")]})
+
+
+class CompletionSerializer(StrictSerializer):
+    completed = BooleanField(required=False, help_text="Left out, the task is toggled.")

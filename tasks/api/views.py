@@ -1,0 +1,178 @@
+"""The task resource."""
+
+import re
+from typing import Any, cast
+from urllib.parse import quote
+
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from config.rest import conditional
+from config.rest.pagination import next_link
+from config.rest.schema import also_answers
+from tasks import feed, services
+from tasks.api import filters
+from tasks.api.serializers import CompletionSerializer, TaskSerializer
+from tasks.models import Task
+from tasks.querysets import TaskQuerySet
+from users.models import User
+
+_TASK_ID = re.compile(r"[1-9][0-9]{0,18}")
+_BIGINT_MAX = 2**63 - 1
+
+
+def header(name: str, description: str, *responses: int, type: Any = str) -> OpenApiParameter:
+    """A header of the request, or of the named responses."""
+    return OpenApiParameter(
+        name, type, OpenApiParameter.HEADER, description=description, response=list(responses) or False
+    )
+
+
+USER_ID = OpenApiParameter("user_id", str, OpenApiParameter.PATH, description="Your id, or `me`.")
+TASK_ID = OpenApiParameter("task_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
+IF_MATCH = header("If-Match", 'Change only this version: `"5"`.')
+IF_NONE_MATCH = header("If-None-Match", "Answer 304 if this is still the ETag.")
+ETAG = header("ETag", "The version in quotes.", 200, 201)
+LIST_HEADERS = [
+    header("ETag", "Changes with any change of yours; absent when the list depends on the clock.", 200),
+    header("Link", 'The next page: `<…>; rel="next"`.', 200),
+    header("X-Total-Count", "With `total=true`.", 200, type=int),
+]
+EXAMPLE = OpenApiExample(
+    "A task",
+    value={"title": "Call the dentist", "priority": "high", "tags": ["health"], "due_date": "2026-12-01"},
+    request_only=True,
+)
+
+
+@extend_schema(tags=["tasks"], parameters=[USER_ID])
+class TaskViewSet(GenericViewSet):
+    serializer_class = TaskSerializer
+    lookup_url_kwarg = "task_id"
+
+    @property
+    def caller(self) -> User:
+        """The permissions let nobody else through."""
+        return cast(User, self.request.user)
+
+    def get_queryset(self) -> TaskQuerySet:
+        return Task.objects.for_user(self.caller).visible()
+
+    @extend_schema(
+        operation_id="listTasks",
+        summary="List tasks",
+        parameters=[filters.TaskListQuery, IF_NONE_MATCH, *LIST_HEADERS],
+        responses={200: TaskSerializer(many=True), 304: None},
+    )
+    def list(self, request: Request, user_id: str) -> Response:
+        query = filters.TaskListQuery.of(request).validated_data
+        headers = {}
+        if "overdue" not in query:  # which changes with the clock, not with the feed
+            # Read before the rows: a change in between makes the tag too old, never too new.
+            headers["ETag"] = conditional.etag(feed.head(self.caller))
+            if unchanged := conditional.not_modified(request, headers["ETag"]):
+                return unchanged
+        page = filters.page(filters.filtered(self.get_queryset(), query, self.caller), query)
+        if page.next:
+            headers["Link"] = next_link(request, page.next)
+        if page.total is not None:
+            headers["X-Total-Count"] = str(page.total)
+        return Response(self.get_serializer(page.tasks, many=True).data, headers=headers)
+
+    @extend_schema(
+        operation_id="createTask",
+        summary="Create a task",
+        parameters=[ETAG, header("Location", "The task's address.", 201)],
+        responses={201: TaskSerializer},
+        extensions=also_answers(409),
+        examples=[EXAMPLE],
+    )
+    def create(self, request: Request, user_id: str) -> Response:
+        task = services.create_task(self.caller, **self._validated())
+        response = self._answer(task, status=201)
+        path = reverse("task", args=[user_id, task.pk])
+        response["Location"] = request.build_absolute_uri(quote(path))
+        return response
+
+    @extend_schema(
+        operation_id="getTask",
+        summary="Get a task",
+        parameters=[TASK_ID, IF_NONE_MATCH, ETAG],
+        responses={200: TaskSerializer, 304: None},
+    )
+    def retrieve(self, request: Request, user_id: str, task_id: str) -> Response:
+        task = self.get_queryset().filter(pk=_parsed_id(task_id)).first()
+        if task is None:
+            raise services.no_such_task()
+        return conditional.not_modified(request, conditional.etag(task.version)) or self._answer(task)
+
+    @extend_schema(
+        operation_id="replaceTask",
+        summary="Change a task; absent members stay as they are",
+        parameters=[TASK_ID, IF_MATCH, ETAG],
+        examples=[EXAMPLE],
+    )
+    def update(self, request: Request, user_id: str, task_id: str) -> Response:
+        return self._update(task_id, partial=False)
+
+    @extend_schema(
+        operation_id="updateTask",
+        summary="Change some members of a task (RFC 7396)",
+        parameters=[TASK_ID, IF_MATCH, ETAG],
+        examples=[OpenApiExample("Start it", value={"status": "in_progress"}, request_only=True)],
+    )
+    def partial_update(self, request: Request, user_id: str, task_id: str) -> Response:
+        return self._update(task_id, partial=True)
+
+    @extend_schema(
+        operation_id="deleteTask",
+        summary="Delete a task",
+        parameters=[TASK_ID, IF_MATCH],
+        responses={204: None},
+    )
+    def destroy(self, request: Request, user_id: str, task_id: str) -> Response:
+        expected = conditional.if_match(request)
+        services.delete_task(self.caller, _parsed_id(task_id), expected_version=expected)
+        return Response(status=204)
+
+    @extend_schema(
+        operation_id="completeTask",
+        summary="Complete or reopen a task; without a body, toggle it",
+        parameters=[TASK_ID, IF_MATCH, ETAG],
+        request=CompletionSerializer,
+        responses=TaskSerializer,
+    )
+    def complete(self, request: Request, user_id: str, task_id: str) -> Response:
+        body = CompletionSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        expected = conditional.if_match(request)
+        task = services.complete_task(
+            self.caller, _parsed_id(task_id), body.validated_data.get("completed"), expected_version=expected
+        )
+        return self._answer(task)
+
+    def _update(self, task_id: str, *, partial: bool) -> Response:
+        changes = self._validated(partial=partial)
+        expected = conditional.if_match(self.request)
+        task = services.update_task(self.caller, _parsed_id(task_id), changes, expected_version=expected)
+        return self._answer(task)
+
+    def _validated(self, **options: bool) -> Any:
+        serializer = self.get_serializer(data=self.request.data, **options)
+        serializer.is_valid(raise_exception=True)
+        return serializer.validated_data
+
+    def _answer(self, task: Task, status: int = 200) -> Response:
+        headers = {"ETag": conditional.etag(task.version)}
+        return Response(self.get_serializer(task).data, status=status, headers=headers)
+
+
+def _parsed_id(task_id: str) -> int:
+    """Raises TaskNotFound for what cannot be an id, as for an id that does not exist."""
+    if _TASK_ID.fullmatch(task_id) and int(task_id) <= _BIGINT_MAX:
+        return int(task_id)
+    raise services.no_such_task()

@@ -1,0 +1,29 @@
+"""The words of the contract for a task's status, priority and order."""
+
+from django.db.models import TextChoices
+
+
+class Status(TextChoices):
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+OPEN = (Status.PENDING, Status.IN_PROGRESS)
+
+
+class Priority(TextChoices):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Sort(TextChoices):
+    """Orders of the list; a leading "-" reverses."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DUE_DATE = "due_date"
+    PRIORITY = "priority"
+    TITLE = "title"

@@ -1,0 +1,161 @@
+"""The task, the feed that numbers its owner's changes, and the rules of a single row."""
+
+import datetime as dt
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import uuid_utils
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Length
+
+from config.errors import Invalid
+from tasks.choices import Priority, Status
+from tasks.querysets import TaskQuerySet
+from tasks.text import fold
+
+MAX_TITLE = 200
+MAX_DESCRIPTION = 10_000
+MAX_TAGS = 20
+MAX_TAG = 50
+MAX_UID = 255
+
+models.TextField.register_lookup(Length)
+
+
+def new_uid() -> str:
+    """UUIDv7 (RFC 9562): unique without asking anybody, and in order of creation."""
+    return str(uuid_utils.uuid7())
+
+
+class ImmutableUid(Invalid):
+    code = "immutable"
+
+
+class DueConflict(Invalid):
+    code = "conflicting_members"
+
+
+class Feed(models.Model):
+    """Numbers one user's changes; `tasks.feed` advances it."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="feed")
+    head = models.BigIntegerField(default=0)  # the last number given out
+    floor = models.BigIntegerField(default=0)  # tombstones up to here may be gone
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="tasks_feed_order", condition=Q(head__gte=F("floor")))]
+
+
+class Task(models.Model):
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="tasks", db_index=False
+    )  # the constraints below begin with it
+    uid = models.TextField(default=new_uid)
+    title = models.TextField()
+    description = models.TextField(blank=True, default="")
+    status = models.TextField(choices=Status.choices, default=Status.PENDING)
+    priority = models.TextField(choices=Priority.choices, default=Priority.MEDIUM)
+    tags = ArrayField(models.TextField(), blank=True, default=list)
+    due_date = models.DateField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    version = models.BigIntegerField()
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    # Normalised in Python, so that every server finds and sorts alike whatever its collation.
+    search_text = models.TextField(editable=False)
+    # Bounded: folding can lengthen a title eighteenfold, and index entries have a limit.
+    title_key = models.CharField(max_length=MAX_TITLE, editable=False, db_collation="C")
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "uid"], name="tasks_task_uid"),
+            models.UniqueConstraint(fields=["user", "version"], name="tasks_task_version"),
+            models.CheckConstraint(
+                name="tasks_task_title", condition=Q(title__length__gte=1, title__length__lte=MAX_TITLE)
+            ),
+            models.CheckConstraint(
+                name="tasks_task_description", condition=Q(description__length__lte=MAX_DESCRIPTION)
+            ),
+            models.CheckConstraint(name="tasks_task_tags", condition=Q(tags__len__lte=MAX_TAGS)),
+            models.CheckConstraint(
+                name="tasks_task_uid_length", condition=Q(uid__length__gte=1, uid__length__lte=MAX_UID)
+            ),
+            models.CheckConstraint(name="tasks_task_status", condition=Q(status__in=Status.values)),
+            models.CheckConstraint(name="tasks_task_priority", condition=Q(priority__in=Priority.values)),
+            models.CheckConstraint(
+                name="tasks_task_completed",
+                condition=Q(status=Status.COMPLETED, completed_at__isnull=False)
+                | (~Q(status=Status.COMPLETED) & Q(completed_at=None)),
+            ),
+            models.CheckConstraint(name="tasks_task_due", condition=Q(due_at=None) | Q(due_date__isnull=False)),
+        ]
+        indexes = [
+            # The list in its default order.
+            models.Index(
+                "user",
+                F("created_at").desc(),
+                F("id").desc(),
+                name="tasks_task_list",
+                condition=Q(deleted_at=None),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_completed(self) -> bool:
+        return self.status == Status.COMPLETED
+
+    def apply(self, changes: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> list[str]:
+        """Take over `changes` and what follows from them; return the names of the fields that differ.
+
+        Members that repeat the stored value are no changes, so a client may send back what it got.
+        Raises ImmutableUid and DueConflict.
+        """
+        before = {field: getattr(self, field) for field in _MUTABLE}
+        changes = {name: value for name, value in changes.items() if value != getattr(self, name)}
+        if "uid" in changes:
+            raise ImmutableUid("The uid of a task never changes.", pointer="/uid")
+        changes |= _resolve_due(changes, zone)
+        for name, value in changes.items():
+            setattr(self, name, value)
+        self.settle(now)
+        return [field for field in _MUTABLE if getattr(self, field) != before[field]]
+
+    def settle(self, now: dt.datetime) -> None:
+        """Set the columns that follow from others."""
+        if not self.is_completed:
+            self.completed_at = None
+        elif self.completed_at is None:
+            self.completed_at = now
+        folded_title = fold(self.title)
+        self.title_key = folded_title[:MAX_TITLE]
+        self.search_text = "\n".join([folded_title, fold(self.description), *map(fold, self.tags)])
+
+
+_MUTABLE = (
+    "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at",
+    "search_text", "title_key",
+)  # fmt: skip
+
+
+def _resolve_due(changes: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
+    """What changing one of `due_date` and `due_at` means for the other."""
+    due_at, due_date = changes.get("due_at"), changes.get("due_date")
+    if due_at is not None:
+        local_date = due_at.astimezone(zone).date()
+        if "due_date" in changes and due_date != local_date:
+            raise DueConflict(
+                f"due_at falls on {local_date} in your time zone, {zone.key}; send one of the two.",
+                pointer="/due_date",
+            )
+        return {"due_date": local_date}
+    return {"due_at": None} if "due_date" in changes else {}

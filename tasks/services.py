@@ -1,0 +1,142 @@
+"""Every write to tasks: one function, one transaction, one feed number each.
+
+Lock order everywhere: feed, then task.
+"""
+
+import datetime as dt
+from collections.abc import Collection
+from typing import TypedDict, Unpack
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from config.errors import Conflict, NotFound, PreconditionFailed, violated_constraint
+from tasks import feed
+from tasks.choices import Status
+from tasks.models import Task, new_uid
+from users.models import User
+
+
+class TaskFields(TypedDict, total=False):
+    description: str
+    status: str
+    priority: str
+    tags: list[str]
+    due_date: dt.date | None
+    due_at: dt.datetime | None
+
+
+class TaskChanges(TaskFields, total=False):
+    title: str
+    uid: str  # only the one that the task has
+
+
+class TaskNotFound(NotFound):
+    code = "task_not_found"
+    title = "No such task"
+
+
+class UidTaken(Conflict):
+    code = "uid_taken"
+    title = "The uid is taken"
+
+
+class StaleVersion(PreconditionFailed):
+    code = "stale_version"
+    title = "The task has changed"
+
+
+def no_such_task() -> TaskNotFound:
+    """The same for a task of another user and for one that never was."""
+    return TaskNotFound("You have no task with this id.")
+
+
+def create_task(user: User, *, title: str, uid: str | None = None, **fields: Unpack[TaskFields]) -> Task:
+    """Store a new task. Raises UidTaken, which carries the existing task unless that one was deleted."""
+    now = timezone.now()
+    task = Task(user=user, uid=uid or new_uid(), created_at=now, updated_at=now)
+    task.apply({"title": title, **fields}, user.zone, now)
+    try:
+        with transaction.atomic():
+            task.version = feed.advance(user)
+            task.save(force_insert=True)
+    except IntegrityError as error:
+        if violated_constraint(error) == "tasks_task_uid":
+            raise _uid_taken(user, task.uid) from error
+        raise
+    return task
+
+
+@transaction.atomic
+def update_task(
+    user: User,
+    task_id: int,
+    changes: TaskChanges,
+    *,
+    expected_version: Collection[int] | None = None,
+) -> Task:
+    """Change some fields. A change to what is stored already takes no number.
+
+    Raises TaskNotFound, and StaleVersion unless the version is among the expected ones.
+    """
+    version = feed.advance(user)
+    task = _lock(user, task_id, expected_version)
+    return _store(task, changes, version)
+
+
+@transaction.atomic
+def complete_task(
+    user: User,
+    task_id: int,
+    completed: bool | None = None,
+    *,
+    expected_version: Collection[int] | None = None,
+) -> Task:
+    """Complete or reopen; None toggles. Raises TaskNotFound and StaleVersion."""
+    version = feed.advance(user)
+    task = _lock(user, task_id, expected_version)
+    if completed is None:
+        completed = not task.is_completed
+    return _store(task, {"status": Status.COMPLETED if completed else Status.PENDING}, version)
+
+
+@transaction.atomic
+def delete_task(user: User, task_id: int, *, expected_version: Collection[int] | None = None) -> None:
+    """Turn the task into a tombstone. Raises TaskNotFound and StaleVersion."""
+    version = feed.advance(user)
+    task = _lock(user, task_id, expected_version)
+    task.deleted_at = task.updated_at = timezone.now()
+    task.version = version
+    task.save(update_fields=["deleted_at", "updated_at", "version"])
+
+
+def _lock(user: User, task_id: int, expected_version: Collection[int] | None) -> Task:
+    """Read the task for update. Only here are versions compared: under the lock, once."""
+    task = Task.objects.for_user(user).visible().select_for_update().filter(pk=task_id).first()
+    if task is None:
+        raise no_such_task()
+    task.user = user  # spares a query for what we know
+    if expected_version is not None and task.version not in expected_version:
+        raise StaleVersion(
+            f"The task is at version {task.version} now; merge your change into `current` and try again.",
+            current=task,
+        )
+    return task
+
+
+def _store(task: Task, changes: TaskChanges, version: int) -> Task:
+    now = timezone.now()
+    changed = task.apply({**changes}, task.user.zone, now)
+    if not changed:
+        transaction.set_rollback(True)  # gives the number back
+        return task
+    task.version, task.updated_at = version, now
+    task.save(update_fields=[*changed, "version", "updated_at"])
+    return task
+
+
+def _uid_taken(user: User, uid: str) -> UidTaken:
+    existing = Task.objects.for_user(user).visible().filter(uid=uid).first()
+    if existing is None:
+        return UidTaken("The task with this uid was deleted; choose another uid.", pointer="/uid")
+    return UidTaken("You have a task with this uid already.", pointer="/uid", current=existing)

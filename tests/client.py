@@ -1,0 +1,50 @@
+"""A client of the API: JSON in, JSON out, signed in as one user."""
+
+from typing import Any, Protocol
+
+from rest_framework.test import APIClient
+
+from users import tokens
+from users.models import User
+
+
+class Answer(Protocol):
+    """What Django's test client returns, as far as tests look at it."""
+
+    status_code: int
+    content: bytes
+
+    def json(self) -> Any: ...
+    def __getitem__(self, header: str) -> str: ...
+    def __contains__(self, header: str) -> bool: ...
+
+
+class Api:
+    """Calls paths below /api; `api.tasks` is the user's own list."""
+
+    def __init__(self, user: User | None = None) -> None:
+        self.client = APIClient(raise_request_exception=False)
+        self.user = user
+        self.tasks = "/api/me/tasks"
+        if user is not None:
+            self.client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.mint(user).access}")
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.client.get(path, headers=_headers(headers))
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Answer:
+        return self.client.post(path, body, format="json", headers=_headers(headers))
+
+    def put(self, path: str, body: Any = None, **headers: str) -> Answer:
+        return self.client.put(path, body, format="json", headers=_headers(headers))
+
+    def patch(self, path: str, body: Any = None, **headers: str) -> Answer:
+        return self.client.patch(path, body, format="json", headers=_headers(headers))
+
+    def delete(self, path: str, **headers: str) -> Answer:
+        return self.client.delete(path, headers=_headers(headers))
+
+
+def _headers(headers: dict[str, str]) -> dict[str, str]:
+    """`if_match='"1"'` is the header If-Match."""
+    return {name.replace("_", "-"): value for name, value in headers.items()}

@@ -1,0 +1,54 @@
+"""The cast of the tests, and how they call the API."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from pytest_django import Settings
+
+from tests.client import Api
+from tests.factories import make_user
+from tests.server import Server
+from users.models import User
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Settings) -> None:
+    """Argon2 is slow on purpose; the tests of accounts that are about it say so."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return make_user("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    return make_user("bob")
+
+
+@pytest.fixture
+def carol(db: None) -> User:
+    """Staff."""
+    return make_user("carol", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def api() -> Callable[[User | None], Api]:
+    return Api
+
+
+@pytest.fixture
+def as_alice(alice: User) -> Api:
+    return Api(alice)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Tickbase as `make run` starts it, with a data directory of its own.
+
+    Tests that use it belong into one group, so that one worker starts one server:
+    `pytestmark = pytest.mark.xdist_group("server")`.
+    """
+    with Server(tmp_path_factory.mktemp("server")) as running:
+        yield running

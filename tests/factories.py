@@ -1,0 +1,21 @@
+"""Makes objects through the services, as every door does."""
+
+from itertools import count
+from typing import Any
+
+from tasks import services
+from tasks.models import Task
+from users.models import User
+
+PASSWORD = "correct horse battery"
+_numbers = count(1)
+
+
+def make_user(name: str = "someone", **overrides: Any) -> User:
+    email = overrides.pop("email", f"{name}{next(_numbers)}@example.com")
+    return User.objects.create_user(email, overrides.pop("password", PASSWORD), name=name, **overrides)
+
+
+def make_task(user: User, **overrides: Any) -> Task:
+    """A task like any other; `status`, `due_date` and so on as `services.create_task` takes them."""
+    return services.create_task(user, **{"title": f"Task {next(_numbers)}", **overrides})

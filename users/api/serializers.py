@@ -1,0 +1,61 @@
+"""The shapes of accounts and sign-in."""
+
+from django.core.exceptions import ValidationError
+from rest_framework import serializers
+
+from config.rest.fields import EmailField, InstantField, TextField
+from config.rest.serializers import StrictSerializer
+from users.models import validate_timezone
+
+MAX_PASSWORD = 256
+
+
+class TimezoneField(TextField):
+    """An IANA name."""
+
+    def to_internal_value(self, data: str) -> str:
+        name: str = super().to_internal_value(data)
+        try:
+            validate_timezone(name)
+        except ValidationError as error:
+            raise serializers.ValidationError(error.message, code=error.code) from error
+        return name
+
+
+class PasswordField(TextField):
+    def __init__(self) -> None:
+        super().__init__(
+            max_length=MAX_PASSWORD, trim_whitespace=False, write_only=True, style={"input_type": "password"}
+        )
+
+
+class UserSerializer(StrictSerializer):
+    id = serializers.CharField(source="public_id", read_only=True)
+    email = EmailField(max_length=254, required=False)
+    name = TextField(max_length=100, allow_blank=True, required=False)
+    timezone = TimezoneField(max_length=64, required=False)
+    created_at = InstantField(read_only=True)
+
+
+class RegisterSerializer(StrictSerializer):
+    email = EmailField(max_length=254)
+    password = PasswordField()
+    name = TextField(max_length=100, allow_blank=True, required=False)
+    timezone = TimezoneField(max_length=64, required=False)
+
+
+class LoginSerializer(StrictSerializer):
+    email = TextField(max_length=254)
+    password = PasswordField()
+
+
+class RefreshSerializer(StrictSerializer):
+    refresh = TextField(max_length=4096)
+
+
+class SignedInSerializer(serializers.Serializer):
+    user = UserSerializer()
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+    token_type = serializers.ChoiceField(["Bearer"])
+    expires_in = serializers.IntegerField(help_text="Seconds that the access token lives.")

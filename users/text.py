@@ -1,0 +1,20 @@
+"""How e-mail addresses and time zone names are compared; pure."""
+
+import unicodedata
+import zoneinfo
+from functools import cache
+
+
+def canonical_email(email: str) -> str:
+    """The form that makes two spellings of one address equal: NFKC, case folded, NFKC again.
+
+    Computed here and not by the database, whose case folding depends on its collation. The last step
+    is needed because case folding can leave a text that is not normalised (Unicode, chapter 3.13).
+    """
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email.strip()).casefold())
+
+
+@cache
+def known_timezones() -> frozenset[str]:
+    """The IANA names; reading them from disk takes some milliseconds."""
+    return frozenset(zoneinfo.available_timezones())
