@@ -8,7 +8,10 @@ processes, keep the socket private, and make a role that is not a superuser.
 import atexit
 import json
 import os
+import signal
 import subprocess
+import sys
+import threading
 import time
 import warnings
 from contextlib import suppress
@@ -39,6 +42,7 @@ def start(data_dir: Path) -> str:
 
     Raises EmbeddedPostgresError when the server does not come up.
     """
+    _leave_through_exit_handlers()
     data_dir.mkdir(parents=True, exist_ok=True)
     pgdata = data_dir.resolve() / "postgres"
     # The package locks one file for the whole machine, in /tmp, which a second system user may not open.
@@ -54,6 +58,13 @@ def start(data_dir: Path) -> str:
         _make_private(socket_dir, pgdata)
         _ensure_database(server.get_uri())
     return f"postgresql://{ROLE}@{quote(str(socket_dir), safe='')}/{DATABASE}"
+
+
+def _leave_through_exit_handlers() -> None:
+    """A holder that dies of SIGTERM would not be counted out; granian, in its turn, sets its own handler."""
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    if is_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
 
 
 def _get_server(pgdata: Path) -> PostgresServer:
@@ -76,9 +87,10 @@ def _forget_the_dead(pgdata: Path) -> None:
     """Undo what a killed server and killed holders left behind."""
     _forget_dead_handles(pgdata)
     if not _is_running(pgdata):
-        # A pid file that outlived its server: the pid may by now be another program's, which the package
-        # would take for PostgreSQL. PostgreSQL itself refuses to start while old backends still run.
-        (pgdata / "postmaster.pid").unlink(missing_ok=True)
+        # Lock files that outlived their server: the pid in them may by now be another program's, or that
+        # of a zombie which no init reaps, and either would be taken for a running PostgreSQL.
+        for lock in [pgdata / "postmaster.pid", *pgdata.glob(".s.PGSQL.*.lock")]:
+            lock.unlink(missing_ok=True)
 
 
 def _forget_dead_handles(pgdata: Path) -> None:

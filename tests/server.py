@@ -6,11 +6,13 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import httpx
+import psutil
 from django.conf import settings
 
 START_SECONDS = 60
@@ -28,6 +30,7 @@ class Server:
         self.environment = {**inherited, "DATA_DIR": str(data_dir), "PORT": str(self.port), **environment}
 
     def start(self) -> None:
+        logged = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve", "--migrate"],
@@ -38,7 +41,8 @@ class Server:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self._is_ready():
+        # The banner is this start's; a worker that outlived the last one might answer, too.
+        while b"is serving" not in self.log.read_bytes()[logged:] or not self._is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
             time.sleep(0.05)
@@ -55,6 +59,23 @@ class Server:
         """Signal the main process and wait for it; returns its exit status."""
         self.process.send_signal(signum)
         return self.process.wait(30)
+
+    def processes(self) -> list[psutil.Process]:
+        """Whatever runs for this data directory: the server, its worker, PostgreSQL."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                works_here = Path(process.cwd()).is_relative_to(self.data_dir)
+                if works_here or process.environ().get("DATA_DIR") == str(self.data_dir):
+                    found.append(process)
+        return found
+
+    def kill_all(self) -> None:
+        """As a crash of the machine would, but for the file system."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                process.kill()
+        self.process.wait(10)
 
     def _is_ready(self) -> bool:
         try:

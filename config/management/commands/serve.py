@@ -1,18 +1,23 @@
 """`manage.py serve`: the whole service in one process tree."""
 
+import os
 import signal
-import sys
+import socket
+import threading
+import time
 from argparse import ArgumentParser
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
+ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 BANNER = """
   Tickbase is serving.
 
@@ -38,8 +43,7 @@ class Command(BaseCommand):
         parser.add_argument("--migrate", action="store_true", help="apply missing migrations first")
 
     def handle(self, *args: Any, migrate: bool, **options: Any) -> None:
-        # Until granian installs its own handler: leave through the exit handlers, which stop PostgreSQL.
-        signal.signal(signal.SIGTERM, _exit)
+        _require_free_port()
         if migrate:
             call_command("migrate", interactive=False, verbosity=0)
         # The worker is forked: it must not inherit this process's connections and pool threads.
@@ -51,14 +55,15 @@ class Command(BaseCommand):
         server.serve()
 
     def _server(self) -> Any:
-        """One worker, whose blocking threads never idle out: see the bench notes in the design."""
         return Granian(
-            "config.wsgi:application",
+            f"{__name__}:application",
+            factory=True,
             address=settings.HOST,
             port=settings.PORT,
             interface=Interfaces.WSGI,
             workers=1,
             blocking_threads=settings.THREADS,
+            # A thread that is made anew for each burst would connect to the database anew, too.
             blocking_threads_idle_timeout=600,
             workers_kill_timeout=10,
             log_level=LogLevels.warning,
@@ -71,5 +76,42 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _exit(signum: int, frame: object) -> NoReturn:
-    sys.exit(128 + signum)
+def application() -> WSGIHandler:
+    """What the worker process runs. It leaves when its parent was killed and can no longer tell it to.
+
+    Otherwise it would go on answering on the port, beside the worker of the next start.
+    """
+    threading.Thread(target=_leave_with, args=[os.getppid()], daemon=True).start()
+    from config.wsgi import application
+
+    return application
+
+
+def _leave_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _require_free_port() -> None:
+    """granian shares its port (SO_REUSEPORT): two servers would answer in turns, each with its own data."""
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    while error := _listen_error():
+        if time.monotonic() > deadline:
+            raise CommandError(
+                f"Cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}. "
+                "Stop the other program, or choose another port: PORT=8001 make run"
+            )
+        time.sleep(0.1)
+
+
+def _listen_error() -> OSError | None:
+    family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a past server do not count
+        try:
+            probe.bind((settings.HOST, settings.PORT))
+            probe.listen()
+        except OSError as error:
+            return error
+    return None

@@ -1,0 +1,127 @@
+"""The service as a process: start, stop, sharing, and what a kill leaves behind."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.server import Server
+
+pytestmark = pytest.mark.xdist_group("serve")
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    yield server
+    server.kill_all()
+
+
+def create_task(server: Server, title: str) -> None:
+    answer = httpx.post(f"{server.base}/api/auth/register", json=ADA)
+    if answer.status_code == 409:
+        answer = httpx.post(f"{server.base}/api/auth/login", json=ADA)
+    headers = {"Authorization": f"Bearer {answer.json()['access']}"}
+    assert httpx.post(f"{server.base}/api/me/tasks", json={"title": title}, headers=headers).status_code == 201
+
+
+def titles(server: Server) -> list[str]:
+    access = httpx.post(f"{server.base}/api/auth/login", json=ADA).json()["access"]
+    tasks = httpx.get(f"{server.base}/api/me/tasks", headers={"Authorization": f"Bearer {access}"}).json()
+    return [task["title"] for task in tasks]
+
+
+def test_ctrl_c_stops_everything_and_the_next_start_is_quick(own_server: Server) -> None:
+    own_server.start()
+    create_task(own_server, "kept")
+    os.killpg(own_server.process.pid, signal.SIGINT)  # as a terminal does
+    assert own_server.process.wait(30) == 0
+    assert own_server.processes() == []
+    began = time.monotonic()
+    own_server.start()
+    assert time.monotonic() - began < 5
+    assert titles(own_server) == ["kept"]
+
+
+def test_sigterm_stops_everything(own_server: Server) -> None:
+    own_server.start()
+    assert own_server.stop(signal.SIGTERM) == 0
+    assert own_server.processes() == []
+
+
+def test_after_a_kill_of_everything_the_next_start_recovers(own_server: Server) -> None:
+    own_server.start()
+    create_task(own_server, "kept")
+    own_server.kill_all()
+    own_server.start()
+    assert titles(own_server) == ["kept"]
+    assert own_server.stop() == 0
+    assert own_server.processes() == []  # the killed holder does not keep the database alive
+
+
+def test_after_a_kill_of_the_main_process_the_next_start_takes_over(own_server: Server) -> None:
+    own_server.start()
+    create_task(own_server, "kept")
+    own_server.process.kill()
+    own_server.process.wait(10)
+    own_server.start()
+    assert titles(own_server) == ["kept"]
+    assert own_server.stop() == 0
+    assert own_server.processes() == []
+
+
+def test_a_stale_pid_file_that_names_a_living_stranger_does_not_fool_the_start(own_server: Server) -> None:
+    own_server.start()
+    create_task(own_server, "kept")
+    pid_file = own_server.data_dir / "postgres" / "postmaster.pid"
+    lines = pid_file.read_text().splitlines()
+    own_server.kill_all()
+    pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    own_server.start()
+    assert titles(own_server) == ["kept"]
+
+
+def test_a_command_shares_the_database_with_the_server(own_server: Server) -> None:
+    own_server.start()
+    create_task(own_server, "shared")
+    query = "from tasks.models import Task; print(Task.objects.get().title)"
+    assert own_server.manage("shell", "--no-imports", "-c", query).strip() == "shared"
+    assert titles(own_server) == ["shared"]  # the command's exit has not stopped the database
+
+
+def test_a_taken_port_is_refused_with_advice(own_server: Server, tmp_path: Path) -> None:
+    own_server.start()
+    second = Server(tmp_path / "second", PORT=str(own_server.port))
+    second.data_dir.mkdir()
+    with pytest.raises(RuntimeError, match="choose another port"):
+        second.start()
+    assert psutil.Process(own_server.process.pid).is_running()
+
+
+def test_a_server_of_ones_own_replaces_the_embedded_one(own_server: Server, tmp_path: Path) -> None:
+    own_server.start()
+    socket_dir = own_server.data_dir / "postgres"
+    url = f"postgresql://tickbase@{str(socket_dir).replace('/', '%2F')}/tickbase"
+    other = Server(tmp_path / "other", DATABASE_URL=url)
+    other.data_dir.mkdir()
+    with other:
+        create_task(other, "in the given database")
+        assert not (other.data_dir / "postgres").exists()
+    assert titles(own_server) == ["in the given database"]
+
+
+def test_the_embedded_role_is_no_superuser(own_server: Server) -> None:
+    own_server.start()
+    query = (
+        "from django.db import connection; c = connection.cursor();"
+        "c.execute('SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user'); print(c.fetchone())"
+    )
+    assert own_server.manage("shell", "--no-imports", "-c", query).strip() == "(False, False)"
+    assert (own_server.data_dir / "secret_key.secret").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,91 @@
+"""If-Match and If-None-Match: versions as entity tags."""
+
+from typing import Any
+
+import pytest
+
+from tasks import services
+from tests.client import Api
+from tests.factories import make_task
+from users.models import User
+
+WRITES: list[tuple[str, str, Any]] = [
+    ("put", "", {"title": "New"}),
+    ("patch", "", {"title": "New"}),
+    ("patch", "/complete", {}),
+    ("delete", "", None),
+]
+
+
+def send(api: Api, method: str, path: str, body: Any, **headers: str) -> Any:
+    return api.delete(path, **headers) if method == "delete" else getattr(api, method)(path, body, **headers)
+
+
+@pytest.mark.parametrize(("method", "suffix", "body"), WRITES)
+def test_the_current_version_may_write(as_alice: Api, alice: User, method: str, suffix: str, body: Any) -> None:
+    task = make_task(alice)
+    answer = send(as_alice, method, f"/api/me/tasks/{task.pk}{suffix}", body, if_match='"1"')
+    task.refresh_from_db()
+    assert (answer.status_code in (200, 204), task.version) == (True, 2)
+
+
+@pytest.mark.parametrize("tag", ['"1"', 'W/"2"', '"x"', '""', '"1", "3"', '"99999999999999999999"'])
+@pytest.mark.parametrize(("method", "suffix", "body"), WRITES)
+def test_a_stale_version_returns_the_current_task(
+    as_alice: Api, alice: User, method: str, suffix: str, body: Any, tag: str
+) -> None:
+    task = make_task(alice, title="Old")
+    services.update_task(alice, task.pk, {"description": "changed meanwhile"})
+    answer = send(as_alice, method, f"/api/me/tasks/{task.pk}{suffix}", body, if_match=tag)
+    task.refresh_from_db()
+    assert (answer.status_code, answer.json()["code"]) == (412, "stale_version")
+    assert answer.json()["current"] == as_alice.get(f"/api/me/tasks/{task.pk}").json()
+    assert (task.title, task.version, task.deleted_at) == ("Old", 2, None)
+
+
+@pytest.mark.parametrize("tag", ["*", '"1"', '"7", "1"', '"1" , W/"7"'])
+def test_any_of_several_versions_may_match(as_alice: Api, alice: User, tag: str) -> None:
+    task = make_task(alice)
+    assert as_alice.patch(f"/api/me/tasks/{task.pk}", {"title": "New"}, if_match=tag).status_code == 200
+
+
+def test_a_missing_task_is_404_whatever_if_match_says(as_alice: Api, alice: User) -> None:
+    assert as_alice.patch("/api/me/tasks/1", {"title": "New"}, if_match="*").status_code == 404
+    assert as_alice.delete("/api/me/tasks/1", if_match='"1"').status_code == 404
+
+
+@pytest.mark.parametrize("tag", ['"1"', 'W/"1"', "*", '"7", "1"'])
+def test_an_unchanged_task_is_304_without_a_body(as_alice: Api, alice: User, tag: str) -> None:
+    task = make_task(alice)
+    answer = as_alice.get(f"/api/me/tasks/{task.pk}", if_none_match=tag)
+    assert (answer.status_code, answer.content, answer["ETag"]) == (304, b"", '"1"')
+
+
+def test_a_changed_task_is_sent_anew(as_alice: Api, alice: User) -> None:
+    task = make_task(alice)
+    services.complete_task(alice, task.pk)
+    answer = as_alice.get(f"/api/me/tasks/{task.pk}", if_none_match='"1"')
+    assert (answer.status_code, answer["ETag"], answer.json()["completed"]) == (200, '"2"', True)
+
+
+def test_an_unchanged_list_is_304_until_anything_changes(as_alice: Api, alice: User, bob: User) -> None:
+    task = make_task(alice)
+    tag = as_alice.get("/api/me/tasks?status=pending")["ETag"]
+    make_task(bob)
+    unchanged = as_alice.get("/api/me/tasks?status=pending", if_none_match=tag)
+    assert (unchanged.status_code, unchanged.content, unchanged["ETag"]) == (304, b"", tag)
+    services.delete_task(alice, task.pk)
+    changed = as_alice.get("/api/me/tasks?status=pending", if_none_match=tag)
+    assert (changed.status_code, changed.json()) == (200, [])
+    assert changed["ETag"] != tag
+
+
+def test_the_empty_list_of_a_new_user_has_a_tag(as_alice: Api) -> None:
+    tag = as_alice.get("/api/me/tasks")["ETag"]
+    assert as_alice.get("/api/me/tasks", if_none_match=tag).status_code == 304
+
+
+def test_a_list_that_depends_on_the_clock_has_no_tag(as_alice: Api, alice: User) -> None:
+    make_task(alice)
+    answer = as_alice.get("/api/me/tasks?overdue=true", if_none_match="*")
+    assert (answer.status_code, "ETag" in answer) == (200, False)

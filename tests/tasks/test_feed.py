@@ -1,0 +1,186 @@
+"""The change feed: every write takes its owner's next number, and numbers are in commit order."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.db import connection, connections, transaction
+
+from tasks import feed, services
+from tasks.models import Task
+from tests.client import Api
+from tests.factories import make_task, make_user
+from users.models import User
+
+WRITERS = 8
+SECONDS = 3.0
+
+State = dict[int, tuple[int, str, str, bool]]
+
+
+def state(tasks: list[Task]) -> State:
+    return {task.pk: (task.version, task.title, task.status, task.deleted_at is not None) for task in tasks}
+
+
+def test_every_kind_of_write_takes_the_next_number(alice: User) -> None:
+    task = make_task(alice)
+    assert (task.version, feed.head(alice)) == (1, 1)
+    assert services.update_task(alice, task.pk, {"title": "New"}).version == 2
+    assert services.complete_task(alice, task.pk).version == 3
+    services.delete_task(alice, task.pk)
+    task.refresh_from_db()
+    assert (task.version, feed.head(alice)) == (4, 4)
+
+
+def test_users_count_apart(alice: User, bob: User) -> None:
+    make_task(alice)
+    make_task(alice)
+    assert make_task(bob).version == 1
+    assert (feed.head(alice), feed.head(bob)) == (2, 1)
+    assert feed.since(bob, 0).count() == 1
+
+
+def test_refused_writes_give_their_number_back(as_alice: Api, alice: User) -> None:
+    task = make_task(alice)
+    as_alice.patch(f"/api/me/tasks/{task.pk}", {"title": "New"}, if_match='"7"')
+    as_alice.delete("/api/me/tasks/999999")
+    as_alice.post("/api/me/tasks", {"title": "Twin", "uid": task.uid})
+    as_alice.patch(f"/api/me/tasks/{task.pk}", {"title": task.title})
+    assert (feed.head(alice), Task.objects.get().version) == (1, 1)
+
+
+def test_since_holds_tombstones_and_only_the_last_change_of_each_task(alice: User) -> None:
+    first, second = make_task(alice), make_task(alice)
+    services.complete_task(alice, first.pk)
+    services.delete_task(alice, second.pk)
+    changes = [(task.pk, task.version, task.deleted_at is not None) for task in feed.since(alice, 1)]
+    assert changes == [(first.pk, 3, False), (second.pk, 4, True)]
+    assert list(feed.since(alice, 4)) == []
+
+
+def test_advancing_outside_a_transaction_is_a_bug(transactional_db: None) -> None:
+    with pytest.raises(AssertionError):
+        feed.advance(make_user())
+
+
+def test_every_write_replayed_from_the_feed_gives_the_fresh_state(alice: User) -> None:
+    replica: State = {}
+    tasks = [make_task(alice) for _ in range(3)]
+    writes: list[Callable[[], object]] = [
+        lambda: services.create_task(alice, title="one more", tags=["a"]),
+        lambda: services.update_task(alice, tasks[0].pk, {"title": "renamed", "status": "in_progress"}),
+        lambda: services.complete_task(alice, tasks[1].pk),
+        lambda: services.complete_task(alice, tasks[1].pk),
+        lambda: services.delete_task(alice, tasks[2].pk),
+    ]
+    for write in writes:
+        cursor = max((version for version, *_ in replica.values()), default=0)
+        write()
+        replica |= state(list(feed.since(alice, cursor)))
+        assert replica == state(list(Task.objects.for_user(alice)))
+
+
+@pytest.fixture
+def wide_pool(transactional_db: None) -> Iterator[None]:
+    """A connection for each thread of the test; the service has as many as it has threads."""
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    pool = connection.settings_dict["OPTIONS"]["pool"]
+    before = dict(pool)
+    pool.update(max_size=WRITERS + 2)
+    yield
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    pool.update(before)
+
+
+class Writer(threading.Thread):
+    """Creates, changes, completes and deletes its own tasks, and notes each committed version."""
+
+    def __init__(self, user: User, deadline: float, seed: int) -> None:
+        super().__init__()
+        self.user, self.deadline, self.random = user, deadline, random.Random(seed)
+        self.committed: dict[int, int] = {}  # version -> task
+        self.tasks: list[int] = []
+
+    def run(self) -> None:
+        while time.monotonic() < self.deadline:
+            self.write()
+        connections.close_all()
+
+    def write(self) -> None:
+        kind = self.random.choice(["create", "create", "update", "complete", "delete"])
+        # A transaction takes its number, then works on for a moment before it commits.
+        with transaction.atomic():
+            task = self.change(kind)
+            time.sleep(self.random.random() / 500)
+        self.committed[task.version] = task.pk
+
+    def change(self, kind: str) -> Task:
+        if kind == "create" or not self.tasks:
+            task = services.create_task(self.user, title="Task")
+            self.tasks.append(task.pk)
+            return task
+        task_id = self.random.choice(self.tasks)
+        if kind == "update":
+            return services.update_task(self.user, task_id, {"title": f"Title {self.random.random()}"})
+        if kind == "complete":
+            return services.complete_task(self.user, task_id)
+        services.delete_task(self.user, task_id)
+        self.tasks.remove(task_id)
+        return Task.objects.get(pk=task_id)
+
+
+@pytest.mark.usefixtures("wide_pool")
+def test_a_reader_sees_every_change_of_8_concurrent_writers_once_and_in_order() -> None:
+    """The reader polls `since(cursor)`; a change may only be missing if a later one of its task was seen.
+
+    Why the number is taken under the feed's lock: with `feed.advance` returning another number, this test
+    fails. Three runs each, changes lost of changes committed: a sequence's nextval() 181 of 979, 236 of
+    1254, 301 of 1396; the clock in microseconds, as in `updated_at`, 189 of 740, 193 of 860, 251 of 1156;
+    the feed 0 of 298.
+    """
+    user = make_user()
+    writers = [Writer(user, time.monotonic() + SECONDS, seed) for seed in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    seen: list[tuple[int, int]] = []
+    replica: State = {}
+    while True:
+        writing = any(writer.is_alive() for writer in writers)
+        changes = list(feed.since(user, seen[-1][0] if seen else 0))
+        seen += [(task.version, task.pk) for task in changes]
+        replica |= state(changes)
+        if not writing:
+            break
+    committed = {version: task for writer in writers for version, task in writer.committed.items()}
+    versions = [version for version, _ in seen]
+    last_seen = {task: version for version, task in seen}
+    missed = [version for version, task in committed.items() if last_seen.get(task, 0) < version]
+    assert missed == []
+    assert versions == sorted(set(versions))
+    assert set(versions) <= set(committed)
+    assert replica == state(list(Task.objects.for_user(user)))
+    assert sorted(committed) == list(range(1, feed.head(user) + 1))
+    assert len(committed) > 100
+
+
+def test_writers_of_one_user_never_lose_an_update(wide_pool: None) -> None:
+    """Toggled an even number of times by 8 threads, a task is where it was, 80 versions later."""
+    user = make_user()
+    task = make_task(user)
+
+    def toggle() -> None:
+        for _ in range(10):
+            services.complete_task(user, task.pk)
+        connections.close_all()
+
+    threads = [threading.Thread(target=toggle) for _ in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    task.refresh_from_db()
+    assert (task.status, task.version) == ("pending", 81)
