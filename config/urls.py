@@ -8,7 +8,11 @@ from config.rest import health
 
 urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path(
+        "api/docs",
+        SpectacularSwaggerView.as_view(url_name="schema", template_name_js="config/swagger_ui.js"),
+        name="docs",
+    ),
     path("api/", include("users.api.urls")),
     path("api/", include("tasks.api.urls")),
     path("healthz", health.LivenessView.as_view(), name="healthz"),

@@ -1,9 +1,45 @@
 """The WSGI entry point, which `manage.py serve` runs under granian."""
 
 import os
+from io import BytesIO
+from typing import TYPE_CHECKING
 
-from django.core.wsgi import get_wsgi_application
+import django
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
+from django.http.response import HttpResponseBase
+from django.utils.http import parse_header_parameters
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup(set_prefix=False)
 
-application = get_wsgi_application()
+
+class Application(WSGIHandler):
+    """Django's, for requests that Django does not take as they come."""
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> HttpResponseBase:
+        if "CONTENT_LENGTH" not in environ and environ.get("wsgi.input_terminated"):
+            _measure_body(environ)
+        _drop_invalid_content_type(environ)
+        return super().__call__(environ, start_response)
+
+
+def _measure_body(environ: "WSGIEnvironment") -> None:
+    """A body without Content-Length (chunked, or HTTP/2) is empty to Django; read what may be accepted of it."""
+    body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ["wsgi.input"] = BytesIO(body)
+
+
+def _drop_invalid_content_type(environ: "WSGIEnvironment") -> None:
+    """Django would raise before any error handler stands."""
+    try:
+        parse_header_parameters(environ.get("CONTENT_TYPE", ""))
+    except ValueError:
+        environ["CONTENT_TYPE"] = ""
+
+
+application = Application()

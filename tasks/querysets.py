@@ -15,9 +15,6 @@ from users.models import User
 if TYPE_CHECKING:
     from tasks.models import Task  # noqa: F401 (ruff does not see the quoted use in a base class)
 
-if TYPE_CHECKING:
-    pass
-
 PRIORITY_RANK = Case(
     *(When(priority=priority, then=Value(rank)) for rank, priority in enumerate(Priority)),
     output_field=IntegerField(),
@@ -26,6 +23,13 @@ PRIORITY_RANK = Case(
 
 def _rank(task: Any) -> int:
     return Priority.values.index(task.priority)
+
+
+def _parse_instant(text: str) -> dt.datetime:
+    instant = dt.datetime.fromisoformat(text)
+    if instant.tzinfo != dt.UTC:  # PostgreSQL refuses offsets that Python knows
+        raise ValueError("not in UTC")
+    return instant
 
 
 class SortKey(NamedTuple):
@@ -37,8 +41,8 @@ class SortKey(NamedTuple):
 
 
 SORT_KEYS = {
-    Sort.CREATED: SortKey(F("created_at"), attrgetter("created_at"), dt.datetime.fromisoformat),
-    Sort.UPDATED: SortKey(F("updated_at"), attrgetter("updated_at"), dt.datetime.fromisoformat),
+    Sort.CREATED: SortKey(F("created_at"), attrgetter("created_at"), _parse_instant),
+    Sort.UPDATED: SortKey(F("updated_at"), attrgetter("updated_at"), _parse_instant),
     Sort.DUE_DATE: SortKey(F("due_date"), attrgetter("due_date"), dt.date.fromisoformat),
     Sort.PRIORITY: SortKey(PRIORITY_RANK, _rank, int),
     Sort.TITLE: SortKey(F("title_key"), attrgetter("title_key"), str),

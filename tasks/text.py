@@ -2,12 +2,15 @@
 
 import unicodedata
 
-# Letters that Unicode does not decompose, and marks that keyboards write in two ways.
+# Letters that Unicode does not decompose, letters and marks that keyboards write in two ways, and the
+# Arabic stroke that only stretches a word.
 _LOOK_ALIKES = str.maketrans(
     {
         "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ø": "o", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th",
-        "‘": "'", "’": "'", "ʼ": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"',
-        "‐": "-", "‑": "-", "–": "-", "—": "-", "−": "-",
+        "ك": "ک", "ي": "ی", "ى": "ی", "\N{ARABIC TATWEEL}": "",
+        "‘": "'", "’": "'", "ʼ": "'", "‚": "'", "‛": "'", "‹": "'", "›": "'", "′": "'", "׳": "'",
+        "“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "״": '"',
+        "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-", "־": "-",
     }
 )  # fmt: skip
 
@@ -40,5 +43,6 @@ def _is_noise(character: str) -> bool:
     combining = unicodedata.combining(character)
     if combining >= 200 or 10 <= combining <= 35:
         return True
-    # Joiners, soft hyphens and direction marks; variation selectors, as in "✈️".
-    return unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"
+    # Joiners, soft hyphens and direction marks; variation selectors, as in "✈️" and in Japanese names.
+    category = unicodedata.category(character)
+    return category == "Cf" or (category == "Mn" and "VARIATION SELECTOR" in unicodedata.name(character))

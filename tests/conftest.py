@@ -1,6 +1,8 @@
 """The cast of the tests, and how they call the API."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from pytest_django import Settings
@@ -44,11 +46,13 @@ def as_alice(alice: User) -> Api:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     """Tickbase as `make run` starts it, with a data directory of its own.
 
     Tests that use it belong into one group, so that one worker starts one server:
     `pytestmark = pytest.mark.xdist_group("server")`.
     """
-    with Server(tmp_path_factory.mktemp("server")) as running:
+    # Not below pytest's own directory: when it runs as root, a second run at the same time closes that one
+    # to everybody else, also to the user as whom PostgreSQL then runs.
+    with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder)) as running:
         yield running

@@ -13,6 +13,8 @@ from users import tokens
 from users.models import EMAIL_TAKEN, User
 from users.text import canonical_email
 
+MAX_PASSWORD = 256  # hashing is slow on purpose
+
 
 class EmailTaken(Conflict):
     code = "email_taken"
@@ -97,8 +99,11 @@ def update_profile(user: User, *, email: str | None = None, **changes: Unpack[Ac
 
 
 @transaction.atomic
-def set_password(user: User, password: str) -> User:
-    """Replace the password; every token minted before is refused from now on."""
+def set_password(user: User, password: str | None) -> User:
+    """Replace the password; every token minted before is refused from now on.
+
+    Without a password nobody can sign in, until one is set.
+    """
     user.set_password(password)
     user.token_version += 1
     user.save(update_fields=["password", "token_version"])

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.errors import Unavailable
+from config.rest.schema import also_answers
 
 
 class MigrationsMissing(Unavailable):
@@ -43,6 +44,7 @@ class ReadinessView(APIView):
         operation_id="getReadiness",
         tags=["health"],
         responses=HealthSerializer,
+        extensions=also_answers({503: "The database is away, or a migration is missing."}),
         summary="Does the database answer, with every migration applied?",
     )
     def get(self, request: Request) -> Response:

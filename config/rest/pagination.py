@@ -3,10 +3,12 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import NamedTuple, Self
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from django.http import HttpRequest
 from django.utils.encoding import escape_uri_path
+
+from config.rest.serializers import query_pairs
 
 
 class Cursor(NamedTuple):
@@ -25,7 +27,7 @@ class Cursor(NamedTuple):
         try:
             raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
             sort, key, id_ = json.loads(raw)
-            if isinstance(sort, str) and isinstance(key, str | None) and 0 < id_ < 2**63:
+            if isinstance(sort, str) and isinstance(key, str | None) and type(id_) is int and 0 < id_ < 2**63:
                 (key or "").encode()  # no lone surrogates
                 cursor = cls(sort, key, id_)
                 if cursor.encode() == text and "\0" not in (key or ""):
@@ -37,7 +39,6 @@ class Cursor(NamedTuple):
 
 def next_link(request: HttpRequest, cursor: Cursor) -> str:
     """The `Link` header's value: this request's own address, continued at `cursor`."""
-    query = parse_qsl(request.META["QUERY_STRING"], keep_blank_values=True)
-    rest = [(name, value) for name, value in query if name not in {"cursor", "offset"}]
+    rest = [(name, value) for name, value in query_pairs(request) if name not in {"cursor", "offset"}]
     address = f"{escape_uri_path(request.path)}?{urlencode([*rest, ('cursor', cursor.encode())])}"
     return f'<{request.build_absolute_uri(address)}>; rel="next"'

@@ -1,6 +1,7 @@
 """One strict JSON parser: what it lets through means the same to every reader of the body."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import IO, Any, NoReturn
 
@@ -46,7 +47,7 @@ def _require_utf8(media_type: str) -> None:
 
 def _loads(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=_unique_members, parse_float=_finite, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise MalformedBody(
             f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
@@ -64,6 +65,13 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         duplicate = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise MalformedBody(f"The member {duplicate[:100]!r} occurs twice.")
     return members
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise MalformedBody("The body holds a number that is too large.")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

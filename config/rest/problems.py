@@ -151,7 +151,7 @@ def _flatten(detail: Any, location: str, place: str = "") -> Iterator[dict[str, 
             elif location == InvalidBody.location:  # RFC 6901, section 3
                 yield from _flatten(nested, location, f"{place}/{name.replace('~', '~0').replace('/', '~1')}")
             else:
-                yield from _flatten(nested, location, name)
+                yield from _flatten(nested, location, place or name)  # not the index of a repeated one
     elif isinstance(detail, list):
         for nested in detail:
             yield from _flatten(nested, location, place)

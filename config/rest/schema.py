@@ -1,23 +1,27 @@
 """What drf-spectacular cannot see by itself: problems, and members that only requests may leave out."""
 
-from typing import Any
+from collections.abc import Mapping
+from copy import copy
+from typing import Any, NamedTuple
 
 from drf_spectacular import openapi
-from rest_framework import serializers
+from rest_framework import exceptions, serializers
 
+from config.errors import PreconditionFailed
+from config.rest import problems
 from config.rest.fields import Clearable
 from config.rest.parsers import JSONParser
-from config.rest.problems import CONTENT_TYPE
 
 Schema = dict[str, Any]
 
 _EXTENSION = "x-problems"
+_NULL_ENUM = "NullEnum"
 
 PROBLEM: Schema = {
     "type": "object",
     "description": "RFC 9457 problem details: the one format of every error.",
     "properties": {
-        "type": {"type": "string", "description": "A URI for the kind of problem."},
+        "type": {"type": "string", "format": "uri", "description": "A URI for the kind of problem."},
         "title": {"type": "string", "description": "The kind of problem in a few words."},
         "status": {"type": "integer", "description": "The HTTP status."},
         "detail": {"type": "string", "description": "One sentence about this very case."},
@@ -25,86 +29,216 @@ PROBLEM: Schema = {
         "request_id": {"type": "string", "description": "Quote it when you report the problem."},
         "errors": {
             "type": "array",
-            "description": "With 400: what is wrong, each with its place.",
+            "description": "What is wrong, each with its place.",
             "items": {"$ref": "#/components/schemas/ProblemError"},
-        },
-        "current": {
-            "type": "object",
-            "description": "With 409 and 412: the object as it is stored now.",
-            "additionalProperties": True,
         },
     },
     "required": ["type", "title", "status", "detail", "code", "request_id"],
 }
 PROBLEM_ERROR: Schema = {
     "type": "object",
+    "description": "One thing that is wrong: in the body, in a query parameter or in a header.",
     "properties": {
-        "pointer": {
-            "type": "string",
-            "description": "RFC 6901 pointer into the body.",
-            "examples": ["/title"],
-        },
+        "pointer": {"type": "string", "description": "RFC 6901 pointer into the body.", "examples": ["/title"]},
         "parameter": {"type": "string", "description": "A query parameter."},
         "header": {"type": "string", "description": "A request header."},
-        "code": {"type": "string", "examples": ["blank"]},
-        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "Stable, for programs.", "examples": ["blank"]},
+        "detail": {"type": "string", "description": "One sentence for people."},
     },
     "required": ["code", "detail"],
 }
-DESCRIPTIONS = {
-    400: "Something in the request is invalid; `errors` name it.",
-    401: "No valid token; sign in and send `Authorization: Bearer …`.",
-    403: "The path names another user, whether or not that user exists.",
-    404: "Not yours, or not there.",
-    409: "It exists already; `current` carries it.",
-    412: "It has changed since; `current` carries it as it is now.",
-    413: "The body is larger than 1 MiB.",
-    415: "The body must be JSON.",
-    503: "The database is away; try again after `Retry-After` seconds.",
+
+
+class Shared(NamedTuple):
+    """A problem that many operations answer alike."""
+
+    name: str
+    kind: problems.Kind
+    description: str
+    detail: str  # of the example
+    members: Mapping[str, Any] = {}  # of the example
+
+
+_SHARED = (
+    Shared(
+        "Invalid",
+        problems.INVALID,
+        "Something in the request is invalid; `errors` name it.",
+        "/title: This field may not be blank.",
+        {"errors": [{"pointer": "/title", "code": "blank", "detail": "This field may not be blank."}]},
+    ),
+    Shared(
+        "Unauthenticated",
+        problems.KINDS[exceptions.NotAuthenticated],
+        "No valid token; sign in and send `Authorization: Bearer …`.",
+        "Authentication credentials were not provided.",
+    ),
+    Shared(
+        "Forbidden",
+        problems.FORBIDDEN,
+        "The path names another user, whether or not that user exists.",
+        "This address belongs to another user; use your own id or 'me'.",
+    ),
+    Shared("NotFound", problems.NOT_FOUND, "Not yours, or not there.", "You have none with this id."),
+    Shared(
+        "Stale",
+        problems.Kind(PreconditionFailed.status, PreconditionFailed.code, PreconditionFailed.title),
+        "It has changed since; `current` carries it as it is now.",
+        "It is at version 6 now; merge your change into `current` and try again.",
+    ),
+    Shared(
+        "TooLarge",
+        problems.TOO_LARGE,
+        "The body is larger than 1 MiB.",
+        "The body is larger than 1 MiB; send less at a time.",
+    ),
+    Shared(
+        "NotJSON",
+        problems.KINDS[exceptions.UnsupportedMediaType],
+        "The body must be JSON.",
+        'Unsupported media type "text/plain" in request.',
+    ),
+    Shared(
+        "Unavailable",
+        problems.OUTAGE,
+        "The database is away; try again after `Retry-After` seconds.",
+        "The database cannot be reached; try again in a moment.",
+    ),
+)
+PROBLEMS = {shared.kind.status: shared for shared in _SHARED}
+SUCCESSES = {
+    200: "Success.",
+    201: "Created.",
+    204: "Done; the answer is empty.",
+    304: "Unchanged since that ETag; use what you have.",
 }
+HEADERS: dict[int, Schema] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "The scheme: Bearer."}},
+    503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
+}
+_CARRIES_CURRENT = {409, 412}
+# The order in which people think of them; drf-spectacular's own is that of a set.
+_METHODS = ["get", "post", "put", "patch", "delete"]
 
 
 class AutoSchema(openapi.AutoSchema):
-    """drf-spectacular's, for fields that take null in requests but never answer it."""
+    """drf-spectacular's, with the types that clients meet."""
 
-    def _get_serializer_field_meta(self, field: serializers.Field, direction: str) -> Schema:
-        meta: Schema = super()._get_serializer_field_meta(field, direction)
+    def _map_serializer_field(
+        self, field: serializers.Field, direction: str, bypass_extensions: bool = False
+    ) -> Schema | None:
         if direction == "response" and isinstance(field, Clearable):
-            meta.pop("nullable", None)
-        return meta
+            field = copy(field)
+            field.allow_null = False
+        schema: Schema | None = super()._map_serializer_field(field, direction, bypass_extensions)
+        if schema is None:
+            return None
+        if len(schema.get("enum", ())) == 1:  # a word that never varies needs no named type
+            (schema["const"],) = schema.pop("enum")
+        if schema.get("type") == "integer" and getattr(field, "max_value", None) is None:
+            schema["format"] = "int64"
+        return schema
+
+    def _get_serializer_name(
+        self, serializer: serializers.BaseSerializer, direction: str, bypass_extensions: bool = False
+    ) -> str:
+        """A shape without required members is the same in a PATCH as elsewhere."""
+        name: str = super()._get_serializer_name(serializer, direction, bypass_extensions)
+        fields = getattr(serializer, "fields", {})
+        return name if any(field.required for field in fields.values()) else name.removeprefix("Patched")
 
     def map_parsers(self) -> list[str]:
-        parsers: list[str] = super().map_parsers()
-        return parsers if self.method == "PATCH" else [JSONParser.media_type]
+        """PATCH takes merge patches by their own name too, which would give clients the same type twice."""
+        return [JSONParser.media_type]
 
 
-def also_answers(*statuses: int) -> Schema:
-    """For `extend_schema(extensions=…)`: the problems that the operation's shape does not imply."""
-    return {_EXTENSION: statuses}
+def also_answers(descriptions: dict[int, str]) -> Schema:
+    """For `extend_schema(extensions=…)`: problems that the shape of the operation does not tell."""
+    return {_EXTENSION: descriptions}
 
 
-def declare_problems(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
-    """Postprocessing hook: every operation declares the problems that its shape implies."""
-    result["components"]["schemas"] |= {"Problem": PROBLEM, "ProblemError": PROBLEM_ERROR}
-    for path, operations in result["paths"].items():
-        for operation in operations.values():
-            for status in sorted(_implied_statuses(path, operation)):
-                operation["responses"].setdefault(str(status), _problem_response(status))
+# --- Postprocessing hooks ---------------------------------------------------------------------------
+
+
+def require_answered_members(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """Answers always carry all of their members, so clients need not check for them."""
+    for name, schema in result["components"]["schemas"].items():
+        if "properties" in schema and not name.endswith("Request"):
+            schema["required"] = list(schema["properties"])
     return result
+
+
+def inline_null(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """A nullable enum is `TaskPriority | null`, without a named type for null."""
+    schemas = result["components"]["schemas"]
+    if schemas.pop(_NULL_ENUM, None) is None:
+        return result
+    members = [member for schema in schemas.values() for member in schema.get("properties", {}).values()]
+    for option in (option for member in members for option in member.get("oneOf", [])):
+        if option == {"$ref": f"#/components/schemas/{_NULL_ENUM}"}:
+            option.clear()
+            option["type"] = "null"
+    return result
+
+
+def declare_answers(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """Every operation declares the problems that its shape implies, and every success says a word."""
+    components = result["components"]
+    components["schemas"] |= {"Problem": PROBLEM, "ProblemError": PROBLEM_ERROR}
+    components["responses"] = {}
+    enums = {str(schema["enum"]): name for name, schema in components["schemas"].items() if "enum" in schema}
+    for path, operations in result["paths"].items():
+        result["paths"][path] = operations = dict(sorted(operations.items(), key=_method_order))
+        resource = _resource(operations) if "{user_id}" in path else None
+        for operation in operations.values():
+            _tidy(operation, enums)
+            described = operation.pop(_EXTENSION, {})
+            for status in sorted({*_implied_statuses(path, operation), *described}):
+                operation["responses"][str(status)] = _declare(components, status, resource, described.get(status))
+    for kind in ("schemas", "responses"):
+        components[kind] = dict(sorted(components[kind].items()))
+    return result
+
+
+def _method_order(operation: tuple[str, Schema]) -> int:
+    return _METHODS.index(operation[0])
+
+
+def _resource(operations: dict[str, Schema]) -> str | None:
+    """The name of the schema that the operations of one path answer."""
+    for operation in operations.values():
+        for response in operation["responses"].values():
+            for media in response.get("content", {}).values():
+                if reference := media["schema"].get("$ref"):
+                    return str(reference.rpartition("/")[2])
+    return None
+
+
+def _tidy(operation: Schema, enums: dict[str, str]) -> None:
+    if operation.get("security") == [{}]:
+        operation["security"] = []  # for code generators, [{}] is a kind of sign-in
+    for parameter in operation.get("parameters", []):
+        schema = parameter["schema"]
+        if name := enums.get(str(schema.get("enum"))):
+            parameter["schema"] = {"$ref": f"#/components/schemas/{name}"}
+        elif "enum" in schema:
+            schema.pop("minLength", None)
+    for status, response in operation["responses"].items():
+        if response["description"] in ("", "No response body"):
+            response["description"] = SUCCESSES[int(status)]
 
 
 def _implied_statuses(path: str, operation: Schema) -> set[int]:
     places = {parameter["in"] for parameter in operation.get("parameters", [])}
     headers = {parameter["name"] for parameter in operation.get("parameters", [])}
     statuses: set[int] = {503} if path != "/healthz" else set()
-    statuses.update(operation.pop(_EXTENSION, ()))
     if "requestBody" in operation:
         statuses |= {400, 413, 415}
     if places & {"query", "header"}:
         statuses.add(400)
     if "If-Match" in headers:
         statuses.add(412)
-    if any(operation.get("security", [])):
+    if operation.get("security"):
         statuses.add(401)
     if "{user_id}" in path:
         statuses.add(403)
@@ -113,21 +247,39 @@ def _implied_statuses(path: str, operation: Schema) -> set[int]:
     return statuses
 
 
-def _problem_response(status: int) -> Schema:
-    response: Schema = {
-        "description": DESCRIPTIONS[status],
-        "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+def _declare(components: Schema, status: int, resource: str | None, description: str | None) -> Schema:
+    """The response of one status: shared, unless the operation describes it in its own words."""
+    problem, suffix = "Problem", ""
+    if resource is not None and status in _CARRIES_CURRENT:
+        problem, suffix = f"{resource}Problem", resource
+        components["schemas"][problem] = _problem_with(resource)
+    media: Schema = {"schema": {"$ref": f"#/components/schemas/{problem}"}}
+    if description is not None:
+        return _response(status, description, media)
+    shared = PROBLEMS[status]
+    media["example"] = _example(shared)
+    components["responses"][shared.name + suffix] = _response(status, shared.description, media)
+    return {"$ref": f"#/components/responses/{shared.name}{suffix}"}
+
+
+def _response(status: int, description: str, media: Schema) -> Schema:
+    response: Schema = {"description": description, "content": {problems.CONTENT_TYPE: media}}
+    return {**response, "headers": HEADERS[status]} if status in HEADERS else response
+
+
+def _problem_with(resource: str) -> Schema:
+    """A problem that carries the object which stands in the way, as it is stored now."""
+    current = {"$ref": f"#/components/schemas/{resource}"}
+    return {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "object", "properties": {"current": current}}]}
+
+
+def _example(shared: Shared) -> Schema:
+    return {
+        "type": f"urn:tickbase:problem:{shared.kind.code}",
+        "title": shared.kind.title,
+        "status": shared.kind.status,
+        "detail": shared.detail,
+        "code": shared.kind.code,
+        "request_id": "019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d",
+        **shared.members,
     }
-    if status == 401:
-        response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
-    if status == 503:
-        response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-    return response
-
-
-def require_answered_members(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
-    """Postprocessing hook: answers always carry all of their members, so clients need not check for them."""
-    for name, schema in result["components"]["schemas"].items():
-        if "properties" in schema and not name.endswith("Request") and not name.startswith("Problem"):
-            schema["required"] = list(schema["properties"])
-    return result

@@ -1,5 +1,6 @@
 """Serializers that drop nothing silently: an unknown member or parameter is refused by name."""
 
+from itertools import islice
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
@@ -7,7 +8,7 @@ from django.http import HttpRequest
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from config.rest.problems import InvalidBody, InvalidParameter
+from config.rest.problems import MAX_ERRORS, InvalidBody, InvalidParameter
 
 MAX_PARAMETERS = 100
 
@@ -19,7 +20,7 @@ class StrictSerializer(serializers.Serializer):
         if not isinstance(data, dict):
             message = "Send a JSON object."
             raise InvalidBody({"non_field_errors": [ErrorDetail(message, code="not_an_object")]})
-        unknown = [name for name in data if name not in self.fields]
+        unknown = list(islice((name for name in data if name not in self.fields), MAX_ERRORS))
         if unknown:
             known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
             error = ErrorDetail(f"Unknown member; known are {known or 'none'}.", code="unknown")
@@ -35,22 +36,22 @@ class QuerySerializer(serializers.Serializer):
     @classmethod
     def of(cls, request: HttpRequest, **context: Any) -> Self:
         """Parse and validate; raises InvalidParameter."""
-        serializer = cls(data=cls._parse(request.META.get("QUERY_STRING", "")), context=context)
+        serializer = cls(data=cls._parse(request), context=context)
         if not serializer.is_valid():
             raise InvalidParameter(serializer.errors)
         return serializer
 
     @classmethod
-    def _parse(cls, query: str) -> dict[str, Any]:
+    def _parse(cls, request: HttpRequest) -> dict[str, Any]:
         try:
-            pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
-        except UnicodeDecodeError as error:
-            raise _refusal("the query", "It is not percent-encoded UTF-8.", "invalid_utf8") from error
+            pairs = query_pairs(request)
         except ValueError as error:
             raise _refusal("the query", f"It has more than {MAX_PARAMETERS} parameters.", "too_many") from error
         known = cls().fields
         data: dict[str, Any] = {}
         for name, value in pairs:
+            if not _is_text(name + value):
+                raise _refusal(name, "It is not percent-encoded UTF-8.", "invalid_utf8")
             if name not in known:
                 raise _refusal(name, f"Unknown parameter; known are {', '.join(known)}.", "unknown")
             if name in cls.repeatable:
@@ -60,6 +61,20 @@ class QuerySerializer(serializers.Serializer):
             else:
                 data[name] = value
         return data
+
+
+def query_pairs(request: HttpRequest) -> list[tuple[str, str]]:
+    """The parameters in their order; what is not UTF-8 becomes lone surrogates.
+
+    Raises ValueError if there are too many. Clients may send UTF-8 as it is, unescaped, which WSGI
+    hands over as Latin-1 (PEP 3333).
+    """
+    query = request.META.get("QUERY_STRING", "").encode("latin-1").decode(errors="surrogateescape")
+    return parse_qsl(query, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_PARAMETERS)
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _refusal(parameter: str, message: str, code: str) -> InvalidParameter:

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from config.rest.fields import ChoiceField, DateField, InstantField, TextField
+from config.rest.fields import ChoiceField, DateField, InstantField, ListField, TextField
 from config.rest.pagination import Cursor
 from config.rest.problems import InvalidParameter
 from config.rest.serializers import QuerySerializer
@@ -26,6 +28,7 @@ MAX_CURSOR = 4096
 DEFAULT_SORT = f"-{Sort.CREATED}"
 
 
+@extend_schema_field(OpenApiTypes.BOOL)
 class FlagField(ChoiceField):
     """`true` or `false`, as a query parameter."""
 
@@ -63,8 +66,11 @@ class CursorField(TextField):
     default_error_messages = {"invalid_cursor": "Take the cursor from the Link header, unchanged."}
 
     def to_internal_value(self, data: Any) -> Any:
+        text = super().to_internal_value(data)
+        if len(text) > MAX_CURSOR:  # the validator of max_length sees what this method returns
+            self.fail("invalid_cursor")
         try:
-            return Cursor.decode(super().to_internal_value(data))
+            return Cursor.decode(text)
         except ValueError:
             self.fail("invalid_cursor")
 
@@ -85,9 +91,9 @@ class TaskListQuery(QuerySerializer):
         required=False,
         help_text="One of pending, in_progress, completed, cancelled; several with commas; or all.",
     )
-    completed = FlagField(required=False)
-    priority = ChoiceField(choices=Priority.choices, required=False)
-    tag = serializers.ListField(
+    completed = FlagField(required=False, help_text="Whether the status is completed.")
+    priority = ChoiceField(choices=Priority.choices, required=False, help_text="Only this priority.")
+    tag = ListField(
         child=TextField(max_length=MAX_TAG),
         max_length=MAX_TAGS,
         required=False,
@@ -102,14 +108,16 @@ class TaskListQuery(QuerySerializer):
         max_length=MAX_SEARCH,
         help_text="Every word must occur in title, description or tags, as a substring, ignoring case and accents.",
     )
-    updated_since = InstantField(required=False)
+    updated_since = InstantField(required=False, help_text="Changed at this moment or later.")
     sort = ChoiceField(
         choices=[direction + sort for sort in Sort.values for direction in ("", "-")],
         default=DEFAULT_SORT,
         help_text="A leading - reverses; ties go by id, nulls come last.",
     )
-    limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT)
-    offset = CountField(min_value=0, max_value=MAX_OFFSET, default=0)
+    limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Tasks per page.")
+    offset = CountField(
+        min_value=0, max_value=MAX_OFFSET, default=0, help_text="How many to skip; the Link header's cursor is quicker."
+    )
     cursor = CursorField(required=False, max_length=MAX_CURSOR, help_text="From the Link header; not with offset.")
     total = FlagField(required=False, help_text="Answer X-Total-Count.")
 
@@ -128,7 +136,9 @@ def _parsed_key(cursor: Cursor, sort: Sort) -> Any:
     if cursor.key is None and sort is Sort.DUE_DATE:
         return None
     try:
-        return SORT_KEYS[sort].parse(cursor.key or "")
+        if cursor.key is None:
+            raise ValueError("only due dates can be null")
+        return SORT_KEYS[sort].parse(cursor.key)
     except ValueError as error:
         raise _invalid("cursor", "Take the cursor from the Link header, unchanged.") from error
 

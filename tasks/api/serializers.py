@@ -3,11 +3,10 @@
 import datetime as dt
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from config.rest.fields import BooleanField, ChoiceField, Clearable, DateField, InstantField, TextField
+from config.rest.fields import BooleanField, ChoiceField, Clearable, DateField, InstantField, ListField, TextField
 from config.rest.problems import InvalidBody
 from config.rest.serializers import StrictSerializer
 from tasks.choices import Priority, Status
@@ -23,16 +22,6 @@ class DueDateField(DateField):
         return super().to_internal_value(data)
 
 
-class DueDateSchema(OpenApiSerializerFieldExtension):
-    target_class = DueDateField
-
-    def map_serializer_field(self, auto_schema: object, direction: str) -> dict[str, Any]:
-        date = {"type": ["string", "null"], "format": "date"}
-        if direction == "response":
-            return date
-        return {"anyOf": [date, {"type": "string", "format": "date-time"}]}
-
-
 class DescriptionField(Clearable, TextField):
     pass
 
@@ -41,7 +30,7 @@ class PriorityField(Clearable, ChoiceField):
     pass
 
 
-class TagsField(Clearable, serializers.ListField):
+class TagsField(Clearable, ListField):
     """Trimmed, in order, each once."""
 
     child = TextField(max_length=MAX_TAG)
@@ -52,20 +41,29 @@ class TagsField(Clearable, serializers.ListField):
 
 class TaskSerializer(StrictSerializer):
     id = serializers.IntegerField(read_only=True)
-    uid = TextField(max_length=MAX_UID, trim_whitespace=False, required=False)
-    user_id = serializers.SerializerMethodField()
+    uid = TextField(
+        max_length=MAX_UID,
+        trim_whitespace=False,
+        required=False,
+        help_text="Unique among your tasks; made by you or else by us, and then fixed.",
+    )
+    user_id = serializers.SerializerMethodField(help_text="The owner's public id.")
     title = TextField(max_length=MAX_TITLE)
     description = DescriptionField(cleared="", max_length=MAX_DESCRIPTION, allow_blank=True, trim_whitespace=False)
     status = ChoiceField(choices=Status.choices, required=False)
-    completed = BooleanField(source="is_completed", required=False)
+    completed = BooleanField(source="is_completed", required=False, help_text="The same fact as status, as a boolean.")
     priority = PriorityField(cleared=Priority.MEDIUM, choices=Priority.choices)
-    tags = TagsField(cleared=[], max_length=MAX_TAGS)
-    due_date = DueDateField(allow_null=True, required=False)
-    due_at = InstantField(allow_null=True, required=False)
+    tags = TagsField(cleared=[], max_length=MAX_TAGS, help_text="Trimmed, in your order, each once.")
+    due_date = DueDateField(
+        allow_null=True, required=False, help_text="The day; sending one clears due_at. A date-time is taken as due_at."
+    )
+    due_at = InstantField(
+        allow_null=True, required=False, help_text="The moment; sending one sets due_date to its day in your time zone."
+    )
     completed_at = InstantField(read_only=True, allow_null=True)
     created_at = InstantField(read_only=True)
     updated_at = InstantField(read_only=True)
-    version = serializers.IntegerField(read_only=True)
+    version = serializers.IntegerField(read_only=True, help_text="Grows with every change; in quotes, the ETag.")
 
     def get_user_id(self, task: Task) -> str:
         """Tasks are only ever shown to their owner."""

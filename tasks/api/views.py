@@ -32,21 +32,43 @@ def header(name: str, description: str, *responses: int, type: Any = str) -> Ope
     )
 
 
-USER_ID = OpenApiParameter("user_id", str, OpenApiParameter.PATH, description="Your id, or `me`.")
+USER_ID = OpenApiParameter(
+    "user_id",
+    str,
+    OpenApiParameter.PATH,
+    description="Your id, or `me`.",
+    examples=[OpenApiExample("You", value="me")],
+)
 TASK_ID = OpenApiParameter("task_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 IF_MATCH = header("If-Match", 'Change only this version: `"5"`.')
 IF_NONE_MATCH = header("If-None-Match", "Answer 304 if this is still the ETag.")
-ETAG = header("ETag", "The version in quotes.", 200, 201)
+ETAG = header("ETag", "The version in quotes.", 200, 201, 304)
 LIST_HEADERS = [
-    header("ETag", "Changes with any change of yours; absent when the list depends on the clock.", 200),
+    header("ETag", "Changes with any change of yours; absent when the list depends on the clock.", 200, 304),
     header("Link", 'The next page: `<…>; rel="next"`.', 200),
     header("X-Total-Count", "With `total=true`.", 200, type=int),
 ]
-EXAMPLE = OpenApiExample(
-    "A task",
-    value={"title": "Call the dentist", "priority": "high", "tags": ["health"], "due_date": "2026-12-01"},
-    request_only=True,
-)
+_SENT = {"title": "Call the dentist", "priority": "high", "tags": ["health"], "due_date": "2026-12-01"}
+_ANSWERED = {
+    "id": 42,
+    "uid": "019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d",
+    "user_id": "7",
+    "title": "Call the dentist",
+    "description": "",
+    "status": "pending",
+    "completed": False,
+    "priority": "high",
+    "tags": ["health"],
+    "due_date": "2026-12-01",
+    "due_at": None,
+    "completed_at": None,
+    "created_at": "2026-11-23T09:30:00.123456Z",
+    "updated_at": "2026-11-23T09:30:00.123456Z",
+    "version": 5,
+}
+SENT = OpenApiExample("Call the dentist", value=_SENT, request_only=True)
+ANSWERED = OpenApiExample("A task", value=_ANSWERED, response_only=True)
+_COMPLETED = {"status": "completed", "completed": True, "completed_at": _ANSWERED["updated_at"]}
 
 
 @extend_schema(tags=["tasks"], parameters=[USER_ID])
@@ -67,6 +89,7 @@ class TaskViewSet(GenericViewSet):
         summary="List tasks",
         parameters=[filters.TaskListQuery, IF_NONE_MATCH, *LIST_HEADERS],
         responses={200: TaskSerializer(many=True), 304: None},
+        examples=[ANSWERED],
     )
     def list(self, request: Request, user_id: str) -> Response:
         query = filters.TaskListQuery.of(request).validated_data
@@ -88,8 +111,8 @@ class TaskViewSet(GenericViewSet):
         summary="Create a task",
         parameters=[ETAG, header("Location", "The task's address.", 201)],
         responses={201: TaskSerializer},
-        extensions=also_answers(409),
-        examples=[EXAMPLE],
+        extensions=also_answers({409: "You have a task with this uid; `current` carries it, unless it was deleted."}),
+        examples=[SENT, ANSWERED],
     )
     def create(self, request: Request, user_id: str) -> Response:
         task = services.create_task(self.caller, **self._validated())
@@ -103,6 +126,7 @@ class TaskViewSet(GenericViewSet):
         summary="Get a task",
         parameters=[TASK_ID, IF_NONE_MATCH, ETAG],
         responses={200: TaskSerializer, 304: None},
+        examples=[ANSWERED],
     )
     def retrieve(self, request: Request, user_id: str, task_id: str) -> Response:
         task = self.get_queryset().filter(pk=_parsed_id(task_id)).first()
@@ -114,7 +138,7 @@ class TaskViewSet(GenericViewSet):
         operation_id="replaceTask",
         summary="Change a task; absent members stay as they are",
         parameters=[TASK_ID, IF_MATCH, ETAG],
-        examples=[EXAMPLE],
+        examples=[SENT, ANSWERED],
     )
     def update(self, request: Request, user_id: str, task_id: str) -> Response:
         return self._update(task_id, partial=False)
@@ -123,7 +147,10 @@ class TaskViewSet(GenericViewSet):
         operation_id="updateTask",
         summary="Change some members of a task (RFC 7396)",
         parameters=[TASK_ID, IF_MATCH, ETAG],
-        examples=[OpenApiExample("Start it", value={"status": "in_progress"}, request_only=True)],
+        examples=[
+            OpenApiExample("Start it", value={"status": "in_progress"}, request_only=True),
+            OpenApiExample("Started", value={**_ANSWERED, "status": "in_progress"}, response_only=True),
+        ],
     )
     def partial_update(self, request: Request, user_id: str, task_id: str) -> Response:
         return self._update(task_id, partial=True)
@@ -145,6 +172,10 @@ class TaskViewSet(GenericViewSet):
         parameters=[TASK_ID, IF_MATCH, ETAG],
         request=CompletionSerializer,
         responses=TaskSerializer,
+        examples=[
+            OpenApiExample("Complete it", value={"completed": True}, request_only=True),
+            OpenApiExample("Completed", value={**_ANSWERED, **_COMPLETED}, response_only=True),
+        ],
     )
     def complete(self, request: Request, user_id: str, task_id: str) -> Response:
         body = CompletionSerializer(data=request.data)

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import psutil
@@ -18,8 +19,15 @@ ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path)
+def folder() -> Iterator[Path]:
+    """As for the `server` fixture: not below pytest's own directory."""
+    with TemporaryDirectory(prefix="tickbase-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def own_server(folder: Path) -> Iterator[Server]:
+    server = Server(folder / "own")
     yield server
     server.kill_all()
 
@@ -50,9 +58,10 @@ def test_ctrl_c_stops_everything_and_the_next_start_is_quick(own_server: Server)
     assert titles(own_server) == ["kept"]
 
 
-def test_sigterm_stops_everything(own_server: Server) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_main_process_stops_everything(own_server: Server, signum: signal.Signals) -> None:
     own_server.start()
-    assert own_server.stop(signal.SIGTERM) == 0
+    assert own_server.stop(signum) == 0
     assert own_server.processes() == []
 
 
@@ -96,21 +105,19 @@ def test_a_command_shares_the_database_with_the_server(own_server: Server) -> No
     assert titles(own_server) == ["shared"]  # the command's exit has not stopped the database
 
 
-def test_a_taken_port_is_refused_with_advice(own_server: Server, tmp_path: Path) -> None:
+def test_a_taken_port_is_refused_with_advice(own_server: Server, folder: Path) -> None:
     own_server.start()
-    second = Server(tmp_path / "second", PORT=str(own_server.port))
-    second.data_dir.mkdir()
+    second = Server(folder / "second", PORT=str(own_server.port))
     with pytest.raises(RuntimeError, match="choose another port"):
         second.start()
     assert psutil.Process(own_server.process.pid).is_running()
 
 
-def test_a_server_of_ones_own_replaces_the_embedded_one(own_server: Server, tmp_path: Path) -> None:
+def test_a_server_of_ones_own_replaces_the_embedded_one(own_server: Server, folder: Path) -> None:
     own_server.start()
     socket_dir = own_server.data_dir / "postgres"
     url = f"postgresql://tickbase@{str(socket_dir).replace('/', '%2F')}/tickbase"
-    other = Server(tmp_path / "other", DATABASE_URL=url)
-    other.data_dir.mkdir()
+    other = Server(folder / "other", DATABASE_URL=url)
     with other:
         create_task(other, "in the given database")
         assert not (other.data_dir / "postgres").exists()

@@ -89,3 +89,12 @@ def test_a_list_that_depends_on_the_clock_has_no_tag(as_alice: Api, alice: User)
     make_task(alice)
     answer = as_alice.get("/api/me/tasks?overdue=true", if_none_match="*")
     assert (answer.status_code, "ETag" in answer) == (200, False)
+
+
+def test_a_shared_browser_keeps_the_lists_of_two_users_apart(as_alice: Api, alice: User, bob: User) -> None:
+    make_task(alice)
+    make_task(bob)
+    answer = as_alice.get("/api/me/tasks")
+    assert answer["ETag"] == Api(bob).get("/api/me/tasks")["ETag"]
+    assert "authorization" in answer["Vary"].lower()
+    assert answer["Cache-Control"] == "private, no-cache"

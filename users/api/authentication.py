@@ -12,12 +12,12 @@ from users import tokens
 
 
 class BearerAuthentication(JWTAuthentication):
-    """simplejwt reads the header; the token and its user are checked by `users.tokens`, in one query."""
+    """The token and its user are checked by `users.tokens`, in one query."""
 
     def authenticate(self, request: Request) -> tuple[Any, Token] | None:
-        header = self.get_header(request)
-        raw = self.get_raw_token(header) if header else None
-        return None if raw is None else tokens.authenticate(raw)
+        # The scheme is case-insensitive (RFC 9110, section 11.1).
+        scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+        return tokens.authenticate(token.strip()) if scheme.lower() == "bearer" else None
 
 
 class BearerScheme(OpenApiAuthenticationExtension):
@@ -26,4 +26,4 @@ class BearerScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: object) -> dict[str, str]:
         scheme: dict[str, str] = build_bearer_security_scheme_object("HTTP_AUTHORIZATION", "Bearer", "JWT")
-        return scheme
+        return {**scheme, "description": "The `access` token that register, login and refresh answer."}

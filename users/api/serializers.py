@@ -6,8 +6,9 @@ from rest_framework import serializers
 from config.rest.fields import EmailField, InstantField, TextField
 from config.rest.serializers import StrictSerializer
 from users.models import validate_timezone
+from users.services import MAX_PASSWORD
 
-MAX_PASSWORD = 256
+IANA = "An IANA time zone name, for example Asia/Karachi."
 
 
 class TimezoneField(TextField):
@@ -31,9 +32,9 @@ class PasswordField(TextField):
 
 class UserSerializer(StrictSerializer):
     id = serializers.CharField(source="public_id", read_only=True)
-    email = EmailField(max_length=254, required=False)
+    email = EmailField(max_length=254, required=False, help_text="Cannot be changed here.")
     name = TextField(max_length=100, allow_blank=True, required=False)
-    timezone = TimezoneField(max_length=64, required=False)
+    timezone = TimezoneField(max_length=64, required=False, help_text=IANA)
     created_at = InstantField(read_only=True)
 
 
@@ -41,7 +42,7 @@ class RegisterSerializer(StrictSerializer):
     email = EmailField(max_length=254)
     password = PasswordField()
     name = TextField(max_length=100, allow_blank=True, required=False)
-    timezone = TimezoneField(max_length=64, required=False)
+    timezone = TimezoneField(max_length=64, required=False, help_text=IANA)
 
 
 class LoginSerializer(StrictSerializer):

@@ -20,6 +20,16 @@ from users.api.serializers import (
 from users.models import User
 
 CREDENTIALS = {"email": "ada@example.com", "password": "correct horse battery"}
+_USER = {
+    "id": "7",
+    "email": "ada@example.com",
+    "name": "Ada Lovelace",
+    "timezone": "Europe/London",
+    "created_at": "2026-11-23T09:30:00.123456Z",
+}
+_PAIR = {"access": "eyJhbGciOi…", "refresh": "eyJhbGciOi…", "token_type": "Bearer", "expires_in": 600}
+USER = OpenApiExample("Ada", value=_USER, response_only=True)
+SIGNED_IN = OpenApiExample("Signed in", value={"user": _USER, **_PAIR}, response_only=True)
 
 
 def signed_in(user: User, pair: tokens.TokenPair, *, status: int = 200) -> Response:
@@ -53,8 +63,11 @@ class RegisterView(PublicView):
         summary="Open an account",
         tags=["accounts"],
         responses={201: SignedInSerializer},
-        extensions=also_answers(409),
-        examples=[OpenApiExample("Ada", value={**CREDENTIALS, "name": "Ada Lovelace"}, request_only=True)],
+        extensions=also_answers({409: "The e-mail address is taken."}),
+        examples=[
+            OpenApiExample("Ada", value={**CREDENTIALS, "name": "Ada Lovelace"}, request_only=True),
+            SIGNED_IN,
+        ],
     )
     def post(self, request: Request) -> Response:
         user = services.register(**self.validated(request))
@@ -69,8 +82,8 @@ class LoginView(PublicView):
         summary="Sign in",
         tags=["accounts"],
         responses={200: SignedInSerializer},
-        extensions=also_answers(401),
-        examples=[OpenApiExample("Ada", value=CREDENTIALS, request_only=True)],
+        extensions=also_answers({401: "E-mail or password is wrong."}),
+        examples=[OpenApiExample("Ada", value=CREDENTIALS, request_only=True), SIGNED_IN],
     )
     def post(self, request: Request) -> Response:
         user = services.sign_in(**self.validated(request))
@@ -85,7 +98,11 @@ class RefreshView(PublicView):
         summary="Trade a refresh token for a new pair",
         tags=["accounts"],
         responses={200: SignedInSerializer},
-        extensions=also_answers(401),
+        extensions=also_answers({401: "The refresh token is invalid or has expired; sign in again."}),
+        examples=[
+            OpenApiExample("A refresh token", value={"refresh": _PAIR["refresh"]}, request_only=True),
+            SIGNED_IN,
+        ],
     )
     def post(self, request: Request) -> Response:
         user, pair = services.refresh(self.validated(request)["refresh"])
@@ -95,7 +112,7 @@ class RefreshView(PublicView):
 class MeView(GenericAPIView):
     serializer_class = UserSerializer
 
-    @extend_schema(operation_id="getMe", summary="Your account", tags=["accounts"])
+    @extend_schema(operation_id="getMe", summary="Your account", tags=["accounts"], examples=[USER])
     def get(self, request: Request) -> Response:
         return Response(self.get_serializer(request.user).data)
 
@@ -103,7 +120,10 @@ class MeView(GenericAPIView):
         operation_id="updateMe",
         summary="Change your name or time zone",
         tags=["accounts"],
-        examples=[OpenApiExample("Time zone", value={"timezone": "Asia/Karachi"}, request_only=True)],
+        examples=[
+            OpenApiExample("Time zone", value={"timezone": "Asia/Karachi"}, request_only=True),
+            OpenApiExample("Moved", value={**_USER, "timezone": "Asia/Karachi"}, response_only=True),
+        ],
     )
     def patch(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data, partial=True)

@@ -52,6 +52,8 @@ class Command(BaseCommand):
             connection.close_pool()  # type: ignore[attr-defined]
         server = self._server()
         server.on_startup(self._print_banner)
+        # granian reloads on SIGHUP; but when the terminal is closed, what it started should end.
+        server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
         server.serve()
 
     def _server(self) -> Any:
@@ -77,10 +79,13 @@ class Command(BaseCommand):
 
 
 def application() -> WSGIHandler:
-    """What the worker process runs. It leaves when its parent was killed and can no longer tell it to.
+    """What the worker process runs; it leaves when its parent says so or is gone.
 
-    Otherwise it would go on answering on the port, beside the worker of the next start.
+    Ctrl-C must reach the parent alone, hence the process group: a worker that gets the terminal's SIGINT
+    and then its parent's SIGTERM hangs in most cases (granian 2.8). A worker whose parent was killed
+    would go on answering on the port, beside the worker of the next start.
     """
+    os.setpgrp()
     threading.Thread(target=_leave_with, args=[os.getppid()], daemon=True).start()
     from config.wsgi import application
 

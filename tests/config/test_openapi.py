@@ -1,0 +1,185 @@
+"""The OpenAPI document: what it promises is what is answered, and what it needs is served from here."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+
+from tests.client import Answer, Api
+from tests.factories import PASSWORD, make_task, make_user
+from users.models import User
+
+Schema = dict[str, Any]
+
+
+@cache
+def document() -> Schema:
+    loaded: Schema = yaml.safe_load((settings.BASE_DIR / "docs" / "openapi.yaml").read_text())
+    return loaded
+
+
+def operations() -> Iterator[tuple[str, str, Schema]]:
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def resolved(part: Schema) -> Schema:
+    """The part itself, or the component that it refers to."""
+    if "$ref" not in part:
+        return part
+    _, _, kind, name = part["$ref"].split("/")
+    component: Schema = document()["components"][kind][name]
+    return component
+
+
+def complaints(value: Any, schema: Schema) -> list[str]:
+    validator = Draft202012Validator({**schema, "components": document()["components"]}, format_checker=FormatChecker())
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
+
+
+def bodies(operation: Schema) -> Iterator[Schema]:
+    """Every media type object of the request and of the answers."""
+    for holder in [operation.get("requestBody", {}), *map(resolved, operation["responses"].values())]:
+        yield from holder.get("content", {}).values()
+
+
+def test_schema_is_public_and_is_the_document() -> None:
+    answer = Api().get("/api/schema")
+    assert answer.status_code == 200
+    assert answer["Content-Type"].startswith("application/vnd.oai.openapi")
+    assert yaml.safe_load(answer.content) == document()
+    assert document()["openapi"].startswith("3.1")
+
+
+def test_docs_page_loads_nothing_from_elsewhere() -> None:
+    stranger = Api()
+    answer = stranger.get("/api/docs")
+    page = answer.content.decode()
+    assets = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert (answer.status_code, len(assets)) == (200, 4)
+    assert [asset for asset in assets if not asset.startswith("/static/")] == []
+    assert [asset for asset in assets if not finders.find(asset.removeprefix("/static/"))] == []
+    assert re.findall(r"https?://\S+", page) == []
+    assert list(stranger.client.cookies) == []
+
+
+def test_operation_ids_name_good_client_functions() -> None:
+    ids = [operation["operationId"] for _, _, operation in operations()]
+    assert {"listTasks", "createTask", "getTask", "updateTask", "deleteTask", "completeTask"} <= set(ids)
+    assert [name for name in ids if not re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name)] == []
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_operation_says_what_it_is_and_what_it_answers() -> None:
+    for path, method, operation in operations():
+        assert operation["summary"] and operation["tags"], (method, path)
+        answers = {status: resolved(answer) for status, answer in operation["responses"].items()}
+        assert [status for status, answer in answers.items() if not answer["description"]] == [], (method, path)
+        problems = [answer for status, answer in answers.items() if status >= "400"]
+        assert {media for answer in problems for media in answer["content"]} <= {"application/problem+json"}
+
+
+def test_no_extension_of_the_generator_is_left() -> None:
+    assert re.findall(r"^\s*x-.*", (settings.BASE_DIR / "docs" / "openapi.yaml").read_text(), re.MULTILINE) == []
+
+
+def test_every_example_is_valid() -> None:
+    seen = 0
+    for path, method, operation in operations():
+        for media in bodies(operation):
+            examples = [example["value"] for example in media.get("examples", {}).values()]
+            examples += [media["example"]] if "example" in media else []
+            for example in examples:
+                seen += 1
+                assert complaints(example, media["schema"]) == [], (method, path)
+    assert seen > 30
+
+
+def test_every_request_body_has_an_example() -> None:
+    for path, method, operation in operations():
+        for media in operation.get("requestBody", {}).get("content", {}).values():
+            assert media.get("examples"), (method, path)
+
+
+def _operation(path: str, method: str) -> Schema:
+    template = path.partition("?")[0].replace("nobody", "{user_id}").replace("/0", "/{task_id}")
+    operation: Schema = document()["paths"][template][method]
+    return operation
+
+
+def _promised(declared: Schema, path: str) -> set[str]:
+    """The headers that this very answer must carry: some of a list depend on its parameters."""
+    absent = {"ETag"} if "overdue" in path else set()
+    absent |= set() if "limit=1&total=true" in path else {"Link", "X-Total-Count"}
+    return set(declared.get("headers", {})) - absent
+
+
+def _complaints_about_body(answer: Answer, declared: Schema) -> list[str]:
+    if not answer.content or "content" not in declared:
+        return [] if bool(answer.content) == ("content" in declared) else ["a body on one side only"]
+    return complaints(answer.json(), declared["content"][answer["Content-Type"]]["schema"])
+
+
+HEADERS = ["ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Total-Count"]
+TASKS, TASK = "/api/{user_id}/tasks", "/api/{user_id}/tasks/{task_id}"
+NEW_ACCOUNT = {"email": "new@example.com", "password": PASSWORD}
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body", "headers", "status"),
+    [
+        (TASKS, "get", None, {}, 200),
+        (TASKS + "?limit=1&total=true", "get", None, {}, 200),
+        (TASKS + "?overdue=true", "get", None, {}, 200),
+        (TASKS, "get", None, {"if_none_match": "*"}, 304),
+        (TASKS + "?colour=red", "get", None, {}, 400),
+        (TASKS, "get", None, {}, 401),
+        ("/api/nobody/tasks", "get", None, {}, 403),
+        (TASKS, "post", {"title": "A", "priority": None, "due_at": "2026-12-01T09:00:00+05:00"}, {}, 201),
+        (TASKS, "post", {"title": ""}, {}, 400),
+        (TASKS, "post", {"title": "A", "uid": "taken"}, {}, 409),
+        (TASKS, "post", {"title": "x" * 2**20}, {}, 413),
+        (TASKS, "post", {"title": "A"}, {"content_type": "text/plain"}, 415),
+        (TASK, "get", None, {}, 200),
+        (TASK, "get", None, {"if_none_match": "*"}, 304),
+        (TASK, "get", None, {"if_none_match": "5"}, 400),
+        ("/api/{user_id}/tasks/0", "get", None, {}, 404),
+        (TASK, "put", {"title": "B"}, {}, 200),
+        (TASK, "patch", {"tags": None}, {}, 200),
+        (TASK, "patch", {"tags": None}, {"if_match": '"99"'}, 412),
+        (TASK, "delete", None, {}, 204),
+        (TASK, "delete", None, {"if_match": '"99"'}, 412),
+        (TASK + "/complete", "patch", {"completed": True}, {}, 200),
+        ("/api/users/me", "get", None, {}, 200),
+        ("/api/users/me", "patch", {"timezone": "Asia/Karachi"}, {}, 200),
+        ("/api/auth/register", "post", NEW_ACCOUNT, {}, 201),
+        ("/api/auth/register", "post", {**NEW_ACCOUNT, "email": "taken@example.com"}, {}, 409),
+        ("/api/auth/login", "post", {**NEW_ACCOUNT, "email": "taken@example.com"}, {}, 200),
+        ("/api/auth/login", "post", NEW_ACCOUNT, {}, 401),
+        ("/api/auth/refresh", "post", {"refresh": "nonsense"}, {}, 401),
+        ("/healthz", "get", None, {}, 200),
+        ("/readyz", "get", None, {}, 200),
+    ],
+)
+def test_answer_is_as_declared(
+    as_alice: Api, alice: User, path: str, method: str, body: Any, headers: dict[str, str], status: int
+) -> None:
+    make_user(email="taken@example.com")
+    task = make_task(alice, uid="taken")
+    make_task(alice)
+    arguments = [path.format(user_id="me", task_id=task.pk), *([] if body is None else [body])]
+    caller = Api() if status == 401 else as_alice
+    answer: Answer = getattr(caller, method)(*arguments, **headers)
+    assert answer.status_code == status
+    declared = resolved(_operation(path, method)["responses"][str(status)])
+    assert [name for name in HEADERS if name in answer] == [
+        name for name in HEADERS if name in _promised(declared, path)
+    ]
+    assert _complaints_about_body(answer, declared) == []

@@ -1,0 +1,286 @@
+"""The members of a task: what is accepted, how it is kept, and what is refused."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from time_machine import TimeMachineFixture
+
+from tasks import services
+from tasks.models import Feed, Task
+from tests.client import Api
+from tests.factories import make_task
+from users.models import User
+
+LIST = "/api/me/tasks"
+NOW = dt.datetime(2026, 12, 1, 12, 0, tzinfo=dt.UTC)
+FLAG = "\U0001f1f5\U0001f1f0"  # two code points
+FAMILY = "\U0001f469\u200d\U0001f467"  # three
+ACCENTED = "e\u0301"  # two, and stays so
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("  A  ", "A"),
+        ("\t\r\nA b\n", "A b"),
+        ("\u3000\u00a0A\u2003b\u2028", "A\u2003b"),
+        ("A  b", "A  b"),
+        (ACCENTED, ACCENTED),
+        ("x" * 200, "x" * 200),
+        (" " * 500 + "x" * 200 + " ", "x" * 200),
+        ("報" * 200, "報" * 200),
+        (FLAG * 100, FLAG * 100),
+        (FAMILY * 66 + "ab", FAMILY * 66 + "ab"),
+        (ACCENTED * 100, ACCENTED * 100),
+    ],
+)
+def test_a_title_is_trimmed_and_else_kept_as_typed(as_alice: Api, sent: str, kept: str) -> None:
+    answer = as_alice.post(LIST, {"title": sent})
+    assert (answer.status_code, answer.json()["title"], Task.objects.get().title) == (201, kept, kept)
+
+
+@pytest.mark.parametrize(
+    ("title", "code"),
+    [
+        ("", "blank"),
+        (" \t\n\u3000\u00a0", "blank"),
+        ("x" * 201, "max_length"),
+        (FLAG * 101, "max_length"),
+        (ACCENTED * 101, "max_length"),
+        (None, "null"),
+        (5, "invalid"),
+        (True, "invalid"),
+        (["a"], "invalid"),
+        ("a\0b", "null_characters_not_allowed"),
+    ],
+)
+def test_a_title_has_1_to_200_code_points(as_alice: Api, title: Any, code: str) -> None:
+    answer = as_alice.post(LIST, {"title": title})
+    assert answer.status_code == 400
+    assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [("/title", code)]
+    assert not Task.objects.exists()
+
+
+def test_a_task_needs_a_title(as_alice: Api) -> None:
+    answer = as_alice.post(LIST, {"description": "x"})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "required")
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize("text", ["", "  \r\n\tindented\r\n\r\n", " \u3000", "\ufeff\u200e", "🐛" * 10_000])
+def test_a_description_is_kept_as_typed(as_alice: Api, text: str) -> None:
+    answer = as_alice.post(LIST, {"title": "A", "description": text})
+    assert (answer.status_code, answer.json()["description"]) == (201, text)
+    assert Task.objects.get().description == text
+
+
+@pytest.mark.parametrize(("text", "code"), [("x" * 10_001, "max_length"), (5, "invalid"), ({}, "invalid")])
+def test_a_description_has_up_to_10000_code_points(as_alice: Api, text: Any, code: str) -> None:
+    answer = as_alice.post(LIST, {"title": "A", "description": text})
+    assert answer.status_code == 400
+    assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [("/description", code)]
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ([], []),
+        (["b", "a", "b", "c"], ["b", "a", "c"]),
+        ([" a ", "a", "\u3000a\n"], ["a"]),
+        (["Home", "home"], ["Home", "home"]),
+        (["du lịch", "a,b"], ["du lịch", "a,b"]),
+        (["🐛" * 50], ["🐛" * 50]),
+        ([str(number) for number in range(20)], [str(number) for number in range(20)]),
+        (["a", "b"] * 10, ["a", "b"]),
+    ],
+)
+def test_tags_are_trimmed_each_once_and_in_order(as_alice: Api, sent: list[str], kept: list[str]) -> None:
+    answer = as_alice.post(LIST, {"title": "A", "tags": sent})
+    assert (answer.status_code, answer.json()["tags"], Task.objects.get().tags) == (201, kept, kept)
+
+
+@pytest.mark.parametrize(
+    ("tags", "pointer"),
+    [
+        (["a", "", "b"], "/tags/1"),
+        (["  "], "/tags/0"),
+        (["x" * 51], "/tags/0"),
+        (["a", None], "/tags/1"),
+        (["a", 5], "/tags/1"),
+        (["a\0"], "/tags/0"),
+        ([str(number) for number in range(21)], "/tags"),
+        (["a"] * 21, "/tags"),
+        ("a", "/tags"),
+        ({"0": "a"}, "/tags"),
+    ],
+)
+def test_bad_tags_are_refused_by_their_place(as_alice: Api, tags: Any, pointer: str) -> None:
+    answer = as_alice.post(LIST, {"title": "A", "tags": tags})
+    assert answer.status_code == 400
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert not Task.objects.exists()
+
+
+def test_the_order_of_tags_can_be_changed(as_alice: Api, alice: User) -> None:
+    task = make_task(alice, tags=["a", "b"])
+    answer = as_alice.patch(f"{LIST}/{task.pk}", {"tags": ["b", "a"]})
+    task.refresh_from_db()
+    assert (answer.json()["tags"], task.tags, task.version) == (["b", "a"], ["b", "a"], 2)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({}, "pending"),
+        ({"completed": True}, "completed"),
+        ({"completed": False}, "pending"),
+        ({"status": "in_progress"}, "in_progress"),
+        ({"status": "completed", "completed": True}, "completed"),
+        ({"status": "cancelled", "completed": False}, "cancelled"),
+    ],
+)
+def test_status_and_completed_are_one_fact(as_alice: Api, sent: dict[str, Any], status: str) -> None:
+    answer = as_alice.post(LIST, {"title": "A", **sent})
+    body, task = answer.json(), Task.objects.get()
+    assert (answer.status_code, body["status"], task.status) == (201, status, status)
+    assert body["completed"] is (body["completed_at"] is not None) is (status == "completed")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"status": "pending", "completed": True},
+        {"status": "cancelled", "completed": True},
+        {"status": "completed", "completed": False},
+    ],
+)
+def test_a_body_in_which_both_disagree_is_refused(as_alice: Api, alice: User, sent: dict[str, Any]) -> None:
+    task = make_task(alice, status="in_progress")
+    for answer in (as_alice.post(LIST, {"title": "A", **sent}), as_alice.patch(f"{LIST}/{task.pk}", sent)):
+        error = answer.json()["errors"][0]
+        assert (answer.status_code, error["pointer"], error["code"]) == (400, "/completed", "conflicting_members")
+    assert Task.objects.get().status == "in_progress"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"status": "done"},
+        {"status": ""},
+        {"status": None},
+        {"status": "Completed"},
+        {"completed": "true"},
+        {"completed": 1},
+        {"completed": None},
+        {"priority": "urgent"},
+        {"priority": 1},
+        {"priority": ["low"]},
+    ],
+)
+def test_only_the_words_of_the_contract_are_taken(as_alice: Api, sent: dict[str, Any]) -> None:
+    answer = as_alice.post(LIST, {"title": "A", **sent})
+    assert answer.status_code == 400
+    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}" for name in sent]
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize("open_status", ["pending", "in_progress", "cancelled"])
+def test_completed_at_is_the_instant_of_completion_and_goes_with_it(
+    time_machine: TimeMachineFixture, db: None, open_status: str, alice: User
+) -> None:
+    task = make_task(alice, status=open_status)
+    time_machine.move_to(NOW, tick=False)
+    api = Api(alice)
+    assert api.patch(f"{LIST}/{task.pk}", {"status": "completed"}).json()["completed_at"] == "2026-12-01T12:00:00Z"
+    time_machine.shift(60)
+    assert api.patch(f"{LIST}/{task.pk}", {"title": "New"}).json()["completed_at"] == "2026-12-01T12:00:00Z"
+    assert api.patch(f"{LIST}/{task.pk}", {"status": open_status}).json()["completed_at"] is None
+    task.refresh_from_db()
+    assert (task.status, task.completed_at) == (open_status, None)
+
+
+def test_completed_false_beside_an_open_status_changes_nothing(as_alice: Api, alice: User) -> None:
+    task = make_task(alice, status="cancelled")
+    answer = as_alice.patch(f"{LIST}/{task.pk}", {"status": "cancelled", "completed": False})
+    assert (answer.status_code, answer.json()["status"], answer.json()["version"]) == (200, "cancelled", 1)
+
+
+@pytest.mark.parametrize(
+    "uid", ["a", " a ", "0193a5e0-7b1c-7000-8000-000000000000", "urn:x:ß/报告?#", "🐛" * 255, "A", "<a>@b"]
+)
+def test_a_client_may_choose_the_uid(as_alice: Api, uid: str) -> None:
+    answer = as_alice.post(LIST, {"title": "A", "uid": uid})
+    assert (answer.status_code, answer.json()["uid"], Task.objects.get().uid) == (201, uid, uid)
+
+
+@pytest.mark.parametrize("uid", ["", "x" * 256, None, 5, "a\0"])
+def test_a_uid_has_1_to_255_code_points(as_alice: Api, uid: Any) -> None:
+    answer = as_alice.post(LIST, {"title": "A", "uid": uid})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/uid")
+    assert not Task.objects.exists()
+
+
+def test_a_uid_that_exists_answers_its_task(as_alice: Api, alice: User) -> None:
+    task = make_task(alice, uid="mine", title="First")
+    answer = as_alice.post(LIST, {"title": "Second", "uid": "mine"})
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["errors"][0]["pointer"]) == (409, "uid_taken", "/uid")
+    assert body["current"] == as_alice.get(f"{LIST}/{task.pk}").json()
+    assert (Task.objects.get().title, Feed.objects.get(user=alice).head) == ("First", 1)
+
+
+def test_the_uid_of_a_deleted_task_stays_taken(as_alice: Api, alice: User) -> None:
+    services.delete_task(alice, make_task(alice, uid="mine").pk)
+    answer = as_alice.post(LIST, {"title": "Second", "uid": "mine"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "uid_taken")
+    assert "current" not in answer.json()
+    assert (Task.objects.get().deleted_at is not None, Feed.objects.get(user=alice).head) == (True, 2)
+
+
+def test_two_users_may_choose_the_same_uid(as_alice: Api, bob: User) -> None:
+    make_task(bob, uid="same")
+    assert as_alice.post(LIST, {"title": "A", "uid": "same"}).status_code == 201
+    assert Task.objects.filter(uid="same").count() == 2
+
+
+def test_a_uid_never_changes(as_alice: Api, alice: User) -> None:
+    task = make_task(alice, uid="mine", title="Old")
+    for call in (as_alice.put, as_alice.patch):
+        answer = call(f"{LIST}/{task.pk}", {"title": "New", "uid": "other"})
+        error = answer.json()["errors"][0]
+        assert (answer.status_code, error["pointer"], error["code"]) == (400, "/uid", "immutable")
+    task.refresh_from_db()
+    assert (task.uid, task.title, task.version) == ("mine", "Old", 1)
+
+
+def test_the_uid_that_a_task_has_may_be_sent_back(as_alice: Api, alice: User) -> None:
+    task = make_task(alice, uid="mine")
+    answer = as_alice.patch(f"{LIST}/{task.pk}", {"title": "New", "uid": "mine"})
+    assert (answer.status_code, answer.json()["title"], answer.json()["uid"]) == (200, "New", "mine")
+
+
+def test_read_only_members_are_ignored(as_alice: Api, alice: User) -> None:
+    sent = {
+        "title": "A",
+        "id": 99,
+        "user_id": "99",
+        "version": 99,
+        "completed_at": "x",
+        "created_at": 1,
+        "updated_at": [],
+    }
+    answer = as_alice.post(LIST, sent)
+    task = Task.objects.get()
+    assert (answer.status_code, task.user, task.version, task.completed_at) == (201, alice, 1, None)
+    assert answer.json()["id"] == task.pk != 99
+
+
+@pytest.mark.parametrize("name", ["due", "Title", "is_completed", "deleted_at", "search_text", "user", "", "a/b~c"])
+def test_an_unknown_member_is_refused_by_name(as_alice: Api, name: str) -> None:
+    answer = as_alice.post(LIST, {"title": "A", name: "x"})
+    error = answer.json()["errors"][0]
+    pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+    assert (answer.status_code, error["pointer"], error["code"]) == (400, pointer, "unknown")
+    assert not Task.objects.exists()

@@ -1,0 +1,104 @@
+"""The rules of the house that hold for every file: layering, sizes, and what is generated from the code."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+
+ROOT: Path = settings.BASE_DIR
+PACKAGES = ("config", "users", "tasks")
+MAX_LINES = 400
+
+WRITES = {
+    "save", "delete", "update", "create", "get_or_create", "update_or_create", "bulk_create", "bulk_update",
+    "asave", "adelete", "aupdate", "acreate", "aget_or_create", "aupdate_or_create", "abulk_create", "abulk_update",
+}  # fmt: skip
+WRITERS = {"tasks/services.py", "tasks/feed.py", "users/services.py", "users/models.py"}
+
+
+def _files(*folders: str) -> list[str]:
+    """Paths from the root, without migrations."""
+    found = (path.relative_to(ROOT) for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return sorted(str(path) for path in found if not {"migrations", "node_modules"} & set(path.parts))
+
+
+def _read(path: str) -> str:
+    return (ROOT / path).read_text()
+
+
+def _offenders(found: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {path: places for path, places in found.items() if places}
+
+
+def _writes(source: str) -> list[str]:
+    """The calls that may write to the database. Dicts and sets take `|=`, so that `.update(` always does."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [
+        f"line {call.lineno}: .{call.func.attr}()"
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr in WRITES
+    ]
+
+
+def _imports(source: str) -> Iterator[str]:
+    """The top-level packages that a module imports, wherever in its text."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+def _may_import(path: str, package: str) -> bool:
+    if not package.startswith("rest_framework"):
+        return True
+    if "/api/" in path or path.startswith("config/rest/") or path == "users/idempotency.py":
+        return True
+    return package == "rest_framework_simplejwt" and path == "users/tokens.py"
+
+
+def test_openapi_document_matches_the_code(tmp_path: Path) -> None:
+    generated = tmp_path / "openapi.yaml"
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(generated))
+    document = ROOT / "docs" / "openapi.yaml"
+    assert document.read_text() == generated.read_text(), "docs/openapi.yaml is out of date: run `make schema`"
+
+
+@pytest.mark.django_db
+def test_migrations_match_the_models() -> None:
+    call_command("makemigrations", "--check", "--dry-run")
+
+
+def test_only_services_write() -> None:
+    found = {path: _writes(_read(path)) for path in _files(*PACKAGES) if path not in WRITERS}
+    assert _offenders(found) == {}, "call a service instead; write |= for dicts and sets"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("task.save()", ["line 1: .save()"]),
+        ("Task.objects.filter(pk=1).update(title='x')", ["line 1: .update()"]),
+        ("if task:\n    Task.objects.bulk_create(\n        [task]\n    )", ["line 2: .bulk_create()"]),
+        ("statuses |= {1}", []),
+        ("def save(self): ...", []),
+    ],
+)
+def test_writes_are_recognised(source: str, found: list[str]) -> None:
+    assert _writes(source) == found
+
+
+def test_rest_framework_stays_in_the_api_and_the_http_kit() -> None:
+    found = {
+        path: [package for package in _imports(_read(path)) if not _may_import(path, package)]
+        for path in _files(*PACKAGES)
+    }
+    assert _offenders(found) == {}
+
+
+def test_files_stay_small_enough_to_read() -> None:
+    lengths = {path: len(_read(path).splitlines()) for path in ["manage.py", *_files(*PACKAGES, "tests")]}
+    assert {path: lines for path, lines in lengths.items() if lines > MAX_LINES} == {}, "split it by aggregate"
