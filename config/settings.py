@@ -147,7 +147,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "config.rest.request_id.request_id",
-    "config.rest.caching.private_to_bearer",
+    "config.rest.caching.caching",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",

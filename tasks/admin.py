@@ -1,1 +1,172 @@
 """The staff's view on tasks."""
+
+import datetime as dt
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import (
+    AdminDateWidget,
+    AdminSplitDateTime,
+    AdminTextareaWidget,
+    AdminTextInputWidget,
+)
+from django.contrib.postgres.forms import SimpleArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from config.rest.fields import FIRST_DATE, LAST_DATE
+from tasks import services
+from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, MAX_UID, Task, new_uid
+from tasks.querysets import PRIORITY_RANK, TaskQuerySet
+from users.admin import ServiceAdmin, ServiceForm
+
+_BREAK = re.compile(r"\r\n|\r|\n")
+# A day of room on either side: the calendar day of an instant is another one elsewhere.
+FIRST_INSTANT = dt.datetime(FIRST_DATE.year + 1, 1, 1, tzinfo=dt.UTC)
+LAST_INSTANT = dt.datetime(LAST_DATE.year, 1, 1, tzinfo=dt.UTC)
+
+
+class LineField(forms.CharField):
+    """One line: browsers drop line breaks from it, which is no change that anybody made."""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(_BREAK.sub("", initial or "").strip(), _BREAK.sub("", data or ""))
+
+
+class TextField(forms.CharField):
+    """Many lines, taken as they are; browsers send every line break as CRLF."""
+
+    def to_python(self, value: Any) -> str:
+        return _BREAK.sub("\n", super().to_python(value) or "")
+
+
+class TagsField(SimpleArrayField):
+    """One tag per line: a tag may contain commas. Trimmed, in order, each once, as in the API."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(forms.CharField(max_length=MAX_TAG), delimiter="\n", max_length=MAX_TAGS, **kwargs)
+
+    def to_python(self, value: Any) -> Any:
+        lines = value if isinstance(value, list) else _BREAK.split(value or "")
+        return list(dict.fromkeys(tag for tag in super().to_python(lines) if tag))
+
+
+class TaskForm(ServiceForm):
+    title = LineField(max_length=MAX_TITLE, widget=AdminTextInputWidget(attrs={"class": "vLargeTextField"}))
+    description = TextField(max_length=MAX_DESCRIPTION, required=False, strip=False, widget=AdminTextareaWidget())
+    tags = TagsField(
+        required=False,
+        widget=AdminTextareaWidget(attrs={"rows": 4}),
+        help_text=f"One per line, up to {MAX_TAGS} of up to {MAX_TAG} characters.",
+    )
+    due_date = forms.DateField(
+        required=False,
+        widget=AdminDateWidget(),
+        validators=[MinValueValidator(FIRST_DATE), MaxValueValidator(LAST_DATE)],
+        help_text="A whole day, wherever the owner is. Setting it clears “due at”.",
+    )
+    due_at = forms.SplitDateTimeField(
+        required=False,
+        widget=AdminSplitDateTime(),
+        validators=[MinValueValidator(FIRST_INSTANT), MaxValueValidator(LAST_INSTANT)],
+        help_text="In UTC. Sets “due date” to its day in the owner’s time zone.",
+    )
+    # Suggested by the page, so that the same form sent twice makes one task.
+    uid = LineField(
+        max_length=MAX_UID,
+        initial=new_uid,
+        required=False,
+        widget=AdminTextInputWidget(attrs={"class": "vLargeTextField"}),
+        help_text="The task’s identity in clients and exports. Never changes.",
+    )
+
+    class Meta:
+        model = Task
+        fields = ("user", "title", "description", "status", "priority", "tags", "due_date", "due_at", "uid")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None:
+            # A change is what differs from what was shown, not from what others have stored since.
+            for field in self.fields.values():
+                field.show_hidden_initial = True
+
+    def _get_validation_exclusions(self) -> set[str]:
+        """All: constraints hold for what the service makes of these values, which also knows tombstones."""
+        return {field.name for field in Task._meta.fields}
+
+
+@admin.register(Task)
+class TaskAdmin(ServiceAdmin):
+    """Everybody's tasks, without tombstones. A write is a change of the owner's feed, as any other."""
+
+    form = TaskForm
+    list_display = ("title_link", "user", "status", "priority_word", "due_date", "created_at")
+    list_filter = ("status", "priority", "due_date", "created_at")
+    search_fields = ("search_text",)  # shows the box; get_search_results searches
+    search_help_text = "Every word must occur in title, description or tags."
+    date_hierarchy = "created_at"
+    ordering = ("-created_at", "-pk")
+    show_full_result_count = False
+    autocomplete_fields = ("user",)
+    readonly_fields = ("version", "created_at", "updated_at", "completed_at")
+    add_fieldsets: Any = (
+        (None, {"fields": ("user", "title", "description")}),
+        ("State", {"fields": ("status", "priority", "tags")}),
+        ("Due", {"fields": ("due_date", "due_at")}),
+        ("Identity", {"fields": ("uid",)}),
+    )
+    fieldsets = (
+        *add_fieldsets[:-1],
+        ("Record", {"fields": ("uid", *readonly_fields), "description": "Times are in UTC."}),
+    )
+
+    @admin.display(description="title", ordering="title_key")
+    def title_link(self, task: Task) -> str:
+        return task.title
+
+    @admin.display(description="priority", ordering=PRIORITY_RANK)
+    def priority_word(self, task: Task) -> str:
+        return task.get_priority_display()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Task | None = None) -> Any:
+        return self.add_fieldsets if obj is None else self.fieldsets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Task | None = None) -> Any:
+        return self.readonly_fields if obj is None else (*self.readonly_fields, "user", "uid")
+
+    def get_queryset(self, request: HttpRequest) -> TaskQuerySet:
+        tasks: Any = super().get_queryset(request)
+        visible: TaskQuerySet = tasks.visible().select_related("user")
+        return visible
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[TaskQuerySet, bool]:
+        return queryset.matching(search_term), False
+
+    def save_model(self, request: HttpRequest, obj: Task, form: Any, change: bool) -> None:
+        values: dict[str, Any] = form.cleaned_data
+        if change:
+            changes: Any = {name: values[name] for name in form.changed_data}
+            services.update_task(obj.user, obj.pk, changes)
+        else:
+            fields = {name: value for name, value in values.items() if name != "user"}
+            obj.pk = services.create_task(obj.user, **fields).pk
+
+    def delete_model(self, request: HttpRequest, obj: Task) -> None:
+        services.delete_task(obj.user, obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        """By owner, so that two such transactions lock feeds in one order. What is gone already is gone."""
+        for task in queryset.order_by("user_id", "pk"):
+            with suppress(services.TaskNotFound):
+                services.delete_task(task.user, task.pk)
+
+    def get_deleted_objects(self, objs: Iterable[Task], request: HttpRequest) -> Any:
+        """Only the tasks: a tombstone takes nothing else with it."""
+        links = [self.change_link(task) for task in objs]
+        return links, {self.opts.verbose_name_plural: len(links)}, set(), []

@@ -49,8 +49,7 @@ def as_alice(alice: User) -> Api:
 def server() -> Iterator[Server]:
     """Tickbase as `make run` starts it, with a data directory of its own.
 
-    Tests that use it belong into one group, so that one worker starts one server:
-    `pytestmark = pytest.mark.xdist_group("server")`.
+    One for each worker of the run that has such tests; the tests of a file stay on one worker.
     """
     # Not below pytest's own directory: when it runs as root, a second run at the same time closes that one
     # to everybody else, also to the user as whom PostgreSQL then runs.

@@ -1,1 +1,251 @@
-"""The staff's view on accounts."""
+"""The staff's view on accounts, and how the admin of every app writes: through services."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.forms import AdminPasswordChangeForm as OldPasswordForm
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm, BaseUserCreationForm, UserChangeForm
+from django.contrib.auth.views import PasswordChangeView
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.db.models.deletion import get_candidate_relations_to_delete
+from django.http import HttpRequest
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+
+from config.errors import DomainError
+from users import services
+from users.models import User
+from users.text import canonical_email
+
+_REFUSAL = "tickbase.admin_refusal"
+COLUMNS = ("email", "name", "timezone", "is_active", "is_staff", "is_superuser")
+PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+# --- What the admins of all apps share ----------------------------------------------------------------
+
+
+class ServiceForm(forms.ModelForm):
+    """A form that can show why a service refused what it was given."""
+
+    refusal: DomainError | None = None
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if self.refusal is not None:
+            field = (self.refusal.pointer or "").removeprefix("/")
+            self.add_error(field if field in self.fields else None, self.refusal.detail)
+        return cleaned
+
+
+class ServiceAdmin(admin.ModelAdmin):
+    """Writes through services; what they refuse becomes a form error or a message, never a 500."""
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        form.refusal = request.META.get(_REFUSAL)
+        return form
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except DomainError as refusal:
+            # All is rolled back. The second pass stops at the form, which shows the refusal and what was
+            # typed; or finds that the object is gone, and says so.
+            request.META[_REFUSAL] = refusal
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except DomainError as refusal:
+            self.message_user(request, f"{refusal.title}.", messages.ERROR)
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> Any:
+        """Run an action; what it does and what it logs stand or fall together."""
+        with transaction.atomic():
+            return super().response_action(request, queryset, *args)
+
+    def change_link(self, obj: Model) -> str:
+        address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])
+        return format_html('{}: <a href="{}">{}</a>', str(self.opts.verbose_name).capitalize(), address, obj)
+
+
+# --- Accounts -----------------------------------------------------------------------------------------
+
+
+class UniqueEmail(ServiceForm):
+    def clean_email(self) -> str:
+        """The service has the last word; asking here shows the error together with all others."""
+        email: str = self.cleaned_data["email"]
+        others = User.objects.exclude(pk=self.instance.pk)
+        if others.filter(email_canonical=canonical_email(email)).exists():
+            raise ValidationError("An account with this e-mail address exists.", code="email_taken")
+        return email
+
+
+class RegistrationForm(UniqueEmail, BaseUserCreationForm):
+    class Meta:
+        model = User
+        fields = ("email", "name", "timezone")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _limit(self.fields["password1"])
+
+    def set_password_and_save(self, user: User, *args: Any, **kwargs: Any) -> User:
+        """The service does both."""
+        return user
+
+
+class AccountForm(UniqueEmail, UserChangeForm):
+    password = None  # type: ignore[assignment]  # no part of the hash is ever shown
+
+    class Meta:
+        model = User
+        fields = "__all__"  # UserAdmin.fieldsets choose
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """Staff sets somebody's password, or takes it away."""
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(user, *args, **kwargs)
+        _limit(self.fields["password1"])
+
+    def save(self, commit: bool = True) -> User:
+        usable = self.cleaned_data["set_usable_password"]
+        return services.set_password(self.user, self.cleaned_data["password1"] if usable else None)
+
+
+class OwnPasswordForm(OldPasswordForm):
+    """Staff changes the own password, and knows the old one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _limit(self.fields["new_password1"])
+
+    def save(self, commit: bool = True) -> User:
+        return services.set_password(self.user, self.cleaned_data["new_password1"])
+
+
+def _limit(field: forms.Field) -> None:
+    """Sign-in takes no longer password than this."""
+    field.validators.append(MaxLengthValidator(services.MAX_PASSWORD))
+
+
+def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+    """AdminSite.password_change, whose form cannot be chosen and leaves old tokens valid."""
+    request.current_app = admin.site.name
+    view = PasswordChangeView.as_view(
+        form_class=OwnPasswordForm,
+        success_url=reverse("admin:password_change_done"),
+        extra_context={**admin.site.each_context(request), **(extra_context or {})},
+    )
+    return view(request)
+
+
+admin.site.password_change = change_own_password  # type: ignore[method-assign]
+
+
+@admin.register(User)
+class UserAdmin(ServiceAdmin, DjangoUserAdmin):
+    """Who is no superuser changes no privileges, and of accounts that have some only the own one."""
+
+    list_display = ("email", "name", "is_active", "is_staff", "created_at")
+    list_filter = ("is_active", "is_staff", "is_superuser")
+    search_fields = ("email", "name")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at", "-pk")
+    show_full_result_count = False
+    form = AccountForm
+    add_form = RegistrationForm
+    add_form_template = None
+    change_password_form = PasswordForm
+    readonly_fields = ("set_password", "created_at", "last_login", "token_version")
+    fieldsets = (
+        (None, {"fields": ("email", "name", "timezone", "set_password")}),
+        ("Permissions", {"fields": ("is_active", *PRIVILEGES)}),
+        ("Record", {"fields": ("created_at", "last_login", "token_version"), "description": "Times are in UTC."}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "name", "timezone", "password1", "password2")}),)
+
+    @admin.display(description="password")
+    def set_password(self, user: User) -> str:
+        address = reverse("admin:auth_user_password_change", args=[user.pk])
+        return format_html('<a href="{}">Set a new password</a>', address)
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        return ((None, {"fields": ("email", "name", "timezone")}), *fieldsets[1:])  # no way to the password
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        return self.readonly_fields if _is_superuser(request) else (*self.readonly_fields, *PRIVILEGES)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and (obj == request.user or _outranks(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and obj != request.user and _outranks(request, obj)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.replace("\0", "")  # the autocomplete passes on what it gets
+        found, may_repeat = super().get_search_results(request, queryset, term)
+        return found | queryset.filter(email_canonical__contains=canonical_email(term)), may_repeat
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        values: dict[str, Any] = form.cleaned_data
+        if change:
+            # Groups and permissions are saved by the form, after this.
+            if changes := {name: values[name] for name in form.changed_data if name in COLUMNS}:
+                services.update_account(obj, **changes)
+        else:
+            names = ("email", "name", "timezone")
+            obj.pk = services.register(password=values["password1"], **{name: values[name] for name in names}).pk
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        services.delete_account(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset.order_by("pk"):
+            services.delete_account(user)
+
+    def get_deleted_objects(self, objs: Iterable[User], request: HttpRequest) -> Any:
+        """The accounts by name, and by number what goes with them: it may be much, and it is private."""
+        users = list(objs)
+        refused = {self.opts.verbose_name for user in users if not self.has_delete_permission(request, user)}
+        counts = Counter({self.opts.verbose_name_plural: len(users)})
+        relations: Iterable[Any] = get_candidate_relations_to_delete(self.opts)
+        for relation in relations:
+            model = relation.related_model
+            rows = model._base_manager.filter(**{f"{relation.field.name}__in": users})
+            counts[model._meta.verbose_name_plural] += rows.count()
+        return [self.change_link(user) for user in users], +counts, refused, []
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and request.user.is_superuser
+
+
+def _outranks(request: HttpRequest, account: User | None) -> bool:
+    """Whoever may change an account may sign in to it, and has its privileges."""
+    return account is None or _is_superuser(request) or not (account.is_staff or account.is_superuser)

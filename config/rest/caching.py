@@ -1,4 +1,4 @@
-"""Answers to a bearer are for that bearer: caches keep them apart and ask again before they reuse one."""
+"""What browsers and proxies may do with our answers."""
 
 from collections.abc import Callable
 
@@ -6,17 +6,25 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
 
-def private_to_bearer(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware. `/api/me/tasks` is one address for all users, and two of them may be at the same version:
-
-    without Vary, a browser that two people share would revalidate one's cached list with the other's tag.
-    """
+def caching(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware; stands outside of those that set Content-Length."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         if "Authorization" in request.headers:
-            patch_vary_headers(response, ["Authorization"])
-            response.headers.setdefault("Cache-Control", "private, no-cache")
+            _keep_for_bearer(response)
+        if response.status_code == 304:
+            # It would be the length of the 200 (RFC 9110, section 8.6), which Django takes to be 0.
+            del response.headers["Content-Length"]
         return response
 
     return middleware
+
+
+def _keep_for_bearer(response: HttpResponse) -> None:
+    """`/api/me/tasks` is one address for all users, and two of them may be at the same version.
+
+    Without Vary, a browser that two people share would revalidate one's cached list with the other's tag.
+    """
+    patch_vary_headers(response, ["Authorization"])
+    response.headers.setdefault("Cache-Control", "private, no-cache")

@@ -22,7 +22,6 @@ from tasks.querysets import TaskQuerySet
 from users.models import User
 
 _TASK_ID = re.compile(r"[1-9][0-9]{0,18}")
-_BIGINT_MAX = 2**63 - 1
 
 
 def header(name: str, description: str, *responses: int, type: Any = str) -> OpenApiParameter:
@@ -204,6 +203,6 @@ class TaskViewSet(GenericViewSet):
 
 def _parsed_id(task_id: str) -> int:
     """Raises TaskNotFound for what cannot be an id, as for an id that does not exist."""
-    if _TASK_ID.fullmatch(task_id) and int(task_id) <= _BIGINT_MAX:
-        return int(task_id)
-    raise services.no_such_task()
+    if not _TASK_ID.fullmatch(task_id):
+        raise services.no_such_task()
+    return int(task_id)

@@ -14,8 +14,6 @@ from django.conf import settings
 
 from tests.server import Server
 
-pytestmark = pytest.mark.xdist_group("server")
-
 NAME = "tickbase_client"
 
 

@@ -9,8 +9,6 @@ import pytest
 
 from tests.server import Server
 
-pytestmark = pytest.mark.xdist_group("server")
-
 PROJECT = Path(__file__).parent / "typescript"
 INSTALLED = PROJECT / "node_modules" / ".installed"  # the lock file's hash, so that a second run installs nothing
 NETWORK_ERRORS = ("EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ENOTFOUND", "ETIMEDOUT")

@@ -13,8 +13,6 @@ import pytest
 
 from tests.server import Server
 
-pytestmark = pytest.mark.xdist_group("serve")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 
 

@@ -59,6 +59,7 @@ def test_an_unchanged_task_is_304_without_a_body(as_alice: Api, alice: User, tag
     task = make_task(alice)
     answer = as_alice.get(f"/api/me/tasks/{task.pk}", if_none_match=tag)
     assert (answer.status_code, answer.content, answer["ETag"]) == (304, b"", '"1"')
+    assert "Content-Length" not in answer
 
 
 def test_a_changed_task_is_sent_anew(as_alice: Api, alice: User) -> None:

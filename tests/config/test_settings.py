@@ -1,0 +1,262 @@
+"""What the environment may say, and how a wrong value is refused: settings are loaded in a process of their own.
+
+Each test loads a copy of the settings in a directory of its own, so that neither the developer's `.env`
+nor `.data` takes part, and with a `DATABASE_URL`, so that no PostgreSQL is started.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+DATABASE_URL = "postgresql://user:password@localhost/name"
+NEON_URL = "postgresql://u:p@ep-x-pooler.eu.aws.neon.tech/db?sslmode=require&channel_binding=require"
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": "s" * 32,
+    "JWT_SIGNING_KEY": "j" * 32,
+    "ALLOWED_HOSTS": "tasks.example.com",
+    "DATABASE_URL": DATABASE_URL,
+}
+SHOW = "import json, sys, config.settings as s; print(json.dumps({n: getattr(s, n, None) for n in sys.argv[1:]}))"
+REFUSAL = "django.core.exceptions.ImproperlyConfigured: "
+
+
+class Tree:
+    """A directory with the settings in it, as far as they read files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in ("manage.py", "config/__init__.py", "config/settings.py", "docs/openapi.md"):
+            (root / name).parent.mkdir(exist_ok=True)
+            shutil.copy(settings.BASE_DIR / name, root / name)
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        given = {"PATH": os.environ["PATH"], "DATABASE_URL": DATABASE_URL, **environment}
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [sys.executable, *command], cwd=self.root, env=given, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def load(self, *names: str, **environment: str) -> dict[str, Any]:
+        """The named settings under this environment."""
+        process = self.start("-c", SHOW, *names, **environment)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (0, "")
+        loaded: dict[str, Any] = json.loads(out)
+        return loaded
+
+    def refusal(self, **environment: str) -> str:
+        """The message that ends the attempt to load the settings."""
+        process = self.start("-c", "import config.settings", **environment)
+        last_line = process.communicate(timeout=30)[1].splitlines()[-1]
+        assert process.returncode == 1
+        assert last_line.startswith(REFUSAL)
+        return last_line.removeprefix(REFUSAL)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+def test_production_starts_with_what_the_checklist_names(tree: Tree) -> None:
+    loaded = tree.load("PRODUCTION", "DEBUG", "ALLOWED_HOSTS", "SECRET_KEY", "SESSION_COOKIE_SECURE", **PRODUCTION)
+    assert loaded == {
+        "PRODUCTION": True,
+        "DEBUG": False,
+        "ALLOWED_HOSTS": ["tasks.example.com"],
+        "SECRET_KEY": "s" * 32,
+        "SESSION_COOKIE_SECURE": True,
+    }
+    assert not (tree.root / ".data").exists()  # production keeps nothing on the disk
+
+
+TOO_SHORT = "is too short: it needs at least 32 bytes"
+NAMED_HOSTS = "ALLOWED_HOSTS must name the hosts that production answers to, without *."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY is not set. Production needs a secret of at least 32 bytes; make one with:"),
+        ({"SECRET_KEY": "s" * 31}, f"SECRET_KEY {TOO_SHORT}"),
+        ({"JWT_SIGNING_KEY": ""}, "JWT_SIGNING_KEY is not set. Production needs a secret of at least 32 bytes;"),
+        ({"JWT_SIGNING_KEY": "j" * 31}, f"JWT_SIGNING_KEY {TOO_SHORT}"),
+        ({"JWT_SIGNING_KEY": "s" * 32}, "JWT_SIGNING_KEY must differ from SECRET_KEY."),
+        ({"ALLOWED_HOSTS": ""}, NAMED_HOSTS),
+        ({"ALLOWED_HOSTS": " , "}, NAMED_HOSTS),
+        ({"ALLOWED_HOSTS": "tasks.example.com,*"}, NAMED_HOSTS),
+        ({"DATABASE_URL": ""}, "DATABASE_URL is not set; production needs a PostgreSQL of its own."),
+        ({"DEBUG": "true"}, "DEBUG shows code and settings to strangers; unset it in production."),
+    ],
+)
+def test_insecure_production_is_refused(tree: Tree, wrong: dict[str, str], message: str) -> None:
+    assert tree.refusal(**{**PRODUCTION, **wrong}).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"ENVIRONMENT": "prod"}, "ENVIRONMENT='prod' is unknown; use development or production."),
+        ({"PORT": "http"}, "PORT='http' is not a whole number from 1 to 65535."),
+        ({"PORT": "0"}, "PORT='0' is not a whole number from 1 to 65535."),
+        ({"PORT": "-1"}, "PORT='-1' is not a whole number from 1 to 65535."),
+        ({"PORT": "65536"}, "PORT='65536' is not a whole number from 1 to 65535."),
+        ({"THREADS": "4.5"}, "THREADS='4.5' is not a whole number from 1 to 1000."),
+        (
+            {"DATABASE_POOL_SIZE": "9" * 5000},
+            f"DATABASE_POOL_SIZE='{'9' * 5000}' is not a whole number from 1 to 1000.",
+        ),
+        ({"DEBUG": "maybe"}, "DEBUG='maybe' is not a boolean; use true or false."),
+        ({"TRUST_PROXY": "2"}, "TRUST_PROXY='2' is not a boolean; use true or false."),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL='LOUD' is unknown; use DEBUG, INFO, WARNING or ERROR."),
+        ({"SECRET_KEY": "short"}, f"SECRET_KEY {TOO_SHORT}."),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(tree: Tree, wrong: dict[str, str], message: str) -> None:
+    assert tree.refusal(**wrong) == message
+
+
+@pytest.mark.parametrize("url", ["sqlite:///db.sqlite3", "mysql://u:p@host/db", "host/db"])
+def test_only_postgresql_is_taken(tree: Tree, url: str) -> None:
+    refusal = tree.refusal(DATABASE_URL=url)
+    assert refusal == "DATABASE_URL must be a PostgreSQL URL: postgresql://user:password@host/name"
+
+
+def test_a_url_that_cannot_be_parsed_is_refused_without_its_password(tree: Tree) -> None:
+    process = tree.start("-c", "import config.settings", DATABASE_URL="postgresql://u:pass#word@host/db")
+    err = process.communicate(timeout=30)[1]
+    assert err.splitlines()[-1] == (
+        f"{REFUSAL}DATABASE_URL is not a valid URL; percent-encode special characters in its user and password."
+    )
+    assert "'pass'" not in err
+
+
+def test_an_operator_reads_one_line_and_no_traceback(tree: Tree) -> None:
+    process = tree.start("manage.py", "serve", PORT="http")
+    out, err = process.communicate(timeout=30)
+    message = "Tickbase cannot start: PORT='http' is not a whole number from 1 to 65535.\n"
+    assert (process.returncode, out, err) == (1, "", message)
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SIGNING_KEY", "DATABASE_URL"])
+def test_a_secret_can_come_from_a_file(tree: Tree, name: str) -> None:
+    file = tree.root / "mounted"
+    value = "postgresql://from:file@host/db" if name == "DATABASE_URL" else "f" * 32
+    file.write_text(f"{value}\n")
+    environment = {**PRODUCTION, name: "", f"{name}_FILE": str(file)}
+    assert tree.load(name, **environment) == {name: value}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read: No such file or directory."),
+        (b" \n", "is empty; write the value into it."),
+        (b"\xff" * 40, "is not a text file in UTF-8."),
+    ],
+)
+def test_a_secret_file_that_does_not_serve_is_refused(tree: Tree, content: bytes | None, reason: str) -> None:
+    file = tree.root / "mounted"
+    if content is not None:
+        file.write_bytes(content)
+    assert tree.refusal(SECRET_KEY_FILE=str(file)) == f"SECRET_KEY_FILE='{file}' {reason}"
+
+
+def test_development_makes_its_secrets_once(tree: Tree) -> None:
+    names = ("SECRET_KEY", "JWT_SIGNING_KEY")
+    first = tree.load(*names)
+    assert tree.load(*names) == first
+    assert first["SECRET_KEY"] != first["JWT_SIGNING_KEY"]
+    files = {path.name: path for path in (tree.root / ".data").iterdir()}
+    assert files.keys() == {"secret_key.secret", "jwt_signing_key.secret"}  # no drafts are left
+    assert {path.stat().st_mode & 0o777 for path in files.values()} == {0o600}
+    assert files["secret_key.secret"].read_text() == first["SECRET_KEY"]
+
+
+# Each waits for the other just before it publishes a secret; both have the same pid, as in two containers.
+RACE = """
+import os, pathlib, sys, time
+me, other = sys.argv[1:]
+link = os.link
+def meet_and_link(draft, path):
+    pathlib.Path(f"{path}-{me}").touch()
+    for _ in range(20_000):
+        if pathlib.Path(f"{path}-{other}").exists():
+            return link(draft, path)
+        time.sleep(0.001)
+    sys.exit("the other did not come")
+os.link = meet_and_link
+os.getpid = lambda: 1
+import config.settings as s
+print(s.SECRET_KEY, s.JWT_SIGNING_KEY)
+"""
+
+
+def test_racing_processes_share_one_secret(tree: Tree) -> None:
+    racers = [tree.start("-c", RACE, "one", "two"), tree.start("-c", RACE, "two", "one")]
+    (one, error_of_one), (two, error_of_two) = [process.communicate(timeout=30) for process in racers]
+    assert (error_of_one, error_of_two) == ("", "")
+    assert one == two
+    assert tree.load("SECRET_KEY")["SECRET_KEY"] == one.split()[0]
+    assert len(list((tree.root / ".data").glob("*.secret-*"))) == 4  # they have met, twice
+
+
+def test_a_data_directory_that_cannot_be_written_is_refused(tree: Tree) -> None:
+    (tree.root / "file").write_text("")
+    refusal = tree.refusal(DATA_DIR=str(tree.root / "file"))
+    assert refusal == (
+        f"SECRET_KEY is not set, and {tree.root}/file/secret_key.secret cannot be written and read: File exists. "
+        "Set SECRET_KEY, or DATA_DIR to a directory of your own."
+    )
+
+
+def test_a_pooled_neon_url_becomes_the_database(tree: Tree) -> None:
+    database = tree.load("DATABASES", "EMBEDDED_DATABASE", DATABASE_URL=NEON_URL, THREADS="7")
+    assert database["EMBEDDED_DATABASE"] is False
+    entry = database["DATABASES"]["default"]
+    assert entry["ENGINE"] == "django.db.backends.postgresql"
+    assert [entry[key] for key in ("HOST", "PORT", "NAME", "USER", "PASSWORD")] == [
+        "ep-x-pooler.eu.aws.neon.tech", "", "db", "u", "p",
+    ]  # fmt: skip
+    assert entry["OPTIONS"] == {
+        "connect_timeout": 3,
+        "sslmode": "require",
+        "channel_binding": "require",
+        "pool": {"min_size": 1, "max_size": 7, "timeout": 3},
+    }
+    # A transaction pooler gives every transaction another session.
+    assert (entry["DISABLE_SERVER_SIDE_CURSORS"], entry["CONN_MAX_AGE"]) == (True, 0)
+
+
+def test_dot_env_is_read_and_the_environment_wins(tree: Tree) -> None:
+    (tree.root / ".env").write_text("PORT=9001\nLOG_LEVEL=debug\n")
+    assert tree.load("PORT", "LOG_LEVEL", PORT="9002") == {"PORT": 9002, "LOG_LEVEL": "DEBUG"}
+
+
+@pytest.mark.parametrize(
+    ("value", "header"), [("true", ["HTTP_X_FORWARDED_PROTO", "https"]), ("false", None), ("", None)]
+)
+def test_the_proxy_is_believed_only_on_request(tree: Tree, value: str, header: list[str] | None) -> None:
+    environment = {**PRODUCTION, "TRUST_PROXY": value}
+    assert tree.load("SECURE_PROXY_SSL_HEADER", **environment) == {"SECURE_PROXY_SSL_HEADER": header}
+
+
+def test_origins_are_lists(tree: Tree) -> None:
+    names = ("CORS_ALLOWED_ORIGINS", "CSRF_TRUSTED_ORIGINS", "CORS_ALLOWED_ORIGIN_REGEXES")
+    origins = {
+        "CORS_ALLOWED_ORIGINS": "https://a.example, https://b.example,",
+        "CSRF_TRUSTED_ORIGINS": "https://a.example",
+    }
+    assert tree.load(*names, **PRODUCTION, **origins) == {
+        "CORS_ALLOWED_ORIGINS": ["https://a.example", "https://b.example"],
+        "CSRF_TRUSTED_ORIGINS": ["https://a.example"],
+        "CORS_ALLOWED_ORIGIN_REGEXES": [],  # localhost is for development only
+    }

@@ -1,0 +1,321 @@
+"""Tasks in the admin: every write is a change of the owner's feed, and no input is a 500."""
+
+import datetime as dt
+import threading
+from collections.abc import Callable
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.db import connection, connections, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from tasks import feed, services
+from tasks.models import Task
+from tests.factories import make_task, make_user
+from tests.pages import Page, open_page, send, signed_in, submit, wait_for_a_lock
+from users.models import User
+
+LIST = "/admin/tasks/task/"
+ADD = "/admin/tasks/task/add/"
+TAGS_21 = "\n".join(str(number) for number in range(21))
+Typed = dict[str, str | list[str]]
+
+
+def change(task: Task) -> str:
+    return f"{LIST}{task.pk}/change/"
+
+
+def delete_selected(*tasks: Task) -> Typed:
+    return {"action": "delete_selected", "_selected_action": [str(task.pk) for task in tasks]}
+
+
+@pytest.fixture
+def staff(carol: User) -> Client:
+    return signed_in(carol)
+
+
+def new_task(user: User, **typed: str | list[str]) -> Typed:
+    return {"user": str(user.pk), "title": "New", **typed}
+
+
+def test_add_creates_a_task_of_its_owner(staff: Client, alice: User, carol: User) -> None:
+    typed = new_task(alice, title="  Post  ", description="a\r\nb", tags="x, y\r\n\r\n x \r\nx", priority="high")
+    page = submit(staff, ADD, **typed)
+    task = Task.objects.get()
+    assert "was added successfully" in page.messages
+    assert (task.user, task.title, task.description, task.tags) == (alice, "Post", "a\nb", ["x, y", "x"])
+    assert (task.priority, task.version, feed.head(alice), feed.head(carol)) == ("high", 1, 1, 0)
+    assert task.search_text == "post\na\nb\nx, y\nx"
+
+
+def test_times_are_utc_and_the_due_date_is_the_owners_day(staff: Client) -> None:
+    owner = make_user("owner", timezone="Asia/Karachi")
+    submit(staff, ADD, **new_task(owner, due_at_0="2026-11-25", due_at_1="20:30:00"))
+    task = Task.objects.get()
+    assert task.due_at == dt.datetime(2026, 11, 25, 20, 30, tzinfo=dt.UTC)
+    assert task.due_date == dt.date(2026, 11, 26)
+    assert b"In UTC." in staff.get(ADD).content
+
+
+def test_a_form_sent_twice_makes_one_task(staff: Client, alice: User) -> None:
+    fields = {**open_page(staff, ADD).fields, **new_task(alice)}
+    assert "was added successfully" in send(staff, ADD, fields).messages
+    assert "a task with this uid already" in send(staff, ADD, fields).errors
+    assert (Task.objects.count(), feed.head(alice)) == (1, 1)
+
+
+def test_an_empty_uid_means_a_new_one(staff: Client, alice: User) -> None:
+    submit(staff, ADD, **new_task(alice, uid=""))
+    assert len(Task.objects.get().uid) == 36
+
+
+def test_change_takes_the_next_number_and_leaves_the_rest(staff: Client, alice: User) -> None:
+    task = make_task(alice, description="keep\nme", tags=["a, b"], due_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    page = submit(staff, change(task), title="Changed", status="completed")
+    stored = Task.objects.get()
+    assert "was changed successfully" in page.messages
+    assert (stored.title, stored.status, stored.version, feed.head(alice)) == ("Changed", "completed", 2, 2)
+    assert stored.completed_at == stored.updated_at
+    assert (stored.description, stored.tags, stored.due_at) == (task.description, task.tags, task.due_at)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {},
+        {"title": "two\nlines", "description": "a\r\nb\rc\n", "tags": ["a,b", "c\nd", "e"]},
+        {"description": "\n\nindented", "due_date": dt.date(2026, 1, 2), "priority": "high"},
+        {"due_at": dt.datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=dt.UTC), "status": "completed"},
+    ],
+)
+def test_saving_what_was_shown_takes_no_number(staff: Client, alice: User, stored: dict[str, object]) -> None:
+    task = make_task(alice, **stored)
+    before = Task.objects.values().get()
+    submit(staff, change(task))
+    assert Task.objects.values().get() == before
+    assert feed.head(alice) == 1
+
+
+def test_saving_an_old_page_undoes_nothing(staff: Client, alice: User) -> None:
+    task = make_task(alice, title="Old")
+    page = open_page(staff, change(task))
+    services.update_task(alice, task.pk, {"title": "Meanwhile"})
+    send(staff, change(task), {**page.fields, "priority": "low"})
+    task.refresh_from_db()
+    assert (task.title, task.priority, task.version) == ("Meanwhile", "low", 3)
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ({"title": "   "}, "This field is required."),
+        ({"title": "x" * 201}, "at most 200 characters (it has 201)"),
+        ({"title": "a\0b"}, "Null characters are not allowed."),
+        ({"description": "x" * 10_001}, "at most 10000 characters (it has 10001)"),
+        ({"description": "a\0b"}, "Null characters are not allowed."),
+        ({"tags": TAGS_21}, "List contains 21 items, it should contain no more than 20."),
+        ({"tags": "x" * 51}, "at most 50 characters (it has 51)"),
+        ({"tags": "a\0b"}, "Null characters are not allowed."),
+        ({"status": "done"}, "done is not one of the available choices."),
+        ({"priority": ""}, "This field is required."),
+        ({"due_date": "tomorrow"}, "Enter a valid date."),
+        ({"due_date": "9999-12-31"}, "less than or equal to 2999-12-31"),
+        ({"due_date": "0001-01-01"}, "greater than or equal to 1900-01-01"),
+        ({"due_at_0": "9999-12-31", "due_at_1": "23:59"}, "less than or equal to 2999-01-01"),
+        ({"due_at_0": "0001-01-01", "due_at_1": "00:00"}, "greater than or equal to 1901-01-01"),
+        ({"due_at_0": "2026-01-02"}, "Enter a valid time."),
+        ({"due_date": "2026-01-05", "due_at_0": "2026-01-02", "due_at_1": "09:00"}, "due_at falls on 2026-01-02"),
+    ],
+)
+@pytest.mark.parametrize("adding", [True, False])
+def test_bad_input_is_a_form_error(staff: Client, alice: User, typed: Typed, message: str, adding: bool) -> None:
+    task = make_task(alice)
+    page = submit(staff, ADD, **new_task(alice, **typed)) if adding else submit(staff, change(task), **typed)
+    assert message in page.errors.replace("&#x27;", "'")
+    assert page.messages == ""
+    assert list(Task.objects.values_list("title", "version")) == [(task.title, 1)]
+    assert feed.head(alice) == 1
+
+
+@pytest.mark.parametrize("typed", [{"title": "😀" * 200}, {"description": "a\r\n" * 5_000}, {"tags": TAGS_21[:-3]}])
+def test_the_limits_themselves_are_fine(staff: Client, alice: User, typed: Typed) -> None:
+    page = submit(staff, ADD, **new_task(alice, **typed))
+    assert page.errors == ""
+    assert Task.objects.count() == 1
+
+
+@pytest.mark.parametrize(("uid", "message"), [("mine", "a task with this uid already"), ("x" * 256, "at most 255")])
+def test_a_bad_uid_is_a_form_error(staff: Client, alice: User, uid: str, message: str) -> None:
+    make_task(alice, uid="mine")
+    page = submit(staff, ADD, **new_task(alice, uid=uid, description="typed"))
+    assert message in page.errors
+    assert page.fields["description"] == "typed"
+    assert (Task.objects.count(), feed.head(alice), LogEntry.objects.count()) == (1, 1, 0)
+
+
+def test_owner_and_uid_never_change(staff: Client, alice: User, bob: User) -> None:
+    task = make_task(alice)
+    page = submit(staff, change(task), title="Changed", user=str(bob.pk), uid="other", version="9", deleted_at="now")
+    stored = Task.objects.get()
+    assert page.errors == ""
+    assert (stored.user, stored.uid, stored.version, stored.deleted_at) == (alice, task.uid, 2, None)
+
+
+def test_delete_leaves_a_tombstone(staff: Client, alice: User) -> None:
+    task, other = make_task(alice, title="<b>Gone</b>"), make_task(alice)
+    path = f"{LIST}{task.pk}/delete/"
+    asked = staff.get(path).content.decode()
+    assert ("Tasks: 1" in asked, "&lt;b&gt;Gone&lt;/b&gt;" in asked, "Feed" in asked) == (True, True, False)
+    page = send(staff, path, {"post": "yes"})
+    task.refresh_from_db()
+    assert "was deleted successfully" in page.messages
+    assert (task.deleted_at is not None, task.version, feed.head(alice)) == (True, 3, 3)
+    assert list(Task.objects.visible()) == [other]
+
+
+def test_bulk_delete_leaves_tombstones_in_each_owners_feed(staff: Client, alice: User, bob: User) -> None:
+    tasks = [make_task(alice), make_task(bob), make_task(alice)]
+    kept = make_task(bob)
+    asked = staff.post(LIST, delete_selected(*tasks)).content.decode()
+    assert ("Tasks: 3" in asked, "Feed" in asked) == (True, False)
+    page = send(staff, LIST, {**delete_selected(*tasks), "post": "yes"})
+    assert "Successfully deleted 3 tasks." in page.messages
+    assert list(Task.objects.visible()) == [kept]
+    assert (Task.objects.count(), feed.head(alice), feed.head(bob)) == (4, 4, 3)
+    assert sorted(task.version for task in feed.since(alice, 2)) == [3, 4]
+
+
+def test_a_bulk_delete_that_fails_halfway_leaves_no_trace(staff: Client, alice: User) -> None:
+    tasks = [make_task(alice), make_task(alice)]
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(f"ALTER TABLE tasks_task ADD CHECK (id <> {tasks[1].pk} OR deleted_at IS NULL)")
+    staff.raise_request_exception = False
+    assert staff.post(LIST, {**delete_selected(*tasks), "post": "yes"}).status_code == 500
+    assert (Task.objects.visible().count(), feed.head(alice), LogEntry.objects.count()) == (2, 2, 0)
+
+
+def test_tombstones_are_nowhere(staff: Client, alice: User) -> None:
+    task = make_task(alice, title="Buried")
+    services.delete_task(alice, task.pk)
+    assert b"0 tasks" in staff.get(LIST).content
+    for path in (change(task), f"{LIST}{task.pk}/delete/", f"{LIST}{task.pk}/history/"):
+        assert "Perhaps it was deleted?" in open_page(staff, path).messages
+    send(staff, LIST, {**delete_selected(task), "post": "yes"})
+    assert feed.head(alice) == 2
+
+
+@pytest.fixture
+def meanwhile(transactional_db: None) -> Callable[..., Page]:
+    """Sends a page while its task is deleted, by a transaction that commits when the page waits for it."""
+
+    def run(task: Task, request: Callable[[], Page]) -> Page:
+        pages: list[Page] = []
+
+        def send_page() -> None:
+            pages.append(request())
+            connections.close_all()
+
+        with transaction.atomic():
+            services.delete_task(task.user, task.pk)
+            thread = threading.Thread(target=send_page)
+            thread.start()
+            wait_for_a_lock()
+        thread.join()
+        return pages[0]
+
+    return run
+
+
+def test_a_task_deleted_while_it_is_saved_is_a_message(meanwhile: Callable[..., Page]) -> None:
+    task, staff = make_task(make_user()), signed_in(make_user(is_staff=True, is_superuser=True))
+    fields = {**open_page(staff, change(task)).fields, "title": "Too late"}
+    page = meanwhile(task, lambda: send(staff, change(task), fields))
+    task.refresh_from_db()
+    assert "Perhaps it was deleted?" in page.messages
+    assert (task.version, feed.head(task.user), LogEntry.objects.count()) == (2, 2, 0)
+
+
+def test_a_task_deleted_while_it_is_deleted_is_a_message(meanwhile: Callable[..., Page]) -> None:
+    task, staff = make_task(make_user()), signed_in(make_user(is_staff=True, is_superuser=True))
+    page = meanwhile(task, lambda: send(staff, f"{LIST}{task.pk}/delete/", {"post": "yes"}))
+    assert "No such task." in page.messages
+    assert (feed.head(task.user), LogEntry.objects.count()) == (2, 0)
+
+
+def test_a_task_deleted_while_many_are_deleted_is_passed_over(meanwhile: Callable[..., Page]) -> None:
+    user, staff = make_user(), signed_in(make_user(is_staff=True, is_superuser=True))
+    task, other = make_task(user), make_task(user)
+    page = meanwhile(task, lambda: send(staff, LIST, {**delete_selected(task, other), "post": "yes"}))
+    assert "Successfully deleted" in page.messages
+    assert (Task.objects.visible().count(), feed.head(user)) == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("q=CAFE", ["Café"]),
+        ("q=报告", ["完成季度报告"]),
+        ("q=errand+cafe", ["Café"]),
+        ("q=100%25", []),
+        ("status__exact=completed", ["Done"]),
+        ("priority__exact=high", ["完成季度报告"]),
+        ("due_date__isnull=False", ["Done"]),
+        ("q=%00", ["Café", "完成季度报告", "Done"]),
+    ],
+)
+def test_search_and_filters(staff: Client, alice: User, query: str, found: list[str]) -> None:
+    make_task(alice, title="Done", status="completed", due_date=dt.date(2026, 1, 1))
+    make_task(alice, title="完成季度报告", priority="high")
+    make_task(alice, title="Café", tags=["errands"])
+    answer = staff.get(f"{LIST}?{query}")
+    assert answer.status_code == 200
+    assert sorted(task.title for task in answer.context["cl"].result_list) == sorted(found)
+
+
+def test_the_list_sorts_titles_without_case_and_priorities_by_rank(staff: Client, alice: User) -> None:
+    for title, priority in [("b", "low"), ("A", "high"), ("C", "medium")]:
+        make_task(alice, title=title, priority=priority)
+    by_title = staff.get(f"{LIST}?o=1").context["cl"].result_list
+    by_priority = staff.get(f"{LIST}?o=-4").context["cl"].result_list
+    assert [task.title for task in by_title] == ["A", "b", "C"]
+    assert [task.priority for task in by_priority] == ["high", "medium", "low"]
+
+
+@pytest.mark.parametrize("path", [LIST, f"{LIST}?q=task"])
+def test_the_list_takes_as_many_queries_for_30_rows_as_for_3(staff: Client, path: str) -> None:
+    counts = []
+    for more in (3, 27):
+        for _ in range(more):
+            make_task(make_user())
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            rows = len(staff.get(path).context["cl"].result_list)
+        counts.append((rows, len(queries)))
+    assert counts == [(3, counts[0][1]), (30, counts[0][1])]
+
+
+def test_the_owner_is_found_by_autocomplete(staff: Client, alice: User) -> None:
+    query = {"app_label": "tasks", "model_name": "task", "field_name": "user", "term": alice.email.upper()}
+    assert staff.get("/admin/autocomplete/", query).json()["results"] == [{"id": str(alice.pk), "text": alice.email}]
+    assert staff.get("/admin/autocomplete/", {**query, "term": "a\0b"}).json()["results"] == []
+
+
+def test_staff_with_permission_to_look_cannot_write(alice: User) -> None:
+    task = make_task(alice)
+    viewer = make_user(is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_task"))
+    client = signed_in(viewer)
+    assert client.get(change(task)).status_code == 200
+    for path, fields in [(ADD, new_task(alice)), (change(task), {"title": "x"}), (f"{LIST}{task.pk}/delete/", {})]:
+        assert client.post(path, fields).status_code == 403
+    client.post(LIST, {**delete_selected(task), "post": "yes"})
+    assert (Task.objects.get().title, feed.head(alice)) == (task.title, 1)
+
+
+def test_strangers_and_users_are_sent_to_sign_in(client: Client, alice: User) -> None:
+    assert client.get(LIST).status_code == 302
+    assert signed_in(alice).get(LIST).status_code == 302
