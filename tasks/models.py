@@ -154,7 +154,7 @@ def _resolve_due(changes: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
         local_date = due_at.astimezone(zone).date()
         if "due_date" in changes and due_date != local_date:
             raise DueConflict(
-                f"due_at falls on {local_date} in your time zone, {zone.key}; send one of the two.",
+                f"due_at falls on {local_date} in the time zone {zone.key}; send one of the two.",
                 pointer="/due_date",
             )
         return {"due_date": local_date}

@@ -15,6 +15,7 @@ from tasks import feed
 from tasks.choices import Status
 from tasks.models import Task, new_uid
 from users.models import User
+from users.services import AccountGone
 
 
 class TaskFields(TypedDict, total=False):
@@ -52,7 +53,10 @@ def no_such_task() -> TaskNotFound:
 
 
 def create_task(user: User, *, title: str, uid: str | None = None, **fields: Unpack[TaskFields]) -> Task:
-    """Store a new task. Raises UidTaken, which carries the existing task unless that one was deleted."""
+    """Store a new task. Raises UidTaken, which carries the existing task unless that one was deleted.
+
+    Raises AccountGone when the account is deleted meanwhile.
+    """
     now = timezone.now()
     task = Task(user=user, uid=uid or new_uid(), created_at=now, updated_at=now)
     task.apply({"title": title, **fields}, user.zone, now)
@@ -63,6 +67,8 @@ def create_task(user: User, *, title: str, uid: str | None = None, **fields: Unp
     except IntegrityError as error:
         if violated_constraint(error) == "tasks_task_uid":
             raise _uid_taken(user, task.uid) from error
+        if not User.objects.filter(pk=user.pk).exists():
+            raise AccountGone("The account was deleted.") from error
         raise
     return task
 

@@ -34,6 +34,10 @@ class WrongCredentials(AuthenticationFailed):
     title = "E-mail or password is wrong"
 
 
+class AccountGone(tokens.InvalidToken):
+    """The account was deleted after its token was checked."""
+
+
 class AccountFields(TypedDict, total=False):
     name: str
     timezone: str
@@ -75,7 +79,8 @@ def refresh(token: str) -> tuple[User, tokens.TokenPair]:
 
 @transaction.atomic
 def update_account(user: User, *, email: str | None = None, **changes: Unpack[AccountFields]) -> User:
-    """Change what staff may change about an account. Raises EmailTaken."""
+    """Change what staff may change about an account. Raises EmailTaken and AccountGone."""
+    _lock(user)
     for name, value in changes.items():
         setattr(user, name, value)
     if email is not None:
@@ -102,8 +107,9 @@ def update_profile(user: User, *, email: str | None = None, **changes: Unpack[Ac
 def set_password(user: User, password: str | None) -> User:
     """Replace the password; every token minted before is refused from now on.
 
-    Without a password nobody can sign in, until one is set.
+    Without a password nobody can sign in, until one is set. Raises AccountGone.
     """
+    _lock(user)
     user.set_password(password)
     user.token_version += 1
     user.save(update_fields=["password", "token_version"])
@@ -112,8 +118,18 @@ def set_password(user: User, password: str | None) -> User:
 
 @transaction.atomic
 def delete_account(user: User) -> None:
-    """Remove the account and all that belongs to it, for good."""
+    """Remove the account and all that belongs to it, for good. Raises AccountGone.
+
+    Whoever creates something of this user at the same time either commits first, and it is removed too, or
+    waits for this lock in its foreign key's check, and fails.
+    """
+    _lock(user)
     user.delete()
+
+
+def _lock(user: User) -> None:
+    if User.objects.select_for_update().filter(pk=user.pk).only("pk").first() is None:
+        raise AccountGone("The account was deleted.")
 
 
 def _email_taken(error: IntegrityError) -> Exception:

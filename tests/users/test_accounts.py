@@ -7,11 +7,14 @@ import jwt
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import identify_hasher
-from django.db import connections
+from django.db import IntegrityError, connections, transaction
 from pytest_django import Settings
 
+from tasks.models import Feed, Task
+from tasks.services import create_task
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_task, make_user
+from users import services
 from users.models import User
 from users.text import canonical_email
 
@@ -171,10 +174,50 @@ def test_tokens_of_a_deactivated_account_or_an_older_generation_fail(
 
 
 def test_deleting_the_account_ends_its_tokens_and_takes_its_tasks_along(as_alice: Api, alice: User) -> None:
-    from tasks.models import Feed, Task
-    from users import services
 
     make_task(alice)
     services.delete_account(alice)
     assert as_alice.get("/api/me/tasks").status_code == 401
     assert (Task.objects.count(), Feed.objects.count(), User.objects.count()) == (0, 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_account_deleted_meanwhile_is_told_so_and_leaves_nothing() -> None:
+
+    stale = make_user()
+    services.delete_account(User.objects.get())
+    for write in (
+        lambda: services.update_profile(stale, name="New"),
+        lambda: services.set_password(stale, "another good password"),
+        lambda: services.delete_account(stale),
+        lambda: create_task(stale, title="A"),  # its foreign key fails at the commit
+    ):
+        with pytest.raises(services.AccountGone):
+            write()
+    assert (User.objects.count(), Feed.objects.count()) == (0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_account_and_a_task_of_it_that_is_being_created_go_together() -> None:
+
+    user = make_user()
+    creating = threading.Event()
+    outcome: list[type[Exception]] = []
+
+    def create() -> None:
+        try:
+            with transaction.atomic():
+                create_task(user, title="A")
+                creating.set()
+                connections["default"].cursor().execute("SELECT pg_sleep(0.3)")
+        except (services.AccountGone, IntegrityError) as error:
+            outcome.append(type(error))
+        connections.close_all()
+
+    thread = threading.Thread(target=create)
+    thread.start()
+    creating.wait(10)
+    services.delete_account(user)  # waits, or makes the other fail
+    thread.join()
+    assert (User.objects.count(), Feed.objects.count(), Task.objects.count()) == (0, 0, 0)
+    assert outcome in ([], [IntegrityError])
