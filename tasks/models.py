@@ -1,6 +1,7 @@
 """The task, the feed that numbers its owner's changes, and the rules of a single row."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,10 +12,11 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Length
 
+from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
 from config.errors import Invalid
 from tasks.choices import Priority, Status
 from tasks.querysets import TaskQuerySet
-from tasks.text import fold
+from tasks.text import fold, is_storable
 
 MAX_TITLE = 200
 MAX_DESCRIPTION = 10_000
@@ -114,21 +116,45 @@ class Task(models.Model):
     def is_completed(self) -> bool:
         return self.status == Status.COMPLETED
 
-    def apply(self, changes: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> list[str]:
-        """Take over `changes` and what follows from them; return the names of the fields that differ.
+    def apply(self, sent: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> list[str]:
+        """Take over what was sent and what follows from it; return the names of the fields that differ.
 
-        Members that repeat the stored value are no changes, so a client may send back what it got.
-        Raises ImmutableUid and DueConflict.
+        A client may send back what it got. Raises Invalid, and of it ImmutableUid and DueConflict.
         """
-        before = {field: getattr(self, field) for field in _MUTABLE}
-        changes = {name: value for name, value in changes.items() if value != getattr(self, name)}
-        if "uid" in changes:
+        if sent.get("uid", self.uid) != self.uid:
             raise ImmutableUid("The uid of a task never changes.", pointer="/uid")
-        changes |= _resolve_due(changes, zone)
-        for name, value in changes.items():
+        sent = _normalised(sent)
+        before = {field: getattr(self, field) for field in _MUTABLE}
+        for name, value in {**sent, **self._due(sent, zone)}.items():
             setattr(self, name, value)
+        self._check()
         self.settle(now)
         return [field for field in _MUTABLE if getattr(self, field) != before[field]]
+
+    def _due(self, sent: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
+        """What sending `due_date`, `due_at` or both makes of both; of two, the one that differs counts."""
+        both = {"due_date": self.due_date, "due_at": self.due_at}
+        given = {name: sent[name] for name in both if name in sent}
+        changed = {name for name in given if given[name] != both[name]}
+        if given.get("due_at") is not None and "due_at" in changed:
+            if not FIRST_INSTANT <= given["due_at"] <= LAST_INSTANT:
+                raise Invalid(f"A due time lies between {FIRST_INSTANT} and {LAST_INSTANT}.", pointer="/due_at")
+            local_date = given["due_at"].astimezone(zone).date()
+            if "due_date" in changed and given["due_date"] not in (None, local_date):
+                raise DueConflict(
+                    f"due_at falls on {local_date} in the time zone {zone.key}; send one of the two.",
+                    pointer="/due_date",
+                )
+            return {"due_at": given["due_at"], "due_date": local_date}
+        if "due_date" in changed or given.keys() == {"due_date"}:
+            return {"due_date": given["due_date"], "due_at": None}
+        return {**both, **given}
+
+    def _check(self) -> None:
+        """The rules of a row, whichever door it comes through; the constraints hold them, too."""
+        for member, holds, rule in _RULES:
+            if not holds(self):
+                raise Invalid(rule, pointer=f"/{member}")
 
     def settle(self, now: dt.datetime) -> None:
         """Set the columns that follow from others."""
@@ -141,21 +167,39 @@ class Task(models.Model):
         self.search_text = "\n".join([folded_title, fold(self.description), *map(fold, self.tags)])
 
 
+def _normalised(sent: dict[str, Any]) -> dict[str, Any]:
+    sent = dict(sent)
+    if "title" in sent:
+        sent["title"] = sent["title"].strip()
+    if "tags" in sent:
+        sent["tags"] = list(dict.fromkeys(tag.strip() for tag in sent["tags"]))
+    return sent
+
+
+def _fits(text: str, shortest: int, longest: int) -> bool:
+    return shortest <= len(text) <= longest and is_storable(text)
+
+
+_RULES: list[tuple[str, Callable[[Task], bool], str]] = [
+    ("uid", lambda task: _fits(task.uid, 1, MAX_UID), f"A uid has 1 to {MAX_UID} characters."),
+    ("title", lambda task: _fits(task.title, 1, MAX_TITLE), f"A title has 1 to {MAX_TITLE} characters."),
+    (
+        "description",
+        lambda task: _fits(task.description, 0, MAX_DESCRIPTION),
+        f"A description has up to {MAX_DESCRIPTION} characters.",
+    ),
+    ("status", lambda task: task.status in Status, f"A status is one of {', '.join(Status)}."),
+    ("priority", lambda task: task.priority in Priority, f"A priority is one of {', '.join(Priority)}."),
+    ("tags", lambda task: len(task.tags) <= MAX_TAGS, f"A task has up to {MAX_TAGS} tags."),
+    ("tags", lambda task: all(_fits(tag, 1, MAX_TAG) for tag in task.tags), f"A tag has 1 to {MAX_TAG} characters."),
+    (
+        "due_date",
+        lambda task: task.due_date is None or FIRST_DATE <= task.due_date <= LAST_DATE,
+        f"A due date lies between {FIRST_DATE} and {LAST_DATE}.",
+    ),
+]
+
 _MUTABLE = (
     "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at",
     "search_text", "title_key",
 )  # fmt: skip
-
-
-def _resolve_due(changes: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
-    """What changing one of `due_date` and `due_at` means for the other."""
-    due_at, due_date = changes.get("due_at"), changes.get("due_date")
-    if due_at is not None:
-        local_date = due_at.astimezone(zone).date()
-        if "due_date" in changes and due_date != local_date:
-            raise DueConflict(
-                f"due_at falls on {local_date} in the time zone {zone.key}; send one of the two.",
-                pointer="/due_date",
-            )
-        return {"due_date": local_date}
-    return {"due_at": None} if "due_date" in changes else {}

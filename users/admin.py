@@ -1,92 +1,30 @@
-"""The staff's view on accounts, and how the admin of every app writes: through services."""
+"""The staff's view on accounts."""
 
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.forms import AdminPasswordChangeForm as OldPasswordForm
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminPasswordChangeForm, BaseUserCreationForm, UserChangeForm
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
-from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.db.models.deletion import get_candidate_relations_to_delete
 from django.http import HttpRequest
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-from config.errors import DomainError
+from config.admin import ServiceAdmin, ServiceForm
 from users import services
 from users.models import User
 from users.text import canonical_email
 
-_REFUSAL = "tickbase.admin_refusal"
 COLUMNS = ("email", "name", "timezone", "is_active", "is_staff", "is_superuser")
 PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
-
-
-# --- What the admins of all apps share ----------------------------------------------------------------
-
-
-class ServiceForm(forms.ModelForm):
-    """A form that can show why a service refused what it was given."""
-
-    refusal: DomainError | None = None
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        if self.refusal is not None:
-            field = (self.refusal.pointer or "").removeprefix("/")
-            self.add_error(field if field in self.fields else None, self.refusal.detail)
-        return cleaned
-
-
-class ServiceAdmin(admin.ModelAdmin):
-    """Writes through services; what they refuse becomes a form error or a message, never a 500."""
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form: Any = super().get_form(request, obj, change=change, **kwargs)
-        form.refusal = request.META.get(_REFUSAL)
-        return form
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
-        except DomainError as refusal:
-            # All is rolled back. The second pass stops at the form, which shows the refusal and what was
-            # typed; or finds that the object is gone, and says so.
-            request.META[_REFUSAL] = refusal
-            return super().changeform_view(request, object_id, form_url, extra_context)
-
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
-        try:
-            return super().delete_view(request, object_id, extra_context)
-        except DomainError as refusal:
-            self.message_user(request, f"{refusal.title}.", messages.ERROR)
-            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
-
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> Any:
-        """Run an action; what it does and what it logs stand or fall together."""
-        with transaction.atomic():
-            return super().response_action(request, queryset, *args)
-
-    def change_link(self, obj: Model) -> str:
-        address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])
-        return format_html('{}: <a href="{}">{}</a>', str(self.opts.verbose_name).capitalize(), address, obj)
-
-
-# --- Accounts -----------------------------------------------------------------------------------------
 
 
 class UniqueEmail(ServiceForm):
@@ -160,7 +98,7 @@ def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | No
     return view(request)
 
 
-admin.site.password_change = change_own_password  # type: ignore[method-assign]
+admin.site.password_change = change_own_password  # type: ignore[method-assign]  # AdminSite has no option for it
 
 
 @admin.register(User)

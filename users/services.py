@@ -81,13 +81,15 @@ def refresh(token: str) -> tuple[User, tokens.TokenPair]:
 def update_account(user: User, *, email: str | None = None, **changes: Unpack[AccountFields]) -> User:
     """Change what staff may change about an account. Raises EmailTaken and AccountGone."""
     _lock(user)
+    fields: list[str] = [*changes]
     for name, value in changes.items():
         setattr(user, name, value)
     if email is not None:
         user.set_email(email)
+        fields += ["email", "email_canonical"]
     try:
         with transaction.atomic():
-            user.save(update_fields=[*changes, "email", "email_canonical"])
+            user.save(update_fields=fields)
     except IntegrityError as error:
         raise _email_taken(error) from error
     return user
@@ -128,8 +130,11 @@ def delete_account(user: User) -> None:
 
 
 def _lock(user: User) -> None:
-    if User.objects.select_for_update().filter(pk=user.pk).only("pk").first() is None:
-        raise AccountGone("The account was deleted.")
+    """Lock the account and read it anew: `user` was loaded before, and others may have changed it since."""
+    try:
+        user.refresh_from_db(from_queryset=User.objects.select_for_update())
+    except User.DoesNotExist as error:
+        raise AccountGone("The account was deleted.") from error
 
 
 def _email_taken(error: IntegrityError) -> Exception:

@@ -16,5 +16,8 @@ def canonical_email(email: str) -> str:
 
 @cache
 def known_timezones() -> frozenset[str]:
-    """The IANA names; reading them from disk takes some milliseconds."""
-    return frozenset(zoneinfo.available_timezones())
+    """The IANA names; reading them from disk takes some milliseconds.
+
+    Some systems list two that are none: the zone of the machine, and the mark of a missing setting.
+    """
+    return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory"})

@@ -9,9 +9,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-# Wide enough for any plan, narrow enough that no time zone or driver overflows (Python ends at 9999).
-FIRST_DATE = dt.date(1900, 1, 1)
-LAST_DATE = dt.date(2999, 12, 31)
+from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
+
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -100,20 +99,21 @@ class InstantField(serializers.Field):
 
     default_error_messages = {
         "invalid": "Write a time as RFC 3339 with its offset, for example 2026-11-30T09:30:00Z.",
-        "out_of_range": f"Use a time after {FIRST_DATE.year} and before {LAST_DATE.year}.",
+        "out_of_range": f"Use a time from {FIRST_INSTANT:%Y-%m-%d} to {LAST_INSTANT:%Y-%m-%d}.",
     }
 
     def to_internal_value(self, data: Any) -> dt.datetime:
         if not isinstance(data, str) or not _INSTANT.fullmatch(data):
             self.fail("invalid")
         try:
-            instant = dt.datetime.fromisoformat(data.upper())
+            instant = dt.datetime.fromisoformat(data.upper()).astimezone(dt.UTC)
+        except OverflowError:
+            self.fail("out_of_range")
         except ValueError:
             self.fail("invalid")
-        # The calendar day of an instant is another one elsewhere: stay a day inside the range of dates.
-        if not FIRST_DATE.year < instant.year < LAST_DATE.year:
+        if not FIRST_INSTANT <= instant <= LAST_INSTANT:
             self.fail("out_of_range")
-        return instant.astimezone(dt.UTC)
+        return instant
 
     def to_representation(self, value: dt.datetime) -> str:
         return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")

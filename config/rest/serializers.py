@@ -34,9 +34,9 @@ class QuerySerializer(serializers.Serializer):
     repeatable: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, request: HttpRequest, **context: Any) -> Self:
+    def of(cls, request: HttpRequest) -> Self:
         """Parse and validate; raises InvalidParameter."""
-        serializer = cls(data=cls._parse(request), context=context)
+        serializer = cls(data=cls._parse(request))
         if not serializer.is_valid():
             raise InvalidParameter(serializer.errors)
         return serializer
@@ -47,7 +47,7 @@ class QuerySerializer(serializers.Serializer):
             pairs = query_pairs(request)
         except ValueError as error:
             raise _refusal("the query", f"It has more than {MAX_PARAMETERS} parameters.", "too_many") from error
-        known = cls().fields
+        known = cls._declared_fields
         data: dict[str, Any] = {}
         for name, value in pairs:
             if not _is_text(name + value):

@@ -1,0 +1,86 @@
+"""How the admin of every app writes: through services."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ERROR_FLAG
+from django.db import DataError, transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+
+from config.errors import DomainError
+
+_REFUSAL = "tickbase.admin_refusal"
+
+
+class ServiceForm(forms.ModelForm):
+    """A form that can show why a service refused what it was given."""
+
+    refusal: DomainError | None = None
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if self.refusal is not None:
+            field = (self.refusal.pointer or "").removeprefix("/")
+            self.add_error(field if field in self.fields else None, self.refusal.detail)
+        return cleaned
+
+
+class ServiceAdmin(admin.ModelAdmin):
+    """Writes through services; what they refuse becomes a form error or a message, never a 500."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        try:
+            return _rendered(super().changelist_view(request, extra_context))
+        except (ValueError, DataError):
+            # A look-up that was typed into the address, and that the database or Python cannot take.
+            return redirect(f"{request.path}?{ERROR_FLAG}=1")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        form.refusal = request.META.get(_REFUSAL)
+        return form
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        try:
+            return _rendered(super().changeform_view(request, object_id, form_url, extra_context))
+        except (ValueError, DataError):
+            self.message_user(request, "This form cannot be read; fill it in anew.", messages.ERROR)
+            return redirect(request.path)
+        except DomainError as refusal:
+            # All is rolled back. The second pass stops at the form, which shows the refusal and what was
+            # typed; or finds that the object is gone, and says so.
+            request.META[_REFUSAL] = refusal
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except DomainError as refusal:
+            self.message_user(request, f"{refusal.title}.", messages.ERROR)
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> Any:
+        """Run an action; what it does and what it logs stand or fall together."""
+        with transaction.atomic():
+            return super().response_action(request, queryset, *args)
+
+    def change_link(self, obj: Model) -> str:
+        address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])
+        return format_html('{}: <a href="{}">{}</a>', str(self.opts.verbose_name).capitalize(), address, obj)
+
+
+def _rendered(response: Any) -> Any:
+    """Pages query while they are rendered: do it here, where their errors can be answered."""
+    return response.render() if isinstance(response, TemplateResponse) else response
