@@ -4,7 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint schema requirements clean
+# A Python that was upgraded away takes its virtual environment along.
+ifneq ($(wildcard $(VENV)/.made),)
+ifneq ($(shell $(BIN)/python -c 'print(1)' 2>/dev/null),1)
+$(shell rm -rf $(VENV))
+endif
+endif
+
+.PHONY: run test lint schema requirements clean help
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed ## Migrate and serve on 127.0.0.1:$PORT (8000)
@@ -16,7 +23,7 @@ test: lint ## Lint, types, layering and the whole suite on a real PostgreSQL
 lint: $(VENV)/.installed-dev ## Ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy .
+	DATABASE_URL=postgresql://types@need/no-database $(BIN)/mypy .
 	$(BIN)/lint-imports
 
 schema: $(VENV)/.installed ## Write docs/openapi.yaml from the code
@@ -27,18 +34,26 @@ requirements: $(VENV)/.installed-dev ## Pin requirements*.txt again from pyproje
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-emit-index-url pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-emit-index-url pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
 
-clean: ## Remove the virtual environment and caches, not the data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+help: ## What make can do here
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
 
-$(VENV)/bin/python:
+clean: ## Remove the virtual environment and caches, not the data
+	rm -rf $(VENV) tests/clients/typescript/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# The stamps are made last: what was interrupted begins anew.
+$(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Tickbase needs Python 3.11 or newer; try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "Python has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@touch $@
 
-$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet -r requirements.txt
+$(VENV)/.installed: requirements.txt $(VENV)/.made
+	@echo "Installing what Tickbase needs into $(VENV) ..."
+	@$(BIN)/pip install --quiet -r requirements.txt
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	$(BIN)/pip install --quiet -r requirements-dev.txt
+	@$(BIN)/pip install --quiet -r requirements-dev.txt
 	@touch $@

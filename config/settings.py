@@ -50,6 +50,8 @@ def env_secret(name: str) -> str:
     path = env(f"{name}_FILE")
     if not path:
         return env(name)
+    if env(name):
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; unset one of them.")
     try:
         value = Path(path).read_text().strip()
     except OSError as error:
@@ -159,7 +161,6 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
-WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -233,8 +234,6 @@ SIMPLE_JWT = {
     "LEEWAY": timedelta(seconds=30),
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
-    "USER_ID_CLAIM": "sub",
-    "AUTH_HEADER_TYPES": ("Bearer",),
 }
 
 # --- HTTP -------------------------------------------------------------------------------------------
@@ -252,11 +251,10 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "config.rest.schema.AutoSchema",
     "EXCEPTION_HANDLER": "config.rest.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
-    "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tickbase",
-    "VERSION": "1.0.0",
+    "VERSION": "0.1.0",
     "DESCRIPTION": (BASE_DIR / "docs" / "openapi.md").read_text(),
     "LICENSE": {"name": "MIT", "identifier": "MIT"},
     "OAS_VERSION": "3.1.0",
@@ -325,8 +323,6 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 if env_bool("TRUST_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
-SECURE_REFERRER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
 
 STATIC_URL = "/static/"
 # The admin's and Swagger UI's files are served from the packages that bring them: no collectstatic.
@@ -337,7 +333,6 @@ WHITENOISE_AUTOREFRESH = False
 
 LANGUAGE_CODE = "en"
 USE_I18N = False
-USE_TZ = True
 TIME_ZONE = "UTC"
 
 LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()

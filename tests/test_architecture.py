@@ -15,8 +15,9 @@ MAX_LINES = 400
 WRITES = {
     "save", "delete", "update", "create", "get_or_create", "update_or_create", "bulk_create", "bulk_update",
     "asave", "adelete", "aupdate", "acreate", "aget_or_create", "aupdate_or_create", "abulk_create", "abulk_update",
+    "execute", "executemany",
 }  # fmt: skip
-WRITERS = {"tasks/services.py", "tasks/feed.py", "users/services.py", "users/models.py"}
+WRITERS = {"tasks/services.py", "tasks/feed.py", "users/services.py", "users/models.py", "config/postgres.py"}
 
 
 def _files(*folders: str) -> list[str]:

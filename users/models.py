@@ -10,7 +10,7 @@ from django.utils.timezone import now
 
 from users.text import canonical_email, known_timezones
 
-EMAIL_TAKEN = frozenset({"users_user_email_key", "users_user_email_canonical"})
+EMAIL_TAKEN = frozenset({"users_user_email", "users_user_email_canonical"})
 
 
 def validate_timezone(name: str) -> None:
@@ -35,7 +35,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    email = models.EmailField("e-mail", max_length=254, unique=True)
+    email = models.EmailField("e-mail", max_length=254)
     # Case folding can lengthen a text; NFKC can too.
     email_canonical = models.TextField(editable=False)
     name = models.CharField(max_length=100, blank=True, default="")
@@ -52,7 +52,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     EMAIL_FIELD = "email"
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["email_canonical"], name="users_user_email_canonical")]
+        constraints = [
+            # Implied by the next; Django wants the login itself to be unique.
+            models.UniqueConstraint(fields=["email"], name="users_user_email"),
+            models.UniqueConstraint(fields=["email_canonical"], name="users_user_email_canonical"),
+        ]
 
     def set_email(self, email: str) -> None:
         self.email = email.strip()

@@ -2,7 +2,8 @@
 
 import datetime as dt
 import re
-from typing import Any
+import unicodedata
+from typing import Any, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
@@ -17,12 +18,25 @@ _INSTANT = re.compile(
 )
 
 
+# Not unassigned ones: they may be assigned in a Unicode that is newer than Python's.
+INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
+
+
+def is_visible(text: str) -> bool:
+    """Whether anything of it can be seen: not only spaces, control characters or zero-width ones."""
+    return any(unicodedata.category(character) not in INVISIBLE for character in text)
+
+
 class TextField(serializers.CharField):
     """A JSON string without NUL, which PostgreSQL cannot store, and without lone surrogates."""
+
+    is_for_people: ClassVar[bool] = True  # and therefore blank if nothing of it can be seen
 
     def run_validation(self, data: Any = empty) -> Any:
         if data is not empty and data is not None and not isinstance(data, str):
             self.fail("invalid")
+        if isinstance(data, str) and self.is_for_people and not self.allow_blank and not is_visible(data):
+            self.fail("blank")
         return super().run_validation(data)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import orjson
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
@@ -54,6 +54,10 @@ class Kind(NamedTuple):
     status: int
     code: str
     title: str
+
+    @classmethod
+    def of(cls, error: DomainError | type[DomainError]) -> Self:
+        return cls(error.status, error.code, error.title)
 
 
 INVALID = Kind(400, "invalid", "The request is not valid")
@@ -109,7 +113,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
     if isinstance(exc, OperationalError | InterfaceError):
         # The text of the database's error may hold values and host names: it is for the log only.
         logger.error("database unavailable: %s", exc)
-        detail = "The database cannot be reached; try again in a moment."
+        detail = "The database cannot answer now; try again in a moment."
         return problem(request, OUTAGE, detail, headers={"Retry-After": str(RETRY_AFTER_OUTAGE)})
     if isinstance(exc, Http404):
         exc = exceptions.NotFound()
@@ -120,6 +124,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
 
 def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> HttpResponse:
     members: dict[str, Any] = {}
+    # What a service refuses, it refuses as a serializer would.
+    kind = INVALID if exc.status == INVALID.status else Kind.of(exc)
     if exc.pointer is not None:
         members["errors"] = [{"pointer": exc.pointer, "code": exc.code, "detail": exc.detail}]
     if exc.current is not None:
@@ -127,14 +133,14 @@ def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> 
     headers = {} if exc.retry_after is None else {"Retry-After": str(exc.retry_after)}
     if exc.status == 401:
         headers["WWW-Authenticate"] = view.get_authenticate_header(view.request) or 'Bearer realm="api"'
-    return problem(request, Kind(exc.status, exc.code, exc.title), exc.detail, headers=headers, **members)
+    return problem(request, kind, exc.detail, headers=headers, **members)
 
 
 def _validation_problem(request: HttpRequest, exc: exceptions.ValidationError) -> HttpResponse:
     location = getattr(exc, "location", InvalidBody.location)
     errors = [error for error, _ in zip(_flatten(exc.detail, location), range(MAX_ERRORS), strict=False)]
     first = errors[0]
-    place = first[location] or "the body"
+    place = first[location] or ("the body" if location == InvalidBody.location else "the name of a parameter")
     detail = f"{place}: {first['detail']}"
     if len(errors) > 1:
         detail += f" ({len(errors) - 1} more in errors.)"

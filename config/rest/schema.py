@@ -82,7 +82,7 @@ _SHARED = (
     Shared("NotFound", problems.NOT_FOUND, "Not yours, or not there.", "You have none with this id."),
     Shared(
         "Stale",
-        problems.Kind(PreconditionFailed.status, PreconditionFailed.code, PreconditionFailed.title),
+        problems.Kind.of(PreconditionFailed),
         "It has changed since; `current` carries it as it is now.",
         "It is at version 6 now; merge your change into `current` and try again.",
     ),
@@ -102,7 +102,7 @@ _SHARED = (
         "Unavailable",
         problems.OUTAGE,
         "The database is away; try again after `Retry-After` seconds.",
-        "The database cannot be reached; try again in a moment.",
+        "The database cannot answer now; try again in a moment.",
     ),
 )
 PROBLEMS = {shared.kind.status: shared for shared in _SHARED}

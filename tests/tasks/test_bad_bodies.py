@@ -163,7 +163,8 @@ def test_members_that_contradict_each_other(
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_a_uid_cannot_be_changed(as_alice: Api, task: Task, method: str) -> None:
     answer = send(as_alice, method, address(method, task), {"title": "New", "uid": "mine"})
-    assert (places_of(answer, "pointer"), answer.json()["code"]) == (["/uid"], "immutable")
+    assert (places_of(answer, "pointer"), answer.json()["errors"][0]["code"]) == (["/uid"], "immutable")
+    assert answer.json()["code"] == "invalid"
 
 
 @pytest.mark.usefixtures("unchanged")

@@ -284,3 +284,17 @@ def test_an_unknown_member_is_refused_by_name(as_alice: Api, name: str) -> None:
     pointer = "/" + name.replace("~", "~0").replace("/", "~1")
     assert (answer.status_code, error["pointer"], error["code"]) == (400, pointer, "unknown")
     assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize("member", ["title", "uid"])
+@pytest.mark.parametrize("text", ["\u200b\u2060", "\x01", "\u3000 \u00a0", "\u202e"])
+def test_what_nobody_can_see_is_blank(as_alice: Api, member: str, text: str) -> None:
+    answer = as_alice.post("/api/me/tasks", {"title": "A", member: text})
+    error = answer.json()["errors"][0]
+    assert (answer.status_code, error["pointer"], error["code"]) == (400, f"/{member}", "blank")
+    assert not Task.objects.exists()
+
+
+def test_a_title_may_be_one_character_that_python_does_not_know_yet(as_alice: Api) -> None:
+    unassigned = "\U0001fae9"  # a face of Unicode 16
+    assert as_alice.post("/api/me/tasks", {"title": unassigned}).json()["title"] == unassigned

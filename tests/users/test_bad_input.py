@@ -160,7 +160,7 @@ def test_a_missing_member_is_named(as_alice: Api, path: str, member: str) -> Non
 @pytest.mark.parametrize("password", cases(WEAK_PASSWORDS))
 def test_a_weak_password_is_refused(as_alice: Api, password: str) -> None:
     answer = as_alice.post("/api/auth/register", {"email": "ada@example.com", "password": password})
-    assert (places_of(answer, "pointer"), answer.json()["code"]) == (["/password"], "weak_password")
+    assert (places_of(answer, "pointer"), answer.json()["errors"][0]["code"]) == (["/password"], "weak_password")
     assert password not in answer.json()["detail"]
 
 

@@ -24,6 +24,8 @@ class TimezoneField(TextField):
 
 
 class PasswordField(TextField):
+    is_for_people = False
+
     def __init__(self) -> None:
         super().__init__(
             max_length=MAX_PASSWORD, trim_whitespace=False, write_only=True, style={"input_type": "password"}

@@ -3,16 +3,20 @@
 import os
 import signal
 import socket
+import sys
+import tempfile
 import threading
 import time
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
+from django.db import OperationalError, connections
+from fasteners import InterProcessLock
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
@@ -30,7 +34,7 @@ BANNER = """
     curl {base}/api/auth/register -H 'Content-Type: application/json' \\
       -d '{{"email": "ada@example.com", "password": "correct horse battery", "name": "Ada"}}'
   Make a staff account, in another terminal:
-    .venv/bin/python manage.py createsuperuser
+    {python} manage.py createsuperuser
 
   Ctrl-C stops everything.
 """
@@ -43,10 +47,19 @@ class Command(BaseCommand):
         parser.add_argument("--migrate", action="store_true", help="apply missing migrations first")
 
     def handle(self, *args: Any, migrate: bool, **options: Any) -> None:
-        _require_free_port()
+        lock = InterProcessLock(_port_lock())
+        if not lock.acquire(timeout=ORPHAN_SECONDS):
+            raise CommandError(f"Another Tickbase starts or serves on port {settings.PORT}; choose another port.")
+        try:
+            _require_free_port()
+            self._serve(migrate)
+        finally:
+            lock.release()
+
+    def _serve(self, migrate: bool) -> None:
         if migrate:
-            call_command("migrate", interactive=False, verbosity=0)
-        # The worker is forked: it must not inherit this process's connections and pool threads.
+            self._migrate()
+        # Where the worker is forked, it must not inherit this process's connections and pool threads.
         connections.close_all()
         for connection in connections.all():
             connection.close_pool()  # type: ignore[attr-defined]
@@ -55,6 +68,12 @@ class Command(BaseCommand):
         # granian reloads on SIGHUP; but when the terminal is closed, what it started should end.
         server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
         server.serve()
+
+    def _migrate(self) -> None:
+        try:
+            call_command("migrate", interactive=False, verbosity=0)
+        except OperationalError as error:
+            raise CommandError(f"The database cannot be reached; check DATABASE_URL. It said: {error}") from error
 
     def _server(self) -> Any:
         return Granian(
@@ -72,9 +91,10 @@ class Command(BaseCommand):
         )
 
     def _print_banner(self) -> None:
-        host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)
+        base = f"http://[{host}]:{settings.PORT}" if ":" in host else f"http://{host}:{settings.PORT}"
         data = settings.DATA_DIR if settings.EMBEDDED_DATABASE else "in the database that DATABASE_URL names"
-        self.stdout.write(BANNER.format(base=f"http://{host}:{settings.PORT}", data=data))
+        self.stdout.write(BANNER.format(base=base, data=data, python=os.path.relpath(sys.executable)))
         self.stdout.flush()
 
 
@@ -98,6 +118,11 @@ def _leave_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _port_lock() -> Path:
+    """Held while serving: two that start at the same moment would both find the port free."""
+    return Path(tempfile.gettempdir()) / f"tickbase-{os.getuid()}-{settings.PORT}.lock"
+
+
 def _require_free_port() -> None:
     """granian shares its port (SO_REUSEPORT): two servers would answer in turns, each with its own data."""
     deadline = time.monotonic() + ORPHAN_SECONDS
@@ -105,7 +130,7 @@ def _require_free_port() -> None:
         if time.monotonic() > deadline:
             raise CommandError(
                 f"Cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}. "
-                "Stop the other program, or choose another port: PORT=8001 make run"
+                "Stop the other program, choose another port (PORT=8001 make run), or correct HOST."
             )
         time.sleep(0.1)
 
