@@ -31,8 +31,8 @@ schema: $(VENV)/.installed ## Write docs/openapi.yaml from the code
 
 requirements: $(VENV)/.installed-dev ## Pin requirements*.txt again from pyproject.toml
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --upgrade --universal --no-emit-index-url pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --no-emit-index-url pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --no-header --upgrade --universal --no-emit-index-url pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --no-header --upgrade --universal --no-emit-index-url pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
 
 help: ## What make can do here
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
