@@ -47,7 +47,7 @@ class Conflict(DomainError):
 
 class PreconditionFailed(DomainError):
     status = 412
-    code = "precondition_failed"
+    code = "stale_version"
     title = "The object has changed"
 
 

@@ -205,6 +205,8 @@ def database() -> dict[str, Any]:
         raise ImproperlyConfigured(
             "DATABASE_URL is not a valid URL; percent-encode special characters in its user and password."
         ) from error
+    if not config.get("NAME"):
+        raise ImproperlyConfigured("DATABASE_URL names no database: postgresql://user:password@host/name")
     # PgBouncer and Neon's pooler hand out another session per transaction, which loses named cursors.
     config["DISABLE_SERVER_SIDE_CURSORS"] = True
     config["OPTIONS"] = {
@@ -225,6 +227,10 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["email", "name"]},
+    },
 ]
 SIMPLE_JWT = {
     "SIGNING_KEY": JWT_SIGNING_KEY,

@@ -43,8 +43,7 @@ class UidTaken(Conflict):
 
 
 class StaleVersion(PreconditionFailed):
-    code = "stale_version"
-    title = "The task has changed"
+    """Carries the current task."""
 
 
 def no_such_task() -> TaskNotFound:

@@ -49,7 +49,7 @@ class AccountFields(TypedDict, total=False):
 def register(email: str, password: str, **fields: Unpack[AccountFields]) -> User:
     """Open an account. Raises WeakPassword and EmailTaken."""
     try:
-        validate_password(password, User(email=email))
+        validate_password(password, User(email=email, name=fields.get("name", "")))
     except ValidationError as error:
         raise WeakPassword(" ".join(error.messages), pointer="/password") from error
     try:

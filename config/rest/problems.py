@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import orjson
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -198,6 +198,8 @@ def _is_page(request: HttpRequest) -> bool:
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, RequestDataTooBig):
         return _too_large(request)
+    if isinstance(exception, DisallowedHost):
+        return problem(request, INVALID, "This host name is not served; the operator can add it to ALLOWED_HOSTS.")
     return problem(request, INVALID, "The request cannot be understood; check its host, headers and address.")
 
 

@@ -55,7 +55,7 @@ class Shared(NamedTuple):
     name: str
     kind: problems.Kind
     description: str
-    detail: str  # of the example
+    detail: str | None = None  # of the example; without one, its code is the resource's own
     members: Mapping[str, Any] = {}  # of the example
 
 
@@ -79,7 +79,7 @@ _SHARED = (
         "The path names another user, whether or not that user exists.",
         "This address belongs to another user; use your own id or 'me'.",
     ),
-    Shared("NotFound", problems.NOT_FOUND, "Not yours, or not there.", "You have none with this id."),
+    Shared("NotFound", problems.NOT_FOUND, "Not yours, or not there."),
     Shared(
         "Stale",
         problems.Kind.of(PreconditionFailed),
@@ -257,7 +257,8 @@ def _declare(components: Schema, status: int, resource: str | None, description:
     if description is not None:
         return _response(status, description, media)
     shared = PROBLEMS[status]
-    media["example"] = _example(shared)
+    if shared.detail is not None:
+        media["example"] = _example(shared)
     components["responses"][shared.name + suffix] = _response(status, shared.description, media)
     return {"$ref": f"#/components/responses/{shared.name}{suffix}"}
 

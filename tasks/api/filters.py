@@ -75,6 +75,13 @@ class CursorField(TextField):
             self.fail("invalid_cursor")
 
 
+class MomentField(InstantField):
+    """A moment; many clients forget that "+" is a space in a query."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value(data.replace(" ", "+"))
+
+
 class Order(NamedTuple):
     sort: Sort
     descending: bool
@@ -108,11 +115,13 @@ class TaskListQuery(QuerySerializer):
         max_length=MAX_SEARCH,
         help_text="Every word must occur in title, description or tags, as a substring, ignoring case and accents.",
     )
-    updated_since = InstantField(required=False, help_text="Changed at this moment or later.")
+    updated_since = MomentField(
+        required=False, help_text="Changed at this moment or later; does not tell of deleted tasks."
+    )
     sort = ChoiceField(
         choices=[direction + sort for sort in Sort.values for direction in ("", "-")],
         default=DEFAULT_SORT,
-        help_text="A leading - reverses; ties go by id, nulls come last.",
+        help_text="A leading - reverses; ties go by id, nulls come last; low priority is less than high.",
     )
     limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Tasks per page.")
     offset = CountField(

@@ -130,3 +130,27 @@ def test_the_embedded_role_is_no_superuser(own_server: Server) -> None:
     )
     assert own_server.manage("shell", "--no-imports", "-c", query).strip() == "(False, False)"
     assert (own_server.data_dir / "secret_key.secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_unreachable_database_is_told_in_one_line(folder: Path) -> None:
+    server = Server(folder / "own", DATABASE_URL="postgresql://ada:secret@127.0.0.1:1/tickbase")
+    with pytest.raises(RuntimeError, match="check DATABASE_URL"):
+        server.start()
+    log = server.log.read_text()
+    assert log.count("\n") == 1
+    assert "secret" not in log
+
+
+def test_production_names_only_where_it_listens(own_server: Server) -> None:
+    own_server.start()
+    socket_dir = str(own_server.data_dir / "postgres").replace("/", "%2F")
+    production = Server(
+        own_server.data_dir / "production",
+        ENVIRONMENT="production",
+        DATABASE_URL=f"postgresql://tickbase@{socket_dir}/tickbase",
+        ALLOWED_HOSTS="127.0.0.1",
+        SECRET_KEY="s" * 50,
+        JWT_SIGNING_KEY="j" * 50,
+    )
+    with production:
+        assert production.log.read_text() == f"Tickbase is serving; it listens on {production.base}.\n"

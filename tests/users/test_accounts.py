@@ -221,3 +221,28 @@ def test_an_account_and_a_task_of_it_that_is_being_created_go_together() -> None
     thread.join()
     assert (User.objects.count(), Feed.objects.count(), Task.objects.count()) == (0, 0, 0)
     assert outcome in ([], [IntegrityError])
+
+
+def test_a_change_made_from_an_older_copy_undoes_nothing(alice: User) -> None:
+    older = User.objects.get(pk=alice.pk)
+    services.update_account(alice, email="new@example.com")
+    services.update_profile(older, timezone="Asia/Karachi")
+    alice.refresh_from_db()
+    assert (alice.email, alice.email_canonical) == ("new@example.com", "new@example.com")
+    assert alice.timezone == "Asia/Karachi"
+
+
+def test_each_new_password_ends_the_tokens_of_the_one_before(alice: User) -> None:
+    older = User.objects.get(pk=alice.pk)
+    services.set_password(alice, "another good password")
+    between = Api(alice)
+    services.set_password(older, "yet another password")
+    assert between.get("/api/users/me").status_code == 401
+    assert User.objects.get().token_version == 2
+
+
+@pytest.mark.parametrize("password", ["ada@example.com", "adalovelace1815"])
+@pytest.mark.django_db
+def test_a_password_like_the_address_or_name_is_refused(password: str) -> None:
+    answer = Api().post("/api/auth/register", {**ADA, "name": "adalovelace", "password": password})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "weak_password")

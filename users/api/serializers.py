@@ -1,5 +1,7 @@
 """The shapes of accounts and sign-in."""
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
@@ -26,10 +28,8 @@ class TimezoneField(TextField):
 class PasswordField(TextField):
     is_for_people = False
 
-    def __init__(self) -> None:
-        super().__init__(
-            max_length=MAX_PASSWORD, trim_whitespace=False, write_only=True, style={"input_type": "password"}
-        )
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=MAX_PASSWORD, trim_whitespace=False, write_only=True, **kwargs)
 
 
 class UserSerializer(StrictSerializer):
@@ -42,7 +42,7 @@ class UserSerializer(StrictSerializer):
 
 class RegisterSerializer(StrictSerializer):
     email = EmailField(max_length=254)
-    password = PasswordField()
+    password = PasswordField(help_text="At least 12 characters; not a common one, and not like your name or address.")
     name = TextField(max_length=100, allow_blank=True, required=False)
     timezone = TimezoneField(max_length=64, required=False, help_text=IANA)
 

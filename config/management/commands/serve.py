@@ -11,16 +11,18 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, connections
+from django.db import connection, connections
 from fasteners import InterProcessLock
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
+LISTENING = "Tickbase is serving; it listens on {base}."
 ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 BANNER = """
   Tickbase is serving.
@@ -57,23 +59,18 @@ class Command(BaseCommand):
             lock.release()
 
     def _serve(self, migrate: bool) -> None:
+        _require_database()
         if migrate:
-            self._migrate()
+            call_command("migrate", interactive=False, verbosity=0)
         # Where the worker is forked, it must not inherit this process's connections and pool threads.
         connections.close_all()
-        for connection in connections.all():
-            connection.close_pool()  # type: ignore[attr-defined]
+        for each in connections.all():
+            each.close_pool()  # type: ignore[attr-defined]
         server = self._server()
         server.on_startup(self._print_banner)
         # granian reloads on SIGHUP; but when the terminal is closed, what it started should end.
         server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
         server.serve()
-
-    def _migrate(self) -> None:
-        try:
-            call_command("migrate", interactive=False, verbosity=0)
-        except OperationalError as error:
-            raise CommandError(f"The database cannot be reached; check DATABASE_URL. It said: {error}") from error
 
     def _server(self) -> Any:
         return Granian(
@@ -94,7 +91,9 @@ class Command(BaseCommand):
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)
         base = f"http://[{host}]:{settings.PORT}" if ":" in host else f"http://{host}:{settings.PORT}"
         data = settings.DATA_DIR if settings.EMBEDDED_DATABASE else "in the database that DATABASE_URL names"
-        self.stdout.write(BANNER.format(base=base, data=data, python=os.path.relpath(sys.executable)))
+        # In production, addresses are the proxy's matter.
+        banner = LISTENING if settings.PRODUCTION else BANNER
+        self.stdout.write(banner.format(base=base, data=data, python=os.path.relpath(sys.executable)))
         self.stdout.flush()
 
 
@@ -116,6 +115,15 @@ def _leave_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _require_database() -> None:
+    """Connect once without the pool, which would only say that it waited in vain."""
+    try:
+        psycopg.connect(**connection.get_connection_params()).close()
+    except psycopg.OperationalError as error:
+        reason = str(error).partition("\n")[0]
+        raise CommandError(f"The database cannot be reached; check DATABASE_URL. The reason: {reason}") from error
 
 
 def _port_lock() -> Path:
