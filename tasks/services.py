@@ -52,9 +52,10 @@ def no_such_task() -> TaskNotFound:
 
 
 def create_task(user: User, *, title: str, uid: str | None = None, **fields: Unpack[TaskFields]) -> Task:
-    """Store a new task. Raises UidTaken, which carries the existing task unless that one was deleted.
+    """Store a new task.
 
-    Raises AccountGone when the account is deleted meanwhile.
+    Raises Invalid (also DueConflict), UidTaken, which carries the existing task unless that one was
+    deleted, and AccountGone when the account is deleted meanwhile.
     """
     now = timezone.now()
     task = Task(user=user, uid=uid or new_uid(), created_at=now, updated_at=now)
@@ -82,10 +83,10 @@ def update_task(
 ) -> Task:
     """Change some fields. A change to what is stored already takes no number.
 
-    Raises TaskNotFound, and StaleVersion unless the version is among the expected ones.
+    Raises TaskNotFound, StaleVersion unless the version is among the expected ones, and Invalid (also
+    ImmutableUid and DueConflict).
     """
-    version = feed.advance(user)
-    task = _lock(user, task_id, expected_version)
+    task, version = _lock(user, task_id, expected_version)
     return _store(task, changes, version)
 
 
@@ -98,8 +99,7 @@ def complete_task(
     expected_version: Collection[int] | None = None,
 ) -> Task:
     """Complete or reopen; None toggles. Raises TaskNotFound and StaleVersion."""
-    version = feed.advance(user)
-    task = _lock(user, task_id, expected_version)
+    task, version = _lock(user, task_id, expected_version)
     if completed is None:
         completed = not task.is_completed
     return _store(task, {"status": Status.COMPLETED if completed else Status.PENDING}, version)
@@ -108,15 +108,18 @@ def complete_task(
 @transaction.atomic
 def delete_task(user: User, task_id: int, *, expected_version: Collection[int] | None = None) -> None:
     """Turn the task into a tombstone. Raises TaskNotFound and StaleVersion."""
-    version = feed.advance(user)
-    task = _lock(user, task_id, expected_version)
+    task, version = _lock(user, task_id, expected_version)
     task.deleted_at = task.updated_at = timezone.now()
     task.version = version
     task.save(update_fields=["deleted_at", "updated_at", "version"])
 
 
-def _lock(user: User, task_id: int, expected_version: Collection[int] | None) -> Task:
-    """Read the task for update. Only here are versions compared: under the lock, once."""
+def _lock(user: User, task_id: int, expected_version: Collection[int] | None) -> tuple[Task, int]:
+    """Take the next number, then read the task for update. Only here are versions compared: once, under the lock.
+
+    The feed's lock keeps other services out; the task's keeps out whatever writes without them.
+    """
+    version = feed.advance(user)
     task = Task.objects.for_user(user).visible().select_for_update().filter(pk=task_id).first()
     if task is None:
         raise no_such_task()
@@ -126,14 +129,15 @@ def _lock(user: User, task_id: int, expected_version: Collection[int] | None) ->
             f"The task is at version {task.version} now; merge your change into `current` and try again.",
             current=task,
         )
-    return task
+    return task, version
 
 
 def _store(task: Task, changes: TaskChanges, version: int) -> Task:
+    """Save what differs, as `version`; give the number back if nothing does."""
     now = timezone.now()
     changed = task.apply({**changes}, task.user.zone, now)
     if not changed:
-        transaction.set_rollback(True)  # gives the number back
+        transaction.set_rollback(True)
         return task
     task.version, task.updated_at = version, now
     task.save(update_fields=[*changed, "version", "updated_at"])
