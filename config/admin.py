@@ -15,6 +15,8 @@ from django.utils.html import format_html
 
 from config.errors import DomainError
 
+admin.site.site_header = admin.site.site_title = "Tickbase"
+
 _REFUSAL = "tickbase.admin_refusal"
 
 

@@ -164,7 +164,7 @@ def test_a_reader_sees_every_change_of_8_concurrent_writers_once_and_in_order() 
     assert set(versions) <= set(committed)
     assert replica == state(list(Task.objects.for_user(user)))
     assert sorted(committed) == list(range(1, feed.head(user) + 1))
-    assert len(committed) > 100
+    assert all(writer.committed for writer in writers)
 
 
 def test_writers_of_one_user_never_lose_an_update(wide_pool: None) -> None:
