@@ -130,16 +130,18 @@ def _forget_dead_handles(pgdata: Path) -> None:
 
 def _is_running(pgdata: Path) -> bool:
     """Whether any PostgreSQL process, also an orphaned backend, works in this data directory."""
-    return any(_works_in(pgdata, process) for process in psutil.process_iter(["name"]))
+    return pgdata.exists() and any(_works_in(pgdata, process) for process in psutil.process_iter(["name"]))
 
 
 def _works_in(pgdata: Path, process: psutil.Process) -> bool:
-    if process.info["name"] != "postgres":
-        return False
     try:
-        return Path(process.cwd()) == pgdata
-    except psutil.AccessDenied:
-        return True  # root in a container may not look; rather wait for a stranger than harm our own
+        if process.info["name"] != "postgres" or process.uids().real != pgdata.stat().st_uid:
+            return False
+        try:
+            return Path(process.cwd()) == pgdata
+        except psutil.AccessDenied:
+            # Root in a container may not look, but everybody sees the arguments of the main process.
+            return str(pgdata) in process.cmdline()
     except psutil.Error:
         return False
 
