@@ -11,6 +11,8 @@ from rest_framework.parsers import BaseParser
 
 from config.rest.problems import MalformedBody
 
+MAX_NESTING = 32
+
 
 class JSONParser(BaseParser):
     """RFC 8259 JSON in UTF-8, without duplicate names, NaN or Infinity (I-JSON, RFC 7493)."""
@@ -47,15 +49,35 @@ def _require_utf8(media_type: str) -> None:
 
 def _loads(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique_members, parse_float=_finite, parse_constant=_refuse_constant)
+        value = json.loads(
+            text, object_pairs_hook=_unique_members, parse_float=_finite, parse_constant=_refuse_constant
+        )
     except json.JSONDecodeError as error:
         raise MalformedBody(
             f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         ) from error
     except RecursionError as error:
-        raise MalformedBody("The body is nested too deeply.") from error
+        raise _too_deep() from error
     except ValueError as error:  # Python's bound on the digits of an integer
         raise MalformedBody("The body holds a number with too many digits.") from error
+    # How deep Python itself can go depends on its version.
+    if text.count("[") + text.count("{") > MAX_NESTING and _is_deeper(value, MAX_NESTING):
+        raise _too_deep()
+    return value
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        containers = [node for node in level if isinstance(node, list | dict)]
+        level = [child for node in containers for child in (node.values() if isinstance(node, dict) else node)]
+        if not level:
+            return False
+    return any(isinstance(node, list | dict) for node in level)
+
+
+def _too_deep() -> MalformedBody:
+    return MalformedBody(f"The body is nested too deeply; {MAX_NESTING} levels are enough for anything here.")
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -124,3 +124,14 @@ def test_refuses_other_types_and_charsets(media_type: str) -> None:
 def test_refuses_a_merge_patch_that_is_no_patch(method: str) -> None:
     with pytest.raises(UnsupportedMediaType):
         parsed(b"{}", MERGE_PATCH, method)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+@pytest.mark.parametrize(("levels", "is_read"), [(32, True), (33, False), (900, False)])
+def test_nesting_has_a_bound_of_its_own(opening: str, closing: str, levels: int, is_read: bool) -> None:
+    body = (opening * levels + "1" + closing * levels).encode()
+    if is_read:
+        assert parsed(body) is not None
+    else:
+        with pytest.raises(MalformedBody, match="too deeply"):
+            parsed(body)
