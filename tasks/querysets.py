@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Callable, Collection
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
@@ -21,31 +20,41 @@ PRIORITY_RANK = Case(
 )
 
 
-def _rank(task: Any) -> int:
-    return Priority.values.index(task.priority)
+class SortKey(NamedTuple):
+    """An order of the list: its expression, and how a key travels as text in a cursor."""
+
+    expression: Any
+    to_text: Callable[[Any], str | None]
+    from_text: Callable[[str], Any]
+    is_nullable: bool = False
+
+    def parse(self, text: str | None) -> Any:
+        """Raises ValueError for what `to_text` cannot have made."""
+        if text is not None:
+            return self.from_text(text)
+        if not self.is_nullable:
+            raise ValueError("this key is never null")
+        return None
 
 
-def _parse_instant(text: str) -> dt.datetime:
+def _to_instant(text: str) -> dt.datetime:
     instant = dt.datetime.fromisoformat(text)
     if instant.tzinfo != dt.UTC:  # PostgreSQL refuses offsets that Python knows
         raise ValueError("not in UTC")
     return instant
 
 
-class SortKey(NamedTuple):
-    """An order of the list: its expression, and how a key travels in a cursor."""
-
-    expression: Any
-    key_of: Callable[[Any], Any]
-    parse: Callable[[str], Any]
-
-
 SORT_KEYS = {
-    Sort.CREATED: SortKey(F("created_at"), attrgetter("created_at"), _parse_instant),
-    Sort.UPDATED: SortKey(F("updated_at"), attrgetter("updated_at"), _parse_instant),
-    Sort.DUE_DATE: SortKey(F("due_date"), attrgetter("due_date"), dt.date.fromisoformat),
-    Sort.PRIORITY: SortKey(PRIORITY_RANK, _rank, int),
-    Sort.TITLE: SortKey(F("title_key"), attrgetter("title_key"), str),
+    Sort.CREATED: SortKey(F("created_at"), lambda task: task.created_at.isoformat(), _to_instant),
+    Sort.UPDATED: SortKey(F("updated_at"), lambda task: task.updated_at.isoformat(), _to_instant),
+    Sort.DUE_DATE: SortKey(
+        F("due_date"),
+        lambda task: task.due_date and task.due_date.isoformat(),
+        dt.date.fromisoformat,
+        is_nullable=True,
+    ),
+    Sort.PRIORITY: SortKey(PRIORITY_RANK, lambda task: str(Priority.values.index(task.priority)), int),
+    Sort.TITLE: SortKey(F("title_key"), lambda task: task.title_key, str),
 }
 
 
@@ -117,7 +126,7 @@ class TaskQuerySet(QuerySet["Task"]):
         if key is None:
             return ordered.filter(behind_in_tie, _key=None)
         behind = Q(**{f"_key__{compare}": key}) | (Q(_key=key) & behind_in_tie)
-        return ordered.filter(behind | Q(_key=None) if sort is Sort.DUE_DATE else behind)
+        return ordered.filter(behind | Q(_key=None) if SORT_KEYS[sort].is_nullable else behind)
 
 
 def _is_overdue(now: dt.datetime, today: dt.date) -> Q:

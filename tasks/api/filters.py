@@ -1,6 +1,5 @@
 """The query parameters of the task list, and the page that they describe."""
 
-import datetime as dt
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -142,11 +141,7 @@ class TaskListQuery(QuerySerializer):
 
 
 def _parsed_key(cursor: Cursor, sort: Sort) -> Any:
-    if cursor.key is None and sort is Sort.DUE_DATE:
-        return None
     try:
-        if cursor.key is None:
-            raise ValueError("only due dates can be null")
         return SORT_KEYS[sort].parse(cursor.key)
     except ValueError as error:
         raise _invalid("cursor", "Take the cursor from the Link header, unchanged.") from error
@@ -196,11 +191,5 @@ def page(tasks: TaskQuerySet, query: dict[str, Any]) -> Page:
     found = list(rows[start : start + limit + 1])  # one more tells whether there is a next page
     if len(found) <= limit:
         return Page(found, None, total)
-    return Page(found[:limit], _cursor(found[limit - 1], query["sort"], sort), total)
-
-
-def _cursor(last: Task, sort_parameter: str, sort: Sort) -> Cursor:
-    key = SORT_KEYS[sort].key_of(last)
-    if isinstance(key, dt.date):  # also a datetime
-        key = key.isoformat()
-    return Cursor(sort_parameter, None if key is None else str(key), last.pk)
+    last = found[limit - 1]
+    return Page(found[:limit], Cursor(query["sort"], SORT_KEYS[sort].to_text(last), last.pk), total)
