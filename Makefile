@@ -1,5 +1,8 @@
 # `make run` serves Tickbase, `make test` checks all of it. Both install what they need into .venv.
-PYTHON ?= python3
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+# The first that will do: some systems have a newer one beside an old python3.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && { echo $$python; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -42,8 +45,8 @@ clean: ## Remove the virtual environment and caches, not the data
 
 # The stamps are made last: what was interrupted begins anew.
 $(VENV)/.made:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Tickbase needs Python 3.11 or newer; try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(NEW_ENOUGH)' || \
+		{ echo "Tickbase needs Python 3.11 or newer; if it is not in PATH: make PYTHON=/where/it/is/python3" >&2; exit 1; }
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "Python has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
