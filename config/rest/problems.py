@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views import defaults
 from rest_framework import exceptions
 
-from config.errors import DomainError
+from config.errors import DomainError, Unavailable
 from config.rest.request_id import request_id_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-RETRY_AFTER_OUTAGE = 2  # seconds
 MAX_ERRORS = 100
 MAX_TEXT = 500  # characters of any one sentence: messages may quote what the client sent
 
@@ -48,6 +47,11 @@ class MalformedBody(exceptions.ParseError):
     """The body is not the JSON that it claims to be."""
 
 
+class DatabaseUnavailable(Unavailable):
+    code = "database_unavailable"
+    title = "The database is unavailable"
+
+
 class Kind(NamedTuple):
     """What stays the same for every problem of one `code`."""
 
@@ -64,7 +68,7 @@ INVALID = Kind(400, "invalid", "The request is not valid")
 TOO_LARGE = Kind(413, "body_too_large", "The body is too large")
 NOT_FOUND = Kind(404, "not_found", "Not found")
 FORBIDDEN = Kind(403, "permission_denied", "Permission denied")
-OUTAGE = Kind(503, "database_unavailable", "The database is unavailable")
+OUTAGE = Kind.of(DatabaseUnavailable)
 INTERNAL = Kind(500, "internal_error", "Internal error")
 
 KINDS: Mapping[type[Exception], Kind] = {
@@ -104,8 +108,6 @@ def problem(
 def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
     """DRF's hook. None lets Django log the exception and answer through handler500."""
     request = context["request"]
-    if isinstance(exc, DomainError):
-        return _domain_problem(request, exc, context["view"])
     if isinstance(exc, exceptions.ValidationError):
         return _validation_problem(request, exc)
     if isinstance(exc, RequestDataTooBig):
@@ -113,8 +115,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
     if isinstance(exc, OperationalError | InterfaceError):
         # The text of the database's error may hold values and host names: it is for the log only.
         logger.error("database unavailable: %s", exc)
-        detail = "The database cannot answer now; try again in a moment."
-        return problem(request, OUTAGE, detail, headers={"Retry-After": str(RETRY_AFTER_OUTAGE)})
+        exc = DatabaseUnavailable("The database cannot answer now; try again in a moment.")
+    if isinstance(exc, DomainError):
+        return _domain_problem(request, exc, context["view"])
     if isinstance(exc, Http404):
         exc = exceptions.NotFound()
     elif isinstance(exc, PermissionDenied):

@@ -11,6 +11,7 @@ import pytest
 import time_machine
 from django.conf import settings
 from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from rest_framework.request import Request
@@ -350,3 +351,15 @@ def test_a_connection_that_the_server_has_ended(alice: User) -> None:
     assert problem_of(answer, 503)["code"] == "database_unavailable"
     assert stored() == before
     assert as_alice.post("/api/me/tasks", {"title": "a"}).status_code == 201
+
+
+@pytest.mark.django_db
+def test_a_missing_migration_is_not_ready_but_alive() -> None:
+    MigrationRecorder(connection).record_unapplied("tasks", "0001_initial")
+    answer = Api().get("/readyz")
+    assert problem_of(answer, 503)["code"] == "migrations_missing"
+    assert int(answer["Retry-After"]) > 0
+    assert "missing: 1" in answer.json()["detail"]
+    assert Api().get("/healthz").status_code == 200
+    MigrationRecorder(connection).record_applied("tasks", "0001_initial")
+    assert Api().get("/readyz").status_code == 200
