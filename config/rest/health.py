@@ -50,7 +50,9 @@ class ReadinessView(APIView):
     def get(self, request: Request) -> Response:
         missing = _known_migrations() - MigrationRecorder(connection).applied_migrations().keys()
         if missing:
-            raise MigrationsMissing(f"Migrations are missing: {len(missing)}. The operator has to apply them (migrate).")
+            raise MigrationsMissing(
+                f"Migrations are missing: {len(missing)}. The operator has to apply them (migrate)."
+            )
         return Response({"status": "ok"})
 
 
