@@ -33,6 +33,11 @@ class AuthenticationFailed(DomainError):
     title = "Authentication failed"
 
 
+class InvalidToken(AuthenticationFailed):
+    code = "invalid_token"
+    title = "The token is not valid"
+
+
 class NotFound(DomainError):
     status = 404
     code = "not_found"

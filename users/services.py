@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from config.errors import AuthenticationFailed, Conflict, Invalid, violated_constraint
+from config.errors import AuthenticationFailed, Conflict, Invalid, InvalidToken, violated_constraint
 from users import tokens
 from users.models import EMAIL_TAKEN, User
 from users.text import canonical_email
@@ -34,7 +34,7 @@ class WrongCredentials(AuthenticationFailed):
     title = "E-mail or password is wrong"
 
 
-class AccountGone(tokens.InvalidToken):
+class AccountGone(InvalidToken):
     """The account was deleted after its token was checked."""
 
 
@@ -72,7 +72,7 @@ def sign_in(email: str, password: str) -> User:
 
 
 def refresh(token: str) -> tuple[User, tokens.TokenPair]:
-    """A new pair for the session of a refresh token. Raises tokens.InvalidToken."""
+    """A new pair for the session of a refresh token. Raises InvalidToken."""
     user, claims = tokens.authenticate_refresh(token)
     return user, tokens.mint(user, claims["sid"])
 

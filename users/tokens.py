@@ -8,15 +8,10 @@ import uuid_utils
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from config.errors import AuthenticationFailed
+from config.errors import InvalidToken
 from users.models import User
 
 _LOCAL_ID = re.compile(r"[1-9][0-9]{0,18}")
-
-
-class InvalidToken(AuthenticationFailed):
-    code = "invalid_token"
-    title = "The token is not valid"
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def test_set_password_ends_all_tokens(staff: Client, alice: User) -> None:
     alice.refresh_from_db()
     assert "Password changed successfully." in page.messages
     assert (alice.check_password(NEW_PASSWORD), alice.token_version) == (True, 1)
-    with pytest.raises(tokens.InvalidToken):
+    with pytest.raises(InvalidToken):
         tokens.authenticate(access)
 
 
@@ -185,7 +185,7 @@ def test_disabling_the_password_ends_sign_in_and_all_tokens(staff: Client, alice
     alice.refresh_from_db()
     assert "Password-based authentication was disabled." in page.messages
     assert (alice.has_usable_password(), alice.token_version) == (False, 1)
-    with pytest.raises(tokens.InvalidToken):
+    with pytest.raises(InvalidToken):
         tokens.authenticate(access)
 
 
