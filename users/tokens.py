@@ -111,8 +111,8 @@ def mint(session: Session) -> TokenPair:
     """
     access, refresh = _token(_Access(), session), _token(_Refresh(), session)
     refresh["gen"] = session.generation
-    age = timezone.now() - session.last_used_at
-    return TokenPair(str(access), str(refresh), max(0, int((_Access.lifetime - age).total_seconds() + 1)))
+    age = int((timezone.now() - session.last_used_at).total_seconds())
+    return TokenPair(str(access), str(refresh), max(0, int(_Access.lifetime.total_seconds()) - age))
 
 
 def _token(token: Token, session: Session) -> Token:
