@@ -1,0 +1,138 @@
+"""Verifies tokens of the external issuer (RFC 7519 and 8725): who is it, according to somebody we trust?
+
+Nothing of a token is believed before its signature is, least of all which algorithm or key to use.
+"""
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jwt
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from config.errors import InvalidToken
+from users.keysets import KeyCache
+
+UNNAMED = "external"  # the issuer, where a secret is shared and no name is configured
+MAX_TOKEN = 8192  # characters
+MAX_SUBJECT = 255
+MAX_EMAIL = 254
+MAX_NAME = 100
+LEEWAY = dt.timedelta(seconds=30)  # for clocks that differ
+LAST_SECOND = 253_402_300_000  # in the year 9999, where Python's calendar ends
+
+# Extensions that change what is signed, or that must be understood; none is needed.
+_UNSUPPORTED_HEADERS = frozenset({"crit", "b64"})
+_MOMENTS = ("exp", "nbf", "iat", "auth_time")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # in PostgreSQL, and in UTF-8
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a verified token says. The e-mail address is for show: the issuer may not have verified it."""
+
+    issuer: str
+    subject: str
+    email: str  # empty, unless it is a usable address
+    name: str
+    issued_at: dt.datetime | None
+    signed_in_at: dt.datetime | None  # when the person last proved who they are, as far as it is told
+
+
+def is_configured() -> bool:
+    return bool(settings.JWT_EXTERNAL_JWKS_URL or settings.JWT_EXTERNAL_SECRET)
+
+
+def verify(raw: str) -> Identity:
+    """Whom the token speaks of. Raises InvalidToken, whatever is wrong."""
+    try:
+        return _identity(_claims(raw))
+    except jwt.PyJWTError as error:
+        raise InvalidToken("The token is invalid or has expired; sign in again.") from error
+
+
+def _claims(raw: str) -> dict[str, Any]:
+    if len(raw) > MAX_TOKEN or not raw.isascii():
+        raise jwt.DecodeError("no JWT")
+    header = jwt.get_unverified_header(raw)
+    if not _UNSUPPORTED_HEADERS.isdisjoint(header) or not _is_for_access(header):
+        raise jwt.DecodeError("a JWT of another kind")
+    key, algorithm = _key(header.get("kid"))
+    issuer, audience = settings.JWT_EXTERNAL_ISSUER or None, settings.JWT_EXTERNAL_AUDIENCE or None
+    return jwt.decode(
+        raw,
+        key,
+        algorithms=[algorithm],
+        issuer=issuer,
+        audience=audience,
+        leeway=LEEWAY,
+        options={"require": ["exp", "sub"], "verify_aud": audience is not None, "enforce_minimum_key_length": True},
+    )
+
+
+def _is_for_access(header: dict[str, Any]) -> bool:
+    """Types such as `logout+jwt` tell that a token serves another purpose (RFC 8725, section 3.11)."""
+    kind = str(header.get("typ", "")).lower().removeprefix("application/")
+    return not kind.endswith("+jwt") or kind == "at+jwt"
+
+
+def _key(kid: str | None) -> tuple[jwt.PyJWK | str, str]:
+    """The key and the only algorithm that goes with it."""
+    if settings.JWT_EXTERNAL_SECRET:
+        return settings.JWT_EXTERNAL_SECRET, "HS256"
+    key = _key_cache(settings.JWT_EXTERNAL_JWKS_URL).get(kid) if kid and is_configured() else None
+    if key is None:
+        raise jwt.InvalidKeyError("unknown key")
+    return key, key.algorithm_name
+
+
+@cache
+def _key_cache(url: str) -> KeyCache:
+    return KeyCache(url)
+
+
+def _identity(claims: dict[str, Any]) -> Identity:
+    moments = {name: _moment(claims.get(name)) for name in _MOMENTS}
+    return Identity(
+        issuer=settings.JWT_EXTERNAL_ISSUER or UNNAMED,
+        subject=_subject(claims["sub"]),
+        email=_email(claims.get("email")),
+        name=_name(claims.get("name")),
+        issued_at=moments["iat"],
+        signed_in_at=moments["auth_time"] or moments["iat"],
+    )
+
+
+def _moment(seconds: Any) -> dt.datetime | None:
+    """A NumericDate. PyJWT takes also what can be made a number: text and booleans."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LAST_SECOND:
+        raise jwt.DecodeError("not a moment")
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def _subject(subject: str) -> str:
+    if not 1 <= len(subject) <= MAX_SUBJECT or _UNSTORABLE.search(subject):
+        raise jwt.InvalidTokenError("not a subject that can be stored")
+    return subject
+
+
+def _email(claim: Any) -> str:
+    """An unusable one is no reason to refuse: it identifies nobody."""
+    email = claim.strip() if isinstance(claim, str) else ""
+    try:
+        validate_email(email)
+    except ValidationError:
+        return ""
+    return "" if len(email) > MAX_EMAIL or _UNSTORABLE.search(email) else email
+
+
+def _name(claim: Any) -> str:
+    if not isinstance(claim, str) or _UNSTORABLE.search(claim):
+        return ""
+    return claim.strip()[:MAX_NAME].strip()
