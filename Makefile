@@ -41,7 +41,7 @@ help: ## What make can do here
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
 
 clean: ## Remove the virtual environment and caches, not the data
-	rm -rf $(VENV) tests/clients/typescript/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) tests/clients/*/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # The stamps are made last: what was interrupted begins anew.
 $(VENV)/.made:

@@ -16,6 +16,8 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
+from config.external_issuer import refuse_external_issuer
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(BASE_DIR / ".env")
 
@@ -252,7 +254,21 @@ SIMPLE_JWT = {
     "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
 }
 
-JWT_EXTERNAL_ISSUER = JWT_EXTERNAL_AUDIENCE = JWT_EXTERNAL_JWKS_URL = JWT_EXTERNAL_SECRET = ""  # XXX merge
+# Accounts of one other issuer, whose tokens are verified with its public keys or with a shared secret.
+JWT_EXTERNAL_ISSUER = env("JWT_EXTERNAL_ISSUER")
+JWT_EXTERNAL_AUDIENCE = env("JWT_EXTERNAL_AUDIENCE")
+JWT_EXTERNAL_JWKS_URL = env("JWT_EXTERNAL_JWKS_URL")
+JWT_EXTERNAL_SECRET = env_secret("JWT_EXTERNAL_SECRET")
+if refusal := refuse_external_issuer(
+    JWT_EXTERNAL_ISSUER,
+    JWT_EXTERNAL_AUDIENCE,
+    JWT_EXTERNAL_JWKS_URL,
+    JWT_EXTERNAL_SECRET,
+    own_issuer=JWT_ISSUER,
+    own_secrets={SECRET_KEY, JWT_SIGNING_KEY, *JWT_VERIFYING_KEYS},
+):
+    raise ImproperlyConfigured(refusal)
+
 TRUSTED_PROXIES = 0  # XXX merge
 
 REGISTRATION = env("REGISTRATION", "open")

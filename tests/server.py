@@ -24,7 +24,7 @@ class Server:
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.data_dir = data_dir
         data_dir.mkdir(exist_ok=True)
-        self.port = _free_port()
+        self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.log = data_dir / "serve.log"
         inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
@@ -95,7 +95,7 @@ class Server:
             self.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

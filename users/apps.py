@@ -1,7 +1,10 @@
-"""Registers the app."""
+"""Registers the app, and its checks."""
 
 from django.apps import AppConfig
 
 
 class UsersConfig(AppConfig):
     name = "users"
+
+    def ready(self) -> None:
+        from users import checks  # noqa: F401  # importing registers them

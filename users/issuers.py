@@ -27,8 +27,6 @@ LAST_SECOND = 253_402_300_000  # in the year 9999, where Python's calendar ends
 
 # Extensions that change what is signed, or that must be understood; none is needed.
 _UNSUPPORTED_HEADERS = frozenset({"crit", "b64"})
-# A token with a type of its own (RFC 8725, section 3.11) may serve another purpose, such as signing out.
-_TYPES_OF_ACCESS = frozenset({"jwt", "at+jwt"})
 _MOMENTS = ("exp", "nbf", "iat", "auth_time")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # in PostgreSQL, and in UTF-8
 
@@ -77,8 +75,9 @@ def _claims(raw: str) -> dict[str, Any]:
 
 
 def _is_for_access(header: dict[str, Any]) -> bool:
-    kind = header.get("typ", "JWT")
-    return isinstance(kind, str) and kind.lower().removeprefix("application/") in _TYPES_OF_ACCESS
+    """Types such as `logout+jwt` tell that a token serves another purpose (RFC 8725, section 3.11)."""
+    kind = str(header.get("typ", "")).lower().removeprefix("application/")
+    return not kind.endswith("+jwt") or kind == "at+jwt"
 
 
 def _key(kid: str | None) -> tuple[jwt.PyJWK | str, str]:
@@ -119,7 +118,7 @@ def _moment(seconds: Any) -> dt.datetime | None:
 
 def _subject(subject: str) -> str:
     if not 1 <= len(subject) <= MAX_SUBJECT or _UNSTORABLE.search(subject):
-        raise jwt.InvalidSubjectError("not a subject that can be stored")
+        raise jwt.InvalidTokenError("not a subject that can be stored")
     return subject
 
 

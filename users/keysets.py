@@ -178,8 +178,7 @@ def _algorithm(jwk: dict[str, Any]) -> str | None:
 
 
 def _is_for_verifying(jwk: dict[str, Any]) -> bool:
-    """With a private half that everybody can read, anybody can sign."""
-    operations = jwk.get("key_ops", ["verify"])
-    return (
-        jwk.get("use") in (None, "sig") and "d" not in jwk and isinstance(operations, list) and "verify" in operations
-    )
+    if "d" in jwk:
+        return False  # with a private half that everybody can read, anybody can sign
+    operations = ["verify"] if jwk.get("key_ops") is None else jwk["key_ops"]
+    return jwk.get("use") in (None, "sig") and isinstance(operations, list) and "verify" in operations

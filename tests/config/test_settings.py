@@ -33,7 +33,13 @@ class Tree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for name in ("manage.py", "config/__init__.py", "config/settings.py", "docs/openapi.md"):
+        for name in (
+            "manage.py",
+            "config/__init__.py",
+            "config/settings.py",
+            "config/external_issuer.py",
+            "docs/openapi.md",
+        ):
             (root / name).parent.mkdir(exist_ok=True)
             shutil.copy(settings.BASE_DIR / name, root / name)
 
@@ -124,6 +130,62 @@ def test_a_bad_value_is_refused_by_name(tree: Tree, wrong: dict[str, str], messa
     assert tree.refusal(**wrong) == message
 
 
+JWKS = {
+    "JWT_EXTERNAL_ISSUER": "https://issuer.example/",
+    "JWT_EXTERNAL_AUDIENCE": "https://tasks.example",
+    "JWT_EXTERNAL_JWKS_URL": "https://issuer.example/.well-known/jwks.json",
+}
+SHARED = {"JWT_EXTERNAL_SECRET": "x" * 32}
+
+
+@pytest.mark.parametrize("environment", [{}, JWKS, SHARED, {**JWKS, "JWT_EXTERNAL_JWKS_URL": "", **SHARED}])
+def test_an_external_issuer_is_as_it_is_given(tree: Tree, environment: dict[str, str]) -> None:
+    assert tree.load(*JWKS, *SHARED, **environment) == dict.fromkeys([*JWKS, *SHARED], "") | environment
+
+
+NO_URL = "JWT_EXTERNAL_JWKS_URL must be an http or https URL, such as https://issuer.example/.well-known/jwks.json"
+NO_NAMES = (
+    "JWT_EXTERNAL_JWKS_URL needs JWT_EXTERNAL_ISSUER and JWT_EXTERNAL_AUDIENCE: the iss and aud that the tokens carry."
+)
+ALONE = "JWT_EXTERNAL_ISSUER and JWT_EXTERNAL_AUDIENCE verify nothing alone; set JWT_EXTERNAL_JWKS_URL or"
+NO_TEXT = "JWT_EXTERNAL_SECRET is a key, not a secret text; for public keys, set JWT_EXTERNAL_JWKS_URL instead."
+OUR_OWN = "JWT_EXTERNAL_SECRET must differ from SECRET_KEY and JWT_SIGNING_KEY."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({**JWKS, **SHARED}, "JWT_EXTERNAL_JWKS_URL and JWT_EXTERNAL_SECRET are both set; unset one of them."),
+        ({**JWKS, "JWT_EXTERNAL_ISSUER": ""}, NO_NAMES),
+        ({**JWKS, "JWT_EXTERNAL_AUDIENCE": " "}, NO_NAMES),
+        ({**JWKS, "JWT_EXTERNAL_JWKS_URL": ""}, ALONE),
+        ({"JWT_EXTERNAL_AUDIENCE": "https://tasks.example"}, ALONE),
+        ({**JWKS, "JWT_EXTERNAL_ISSUER": "tickbase"}, "JWT_EXTERNAL_ISSUER must differ from JWT_ISSUER"),
+        ({**SHARED, "JWT_ISSUER": "ours", "JWT_EXTERNAL_ISSUER": "ours"}, "JWT_EXTERNAL_ISSUER must differ"),
+        *[
+            ({**JWKS, "JWT_EXTERNAL_JWKS_URL": url}, NO_URL)
+            for url in (
+                "issuer.example/jwks",
+                "file:///jwks",
+                "https://",
+                "http://a:b/",
+                "http://[a/",
+                "http:///jwks",
+                "http://a:0/",
+            )
+        ],
+        ({**JWKS, "JWT_EXTERNAL_JWKS_URL": "https://user:password@issuer.example/jwks"}, NO_URL),
+        ({"JWT_EXTERNAL_SECRET": "x" * 31}, f"JWT_EXTERNAL_SECRET {TOO_SHORT}"),
+        ({"JWT_EXTERNAL_SECRET": "s" * 32}, OUR_OWN),
+        ({"JWT_EXTERNAL_SECRET": "j" * 32}, OUR_OWN),
+        ({"JWT_EXTERNAL_SECRET": "-----BEGIN PUBLIC KEY----- MIIBIjANBg"}, NO_TEXT),
+        ({"JWT_EXTERNAL_SECRET": '{"kty": "RSA", "n": "AQAB", "e": "AQAB"}'}, NO_TEXT),
+    ],
+)
+def test_an_external_issuer_that_cannot_work_is_refused(tree: Tree, wrong: dict[str, str], message: str) -> None:
+    assert tree.refusal(**{**PRODUCTION, **wrong}).startswith(message)
+
+
 @pytest.mark.parametrize("url", ["sqlite:///db.sqlite3", "mysql://u:p@host/db", "host/db"])
 def test_only_postgresql_is_taken(tree: Tree, url: str) -> None:
     refusal = tree.refusal(DATABASE_URL=url)
@@ -146,7 +208,7 @@ def test_an_operator_reads_one_line_and_no_traceback(tree: Tree) -> None:
     assert (process.returncode, out, err) == (1, "", message)
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SIGNING_KEY", "DATABASE_URL"])
+@pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SIGNING_KEY", "DATABASE_URL", "JWT_EXTERNAL_SECRET"])
 def test_a_secret_can_come_from_a_file(tree: Tree, name: str) -> None:
     file = tree.root / "mounted"
     value = "postgresql://from:file@host/db" if name == "DATABASE_URL" else "f" * 32

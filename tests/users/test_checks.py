@@ -1,0 +1,33 @@
+"""What `manage.py check --deploy` says about the settings of accounts."""
+
+import pytest
+from django.core.checks import run_checks
+from pytest_django import Settings
+
+
+def warnings() -> list[str]:
+    found = run_checks(include_deployment_checks=True)
+    return [str(message.id) for message in found if str(message.id).startswith("users.")]
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("", []),
+        ("https://issuer.example/jwks", []),
+        ("http://issuer.example/jwks", ["users.W001"]),
+        ("HTTP://10.0.0.7/jwks", ["users.W001"]),
+        ("http://localhost.example/jwks", ["users.W001"]),
+        ("http://localhost:3000/jwks", []),
+        ("http://127.0.0.1:3000/jwks", []),
+        ("http://[::1]:3000/jwks", []),
+    ],
+)
+def test_keys_over_plain_http_are_warned_of(settings: Settings, url: str, found: list[str]) -> None:
+    settings.JWT_EXTERNAL_JWKS_URL = url
+    assert warnings() == found
+
+
+def test_without_deploy_nothing_is_said(settings: Settings) -> None:
+    settings.JWT_EXTERNAL_JWKS_URL = "http://issuer.example/jwks"
+    assert not [message for message in run_checks() if str(message.id).startswith("users.W")]

@@ -1,0 +1,25 @@
+"""What the settings allow, but what an operator should know before others rely on it."""
+
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Tags, Warning, register
+
+
+@register(Tags.security, deploy=True)
+def keys_come_over_tls(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Whoever can change plain HTTP on its way chooses the keys, and with them who everybody is."""
+    url = urlsplit(settings.JWT_EXTERNAL_JWKS_URL)
+    if url.scheme != "http" or _is_loopback(url.hostname or ""):
+        return []
+    hint = "Use the https address of the issuer's keys."
+    return [Warning("JWT_EXTERNAL_JWKS_URL is plain http to another machine.", hint=hint, id="users.W001")]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
