@@ -16,6 +16,8 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
+from config.rates import Rate, is_redis_url, parse_rate
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(BASE_DIR / ".env")
 
@@ -43,6 +45,14 @@ def env_int(name: str, default: int, *, minimum: int, maximum: int) -> int:
 
 def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+def env_rate(name: str, default: str) -> Rate | None:
+    value = env(name, default)
+    try:
+        return parse_rate(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}={value!r} is not a rate; {error}.") from error
 
 
 def env_secret(name: str) -> str:
@@ -153,6 +163,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "config.rest.throttling.rate_limits",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -250,6 +261,7 @@ REST_FRAMEWORK = {
         "rest_framework.permissions.IsAuthenticated",
         "users.api.permissions.PathUserIsCaller",
     ],
+    "DEFAULT_THROTTLE_CLASSES": ["config.rest.throttling.CallerThrottle"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.rest.renderers.AlwaysJSON",
     "DEFAULT_RENDERER_CLASSES": ["config.rest.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["config.rest.parsers.JSONParser", "config.rest.parsers.MergePatchParser"],
@@ -325,10 +337,25 @@ CORS_EXPOSE_HEADERS = [
 ]
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 
-# A proxy that ends TLS says so in X-Forwarded-Proto, which anyone else could forge.
-if env_bool("TRUST_PROXY", False):
+# Proxies say in X-Forwarded-For who calls, and in X-Forwarded-Proto that TLS ends there. Anyone else could
+# forge either, hence the number: of X-Forwarded-For only what they wrote themselves is believed.
+TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0, minimum=0, maximum=10)
+if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+
+RATE_LIMITS = {
+    "anon": env_rate("RATE_LIMIT_ANON", "300/min"),
+    "user": env_rate("RATE_LIMIT_USER", "3000/min"),
+    "login": env_rate("RATE_LIMIT_LOGIN", "20/min"),
+    "register": env_rate("RATE_LIMIT_REGISTER", "20/hour"),
+}
+
+
+# The counters are in PostgreSQL while this is unset.
+REDIS_URL = env_secret("REDIS_URL")
+if REDIS_URL and not is_redis_url(REDIS_URL):
+    raise ImproperlyConfigured("REDIS_URL is not one: redis://user:password@host:6379/0, rediss:// or unix:///path")
 
 STATIC_URL = "/static/"
 # The admin's and Swagger UI's files are served from the packages that bring them: no collectstatic.

@@ -108,7 +108,7 @@ def names_in(text: str) -> list[str]:
 
 
 SECRET_READERS = {"secret", "env_secret"}
-READERS = SECRET_READERS | {"env", "env_bool", "env_int", "env_list"}
+READERS = SECRET_READERS | {"env", "env_bool", "env_int", "env_list", "env_rate"}
 
 
 def variables() -> Iterator[tuple[str, str | None]]:
@@ -178,7 +178,7 @@ def test_the_error_codes_are_those_of_the_code() -> None:
     raised = {(kind.status, kind.code) for kind in [*own, *problems.KINDS.values()]}
     # With 400, the kind of a domain error is told in `errors`.
     raised |= {(kind.status, kind.code) for kind in domain_errors() if kind.status != 400}
-    assert documented == raised - {(429, "throttled")}  # there are no rate limits yet
+    assert documented == raised
 
 
 @pytest.mark.parametrize("path", re.findall(r"`([\w.]+/[\w./]*)`", section("How the tree is laid out")))

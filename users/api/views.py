@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from config.rest.schema import also_answers
 from users import services, tokens
+from users.api import throttles
 from users.api.serializers import (
     LoginSerializer,
     RefreshSerializer,
@@ -57,6 +58,7 @@ class PublicView(GenericAPIView):
 
 class RegisterView(PublicView):
     serializer_class = RegisterSerializer
+    throttle_classes = throttles.REGISTER
 
     @extend_schema(
         operation_id="register",
@@ -76,6 +78,7 @@ class RegisterView(PublicView):
 
 class LoginView(PublicView):
     serializer_class = LoginSerializer
+    throttle_classes = throttles.LOGIN
 
     @extend_schema(
         operation_id="login",
