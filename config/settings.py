@@ -130,7 +130,8 @@ if DEBUG and PRODUCTION:
 DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / ".data"))).expanduser().absolute()
 HOST = env("HOST", "127.0.0.1")
 PORT = env_int("PORT", 8000, minimum=1, maximum=65_535)
-# Threads that run requests in the one worker process. Each uses at most one database connection.
+WORKERS = env_int("WORKERS", 1, minimum=1, maximum=64)
+# Threads that run requests in each worker process. Each uses at most one database connection.
 THREADS = env_int("THREADS", 4, minimum=1, maximum=1000)
 
 SECRET_KEY = secret("SECRET_KEY")

@@ -117,6 +117,7 @@ def test_insecure_production_is_refused(tree: Tree, wrong: dict[str, str], messa
         ),
         ({"DEBUG": "maybe"}, "DEBUG='maybe' is not a boolean; use true or false."),
         ({"TRUSTED_PROXIES": "true"}, "TRUSTED_PROXIES='true' is not a whole number from 0 to 10."),
+        ({"WORKERS": "0"}, "WORKERS='0' is not a whole number from 1 to 64."),
         ({"RATE_LIMIT_ANON": "0/min"}, f"RATE_LIMIT_ANON='0/min' {NO_RATE}"),
         ({"RATE_LIMIT_USER": "9/fortnight"}, f"RATE_LIMIT_USER='9/fortnight' {NO_RATE}"),
         ({"RATE_LIMIT_LOGIN": "1000001/s"}, f"RATE_LIMIT_LOGIN='1000001/s' {NO_RATE}"),
