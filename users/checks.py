@@ -18,6 +18,14 @@ def keys_come_over_tls(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [Warning("JWT_EXTERNAL_JWKS_URL is plain http to another machine.", hint=hint, id="users.W001")]
 
 
+@register(Tags.security, deploy=True)
+def mails_go_out(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    if not settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"):
+        return []
+    hint = "Set EMAIL_HOST; without it nobody can reset a password or confirm an address."
+    return [Warning("No mail is sent.", hint=hint, id="users.W002")]
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback

@@ -22,7 +22,6 @@ MAX_TOKEN = 8192  # characters
 MAX_SUBJECT = 255
 MAX_EMAIL = 254
 MAX_NAME = 100
-LEEWAY = dt.timedelta(seconds=30)  # for clocks that differ
 LAST_SECOND = 253_402_300_000  # in the year 9999, where Python's calendar ends
 
 # Extensions that change what is signed, or that must be understood; none is needed.
@@ -69,7 +68,7 @@ def _claims(raw: str) -> dict[str, Any]:
         algorithms=[algorithm],
         issuer=issuer,
         audience=audience,
-        leeway=LEEWAY,
+        leeway=settings.JWT_LEEWAY,
         options={"require": ["exp", "sub"], "verify_aud": audience is not None, "enforce_minimum_key_length": True},
     )
 

@@ -1,10 +1,12 @@
 """What drf-spectacular cannot see by itself: problems, and members that only requests may leave out."""
 
+import threading
 from collections.abc import Mapping
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from drf_spectacular import openapi
+from drf_spectacular.generators import SchemaGenerator
 from rest_framework import exceptions, serializers
 
 from config.errors import KeyInFlight, KeyReused, PreconditionFailed
@@ -152,6 +154,19 @@ HEADERS: dict[int, Schema] = {
 }
 # The order in which people think of them; drf-spectacular's own is that of a set.
 _METHODS = ["get", "post", "put", "patch", "delete"]
+
+
+class Generator(SchemaGenerator):
+    """Makes the document once: it takes long, and two first requests at a time fail over what is loaded lazily."""
+
+    _lock = threading.Lock()
+    _documents: ClassVar[dict[bool, Schema]] = {}
+
+    def get_schema(self, request: Any = None, public: bool = False) -> Schema:
+        with self._lock:
+            if public not in self._documents:
+                self._documents[public] = super().get_schema(request, public)
+            return self._documents[public]
 
 
 class AutoSchema(openapi.AutoSchema):

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -151,3 +152,11 @@ def test_production_names_only_where_it_listens(own_server: Server) -> None:
     )
     with production:
         assert production.log.read_text() == f"Tickbase is serving; it listens on {production.base}.\n"
+
+
+def test_the_first_requests_for_the_schema_may_come_at_once(own_server: Server) -> None:
+    own_server.start()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: httpx.get(f"{own_server.base}/api/schema", timeout=30), range(8)))
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert len({answer.content for answer in answers}) == 1

@@ -31,3 +31,9 @@ def test_keys_over_plain_http_are_warned_of(settings: Settings, url: str, found:
 def test_without_deploy_nothing_is_said(settings: Settings) -> None:
     settings.JWT_EXTERNAL_JWKS_URL = "http://issuer.example/jwks"
     assert not [message for message in run_checks() if str(message.id).startswith("users.W")]
+
+
+@pytest.mark.parametrize(("backend", "found"), [("dummy", ["users.W002"]), ("smtp", [])])
+def test_mails_that_go_nowhere_are_warned_of(settings: Settings, backend: str, found: list[str]) -> None:
+    settings.EMAIL_BACKEND = f"django.core.mail.backends.{backend}.EmailBackend"
+    assert warnings() == found
