@@ -295,6 +295,12 @@ def test_a_forged_token(issuer: Issuer, make: Callable[[], str]) -> None:
     assert_refused(make())
 
 
+@pytest.mark.parametrize("kid", [None, ""])
+def test_for_a_token_without_a_key_nobody_is_asked(issuer: Issuer, kid: str | None) -> None:
+    assert_refused(sign(KEY, claims_of(), kid=kid))
+    assert issuer.paths == []
+
+
 @pytest.mark.parametrize("header", ["jku", "x5u"])
 def test_no_address_in_a_token_is_ever_asked(issuer: Issuer, header: str) -> None:
     address = issuer.url.replace("/jwks", "/theirs")
