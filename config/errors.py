@@ -38,6 +38,12 @@ class InvalidToken(AuthenticationFailed):
     title = "The token is not valid"
 
 
+class Forbidden(DomainError):
+    status = 403
+    code = "forbidden"
+    title = "Forbidden"
+
+
 class NotFound(DomainError):
     status = 404
     code = "not_found"
@@ -48,6 +54,18 @@ class Conflict(DomainError):
     status = 409
     code = "conflict"
     title = "Conflict"
+
+
+class KeyInFlight(Conflict):
+    code = "idempotency_key_in_flight"
+    title = "The first request is still in flight"
+    retry_after = 1
+
+
+class KeyReused(DomainError):
+    status = 422
+    code = "idempotency_key_reused"
+    title = "The Idempotency-Key was used for another request"
 
 
 class PreconditionFailed(DomainError):

@@ -127,8 +127,14 @@ THREADS = env_int("THREADS", 4, minimum=1, maximum=1000)
 
 SECRET_KEY = secret("SECRET_KEY")
 JWT_SIGNING_KEY = secret("JWT_SIGNING_KEY")
+# Former signing keys, whose tokens are still good; to rotate, move the old one here.
+JWT_VERIFYING_KEYS = env_secret("JWT_VERIFYING_KEYS").replace(",", " ").split()
 if secrets.compare_digest(SECRET_KEY.encode(), JWT_SIGNING_KEY.encode()):
     raise ImproperlyConfigured("JWT_SIGNING_KEY must differ from SECRET_KEY.")
+if any(len(key.encode()) < 32 for key in JWT_VERIFYING_KEYS):
+    raise ImproperlyConfigured("JWT_VERIFYING_KEYS holds a key that is too short: each needs at least 32 bytes.")
+if SECRET_KEY in JWT_VERIFYING_KEYS:
+    raise ImproperlyConfigured("JWT_VERIFYING_KEYS must not hold SECRET_KEY.")
 
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1]")
 if PRODUCTION and (not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS):
@@ -234,14 +240,18 @@ AUTH_PASSWORD_VALIDATORS = [
         "OPTIONS": {"user_attributes": ["email", "name"]},
     },
 ]
+# E-mail is unique among local accounts, by its canonical form, through which they sign in.
+SILENCED_SYSTEM_CHECKS = ["auth.E003"]
+
+JWT_ISSUER = env("JWT_ISSUER", "tickbase")
+JWT_AUDIENCE = env("JWT_AUDIENCE", "tickbase")
+JWT_LEEWAY = timedelta(seconds=30)  # how far clocks may be apart
+REFRESH_TOKEN_LIFETIME = timedelta(days=30)
 SIMPLE_JWT = {
     "SIGNING_KEY": JWT_SIGNING_KEY,
     "ALGORITHM": "HS256",
-    "ISSUER": env("JWT_ISSUER", "tickbase"),
-    "AUDIENCE": env("JWT_AUDIENCE", "tickbase"),
-    "LEEWAY": timedelta(seconds=30),
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
-    "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
+    "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
 }
 
 # Accounts of one other issuer, whose tokens are verified with its public keys or with a shared secret.
@@ -254,10 +264,46 @@ if refusal := refuse_external_issuer(
     JWT_EXTERNAL_AUDIENCE,
     JWT_EXTERNAL_JWKS_URL,
     JWT_EXTERNAL_SECRET,
-    own_issuer=SIMPLE_JWT["ISSUER"],
-    own_secrets={SECRET_KEY, JWT_SIGNING_KEY},
+    own_issuer=JWT_ISSUER,
+    own_secrets={SECRET_KEY, JWT_SIGNING_KEY, *JWT_VERIFYING_KEYS},
 ):
     raise ImproperlyConfigured(refusal)
+
+TRUSTED_PROXIES = 0  # XXX merge
+
+REGISTRATION = env("REGISTRATION", "open")
+if REGISTRATION not in {"open", "invite", "closed"}:
+    raise ImproperlyConfigured(f"REGISTRATION={REGISTRATION!r} is unknown; use open, invite or closed.")
+EMAIL_VERIFICATION = env("EMAIL_VERIFICATION", "optional")
+if EMAIL_VERIFICATION not in {"optional", "required"}:
+    raise ImproperlyConfigured(f"EMAIL_VERIFICATION={EMAIL_VERIFICATION!r} is unknown; use optional or required.")
+
+# --- Mail -------------------------------------------------------------------------------------------
+
+EMAIL_HOST = env("EMAIL_HOST")
+EMAIL_PORT = env_int("EMAIL_PORT", 587, minimum=1, maximum=65_535)
+EMAIL_HOST_USER = env("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env_secret("EMAIL_HOST_PASSWORD")
+EMAIL_SECURITY = env("EMAIL_SECURITY", "starttls")
+if EMAIL_SECURITY not in {"starttls", "tls", "none"}:
+    raise ImproperlyConfigured(f"EMAIL_SECURITY={EMAIL_SECURITY!r} is unknown; use starttls, tls or none.")
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_SECURITY == "starttls", EMAIL_SECURITY == "tls"
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = env("EMAIL_FROM", "Tickbase <tickbase@localhost>")
+if EMAIL_HOST:
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+elif PRODUCTION:
+    # Mails hold secrets, which must not get into a log; `check --deploy` warns.
+    EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+if PRODUCTION and not EMAIL_HOST and EMAIL_VERIFICATION == "required":
+    raise ImproperlyConfigured("EMAIL_VERIFICATION=required needs EMAIL_HOST, through which the mails go.")
+
+# Where links in mails lead: the front end. They are never made from a request's Host, which anyone can forge.
+APP_URL = env("APP_URL").rstrip("/")
+if APP_URL and not APP_URL.startswith(("http://", "https://")):
+    raise ImproperlyConfigured(f"APP_URL={APP_URL!r} is not a web address; write https://app.example.com.")
 
 # --- HTTP -------------------------------------------------------------------------------------------
 
@@ -266,6 +312,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [
         "rest_framework.permissions.IsAuthenticated",
         "users.api.permissions.PathUserIsCaller",
+        "users.api.permissions.EmailIsVerified",
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.rest.renderers.AlwaysJSON",
     "DEFAULT_RENDERER_CLASSES": ["config.rest.renderers.JSONRenderer"],

@@ -21,7 +21,7 @@ class Application(WSGIHandler):
     """Django's, for requests that Django does not take as they come."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> HttpResponseBase:
-        has_body = environ["REQUEST_METHOD"] in ("POST", "PUT", "PATCH")
+        has_body = environ["REQUEST_METHOD"] in ("POST", "PUT", "PATCH", "DELETE")
         if has_body and "CONTENT_LENGTH" not in environ and environ.get("wsgi.input_terminated"):
             _measure_body(environ)
         _drop_invalid_content_type(environ)

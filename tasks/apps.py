@@ -1,7 +1,12 @@
 """Registers the app."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
 class TasksConfig(AppConfig):
     name = "tasks"
+
+    def ready(self) -> None:
+        import_module("tasks.exports")  # registers its sections

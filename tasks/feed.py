@@ -5,9 +5,11 @@ from django.db import connection
 from tasks.models import Feed, Task
 from tasks.querysets import TaskQuerySet
 from users.models import User
+from users.services import AccountGone
 
 _ADVANCE = """
-    INSERT INTO tasks_feed AS feed (user_id, head, floor) VALUES (%s, 1, 0)
+    INSERT INTO tasks_feed AS feed (user_id, head, floor)
+    SELECT id, 1, 0 FROM users_user WHERE id = %s FOR KEY SHARE
     ON CONFLICT (user_id) DO UPDATE SET head = feed.head + 1
     RETURNING head
 """
@@ -18,12 +20,17 @@ def advance(user: User) -> int:
 
     The lock is what makes the numbers' order the commit order: whoever holds number n + 1 began to
     wait before n was committed. Always taken before any task's lock. A rollback gives the number back.
+
+    The account is locked before the feed, as a foreign key's check would do only at the commit: too late, since
+    whoever deletes the account locks it first and then wants the feed. Raises AccountGone.
     """
     assert connection.in_atomic_block, "a feed number belongs to the transaction of its change"
     with connection.cursor() as cursor:
         cursor.execute(_ADVANCE, [user.pk])
-        (version,) = cursor.fetchone()
-    return int(version)
+        row = cursor.fetchone()
+    if row is None:
+        raise AccountGone("The account was deleted.")
+    return int(row[0])
 
 
 def head(user: User) -> int:

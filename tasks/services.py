@@ -15,7 +15,6 @@ from tasks import feed
 from tasks.choices import Status
 from tasks.models import Task, new_uid
 from users.models import User
-from users.services import AccountGone
 
 
 class TaskFields(TypedDict, total=False):
@@ -67,8 +66,6 @@ def create_task(user: User, *, title: str, uid: str | None = None, **fields: Unp
     except IntegrityError as error:
         if violated_constraint(error) == "tasks_task_uid":
             raise _uid_taken(user, task.uid) from error
-        if not User.objects.filter(pk=user.pk).exists():
-            raise AccountGone("The account was deleted.") from error
         raise
     return task
 

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from rest_framework.test import APIClient
 
-from users import tokens
+from tests.factories import make_tokens
 from users.models import User
 
 
@@ -27,7 +27,8 @@ class Api:
         self.user = user
         self.tasks = "/api/me/tasks"
         if user is not None:
-            self.client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.mint(user).access}")
+            self.tokens = make_tokens(user)
+            self.client.credentials(HTTP_AUTHORIZATION=f"Bearer {self.tokens.access}")
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.client.get(path, headers=_headers(headers))

@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from django.db import connection
 from pytest_django import Settings
 
 from tests.client import Api
@@ -43,6 +44,20 @@ def api() -> Callable[[User | None], Api]:
 @pytest.fixture
 def as_alice(alice: User) -> Api:
     return Api(alice)
+
+
+@pytest.fixture
+def wide_pool(transactional_db: None) -> Iterator[None]:
+    """A connection for each thread of the test; the service has as many as it has threads."""
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    pool = connection.settings_dict["OPTIONS"]["pool"]
+    before = dict(pool)
+    pool |= {"max_size": 24}
+    yield
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    pool |= before
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,9 @@ from typing import Any
 
 from tasks import services
 from tasks.models import Task
-from users.models import User
+from users import services as accounts
+from users import tokens
+from users.models import Session, User
 
 PASSWORD = "correct horse battery"
 _numbers = count(1)
@@ -14,6 +16,15 @@ _numbers = count(1)
 def make_user(name: str = "someone", **overrides: Any) -> User:
     email = overrides.pop("email", f"{name}{next(_numbers)}@example.com")
     return User.objects.create_user(email, overrides.pop("password", PASSWORD), name=name, **overrides)
+
+
+def make_session(user: User, **overrides: Any) -> Session:
+    return accounts.open_session(user, accounts.Device(**overrides))
+
+
+def make_tokens(user: User) -> tokens.TokenPair:
+    """Those of a new session."""
+    return tokens.mint(make_session(user))
 
 
 def make_task(user: User, **overrides: Any) -> Task:

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from tasks.models import Feed, Task
 from tests.client import Answer, Api
-from users.models import User
+from users.models import IdempotencyKey, Session, User
 
 REQUIRED = {"type", "title", "status", "detail", "code", "request_id"}
 WRITES = ["POST", "PUT", "PATCH"]
@@ -44,7 +44,7 @@ def places_of(answer: Answer, location: str) -> list[str]:
 
 def stored() -> list[list[dict[str, Any]]]:
     """All rows that a request could have changed."""
-    models: list[Any] = [Task, Feed, User]
+    models: list[Any] = [Task, Feed, User, Session, IdempotencyKey]
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 

@@ -13,8 +13,8 @@ from typing import Self
 
 import httpx
 import psutil
-from django.conf import settings
 
+ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
 
 
@@ -35,7 +35,7 @@ class Server:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve", "--migrate"],
-                cwd=settings.BASE_DIR,
+                cwd=ROOT,
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -52,7 +52,7 @@ class Server:
         """Run a management command beside the server; returns what it prints."""
         command = [sys.executable, "manage.py", *arguments]
         done = subprocess.run(
-            command, cwd=settings.BASE_DIR, env=self.environment, capture_output=True, text=True, check=True
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=True
         )
         return done.stdout
 

@@ -17,7 +17,10 @@ WRITES = {
     "asave", "adelete", "aupdate", "acreate", "aget_or_create", "aupdate_or_create", "abulk_create", "abulk_update",
     "execute", "executemany",
 }  # fmt: skip
-WRITERS = {"tasks/services.py", "tasks/feed.py", "users/services.py", "users/models.py", "config/postgres.py"}
+WRITERS = {
+    "tasks/services.py", "tasks/feed.py", "users/services/accounts.py", "users/services/passwords.py",
+    "users/services/sessions.py", "users/idempotency.py", "users/models.py", "config/postgres.py",
+}  # fmt: skip
 
 
 def _files(*folders: str) -> list[str]:

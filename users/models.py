@@ -1,16 +1,22 @@
-"""The account: e-mail as login, canonical e-mail as identity, and the user's time zone."""
+"""The account, its sessions, and what it remembers of requests that were sent with an Idempotency-Key."""
 
-from typing import Any
+import datetime as dt
+import uuid
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
+import uuid_utils.compat
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import IntegrityError, models, transaction
+from django.db.models import Q
 from django.utils.timezone import now
 
+from config.errors import violated_constraint
 from users.text import canonical_email, known_timezones
 
-EMAIL_TAKEN = frozenset({"users_user_email", "users_user_email_canonical"})
+EMAIL_TAKEN = "users_user_email_canonical"
 
 
 def validate_timezone(name: str) -> None:
@@ -18,9 +24,14 @@ def validate_timezone(name: str) -> None:
         raise ValidationError("Use an IANA time zone name, for example Asia/Karachi.", code="unknown_timezone")
 
 
+def new_session_id() -> uuid.UUID:
+    """UUIDv7 (RFC 9562): sessions lie in their index in the order in which they were opened."""
+    return uuid_utils.compat.uuid7()
+
+
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None, **fields: Any) -> "User":
-        """Store a new account; without a password nobody can sign in to it."""
+        """Store a new local account; without a password nobody can sign in to it."""
         user = self.model(**fields)
         user.set_email(email)
         user.set_password(password)
@@ -28,16 +39,34 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None, **fields: Any) -> "User":
-        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+        """For the command, which prints a ValidationError and would show a traceback of all others."""
+        fields = {"is_staff": True, "is_superuser": True, "email_verified_at": now(), **fields}
+        try:
+            with transaction.atomic():
+                return self.create_user(email, password, **fields)
+        except IntegrityError as error:
+            if violated_constraint(error) != EMAIL_TAKEN:
+                raise
+            raise ValidationError("An account with this e-mail address exists.", code="email_taken") from error
 
     def get_by_natural_key(self, email: str | None) -> "User":
         return self.get(email_canonical=canonical_email(email or ""))
 
 
 class User(AbstractBaseUser, PermissionsMixin):
+    """A local account signs in here with its e-mail; an external one is `subject` to its `issuer`.
+
+    The e-mail of an external account is what its issuer said at first sight: it identifies nobody, so that
+    nobody gets into a local account by making another issuer vouch for its address.
+    """
+
     email = models.EmailField("e-mail", max_length=254)
-    # Case folding can lengthen a text; NFKC can too.
-    email_canonical = models.TextField(editable=False)
+    # Null for external accounts. Case folding can lengthen a text; NFKC can too.
+    email_canonical = models.TextField(null=True, editable=False)
+    email_verified_at = models.DateTimeField(null=True, editable=False)
+    # Null for local accounts, which the unique constraint then passes over.
+    issuer = models.TextField(null=True, editable=False)
+    subject = models.TextField(null=True, editable=False)
     name = models.CharField(max_length=100, blank=True, default="")
     timezone = models.CharField("time zone", max_length=64, default="UTC", validators=[validate_timezone])
     is_active = models.BooleanField("active", default=True)
@@ -53,20 +82,98 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints = [
-            # Implied by the next; Django wants the login itself to be unique.
-            models.UniqueConstraint(fields=["email"], name="users_user_email"),
-            models.UniqueConstraint(fields=["email_canonical"], name="users_user_email_canonical"),
+            models.UniqueConstraint(fields=["email_canonical"], name=EMAIL_TAKEN),
+            models.UniqueConstraint(fields=["issuer", "subject"], name="users_user_subject"),
+            models.CheckConstraint(
+                name="users_user_identity",
+                condition=Q(issuer=None, subject=None, email_canonical__isnull=False)
+                | Q(issuer__isnull=False, subject__isnull=False, email_canonical=None),
+            ),
         ]
 
+    def __str__(self) -> str:
+        return self.email or self.public_id
+
     def set_email(self, email: str) -> None:
+        """A new address is unverified until its owner shows that mail arrives."""
         self.email = email.strip()
-        self.email_canonical = canonical_email(email)
+        self.email_canonical = None if self.is_external else canonical_email(email)
+        self.email_verified_at = None
 
     @property
     def public_id(self) -> str:
         """What stands for the user in paths, tokens and `user_id`."""
-        return str(self.pk)
+        return str(self.pk) if self.subject is None else self.subject
+
+    @property
+    def is_external(self) -> bool:
+        return self.issuer is not None
+
+    @property
+    def is_email_verified(self) -> bool:
+        """Verifying the address of an external account is its issuer's matter."""
+        return self.is_external or self.email_verified_at is not None
 
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+
+class ClosedAccount(models.Model):
+    """The trace of a deleted external account: its issuer's tokens outlive it, and must not open it anew."""
+
+    digest = models.CharField(max_length=64, primary_key=True)  # of issuer and subject
+    closed_at = models.DateTimeField()
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    def for_user(self, user: User) -> Self:
+        """The first wall: every read begins here."""
+        return self.filter(user=user)
+
+    def live(self) -> Self:
+        """Whose refresh token has not expired."""
+        return self.filter(last_used_at__gt=now() - settings.REFRESH_TOKEN_LIFETIME)
+
+
+class Session(models.Model):
+    """A sign-in. Its refresh tokens are one family (RFC 9700, section 4.14.2): each is traded for the next.
+
+    No token is stored. The live one is that of the current generation; it can be signed anew from this row.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_session_id, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
+    user_agent = models.TextField(blank=True, default="")
+    address = models.GenericIPAddressField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    last_used_at = models.DateTimeField()  # when the current generation was issued
+    generation = models.PositiveIntegerField(default=0)
+
+    objects = SessionQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.user_agent or 'unknown client'} ({self.address or 'unknown address'})"
+
+    @property
+    def expires_at(self) -> dt.datetime:
+        lifetime: dt.timedelta = settings.REFRESH_TOKEN_LIFETIME
+        return self.last_used_at + lifetime
+
+
+class IdempotencyKey(models.Model):
+    """The answer to a request that may be sent again; neither the key nor any token is stored.
+
+    An answer with tokens is kept as its session and generation, of which they can be signed anew.
+    """
+
+    digest = models.CharField(max_length=64, primary_key=True)  # of scope, route and key
+    fingerprint = models.CharField(max_length=64)  # of the body
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="idempotency_keys")
+    session = models.ForeignKey(Session, models.CASCADE, null=True, related_name="idempotency_keys")
+    generation = models.PositiveIntegerField(null=True)
+    status = models.PositiveSmallIntegerField()
+    headers = models.JSONField(default=dict)
+    body = models.TextField(blank=True, default="")  # JSON, to the letter
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)

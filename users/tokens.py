@@ -1,17 +1,82 @@
-"""Mints and verifies our JWTs (RFC 7519), through simplejwt."""
+"""Mints and verifies our own JWTs (RFC 7519), through simplejwt."""
 
+import base64
+import datetime as dt
+import hashlib
 import re
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-import uuid_utils
-from rest_framework_simplejwt.exceptions import TokenError
+import jwt
+from django.conf import settings
+from django.utils import timezone
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 from config.errors import InvalidToken
-from users.models import User
+from users.models import Session, User
 
 _LOCAL_ID = re.compile(r"[1-9][0-9]{0,18}")
+
+
+class KeyRing(TokenBackend):
+    """One key signs; it and the former ones verify. The token's `kid` (RFC 7515, section 4.1.4) tells which.
+
+    All keys are ours and HS256: no other algorithm is ever taken, whatever a token's header says.
+    """
+
+    def __init__(self, signing_key: str, verifying_keys: tuple[str, ...], issuer: str, audience: str) -> None:
+        super().__init__("HS256", signing_key, issuer=issuer, audience=audience, leeway=settings.JWT_LEEWAY)
+        self.kid = _kid(signing_key)
+        self.keys = {_kid(key): key.encode() for key in (*verifying_keys, signing_key)}
+
+    def encode(self, payload: dict[str, Any]) -> str:
+        claims = {**payload, "aud": self.audience, "iss": self.issuer}
+        return jwt.encode(claims, self.prepared_signing_key, algorithm=self.algorithm, headers={"kid": self.kid})
+
+    def get_verifying_key(self, token: Any) -> bytes:
+        key = self.keys.get(_kid_of(token))
+        if key is None:
+            raise TokenBackendError("no key of ours signed this token")
+        return key
+
+
+def _kid(key: str) -> str:
+    """A name that says nothing about the key, and is the same in every process."""
+    digest = hashlib.sha256(b"tickbase.kid:" + key.encode()).digest()
+    return base64.urlsafe_b64encode(digest[:9]).decode()
+
+
+def _kid_of(token: str) -> str:
+    try:
+        kid = jwt.get_unverified_header(token).get("kid")
+    except (jwt.InvalidTokenError, RecursionError):
+        return ""
+    return kid if isinstance(kid, str) else ""
+
+
+@lru_cache(maxsize=8)
+def _key_ring(signing_key: str, verifying_keys: tuple[str, ...], issuer: str, audience: str) -> KeyRing:
+    return KeyRing(signing_key, verifying_keys, issuer, audience)
+
+
+def _current_key_ring() -> KeyRing:
+    verifying_keys = tuple(settings.JWT_VERIFYING_KEYS)
+    return _key_ring(settings.JWT_SIGNING_KEY, verifying_keys, settings.JWT_ISSUER, settings.JWT_AUDIENCE)
+
+
+class _Access(AccessToken):
+    def get_token_backend(self) -> TokenBackend:
+        return _current_key_ring()
+
+
+class _Refresh(RefreshToken):
+    def get_token_backend(self) -> TokenBackend:
+        return _current_key_ring()
 
 
 @dataclass(frozen=True)
@@ -21,39 +86,97 @@ class TokenPair:
     expires_in: int  # seconds that the access token lives
 
 
-def mint(user: User, session_id: str | None = None) -> TokenPair:
-    """Sign an access and a refresh token of one session; a new session unless one is given.
+@dataclass(frozen=True)
+class Grant:
+    """What a valid access token proves."""
 
-    Claims: sub aud iss iat exp jti, `sid` the session, `ver` the user's token generation.
+    user: User
+    session: Session | None  # none for tokens of an external issuer
+    signed_in_at: dt.datetime | None  # when the person last proved who they are; unknown to some issuers
+
+
+@dataclass(frozen=True)
+class RefreshClaims:
+    session_id: uuid.UUID
+    user_id: int
+    version: int
+    generation: int
+
+
+def mint(session: Session) -> TokenPair:
+    """Sign the access and the refresh token of a session's current generation.
+
+    Nothing in them depends on when this is called: who asks twice for one generation gets the same pair.
+    Claims: sub aud iss iat exp jti, `sid` the session, `ver` the user's token version, `gen` the generation.
     """
-    refresh = RefreshToken()
-    refresh["sub"] = user.public_id
-    refresh["sid"] = session_id or str(uuid_utils.uuid7())
-    refresh["ver"] = user.token_version
-    access = refresh.access_token
-    return TokenPair(str(access), str(refresh), int(access.lifetime.total_seconds()))
+    access, refresh = _token(_Access(), session), _token(_Refresh(), session)
+    refresh["gen"] = session.generation
+    age = int((timezone.now() - session.last_used_at).total_seconds())
+    return TokenPair(str(access), str(refresh), max(0, int(_Access.lifetime.total_seconds()) - age))
 
 
-def authenticate(access: bytes | str) -> tuple[User, Token]:
-    """The active user of an access token, in one query. Raises InvalidToken."""
-    return _verify(AccessToken, access)
+def _token(token: Token, session: Session) -> Token:
+    token.set_iat(at_time=session.last_used_at)
+    token.set_exp(from_time=session.last_used_at)
+    token["jti"] = str(uuid.uuid5(session.pk, f"{token.token_type} {session.generation}"))
+    token["sub"] = session.user.public_id
+    token["sid"] = str(session.pk)
+    token["ver"] = session.user.token_version
+    return token
 
 
-def authenticate_refresh(refresh: str) -> tuple[User, Token]:
-    """The active user of a refresh token, in one query. Raises InvalidToken."""
-    return _verify(RefreshToken, refresh)
+def are_ours(raw: str) -> bool:
+    """Whether a token names a key of ours; whether that is true, only verifying tells."""
+    return _kid_of(raw) in _current_key_ring().keys
 
 
-def _verify(kind: Callable[..., Token], raw: bytes | str) -> tuple[User, Token]:
-    refusal = InvalidToken("The token is invalid or has expired; sign in again.")
+def authenticate(raw: str) -> Grant:
+    """The session and the active user of an access token, in one query. Raises InvalidToken."""
+    claims = _verified(_Access, raw)
+    session = Session.objects.select_related("user").filter(pk=_session_id(claims), user=_user_id(claims)).first()
+    if session is None or not is_valid_for(session.user, claims["ver"]):
+        raise refusal()
+    return Grant(session.user, session, session.created_at)
+
+
+def read_refresh(raw: str) -> RefreshClaims:
+    """The claims of a refresh token that we signed and that has not expired. Raises InvalidToken."""
+    claims = _verified(_Refresh, raw)
+    if not isinstance(claims.get("gen"), int):
+        raise refusal()
+    return RefreshClaims(_session_id(claims), _user_id(claims), claims["ver"], claims["gen"])
+
+
+def is_valid_for(user: User, version: int) -> bool:
+    """Tokens end with the password they were got with, and do not serve inactive accounts."""
+    return user.is_active and version == user.token_version
+
+
+def refusal() -> InvalidToken:
+    """The same for every reason."""
+    return InvalidToken("The token is invalid or has expired; sign in again.")
+
+
+def _verified(kind: Callable[[Any], Token], raw: str) -> Token:
+    """Signature, issuer, audience, expiry and type are right, and the claims that we put in are there."""
     try:
         token = kind(raw)
-    except TokenError as error:
-        raise refusal from error
-    subject = token.get("sub")
+    except (TokenError, TokenBackendError) as error:
+        raise refusal() from error
+    if not isinstance(token.get("ver"), int):
+        raise refusal()
+    return token
+
+
+def _session_id(claims: Token) -> uuid.UUID:
+    try:
+        return uuid.UUID(claims.get("sid"))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise refusal() from error
+
+
+def _user_id(claims: Token) -> int:
+    subject = claims.get("sub")
     if not isinstance(subject, str) or not _LOCAL_ID.fullmatch(subject):
-        raise refusal
-    user = User.objects.filter(pk=int(subject), is_active=True).first()
-    if user is None or token.get("ver") != user.token_version:
-        raise refusal
-    return user, token
+        raise refusal()
+    return int(subject)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from drf_spectacular import openapi
 from rest_framework import exceptions, serializers
 
-from config.errors import PreconditionFailed
+from config.errors import KeyInFlight, KeyReused, PreconditionFailed
 from config.rest import problems
 from config.rest.fields import Clearable
 from config.rest.parsers import JSONParser
@@ -87,6 +87,18 @@ _SHARED = (
         "It is at version 6 now; merge your change into `current` and try again.",
     ),
     Shared(
+        "InFlight",
+        problems.Kind.of(KeyInFlight),
+        "A request with this `Idempotency-Key` is still being answered.",
+        "A request with this Idempotency-Key is being answered; wait for it or try again.",
+    ),
+    Shared(
+        "KeyReused",
+        problems.Kind.of(KeyReused),
+        "This `Idempotency-Key` came with another body before.",
+        "This Idempotency-Key came with another body before; choose a new key.",
+    ),
+    Shared(
         "TooLarge",
         problems.TOO_LARGE,
         "The body is larger than 1 MiB.",
@@ -109,6 +121,7 @@ PROBLEMS = {shared.kind.status: shared for shared in _SHARED}
 SUCCESSES = {
     200: "Success.",
     201: "Created.",
+    202: "Accepted; the answer is empty.",
     204: "Done; the answer is empty.",
     304: "Unchanged since that ETag; use what you have.",
 }
@@ -116,7 +129,6 @@ HEADERS: dict[int, Schema] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "The scheme: Bearer."}},
     503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
 }
-_CARRIES_CURRENT = {409, 412}
 # The order in which people think of them; drf-spectacular's own is that of a set.
 _METHODS = ["get", "post", "put", "patch", "delete"]
 
@@ -146,6 +158,19 @@ class AutoSchema(openapi.AutoSchema):
         name: str = super()._get_serializer_name(serializer, direction, bypass_extensions)
         fields = getattr(serializer, "fields", {})
         return name if any(field.required for field in fields.values()) else name.removeprefix("Patched")
+
+    def _get_request_body(self, direction: str = "request") -> Schema | None:
+        """drf-spectacular knows no body of a DELETE; a view that takes one names its serializer."""
+        if self.method != "DELETE" or not hasattr(self.view, "delete_serializer_class"):
+            declared: Schema | None = super()._get_request_body(direction)
+            return declared
+        self.method = "POST"
+        try:
+            body: Schema = super()._get_request_body(direction)
+        finally:
+            self.method = "DELETE"
+        body.pop("required", None)
+        return body
 
     def map_parsers(self) -> list[str]:
         """PATCH takes merge patches by their own name too, which would give clients the same type twice."""
@@ -242,15 +267,18 @@ def _implied_statuses(path: str, operation: Schema) -> set[int]:
         statuses.add(401)
     if "{user_id}" in path:
         statuses.add(403)
-    if "{task_id}" in path:
+    if "_id}" in path.replace("{user_id}", ""):
         statuses.add(404)
+    if "Idempotency-Key" in headers:
+        statuses |= {409, 422}
     return statuses
 
 
 def _declare(components: Schema, status: int, resource: str | None, description: str | None) -> Schema:
     """The response of one status: shared, unless the operation describes it in its own words."""
     problem, suffix = "Problem", ""
-    if resource is not None and status in _CARRIES_CURRENT:
+    # A conflict that the operation describes is with its own kind of object.
+    if resource is not None and (status == 412 or (status == 409 and description is not None)):
         problem, suffix = f"{resource}Problem", resource
         components["schemas"][problem] = _problem_with(resource)
     media: Schema = {"schema": {"$ref": f"#/components/schemas/{problem}"}}

@@ -19,6 +19,7 @@ from tasks.api import filters
 from tasks.api.serializers import CompletionSerializer, TaskSerializer
 from tasks.models import Task
 from tasks.querysets import TaskQuerySet
+from users.idempotency import idempotent
 from users.models import User
 
 _TASK_ID = re.compile(r"[1-9][0-9]{0,18}")
@@ -105,6 +106,7 @@ class TaskViewSet(GenericViewSet):
             headers["X-Total-Count"] = str(page.total)
         return Response(self.get_serializer(page.tasks, many=True).data, headers=headers)
 
+    @idempotent
     @extend_schema(
         operation_id="createTask",
         summary="Create a task",
@@ -142,6 +144,7 @@ class TaskViewSet(GenericViewSet):
     def update(self, request: Request, user_id: str, task_id: str) -> Response:
         return self._update(task_id, partial=False)
 
+    @idempotent
     @extend_schema(
         operation_id="updateTask",
         summary="Change some members of a task (RFC 7396)",
@@ -165,6 +168,7 @@ class TaskViewSet(GenericViewSet):
         services.delete_task(self.caller, _parsed_id(task_id), expected_version=expected)
         return Response(status=204)
 
+    @idempotent
     @extend_schema(
         operation_id="completeTask",
         summary="Complete or reopen a task; without a body, toggle it",

@@ -14,6 +14,7 @@ from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -21,10 +22,10 @@ from rest_framework.views import APIView
 from config.rest.problems import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as real_urlpatterns
 from tests.client import Api
-from tests.factories import PASSWORD, make_task, make_user
+from tests.factories import PASSWORD, make_task, make_tokens, make_user
 from tests.problems import exact, problem_of, send, stored
 from users import services, tokens
-from users.models import User
+from users.models import Session, User
 
 SECRET = "hunter2 SELECT /srv/tickbase/config.py"
 
@@ -114,19 +115,20 @@ def test_a_method_that_is_not_allowed_names_those_that_are(
 
 def forged(user: User, *, key: str = settings.JWT_SIGNING_KEY, algorithm: str = "HS256", **claims: Any) -> str:
     """An access token of the user, but for these claims; None leaves one out."""
-    real = jwt.decode(tokens.mint(user).access, options={"verify_signature": False})
-    claims = {name: value for name, value in {**real, **claims}.items() if value is not None}
-    return jwt.encode(claims, key, algorithm=algorithm)
+    real = jwt.decode_complete(make_tokens(user).access, options={"verify_signature": False})
+    claims = {name: value for name, value in {**real["payload"], **claims}.items() if value is not None}
+    return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": real["header"]["kid"]})
 
 
 def unsigned(user: User, algorithm: str = "none") -> str:
-    head, payload, _ = tokens.mint(user).access.split(".")
-    head = base64.urlsafe_b64encode(json.dumps({"alg": algorithm, "typ": "JWT"}).encode()).decode().rstrip("=")
-    return f"{head}.{payload}."
+    token = make_tokens(user).access
+    header = {**jwt.get_unverified_header(token), "alg": algorithm}
+    head = base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
+    return f"{head}.{token.split('.')[1]}."
 
 
 def with_header(user: User, header: bytes) -> str:
-    _, payload, signature = tokens.mint(user).access.split(".")
+    _, payload, signature = make_tokens(user).access.split(".")
     return f"{base64.urlsafe_b64encode(header).decode().rstrip('=')}.{payload}.{signature}"
 
 
@@ -135,11 +137,11 @@ BAD_TOKENS: dict[str, Any] = {
     "empty": lambda user: "",
     "dots": lambda user: "..",
     "two words": lambda user: "a b",
-    "another token behind it": lambda user: f"{tokens.mint(user).access} {tokens.mint(user).access}",
+    "another token behind it": lambda user: f"{make_tokens(user).access} {make_tokens(user).access}",
     "very long": lambda user: "a" * 50_000,
     "not ASCII": lambda user: "\xff\xfe\xe9",
-    "cut": lambda user: tokens.mint(user).access[:-2],
-    "refresh token": lambda user: tokens.mint(user).refresh,
+    "cut": lambda user: make_tokens(user).access[:-2],
+    "refresh token": lambda user: make_tokens(user).refresh,
     "alg none": unsigned,
     "alg None": lambda user: unsigned(user, "None"),
     "alg of another family": lambda user: unsigned(user, "RS256"),
@@ -204,7 +206,7 @@ def test_no_token_in_the_header(header: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
 def test_the_scheme_is_case_insensitive(alice: User, scheme: str) -> None:
-    answer = Api().get("/api/me/tasks", authorization=f"{scheme}  {tokens.mint(alice).access} ")
+    answer = Api().get("/api/me/tasks", authorization=f"{scheme}  {make_tokens(alice).access} ")
     assert answer.status_code == 200
 
 
@@ -328,7 +330,7 @@ def database_away(transactional_db: None) -> Iterator[None]:
     ],
 )
 def test_the_database_is_away(caplog: pytest.LogCaptureFixture, method: str, address: str, body: Any) -> None:
-    token = tokens.mint(User(pk=1)).access
+    token = tokens.mint(Session(user=User(pk=1), last_used_at=timezone.now())).access
     answer = send(Api(), method, address, body, HTTP_AUTHORIZATION=f"Bearer {token}")
     assert problem_of(answer, 503)["code"] == "database_unavailable"
     assert int(answer["Retry-After"]) > 0

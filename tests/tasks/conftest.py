@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tasks.models import Task
+from tests.client import Api
 from tests.factories import make_task
 from tests.problems import stored
 from users.models import User
@@ -16,8 +17,9 @@ def task(alice: User) -> Task:
 
 
 @pytest.fixture
-def unchanged(task: Task) -> Iterator[None]:
-    """Around a refusal: every row is afterwards as it was before."""
+def unchanged(task: Task, as_alice: Api) -> Iterator[None]:
+    """Around a refusal of what alice sends: every row is afterwards as it was before."""
+    as_alice.patch(f"/api/me/tasks/{task.pk}", {}, idempotency_key="a-key")
     before = stored()
     assert all(before), "nothing is there that could have changed"
     yield

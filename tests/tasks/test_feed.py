@@ -3,10 +3,10 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 
 from tasks import feed, services
 from tasks.models import Task
@@ -80,20 +80,6 @@ def test_every_write_replayed_from_the_feed_gives_the_fresh_state(alice: User) -
         write()
         replica |= state(list(feed.since(alice, cursor)))
         assert replica == state(list(Task.objects.for_user(alice)))
-
-
-@pytest.fixture
-def wide_pool(transactional_db: None) -> Iterator[None]:
-    """A connection for each thread of the test; the service has as many as it has threads."""
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
-    pool = connection.settings_dict["OPTIONS"]["pool"]
-    before = dict(pool)
-    pool.update(max_size=WRITERS + 2)
-    yield
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
-    pool.update(before)
 
 
 class Writer(threading.Thread):

@@ -9,7 +9,8 @@ from django.db import connection, connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.factories import PASSWORD, make_task, make_user
+from config.errors import InvalidToken
+from tests.factories import PASSWORD, make_task, make_tokens, make_user
 from tests.pages import open_page, send, signed_in, submit, wait_for_a_lock
 from users import services, tokens
 from users.models import User
@@ -57,7 +58,7 @@ def limited(dave: User) -> Client:
 
 def test_add_registers_an_account_that_can_sign_in(staff: Client) -> None:
     page = submit(staff, ADD, **new_account(email=" New@Example.com ", name="Neo", timezone="Asia/Karachi"))
-    user = services.sign_in("new@example.com", PASSWORD)
+    user = services.sign_in(services.Device(), email="new@example.com", password=PASSWORD).user
     assert "was added successfully" in page.messages
     assert (user.email, user.email_canonical, user.name) == ("New@Example.com", "new@example.com", "Neo")
     assert (user.timezone, user.is_staff, user.is_superuser, user.token_version) == ("Asia/Karachi", False, False, 0)
@@ -150,7 +151,7 @@ def test_passwords_cannot_be_guessed_by_filters(staff: Client, alice: User) -> N
 
 
 def test_set_password_ends_all_tokens(staff: Client, alice: User) -> None:
-    access = tokens.mint(alice).access
+    access = make_tokens(alice).access
     page = submit(staff, password(alice), password1=NEW_PASSWORD, password2=NEW_PASSWORD)
     alice.refresh_from_db()
     assert "Password changed successfully." in page.messages
@@ -180,7 +181,7 @@ def test_a_bad_password_is_a_form_error(
 
 
 def test_disabling_the_password_ends_sign_in_and_all_tokens(staff: Client, alice: User) -> None:
-    access = tokens.mint(alice).access
+    access = make_tokens(alice).access
     page = submit(staff, password(alice), usable_password="false", **{"unset-password": "Disable"})
     alice.refresh_from_db()
     assert "Password-based authentication was disabled." in page.messages

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.client import Api
-from tests.factories import PASSWORD, make_user
+from tests.factories import PASSWORD, make_tokens, make_user
 from tests.problems import cases, exact, places_of, problem_of, send, stored
-from users import services, tokens
+from users import services
 from users.models import User
 
 NOT_TEXT = {"null": None, "number": 1, "2^63": 2**63, "boolean": True, "array": ["a"], "object": {"a": "b"}}
@@ -235,24 +235,26 @@ def deep_header(user: User) -> str:
 
 REFRESH_TOKENS: dict[str, Any] = {
     "garbage": lambda user: "x",
-    "access token": lambda user: tokens.mint(user).access,
-    "cut": lambda user: tokens.mint(user).refresh[:-3],
-    "two": lambda user: f"{tokens.mint(user).refresh} {tokens.mint(user).refresh}",
+    "access token": lambda user: make_tokens(user).access,
+    "cut": lambda user: make_tokens(user).refresh[:-3],
+    "two": lambda user: f"{make_tokens(user).refresh} {make_tokens(user).refresh}",
     "not ASCII": lambda user: "é.é.é",
     "header of 3,000 brackets": deep_header,
 }
 
 
-@pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("make", cases(REFRESH_TOKENS))
-def test_a_bad_refresh_token(alice: User, make: Any) -> None:
-    answer = Api().post("/api/auth/refresh", {"refresh": make(alice)})
+@pytest.mark.parametrize("action", ["refresh", "logout"])
+def test_a_bad_refresh_token(alice: User, action: str, make: Any) -> None:
+    token, before = make(alice), stored()
+    answer = Api().post(f"/api/auth/{action}", {"refresh": token})
+    assert stored() == before
     assert (problem_of(answer, 401)["code"], "WWW-Authenticate" in answer) == ("invalid_token", True)
 
 
 @pytest.mark.parametrize("is_active", [False, None], ids=["inactive", "deleted"])
 def test_a_refresh_token_of_a_user_who_left(alice: User, is_active: bool | None) -> None:
-    refresh = tokens.mint(alice).refresh
+    refresh = make_tokens(alice).refresh
     if is_active is None:
         services.delete_account(alice)
     else:
@@ -261,6 +263,6 @@ def test_a_refresh_token_of_a_user_who_left(alice: User, is_active: bool | None)
 
 
 def test_a_refresh_token_from_before_the_password_was_changed(alice: User) -> None:
-    refresh = tokens.mint(alice).refresh
+    refresh = make_tokens(alice).refresh
     services.set_password(alice, "another horse battery")
     problem_of(Api().post("/api/auth/refresh", {"refresh": refresh}), 401)

@@ -2,13 +2,21 @@
 
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+
+from config.errors import Forbidden
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, through the settings
 
 ME = "me"
+
+
+class EmailUnverified(Forbidden):
+    code = "email_unverified"
+    title = "The e-mail address is not verified"
 
 
 class PathUserIsCaller(BasePermission):
@@ -19,3 +27,12 @@ class PathUserIsCaller(BasePermission):
     def has_permission(self, request: Request, view: "APIView") -> bool:
         user_id: str = view.kwargs.get("user_id", ME)
         return user_id in (ME, getattr(request.user, "public_id", None))
+
+
+class EmailIsVerified(BasePermission):
+    """Where `EMAIL_VERIFICATION` requires it; the account itself can be used without."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        if settings.EMAIL_VERIFICATION == "required" and not getattr(request.user, "is_email_verified", True):
+            raise EmailUnverified("Confirm your e-mail address first; POST /api/users/me/verification sends a mail.")
+        return True

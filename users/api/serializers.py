@@ -7,9 +7,11 @@ from rest_framework import serializers
 
 from config.rest.fields import EmailField, InstantField, TextField
 from config.rest.serializers import StrictSerializer
-from users.models import validate_timezone
+from users.models import Session, validate_timezone
 from users.services import MAX_PASSWORD
 
+GOOD_PASSWORD = "At least 12 characters; not a common one, and not like your name or address."
+MAX_CODE = 1000
 IANA = "An IANA time zone name, for example Asia/Karachi."
 
 
@@ -35,6 +37,7 @@ class PasswordField(TextField):
 class UserSerializer(StrictSerializer):
     id = serializers.CharField(source="public_id", read_only=True)
     email = EmailField(max_length=254, required=False, help_text="Cannot be changed here.")
+    email_verified = serializers.BooleanField(source="is_email_verified", read_only=True)
     name = TextField(max_length=100, allow_blank=True, required=False)
     timezone = TimezoneField(max_length=64, required=False, help_text=IANA)
     created_at = InstantField(read_only=True)
@@ -42,9 +45,10 @@ class UserSerializer(StrictSerializer):
 
 class RegisterSerializer(StrictSerializer):
     email = EmailField(max_length=254)
-    password = PasswordField(help_text="At least 12 characters; not a common one, and not like your name or address.")
+    password = PasswordField(help_text=GOOD_PASSWORD)
     name = TextField(max_length=100, allow_blank=True, required=False)
     timezone = TimezoneField(max_length=64, required=False, help_text=IANA)
+    invitation = TextField(max_length=MAX_CODE, required=False, help_text="Where registration is by invitation.")
 
 
 class LoginSerializer(StrictSerializer):
@@ -54,6 +58,46 @@ class LoginSerializer(StrictSerializer):
 
 class RefreshSerializer(StrictSerializer):
     refresh = TextField(max_length=4096)
+
+
+class ChangePasswordSerializer(StrictSerializer):
+    current_password = PasswordField()
+    new_password = PasswordField(help_text=GOOD_PASSWORD)
+
+
+class ForgotPasswordSerializer(StrictSerializer):
+    email = TextField(max_length=254)
+
+
+class ResetPasswordSerializer(StrictSerializer):
+    token = TextField(max_length=MAX_CODE, help_text="From the mail.")
+    password = PasswordField(help_text=GOOD_PASSWORD)
+
+
+class VerifyEmailSerializer(StrictSerializer):
+    token = TextField(max_length=MAX_CODE, help_text="From the mail.")
+
+
+class CloseAccountSerializer(StrictSerializer):
+    password = PasswordField(required=False, help_text="Not needed within five minutes of signing in.")
+
+
+class NothingSerializer(StrictSerializer):
+    """No body, or an empty object."""
+
+
+class SessionSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    user_agent = serializers.CharField()
+    address = serializers.CharField(allow_null=True, help_text="Of the sign-in.")
+    created_at = InstantField(help_text="When you signed in.")
+    last_used_at = InstantField(help_text="When its tokens were last refreshed.")
+    expires_at = InstantField(help_text="When it ends, unless it is used before.")
+    current = serializers.SerializerMethodField(help_text="Whether this request is part of it.")
+
+    def get_current(self, session: Session) -> bool:
+        current: Session | None = self.context["request"].auth.session
+        return session == current
 
 
 class SignedInSerializer(serializers.Serializer):

@@ -1,0 +1,45 @@
+"""Where a request comes from, as far as that can be believed."""
+
+from ipaddress import IPv6Address, ip_address
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def client_address(request: HttpRequest) -> str:
+    """The client's IP address; empty when it is unknown, as over a unix socket.
+
+    Each proxy appends whom it got the request from. So of `X-Forwarded-For` only the entries on the right,
+    which our own TRUSTED_PROXIES wrote, are believed: what is further left, anybody may have sent.
+    """
+    peer: str = request.META.get("REMOTE_ADDR", "")
+    proxies: int = settings.TRUSTED_PROXIES
+    # Several headers of this name arrive as one, joined in their order.
+    entries = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    forwarded = _normalised(entries[-proxies]) if 0 < proxies <= len(entries) else ""
+    return forwarded or _normalised(peer) or peer
+
+
+def network(address: str) -> str:
+    """What counts as one client: an IPv4 address, or the /64 that an IPv6 client owns whole."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return f"{parsed.packed[:8].hex()}/64" if isinstance(parsed, IPv6Address) else str(parsed)
+
+
+def _normalised(entry: str) -> str:
+    """One spelling for each address, without the port; empty if it is none."""
+    text = entry.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return ""
+    # What a socket for both kinds of addresses calls an IPv4 client.
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address).partition("%")[0]

@@ -1,0 +1,384 @@
+"""Idempotency-Key: a request that is sent twice takes effect once, whatever happens in between."""
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import time_machine
+import yaml
+from django.conf import settings
+from django.db import connection, connections, transaction
+
+from tasks import feed
+from tasks.models import Task
+from tests.client import Answer, Api
+from tests.factories import PASSWORD, make_task, make_user
+from tests.pages import wait_for_a_lock
+from tests.problems import exact, places_of, problem_of, stored
+from tests.races import at_once
+from users import proofs, services
+from users.models import IdempotencyKey, Session, User
+
+TASK = {"title": "Once"}
+
+
+def create(api: Api, key: str = "k1", **body: Any) -> Answer:
+    return api.post("/api/me/tasks", {**TASK, **body}, idempotency_key=key, x_request_id="same")
+
+
+def is_replayed(answer: Answer) -> bool:
+    return "Idempotency-Replayed" in answer and answer["Idempotency-Replayed"] == "true"
+
+
+def but_for_the_mark(answer: Answer) -> list[Any]:
+    return [part for part in exact(answer) if part != ("Idempotency-Replayed", "true")]
+
+
+# --- The scenario table -----------------------------------------------------------------------------
+
+
+def test_the_same_request_replays_the_stored_answer(as_alice: Api) -> None:
+    first, second = create(as_alice), create(as_alice)
+    assert (first.status_code, is_replayed(first), is_replayed(second)) == (201, False, True)
+    assert but_for_the_mark(first) == but_for_the_mark(second)
+    assert first["Location"] and first["ETag"] == '"1"'
+    assert Task.objects.count() == 1
+
+
+def test_the_stored_answer_stays_as_it_was(as_alice: Api) -> None:
+    first = create(as_alice)
+    as_alice.patch(f"/api/me/tasks/{first.json()['id']}", {"title": "Changed"})
+    assert create(as_alice).json()["title"] == "Once"
+
+
+def test_the_order_of_members_makes_no_other_request(as_alice: Api) -> None:
+    create(as_alice, priority="high", tags=["a"])
+    body = {"tags": ["a"], "priority": "high", **TASK}
+    assert is_replayed(as_alice.post("/api/me/tasks", body, idempotency_key="k1"))
+
+
+def test_another_body_is_refused(as_alice: Api) -> None:
+    create(as_alice)
+    before = stored()
+    answer = create(as_alice, title="Twice")
+    assert problem_of(answer, 422)["code"] == "idempotency_key_reused"
+    assert stored() == before
+
+
+def test_me_and_the_own_id_are_one_route(as_alice: Api, alice: User) -> None:
+    create(as_alice)
+    assert is_replayed(as_alice.post(f"/api/{alice.public_id}/tasks", TASK, idempotency_key="k1"))
+
+
+def test_another_users_same_key_is_another_key(as_alice: Api, bob: User) -> None:
+    create(as_alice)
+    answer = create(Api(bob))
+    assert (answer.status_code, is_replayed(answer), answer.json()["user_id"]) == (201, False, bob.public_id)
+
+
+def test_another_route_or_object_is_another_request(as_alice: Api, alice: User) -> None:
+    create(as_alice)
+    one, two = make_task(alice), make_task(alice)
+    for path in (f"/api/me/tasks/{one.pk}", f"/api/me/tasks/{two.pk}", f"/api/me/tasks/{one.pk}/complete"):
+        assert not is_replayed(as_alice.patch(path, {"completed": True}, idempotency_key="k1"))
+    assert Task.objects.completed().count() == 2
+
+
+def test_a_toggle_that_is_repeated_toggles_once(as_alice: Api, alice: User) -> None:
+    path = f"/api/me/tasks/{make_task(alice).pk}/complete"
+    assert [as_alice.patch(path, idempotency_key="k1").json()["completed"] for _ in "123"] == [True] * 3
+    assert Task.objects.get().version == 2
+
+
+REFUSED: dict[str, tuple[int, Callable[[Api, Task], Answer]]] = {
+    "failed validation": (400, lambda api, task: create(api, title="")),
+    "stale version": (
+        412,
+        lambda api, task: api.patch(
+            f"/api/me/tasks/{task.pk}", {"title": "B"}, idempotency_key="k1", if_match='"9"'
+        ),
+    ),
+    "no such task": (404, lambda api, task: api.patch("/api/me/tasks/0", TASK, idempotency_key="k1")),
+    "uid taken": (409, lambda api, task: create(api, uid=task.uid)),
+    "foreign path": (403, lambda api, task: api.post("/api/0/tasks", TASK, idempotency_key="k1")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "attempt"), REFUSED.values(), ids=list(REFUSED))
+def test_a_refused_request_stores_nothing(
+    as_alice: Api, alice: User, status: int, attempt: Callable[[Api, Task], Answer]
+) -> None:
+    task = make_task(alice)
+    before = stored()
+    assert attempt(as_alice, task).status_code == status
+    assert stored() == before
+    assert create(as_alice).status_code == 201  # with the same key
+
+
+def test_a_key_expires_after_24_hours(as_alice: Api, alice: User) -> None:
+    create(as_alice)
+    now = dt.datetime.now(dt.UTC)
+    with time_machine.travel(now + dt.timedelta(hours=23)):
+        assert is_replayed(create(Api(alice)))
+    with time_machine.travel(now + dt.timedelta(hours=25)):
+        assert not is_replayed(create(Api(alice), title="Another"))
+        assert is_replayed(create(Api(alice), title="Another"))
+    assert (Task.objects.count(), IdempotencyKey.objects.count()) == (2, 1)
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256, "a\tb", "\x7f"])
+def test_a_key_that_is_none_is_refused(as_alice: Api, key: str) -> None:
+    before = stored()
+    assert places_of(create(as_alice, key), "header") == ["Idempotency-Key"]
+    assert stored() == before
+
+
+@pytest.mark.parametrize("key", ["x", "x" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "!~"])
+def test_any_visible_ascii_serves(as_alice: Api, key: str) -> None:
+    create(as_alice, key)
+    assert is_replayed(create(as_alice, key))
+
+
+def test_neither_key_nor_address_is_stored(as_alice: Api) -> None:
+    create(as_alice, "a-canary-key")
+    Api().post("/api/auth/forgot-password", {"email": "x"}, idempotency_key="a-canary-key")
+    rows = repr(list(IdempotencyKey.objects.values()))
+    assert IdempotencyKey.objects.count() == 2
+    assert "canary" not in rows and "127.0.0.1" not in rows
+
+
+@pytest.mark.parametrize("method", ["get", "put", "delete"])
+def test_other_methods_are_idempotent_by_themselves(as_alice: Api, alice: User, method: str) -> None:
+    path = f"/api/me/tasks/{make_task(alice).pk}"
+    body = [TASK] if method == "put" else []
+    assert getattr(as_alice, method)(path, *body, idempotency_key="k1").status_code < 300
+    assert not IdempotencyKey.objects.exists()
+
+
+# --- Races and crashes ------------------------------------------------------------------------------
+
+
+class Holder(threading.Thread):
+    """Another transaction that holds a user's feed, so that a write of that user waits in the middle."""
+
+    def __init__(self, user: User) -> None:
+        super().__init__()
+        self.user, self.holds, self.release = user, threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        with transaction.atomic():
+            feed.advance(self.user)
+            self.holds.set()
+            self.release.wait(20)
+            transaction.set_rollback(True)
+        connections.close_all()
+
+
+@pytest.fixture
+def user(transactional_db: None) -> User:
+    user = make_user()
+    make_task(user)
+    return user
+
+
+@pytest.fixture
+def held(user: User) -> Iterator[Holder]:
+    holder = Holder(user)
+    holder.start()
+    assert holder.holds.wait(20)
+    yield holder
+    holder.release.set()
+    holder.join()
+
+
+class Waiting(threading.Thread):
+    """A keyed request on its way."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__()
+        self.api = api
+        self.start()
+        wait_for_a_lock()
+
+    def run(self) -> None:
+        self.answer = create(self.api)
+        connections.close_all()
+
+
+def test_a_request_that_is_still_in_flight_is_told(user: User, held: Holder) -> None:
+    api = Api(user)
+    first = Waiting(api)
+    second = create(api)
+    assert (problem_of(second, 409)["code"], second["Retry-After"]) == ("idempotency_key_in_flight", "1")
+    held.release.set()
+    first.join()
+    assert first.answer.status_code == 201
+    assert is_replayed(create(api))
+
+
+def test_a_crash_in_between_rolls_the_key_back_with_the_effect(user: User, held: Holder) -> None:
+    api = Api(user)
+    first = Waiting(api)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+    first.join()
+    assert problem_of(first.answer, 503)["code"] == "database_unavailable"
+    held.release.set()
+    held.join()
+    assert (Task.objects.count(), IdempotencyKey.objects.count()) == (1, 0)
+    retried = create(api)
+    assert (retried.status_code, is_replayed(retried), Task.objects.count()) == (201, False, 2)
+
+
+def test_20_threads_with_the_same_100_keys_make_exactly_100_tasks(wide_pool: None) -> None:
+    """Every answer is 201, replayed or not, or 409 for one in flight; who retries gets the one answer."""
+    user = make_user()
+    keys = [str(uuid4()) for _ in range(100)]
+
+    def send_all() -> list[tuple[str, int, int | None]]:
+        api, seen = Api(user), []
+        for key in keys:
+            answer = create(api, key)
+            seen.append((key, answer.status_code, answer.json().get("id")))
+            while answer.status_code == 409:
+                time.sleep(0.001)
+                answer = create(api, key)
+            seen.append((key, answer.status_code, answer.json()["id"]))
+        return seen
+
+    answers = [answer for seen in at_once([send_all] * 20) for answer in seen]
+    assert {status for _, status, _ in answers} <= {201, 409}
+    ids = {key: {task for each, status, task in answers if (each, status) == (key, 201)} for key in keys}
+    assert [len(tasks) for tasks in ids.values()] == [1] * 100
+    assert Task.objects.count() == IdempotencyKey.objects.count() == 100
+    assert feed.head(user) == 100
+
+
+def test_an_account_deleted_meanwhile_is_told_so(user: User, wide_pool: None) -> None:
+    api = Api(user)
+    calls = [lambda n=n: create(api, f"k{n}") for n in range(6)] + [lambda: services.delete_account(user)]
+    statuses = {answer.status_code for answer in at_once(calls)[:6]}
+    assert statuses <= {201, 401}
+    assert (Task.objects.count(), IdempotencyKey.objects.count()) == (0, 0)
+
+
+# --- Every route ------------------------------------------------------------------------------------
+
+
+def idempotent_operations() -> list[str]:
+    document = yaml.safe_load((settings.BASE_DIR / "docs/openapi.yaml").read_text())
+    return sorted(
+        operation["operationId"]
+        for methods in document["paths"].values()
+        for method, operation in methods.items()
+        if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
+    )
+
+
+ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
+    "createTask": lambda api: ("post", "/api/me/tasks", TASK),
+    "updateTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
+    "completeTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}/complete", None),
+    "updateMe": lambda api: ("patch", "/api/users/me", {"name": "New"}),
+    "changePassword": lambda api: (
+        "post", "/api/users/me/password", {"current_password": PASSWORD, "new_password": "staple the battery"},
+    ),
+    "sendVerification": lambda api: ("post", "/api/users/me/verification", None),
+    "register": lambda api: ("post", "/api/auth/register", {"email": "new@example.com", "password": PASSWORD}),
+    "login": lambda api: ("post", "/api/auth/login", {"email": User.objects.get().email, "password": PASSWORD}),
+    "refreshTokens": lambda api: ("post", "/api/auth/refresh", {"refresh": api.tokens.refresh}),
+    "logout": lambda api: ("post", "/api/auth/logout", {"refresh": api.tokens.refresh}),
+    "forgotPassword": lambda api: ("post", "/api/auth/forgot-password", {"email": User.objects.get().email}),
+    "resetPassword": lambda api: (
+        "post",
+        "/api/auth/reset-password",
+        {"token": proofs.PASSWORD_RESET.make(User.objects.get()), "password": "staple the battery"},
+    ),
+    "verifyEmail": lambda api: (
+        "post", "/api/auth/verify-email", {"token": proofs.EMAIL_VERIFICATION.make(User.objects.get())},
+    ),
+}  # fmt: skip
+
+
+def test_every_post_and_patch_takes_a_key() -> None:
+    document = yaml.safe_load((settings.BASE_DIR / "docs/openapi.yaml").read_text())
+    written = [
+        operation["operationId"]
+        for methods in document["paths"].values()
+        for method, operation in methods.items()
+        if method in {"post", "patch"}
+    ]
+    assert sorted(written) == idempotent_operations() == sorted(ROUTES)
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+def test_each_of_them_takes_effect_once_and_answers_alike(as_alice: Api, alice: User, operation: str) -> None:
+    make_task(alice)
+    method, path, body = ROUTES[operation](as_alice)
+    send = getattr(as_alice, method)
+    first = send(path, body, idempotency_key="k1")
+    after = stored()
+    if operation == "changePassword":  # which ends the token that both requests would carry
+        as_alice.client.credentials(HTTP_AUTHORIZATION=f"Bearer {first.json()['access']}")
+    second = send(path, body, idempotency_key="k1")
+    assert (first.status_code < 300, is_replayed(first), is_replayed(second)) == (True, False, True)
+    assert (second.status_code, second.content) == (first.status_code, first.content)
+    assert stored() == after
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+def test_each_of_them_refuses_another_body(as_alice: Api, alice: User, operation: str) -> None:
+    make_task(alice)
+    method, path, body = ROUTES[operation](as_alice)
+    first = getattr(as_alice, method)(path, body, idempotency_key="k1")
+    if operation == "changePassword":
+        as_alice.client.credentials(HTTP_AUTHORIZATION=f"Bearer {first.json()['access']}")
+    after = stored()
+    problem_of(getattr(as_alice, method)(path, {"another": "body"}, idempotency_key="k1"), 422)
+    assert stored() == after
+
+
+# --- Answers with tokens ----------------------------------------------------------------------------
+
+
+def test_tokens_that_have_had_their_turn_are_not_replayed(alice: User) -> None:
+    """Their use would end the session; so the sign-in is done anew."""
+    credentials = {"email": alice.email, "password": PASSWORD}
+    first = Api().post("/api/auth/login", credentials, idempotency_key="k1").json()
+    Api().post("/api/auth/refresh", {"refresh": first["refresh"]})
+    again = Api().post("/api/auth/login", credentials, idempotency_key="k1")
+    assert (again.status_code, is_replayed(again), Session.objects.count()) == (200, False, 2)
+    assert Api().post("/api/auth/refresh", {"refresh": again.json()["refresh"]}).status_code == 200
+
+
+def test_a_key_does_not_let_an_old_refresh_token_pass(alice: User) -> None:
+    token = Api(alice).tokens.refresh
+    with time_machine.travel(dt.datetime.now(dt.UTC), tick=False) as clock:
+        assert Api().post("/api/auth/refresh", {"refresh": token}, idempotency_key="k1").status_code == 200
+        clock.shift(11)
+        answer = Api().post("/api/auth/refresh", {"refresh": token}, idempotency_key="k1")
+    assert problem_of(answer, 401)["code"] == "token_reused"
+    assert not Session.objects.exists()
+
+
+def test_a_stranger_without_the_password_gets_no_replay(alice: User) -> None:
+    credentials = {"email": alice.email, "password": PASSWORD}
+    Api().post("/api/auth/login", credentials, idempotency_key="k1")
+    guess = {**credentials, "password": "a guess"}
+    assert Api().post("/api/auth/login", guess, idempotency_key="k1").status_code == 422
+    assert Api().post("/api/auth/login", guess, idempotency_key="k2").status_code == 401
+
+
+def test_an_ended_account_takes_its_stored_answers_along(as_alice: Api, alice: User) -> None:
+    create(as_alice)
+    Api().post("/api/auth/login", {"email": alice.email, "password": PASSWORD}, idempotency_key="k1")
+    assert IdempotencyKey.objects.count() == 2
+    services.delete_account(alice)
+    assert not IdempotencyKey.objects.exists()

@@ -1,0 +1,199 @@
+"""The caller's own account, its password and its sessions."""
+
+import uuid
+from typing import cast
+
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.rest.schema import also_answers
+from users import exports, services
+from users.api.authentication import grant_of
+from users.api.serializers import (
+    ChangePasswordSerializer,
+    CloseAccountSerializer,
+    NothingSerializer,
+    SessionSerializer,
+    SignedInSerializer,
+    UserSerializer,
+)
+from users.api.views.base import SIGNED_IN, USER, AccountView, signed_in
+from users.idempotency import idempotent, idempotent_sign_in
+from users.models import Session, User
+
+_USER = OpenApiExample("Ada", value=USER, response_only=True)
+_SESSION = {
+    "id": "019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d",
+    "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+    "address": "203.0.113.7",
+    "created_at": "2026-11-23T09:30:00.123456Z",
+    "last_used_at": "2026-11-23T11:10:00.654321Z",
+    "expires_at": "2026-12-23T11:10:00.654321Z",
+    "current": True,
+}
+_EXPORT = {
+    "account": {"id": 7, "email": "ada@example.com", "name": "Ada Lovelace"},
+    "sessions": [{"id": _SESSION["id"], "address": _SESSION["address"]}],
+    "tasks": [{"id": 42, "title": "Call the dentist"}],
+}
+_SESSION_ID = OpenApiParameter("session_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+
+
+class OwnAccountView(AccountView):
+    # Also while the e-mail address is not verified.
+    permission_classes = (IsAuthenticated,)
+
+    @property
+    def caller(self) -> User:
+        """The permissions let nobody else through."""
+        return cast(User, self.request.user)
+
+
+class MeView(OwnAccountView):
+    serializer_class = UserSerializer
+    delete_serializer_class = CloseAccountSerializer
+
+    @extend_schema(operation_id="getMe", summary="Your account", tags=["accounts"], examples=[_USER])
+    def get(self, request: Request) -> Response:
+        return Response(self.get_serializer(request.user).data)
+
+    @idempotent
+    @extend_schema(
+        operation_id="updateMe",
+        summary="Change your name or time zone",
+        tags=["accounts"],
+        examples=[
+            OpenApiExample("Time zone", value={"timezone": "Asia/Karachi"}, request_only=True),
+            OpenApiExample("Moved", value={**USER, "timezone": "Asia/Karachi"}, response_only=True),
+        ],
+    )
+    def patch(self, request: Request) -> Response:
+        user = services.update_profile(self.caller, **self.validated(request, partial=True))
+        return Response(self.get_serializer(user).data)
+
+    @extend_schema(
+        operation_id="deleteMe",
+        summary="Delete your account and all that belongs to it, for good",
+        tags=["accounts"],
+        request=CloseAccountSerializer,
+        responses={204: None},
+        extensions=also_answers({403: "Send your password, or sign in anew before."}),
+        examples=[OpenApiExample("Password", value={"password": "correct horse battery"}, request_only=True)],
+    )
+    def delete(self, request: Request) -> Response:
+        body = CloseAccountSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        services.close_account(grant_of(request), **body.validated_data)
+        return Response(status=204)
+
+
+class PasswordView(OwnAccountView):
+    serializer_class = ChangePasswordSerializer
+
+    @idempotent_sign_in(signed_in)
+    @extend_schema(
+        operation_id="changePassword",
+        summary="Change your password; all other sessions end, and this one gets new tokens",
+        tags=["accounts"],
+        responses={200: SignedInSerializer},
+        extensions=also_answers({403: "You sign in elsewhere and have no password here."}),
+        examples=[
+            OpenApiExample(
+                "Ada",
+                value={"current_password": "correct horse battery", "new_password": "staple the battery"},
+                request_only=True,
+            ),
+            SIGNED_IN,
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        body = self.validated(request)
+        current, new = body["current_password"], body["new_password"]
+        return signed_in(services.change_password(grant_of(request), current=current, new=new))
+
+
+class VerificationView(OwnAccountView):
+    serializer_class = NothingSerializer
+
+    @idempotent
+    @extend_schema(
+        operation_id="sendVerification",
+        summary="Get another mail to confirm your address",
+        tags=["accounts"],
+        request=None,
+        responses={202: None},
+    )
+    def post(self, request: Request) -> Response:
+        self.validated(request)
+        services.request_email_verification(self.caller)
+        return Response(status=202)
+
+
+class SessionsView(OwnAccountView):
+    serializer_class = SessionSerializer
+
+    @extend_schema(
+        operation_id="listSessions",
+        summary="Where you are signed in",
+        tags=["accounts"],
+        responses={200: SessionSerializer(many=True)},
+        examples=[OpenApiExample("This one", value=_SESSION, response_only=True)],
+    )
+    def get(self, request: Request) -> Response:
+        sessions = Session.objects.for_user(self.caller).live().order_by("-last_used_at", "-pk")
+        return Response(self.get_serializer(sessions, many=True).data)
+
+    @extend_schema(
+        operation_id="endOtherSessions",
+        summary="Sign out everywhere else",
+        tags=["accounts"],
+        responses={204: None},
+    )
+    def delete(self, request: Request) -> Response:
+        services.end_other_sessions(self.caller, grant_of(request).session)
+        return Response(status=204)
+
+
+class SessionView(OwnAccountView):
+    serializer_class = SessionSerializer
+
+    @extend_schema(
+        operation_id="endSession",
+        summary="Sign out somewhere",
+        tags=["accounts"],
+        parameters=[_SESSION_ID],
+        responses={204: None},
+    )
+    def delete(self, request: Request, session_id: str) -> Response:
+        services.end_session(self.caller, _parsed_id(session_id))
+        return Response(status=204)
+
+
+class ExportView(OwnAccountView):
+    serializer_class = None
+
+    @extend_schema(
+        operation_id="exportMe",
+        summary="All that is stored about you, as one JSON document",
+        tags=["accounts"],
+        responses={200: OpenApiTypes.OBJECT},
+        examples=[OpenApiExample("An excerpt", value=_EXPORT, response_only=True)],
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Disposition": 'attachment; filename="tickbase-export.json"',
+        }
+        return StreamingHttpResponse(exports.stream(self.caller), content_type="application/json", headers=headers)
+
+
+def _parsed_id(session_id: str) -> uuid.UUID:
+    """Raises SessionNotFound for what cannot be an id, as for an id that does not exist."""
+    try:
+        return uuid.UUID(session_id)
+    except ValueError as error:
+        raise services.no_such_session() from error

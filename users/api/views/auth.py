@@ -1,0 +1,152 @@
+"""Sign-up, sign-in and sign-out: for callers who have no access token, or none that is still good."""
+
+import datetime as dt
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.rest.schema import also_answers
+from users import services
+from users.api.serializers import (
+    ForgotPasswordSerializer,
+    LoginSerializer,
+    RefreshSerializer,
+    RegisterSerializer,
+    ResetPasswordSerializer,
+    SignedInSerializer,
+    VerifyEmailSerializer,
+)
+from users.api.views.base import PAIR, SIGNED_IN, AccountView, device_of, signed_in
+from users.idempotency import idempotent, idempotent_sign_in
+
+_CREDENTIALS = {"email": "ada@example.com", "password": "correct horse battery"}
+_REFRESH = OpenApiExample("A refresh token", value={"refresh": PAIR["refresh"]}, request_only=True)
+_MAILED = {"token": "WzcsIjRm…"}
+
+
+class PublicView(AccountView):
+    authentication_classes = ()  # a stale token in the request does not matter
+    permission_classes = (AllowAny,)
+
+
+class RegisterView(PublicView):
+    serializer_class = RegisterSerializer
+
+    @idempotent_sign_in(signed_in)
+    @extend_schema(
+        operation_id="register",
+        summary="Open an account",
+        tags=["accounts"],
+        responses={201: SignedInSerializer},
+        extensions=also_answers(
+            {403: "Registration is closed, or by invitation.", 409: "The e-mail address is taken."}
+        ),
+        examples=[
+            OpenApiExample("Ada", value={**_CREDENTIALS, "name": "Ada Lovelace"}, request_only=True),
+            SIGNED_IN,
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        return signed_in(services.sign_up(device_of(request), **self.validated(request)), 201)
+
+
+class LoginView(PublicView):
+    serializer_class = LoginSerializer
+
+    @idempotent_sign_in(signed_in)
+    @extend_schema(
+        operation_id="login",
+        summary="Sign in",
+        tags=["accounts"],
+        responses={200: SignedInSerializer},
+        extensions=also_answers({401: "E-mail or password is wrong."}),
+        examples=[OpenApiExample("Ada", value=_CREDENTIALS, request_only=True), SIGNED_IN],
+    )
+    def post(self, request: Request) -> Response:
+        return signed_in(services.sign_in(device_of(request), **self.validated(request)))
+
+
+class RefreshView(PublicView):
+    serializer_class = RefreshSerializer
+
+    # A refresh token can be sent again anyhow, for as long; later it is stolen, whatever key it comes with.
+    @idempotent_sign_in(signed_in, dt.timedelta(seconds=services.REUSE_SECONDS))
+    @extend_schema(
+        operation_id="refreshTokens",
+        summary="Trade a refresh token for a new pair",
+        tags=["accounts"],
+        responses={200: SignedInSerializer},
+        extensions=also_answers({401: "The refresh token is invalid, was used before or has expired; sign in again."}),
+        examples=[_REFRESH, SIGNED_IN],
+    )
+    def post(self, request: Request) -> Response:
+        return signed_in(services.refresh(self.validated(request)["refresh"]))
+
+
+class LogoutView(PublicView):
+    serializer_class = RefreshSerializer
+
+    @idempotent
+    @extend_schema(
+        operation_id="logout",
+        summary="End the session of a refresh token",
+        tags=["accounts"],
+        responses={204: None},
+        extensions=also_answers({401: "This is no refresh token, or it has expired."}),
+        examples=[_REFRESH],
+    )
+    def post(self, request: Request) -> Response:
+        services.sign_out(self.validated(request)["refresh"])
+        return Response(status=204)
+
+
+class ForgotPasswordView(PublicView):
+    serializer_class = ForgotPasswordSerializer
+
+    @idempotent
+    @extend_schema(
+        operation_id="forgotPassword",
+        summary="Get a mail that lets you set a new password",
+        description="The answer is the same for addresses that have no account.",
+        tags=["accounts"],
+        responses={202: None},
+        examples=[OpenApiExample("Ada", value={"email": "ada@example.com"}, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        services.request_password_reset(self.validated(request)["email"])
+        return Response(status=202)
+
+
+class ResetPasswordView(PublicView):
+    serializer_class = ResetPasswordSerializer
+
+    @idempotent
+    @extend_schema(
+        operation_id="resetPassword",
+        summary="Set a new password with the code from the mail",
+        description="Ends every session. The code serves once, within an hour.",
+        tags=["accounts"],
+        responses={204: None},
+        examples=[OpenApiExample("Ada", value={**_MAILED, "password": "staple the battery"}, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        services.reset_password(**self.validated(request))
+        return Response(status=204)
+
+
+class VerifyEmailView(PublicView):
+    serializer_class = VerifyEmailSerializer
+
+    @idempotent
+    @extend_schema(
+        operation_id="verifyEmail",
+        summary="Confirm your address with the code from the mail",
+        tags=["accounts"],
+        responses={204: None},
+        examples=[OpenApiExample("Ada", value=_MAILED, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        services.verify_email(**self.validated(request))
+        return Response(status=204)

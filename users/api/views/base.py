@@ -1,0 +1,60 @@
+"""What the views of accounts share."""
+
+import re
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+
+from config.rest.address import client_address
+from users import services, tokens
+from users.api.serializers import SignedInSerializer
+from users.idempotency import SignedIn
+from users.models import Session
+
+USER: dict[str, Any] = {
+    "id": "7",
+    "email": "ada@example.com",
+    "email_verified": True,
+    "name": "Ada Lovelace",
+    "timezone": "Europe/London",
+    "created_at": "2026-11-23T09:30:00.123456Z",
+}
+PAIR: dict[str, Any] = {
+    "access": "eyJhbGciOi…",
+    "refresh": "eyJhbGciOi…",
+    "token_type": "Bearer",
+    "expires_in": 600,
+}
+SIGNED_IN = OpenApiExample("Signed in", value={"user": USER, **PAIR}, response_only=True)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class AccountView(GenericAPIView):
+    def validated(self, request: Request, **options: Any) -> dict[str, Any]:
+        serializer = self.get_serializer(data=request.data, **options)
+        serializer.is_valid(raise_exception=True)
+        data: dict[str, Any] = serializer.validated_data
+        return data
+
+
+def signed_in(session: Session, status: int = 200) -> SignedIn:
+    """Answer the live pair of tokens of a session."""
+    pair = tokens.mint(session)
+    answer = {
+        "user": session.user,
+        "access": pair.access,
+        "refresh": pair.refresh,
+        "token_type": "Bearer",
+        "expires_in": pair.expires_in,
+    }
+    # RFC 6749, section 5.1: answers that carry tokens must not be cached.
+    response = SignedIn(SignedInSerializer(answer).data, status=status, headers={"Cache-Control": "no-store"})
+    response.session = session
+    return response
+
+
+def device_of(request: Request) -> services.Device:
+    user_agent = _UNSTORABLE.sub("", request.headers.get("User-Agent", ""))
+    return services.Device(user_agent, client_address(request) or None)

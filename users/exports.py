@@ -1,0 +1,77 @@
+"""All that we hold about a user, as one JSON document, which each app contributes to."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+from django.contrib.admin.models import LogEntry
+from django.db.models import Model, QuerySet
+
+from users.models import IdempotencyKey, Session, User
+
+Section = Callable[[User], Iterator[dict[str, Any]]]
+
+BATCH = 1000
+ACCOUNT = (
+    "id", "issuer", "subject", "email", "email_verified_at", "name", "timezone", "is_active", "is_staff",
+    "is_superuser", "created_at", "last_login", "token_version",
+)  # fmt: skip
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
+_sections: dict[str, Section] = {}
+
+
+def register(name: str) -> Callable[[Section], Section]:
+    """Contribute a section, an array of objects; for the `ready()` of an app."""
+
+    def decorate(section: Section) -> Section:
+        _sections[name] = section
+        return section
+
+    return decorate
+
+
+def stream(user: User) -> Iterator[bytes]:
+    """The document in pieces, in constant memory. A piece that is missing leaves it invalid as JSON."""
+    account = {**User.objects.filter(pk=user.pk).values(*ACCOUNT).get(), "public_id": user.public_id}
+    account["groups"] = list(user.groups.values_list("name", flat=True))
+    yield b'{"account":' + orjson.dumps(account, option=_OPTIONS)
+    for name, section in _sections.items():
+        yield f',"{name}":['.encode()
+        separator = b""
+        for row in section(user):
+            yield separator + orjson.dumps(row, option=_OPTIONS)
+            separator = b","
+        yield b"]"
+    yield b"}"
+
+
+def rows(queryset: QuerySet[Any, Any], *fields: str) -> Iterator[dict[str, Any]]:
+    """The rows in batches by primary key: no cursor or transaction stays open while a slow client reads."""
+    model: type[Model] = queryset.model
+    key = model._meta.pk.name
+    batch = list(queryset.order_by(key).values(*fields, "pk")[:BATCH])
+    while batch:
+        last = batch[-1]["pk"]
+        for row in batch:
+            del row["pk"]
+            yield row
+        batch = list(queryset.filter(pk__gt=last).order_by(key).values(*fields, "pk")[:BATCH])
+
+
+@register("sessions")
+def _sessions(user: User) -> Iterator[dict[str, Any]]:
+    fields = ("id", "user_agent", "address", "created_at", "last_used_at", "generation")
+    return rows(Session.objects.for_user(user), *fields)
+
+
+@register("idempotency_keys")
+def _idempotency_keys(user: User) -> Iterator[dict[str, Any]]:
+    fields = ("digest", "fingerprint", "status", "headers", "body", "created_at", "expires_at")
+    return rows(IdempotencyKey.objects.filter(user=user), *fields)
+
+
+@register("staff_actions")
+def _staff_actions(user: User) -> Iterator[dict[str, Any]]:
+    """What a member of the staff did; not the names of whom it was done to."""
+    fields = ("action_time", "action_flag", "content_type__model", "object_id")
+    return rows(LogEntry.objects.filter(user=user), *fields)

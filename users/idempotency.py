@@ -1,0 +1,198 @@
+"""Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a request that is sent twice takes effect once.
+
+The key is stored in the transaction of its effect: both are there, or neither is. Lock order: key, user,
+session, feed, task. A refused request stores nothing, and may be sent again with the same key.
+"""
+
+import datetime as dt
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.errors import KeyInFlight, KeyReused
+from config.rest.address import client_address
+from config.rest.problems import InvalidHeader
+from users import services
+from users.models import IdempotencyKey, Session, User
+
+LIFETIME = dt.timedelta(hours=24)
+_WELL_FORMED = re.compile(r"[\x21-\x7e]{1,255}")
+_KEPT_HEADERS = ("ETag", "Location")
+
+Handler = Callable[..., Response]
+
+
+class SignedIn(Response):
+    """An answer with tokens. They are not stored: a replay signs them anew, from the session."""
+
+    session: Session
+
+
+SignIn = Callable[[Session, int], SignedIn]  # of the session and the status
+
+
+def idempotent(handler: Handler) -> Handler:
+    """Let a view's method take an Idempotency-Key."""
+    return _once(handler, LIFETIME, None)
+
+
+def idempotent_sign_in(signed_in: SignIn, lifetime: dt.timedelta = LIFETIME) -> Callable[[Handler], Handler]:
+    """The same for a method that answers a session, by means of `signed_in`."""
+    return lambda handler: _once(handler, lifetime, signed_in)
+
+
+def _once(handler: Handler, lifetime: dt.timedelta, signed_in: SignIn | None) -> Handler:
+    @extend_schema(parameters=[PARAMETER, REPLAYED])
+    @functools.wraps(handler)
+    def once(view: APIView, request: Request, *args: Any, **kwargs: Any) -> Response:
+        key = _key_of(request)
+        call = functools.partial(handler, view, request, *args, **kwargs)
+        return call() if key is None else _Attempt(request, key, lifetime, signed_in).answer(call)
+
+    return once
+
+
+PARAMETER = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="Chosen by you, for example a UUID. The same request with the same key takes effect once.",
+)
+REPLAYED = OpenApiParameter(
+    "Idempotency-Replayed",
+    bool,
+    OpenApiParameter.HEADER,
+    description="`true` when this is the stored answer to an earlier request.",
+    response=[200, 201, 202, 204],
+)
+
+
+def _key_of(request: Request) -> str | None:
+    key: str | None = request.headers.get("Idempotency-Key")
+    if key is not None and not _WELL_FORMED.fullmatch(key):
+        message = "Send 1 to 255 visible ASCII characters, for example a UUID."
+        raise InvalidHeader({"Idempotency-Key": [ErrorDetail(message, code="invalid_key")]})
+    return key
+
+
+class _Attempt:
+    """One request with a key."""
+
+    def __init__(self, request: Request, key: str, lifetime: dt.timedelta, signed_in: SignIn | None) -> None:
+        self.user = request.user if isinstance(request.user, User) else None
+        self.digest = _digest(_scope(request), _route(request), key)
+        # Not orjson, which refuses some of what a body may hold before it is validated.
+        self.fingerprint = _digest(json.dumps(request.data, sort_keys=True))
+        self.lifetime = lifetime
+        self.signed_in = signed_in
+
+    def answer(self, call: Callable[[], Response]) -> Response:
+        """Raises KeyInFlight, KeyReused, and whatever the call raises, which then stores nothing."""
+        reused = None
+        try:
+            with transaction.atomic():
+                self._lock()
+                if replay := self._replay():
+                    return replay
+                try:
+                    response = call()
+                except services.TokenReused as error:
+                    reused = error  # the session that it ended must stay so
+                else:
+                    self._store(response)
+        except IntegrityError as error:
+            # A foreign key failed at the commit.
+            if self.user and not User.objects.filter(pk=self.user.pk).exists():
+                raise services.AccountGone("The account was deleted.") from error
+            raise
+        if reused:
+            raise reused
+        return response
+
+    def _lock(self) -> None:
+        """Try, and do not wait: a client that sends twice at once learns it at once.
+
+        In a statement of its own: what the next one sees is then what the last holder has committed. The lock
+        ends with the transaction, also behind PgBouncer.
+        """
+        number = int.from_bytes(bytes.fromhex(self.digest)[:8], signed=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
+            (is_locked,) = cursor.fetchone()
+        if not is_locked:
+            raise KeyInFlight("A request with this Idempotency-Key is being answered; wait for it or try again.")
+
+    def _replay(self) -> Response | None:
+        valid = IdempotencyKey.objects.filter(pk=self.digest, expires_at__gt=timezone.now())
+        stored = valid.select_related("session__user").first()
+        if stored is None:
+            return None
+        if stored.fingerprint != self.fingerprint:
+            raise KeyReused("This Idempotency-Key came with another body before; choose a new key.")
+        response = self._stored_answer(stored)
+        if response is not None:
+            response["Idempotency-Replayed"] = "true"
+        return response
+
+    def _stored_answer(self, stored: IdempotencyKey) -> Response | None:
+        if stored.session is None or self.signed_in is None:
+            return Response(orjson.loads(stored.body) if stored.body else None, stored.status, headers=stored.headers)
+        # Tokens that have had their turn are not given out again: their use would end the session.
+        is_live = stored.session.generation == stored.generation
+        return self.signed_in(stored.session, stored.status) if is_live else None
+
+    def _store(self, response: Response) -> None:
+        now = timezone.now()
+        session = response.session if isinstance(response, SignedIn) else None
+        has_body = response.data is not None and session is None
+        row = IdempotencyKey(
+            digest=self.digest,
+            fingerprint=self.fingerprint,
+            user=session.user if session else self.user,
+            session=session,
+            generation=session.generation if session else None,
+            status=response.status_code,
+            headers={name: response[name] for name in _KEPT_HEADERS if name in response},
+            body=orjson.dumps(response.data).decode() if has_body else "",
+            created_at=now,
+            expires_at=now + self.lifetime,
+        )
+        # An expired one may be there.
+        IdempotencyKey.objects.bulk_create(
+            [row],
+            update_conflicts=True,
+            unique_fields=["digest"],
+            update_fields=[field.name for field in IdempotencyKey._meta.fields if not field.primary_key],
+        )
+
+
+def _scope(request: Request) -> str:
+    """Whose keys these are: strangers are told apart by their address, and do not see each other's answers,
+    which only the same body brings back."""
+    if isinstance(request.user, User):
+        return f"user {request.user.pk}"
+    return f"address {client_address(request)}"
+
+
+def _route(request: Request) -> str:
+    """The operation and its object; `me` in a path is the same route as the caller's id."""
+    match = request.resolver_match
+    assert match is not None  # a view is running
+    objects = {name: value for name, value in match.kwargs.items() if name != "user_id"}
+    return f"{request.method} {match.view_name} {sorted(objects.items())}"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(orjson.dumps(parts)).hexdigest()

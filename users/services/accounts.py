@@ -1,0 +1,228 @@
+"""Opening, changing and deleting accounts."""
+
+import datetime as dt
+import hashlib
+from typing import TypedDict, Unpack
+
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
+from users import mail, proofs, tokens
+from users.issuers import Identity
+from users.models import EMAIL_TAKEN, ClosedAccount, Session, User
+from users.services.sessions import Device, open_session
+from users.text import canonical_email
+
+MAX_PASSWORD = 256  # hashing is slow on purpose
+# How long a deleted external account stays closed to tokens that do not say when they were issued.
+CLOSED_FOR = dt.timedelta(days=1)
+
+
+class EmailTaken(Conflict):
+    code = "email_taken"
+    title = "The e-mail address is taken"
+
+
+class WeakPassword(Invalid):
+    code = "weak_password"
+
+
+class EmailImmutable(Invalid):
+    code = "immutable"
+
+
+class InvalidProof(Invalid):
+    code = "invalid_proof"
+
+
+class RegistrationClosed(Forbidden):
+    code = "registration_closed"
+    title = "Registration is closed"
+
+
+class AccountGone(InvalidToken):
+    """The account was deleted after its token was checked."""
+
+
+class AccountFields(TypedDict, total=False):
+    name: str
+    timezone: str
+    is_active: bool
+    is_staff: bool
+    is_superuser: bool
+
+
+@transaction.atomic
+def sign_up(
+    device: Device, *, email: str, password: str, invitation: str = "", **fields: Unpack[AccountFields]
+) -> Session:
+    """Register through the API, where it may be closed; mail a proof of the address, and open a session.
+
+    Raises RegistrationClosed, InvalidProof for a bad invitation, WeakPassword and EmailTaken.
+    """
+    if settings.REGISTRATION == "closed":
+        raise RegistrationClosed("This service takes no new accounts.")
+    if settings.REGISTRATION == "invite" and not invitation:
+        raise RegistrationClosed("New accounts are by invitation; ask whoever runs this service for one.")
+    if invitation and not proofs.is_invited(invitation, email):
+        raise InvalidProof("The invitation has expired or is for another address.", pointer="/invitation")
+    user = register(email, password, **fields)
+    if invitation:
+        # Whoever runs the service chose the address.
+        user.email_verified_at = timezone.now()
+        user.save(update_fields=["email_verified_at"])
+    else:
+        mail.send_email_verification(user)
+    return open_session(user, device)
+
+
+def register(email: str, password: str, **fields: Unpack[AccountFields]) -> User:
+    """Open a local account. Raises WeakPassword and EmailTaken."""
+    require_strong(password, User(email=email, name=fields.get("name", "")), pointer="/password")
+    try:
+        with transaction.atomic():
+            return User.objects.create_user(email, password, **fields)
+    except IntegrityError as error:
+        raise _email_taken(error) from error
+
+
+def require_strong(password: str, user: User, *, pointer: str) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise WeakPassword(" ".join(error.messages), pointer=pointer) from error
+
+
+def identify(identity: Identity) -> User:
+    """The active account of an external identity; opened at first sight. Raises InvalidToken.
+
+    Two first requests at once are one account: the unique constraint lets one insert, and both then find it.
+    """
+    accounts = User.objects.filter(issuer=identity.issuer, subject=identity.subject)
+    user = accounts.first() or _open_external(identity) or accounts.first()
+    if user is None or not user.is_active:
+        raise tokens.refusal()
+    return user
+
+
+def _open_external(identity: Identity) -> User | None:
+    """The new account, or None when another request was first. Raises InvalidToken for a closed one."""
+    closed = ClosedAccount.objects.filter(pk=_closed_digest(identity.issuer, identity.subject)).first()
+    if closed is not None and _is_before(identity, closed):
+        raise tokens.refusal()
+    user = User(issuer=identity.issuer, subject=identity.subject, name=identity.name)
+    user.set_email(identity.email)
+    user.set_unusable_password()
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        if violated_constraint(error) != "users_user_subject":
+            raise
+        return None
+    return user
+
+
+def _is_before(identity: Identity, closed: ClosedAccount) -> bool:
+    if identity.issued_at is None:
+        return timezone.now() < closed.closed_at + CLOSED_FOR
+    return identity.issued_at <= closed.closed_at
+
+
+def _closed_digest(issuer: str, subject: str) -> str:
+    return hashlib.sha256(f"{issuer}\0{subject}".encode()).hexdigest()
+
+
+def request_email_verification(user: User) -> None:
+    """Mail another proof, unless there is nothing to prove."""
+    if not user.is_email_verified:
+        mail.send_email_verification(user)
+
+
+@transaction.atomic
+def verify_email(token: str) -> User:
+    """Note that the owner of an account reads its mail. Raises InvalidProof."""
+    user = proven(proofs.EMAIL_VERIFICATION, token)
+    if user.email_verified_at is None:
+        user.email_verified_at = timezone.now()
+        user.save(update_fields=["email_verified_at"])
+    return user
+
+
+def proven(proof: proofs.Proof, token: str) -> User:
+    """The active account that a mailed token is about, locked: only one request can use it up."""
+    user = User.objects.select_for_update().filter(pk=proof.user_id(token) or 0, is_active=True).first()
+    if user is None or not proof.holds(token, user):
+        raise InvalidProof("The code is invalid, was used or has expired; ask for a new mail.", pointer="/token")
+    return user
+
+
+@transaction.atomic
+def update_account(user: User, *, email: str | None = None, **changes: Unpack[AccountFields]) -> User:
+    """Change what staff may change about an account. Raises EmailTaken and AccountGone."""
+    lock(user)
+    fields: list[str] = [*changes]
+    was_active = user.is_active
+    for name, value in changes.items():
+        setattr(user, name, value)
+    if email is not None:
+        user.set_email(email)
+        fields += ["email", "email_canonical", "email_verified_at"]
+    if was_active and not user.is_active:
+        # Whoever activates the account again does not bring its old tokens back.
+        fields += end_tokens(user)
+    try:
+        with transaction.atomic():
+            user.save(update_fields=fields)
+    except IntegrityError as error:
+        raise _email_taken(error) from error
+    return user
+
+
+def update_profile(user: User, *, email: str | None = None, **changes: Unpack[AccountFields]) -> User:
+    """Change what users may change about themselves. Raises EmailImmutable.
+
+    A client may send back the e-mail that it got, but not another: that would need proof of ownership.
+    """
+    if email is not None and canonical_email(email) != canonical_email(user.email):
+        raise EmailImmutable("The e-mail address cannot be changed here.", pointer="/email")
+    return update_account(user, **changes)
+
+
+def end_tokens(user: User) -> list[str]:
+    """End every session and every token of a locked account; returns the fields that the caller has to save."""
+    user.sessions.all().delete()
+    user.token_version += 1
+    return ["token_version"]
+
+
+@transaction.atomic
+def delete_account(user: User) -> None:
+    """Remove the account and all that belongs to it, for good. Raises AccountGone.
+
+    Whoever creates something of this user at the same time either commits first, and it is removed too, or
+    waits for this lock in its foreign key's check, and fails.
+    """
+    lock(user)
+    if user.is_external:
+        digest = _closed_digest(str(user.issuer), user.public_id)
+        ClosedAccount.objects.update_or_create(pk=digest, defaults={"closed_at": timezone.now()})
+    user.delete()
+
+
+def lock(user: User) -> None:
+    """Lock the account and read it anew: `user` was loaded before, and others may have changed it since."""
+    try:
+        user.refresh_from_db(from_queryset=User.objects.select_for_update())
+    except User.DoesNotExist as error:
+        raise AccountGone("The account was deleted.") from error
+
+
+def _email_taken(error: IntegrityError) -> Exception:
+    if violated_constraint(error) == EMAIL_TAKEN:
+        return EmailTaken("An account with this e-mail address exists; sign in instead.", pointer="/email")
+    return error

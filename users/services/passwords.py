@@ -1,0 +1,135 @@
+"""What a password opens, and how it is replaced."""
+
+import datetime as dt
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.utils import timezone
+
+from config.errors import AuthenticationFailed, Forbidden, Invalid
+from users import mail, proofs
+from users.models import Session, User
+from users.services import sessions
+from users.services.accounts import delete_account, end_tokens, lock, proven, require_strong
+from users.text import canonical_email
+from users.tokens import Grant
+
+FRESH = dt.timedelta(minutes=5)
+
+
+class WrongCredentials(AuthenticationFailed):
+    code = "wrong_credentials"
+    title = "E-mail or password is wrong"
+
+
+class WrongPassword(Invalid):
+    code = "wrong_password"
+
+
+class SignInAgain(Forbidden):
+    code = "sign_in_again"
+    title = "A fresh sign-in is needed"
+
+
+class NoPassword(Forbidden):
+    code = "no_password"
+    title = "The account has no password here"
+
+
+@transaction.atomic
+def sign_in(device: sessions.Device, *, email: str, password: str) -> Session:
+    """Open a session of the active user with this e-mail and password.
+
+    Raises WrongCredentials, the same for every reason, after hashing once, whatever the reason: neither the
+    answer nor its time tells who has an account.
+    """
+    user = User.objects.filter(email_canonical=canonical_email(email)).first()
+    if user is None:
+        make_password(password)
+    elif user.check_password(password) and user.is_active and _note_sign_in(user):
+        return sessions.open_session(user, device)
+    raise WrongCredentials("No active account has this e-mail and password.")
+
+
+def _note_sign_in(user: User) -> bool:
+    """False when the account has since been deleted, deactivated or given another password.
+
+    The update locks the account, so that from here on none of these can happen before the session is there.
+    """
+    same = User.objects.filter(pk=user.pk, is_active=True, token_version=user.token_version)
+    return bool(same.update(last_login=timezone.now()))
+
+
+@transaction.atomic
+def change_password(grant: Grant, *, current: str, new: str) -> Session:
+    """Replace the password; every token ends, and this session goes on with new ones.
+
+    Raises NoPassword for external accounts, WrongPassword, WeakPassword and AccountGone.
+    """
+    user, session = grant.user, grant.session
+    if session is None:
+        raise NoPassword("You sign in elsewhere; change your password there.")
+    lock(user)
+    require_password(user, current, pointer="/current_password")
+    require_strong(new, user, pointer="/new_password")
+    user.set_password(new)
+    user.token_version += 1
+    user.save(update_fields=["password", "token_version"])
+    sessions.end_other_sessions(user, session)
+    return sessions.renew(user, session)
+
+
+def require_password(user: User, password: str, *, pointer: str) -> None:
+    if not user.check_password(password):
+        raise WrongPassword("This is not your password.", pointer=pointer)
+
+
+@transaction.atomic
+def set_password(user: User, password: str | None) -> User:
+    """Replace the password, as staff does; every session ends.
+
+    Without a password nobody can sign in, until one is set. Raises AccountGone.
+    """
+    lock(user)
+    user.set_password(password)
+    user.save(update_fields=["password", *end_tokens(user)])
+    return user
+
+
+def request_password_reset(email: str) -> None:
+    """Mail a token to the stored address of the active local account, if there is one with a password.
+
+    To the stored one: a look-alike of it may be the mailbox of somebody else (CVE-2019-19844).
+    """
+    user = User.objects.filter(email_canonical=canonical_email(email), is_active=True).first()
+    if user is not None and user.has_usable_password():
+        mail.send_password_reset(user)
+
+
+@transaction.atomic
+def reset_password(token: str, password: str) -> User:
+    """Set a password with a mailed token, which also proves the address; every session ends.
+
+    Whoever opened the account for somebody else's address is out from here on. Raises InvalidProof and
+    WeakPassword.
+    """
+    user = proven(proofs.PASSWORD_RESET, token)
+    require_strong(password, user, pointer="/password")
+    user.set_password(password)
+    user.email_verified_at = user.email_verified_at or timezone.now()
+    user.save(update_fields=["password", "email_verified_at", *end_tokens(user)])
+    return user
+
+
+@transaction.atomic
+def close_account(grant: Grant, *, password: str | None = None) -> None:
+    """Delete the caller's own account: with the password, or without it right after signing in.
+
+    A stolen or forgotten token alone destroys nothing. Raises WrongPassword, SignInAgain and AccountGone.
+    """
+    if password is not None:
+        lock(grant.user)
+        require_password(grant.user, password, pointer="/password")
+    elif grant.signed_in_at is None or timezone.now() - grant.signed_in_at > FRESH:
+        raise SignInAgain("Send your password, or sign in again and delete the account within five minutes.")
+    delete_account(grant.user)

@@ -1,0 +1,118 @@
+"""Opening, refreshing and ending sessions.
+
+Ending is deleting: what a session was is nobody's business afterwards.
+"""
+
+import datetime as dt
+import uuid
+from typing import NamedTuple
+
+from django.db import transaction
+from django.utils import timezone
+
+from config.errors import InvalidToken, NotFound
+from users import tokens
+from users.models import Session, User
+
+# Parallel tabs and lost answers: so long may the predecessor of the live token be sent again.
+REUSE_SECONDS = 10
+MAX_USER_AGENT = 300
+
+
+class Device(NamedTuple):
+    """What a request tells of the client that sent it."""
+
+    user_agent: str = ""
+    address: str | None = None
+
+
+class SessionNotFound(NotFound):
+    code = "session_not_found"
+    title = "No such session"
+
+
+class TokenReused(InvalidToken):
+    """A refresh token came back after its successor was used: it, or the successor, is in the wrong hands.
+
+    Its session has been ended, which must outlast whatever transaction this is raised in.
+    """
+
+    code = "token_reused"
+    title = "The refresh token was used before"
+
+
+def open_session(user: User, device: Device) -> Session:
+    now = timezone.now()
+    user_agent = device.user_agent[:MAX_USER_AGENT]
+    return Session.objects.create(
+        user=user, user_agent=user_agent, address=device.address, created_at=now, last_used_at=now
+    )
+
+
+def refresh(token: str) -> Session:
+    """Trade a refresh token for its successor: the session, one generation on.
+
+    However often and from wherever a token is sent within REUSE_SECONDS of its first use, it has this one
+    successor. Later, the session ends. Raises InvalidToken, and of it TokenReused.
+    """
+    claims = tokens.read_refresh(token)
+    session = _rotate(claims)
+    if session is None:
+        raise TokenReused("This refresh token was used before, so its session has been ended; sign in again.")
+    return session
+
+
+@transaction.atomic
+def _rotate(claims: tokens.RefreshClaims) -> Session | None:
+    """The session, which has a new generation unless another request has just made it; None if it was ended."""
+    locked = Session.objects.select_for_update(of=("self",)).select_related("user")
+    session = locked.filter(pk=claims.session_id, user=claims.user_id).first()
+    if session is None or not tokens.is_valid_for(session.user, claims.version):
+        raise tokens.refusal()
+    if claims.generation == session.generation:
+        return _advance(session)
+    age = timezone.now() - session.last_used_at
+    if claims.generation == session.generation - 1 and age <= dt.timedelta(seconds=REUSE_SECONDS):
+        return session
+    session.delete()
+    return None
+
+
+def renew(user: User, session: Session) -> Session:
+    """The session with new tokens, for its locked user. Raises InvalidToken if it has ended meanwhile."""
+    locked = Session.objects.for_user(user).select_for_update().filter(pk=session.pk).first()
+    if locked is None:
+        raise tokens.refusal()
+    locked.user = user  # with the token version that goes into the tokens
+    return _advance(locked)
+
+
+def _advance(session: Session) -> Session:
+    """The next generation of a locked session."""
+    session.generation += 1
+    session.last_used_at = timezone.now()
+    session.save(update_fields=["generation", "last_used_at"])
+    return session
+
+
+def sign_out(token: str) -> None:
+    """End the session of a refresh token; of any generation, and also if it has ended already (RFC 7009)."""
+    claims = tokens.read_refresh(token)
+    Session.objects.filter(pk=claims.session_id, user=claims.user_id).delete()
+
+
+def end_session(user: User, session_id: uuid.UUID) -> None:
+    """Raises SessionNotFound."""
+    ended, _ = Session.objects.for_user(user).filter(pk=session_id).delete()
+    if not ended:
+        raise no_such_session()
+
+
+def end_other_sessions(user: User, current: Session | None) -> None:
+    sessions = Session.objects.for_user(user)
+    (sessions.exclude(pk=current.pk) if current else sessions).delete()
+
+
+def no_such_session() -> SessionNotFound:
+    """The same for a session of another user and for one that never was."""
+    return SessionNotFound("You have no session with this id.")
