@@ -4,10 +4,7 @@ Every variable is documented in the README's configuration table, which a test h
 """
 
 import logging
-import os
 import secrets
-import tempfile
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,103 +13,17 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
+from config.environment import env, env_bool, env_choice, env_int, env_list, env_rate, env_secret, secret
 from config.external_issuer import refuse_external_issuer
+from config.rates import is_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(BASE_DIR / ".env")
 
 
-# --- Environment helpers ----------------------------------------------------------------------------
-
-
-def env(name: str, default: str = "") -> str:
-    return os.environ.get(name, "").strip() or default
-
-
-def env_bool(name: str, default: bool) -> bool:
-    value = env(name, str(default)).lower()
-    if value not in {"true", "false", "1", "0", "yes", "no", "on", "off"}:
-        raise ImproperlyConfigured(f"{name}={value!r} is not a boolean; use true or false.")
-    return value in {"true", "1", "yes", "on"}
-
-
-def env_int(name: str, default: int, *, minimum: int, maximum: int) -> int:
-    value = env(name, str(default))
-    if not value.isdecimal() or len(value) > 9 or not minimum <= int(value) <= maximum:
-        raise ImproperlyConfigured(f"{name}={value!r} is not a whole number from {minimum} to {maximum}.")
-    return int(value)
-
-
-def env_list(name: str, default: str = "") -> list[str]:
-    return [item.strip() for item in env(name, default).split(",") if item.strip()]
-
-
-def env_secret(name: str) -> str:
-    """The variable itself, or the content of the file that NAME_FILE names (Docker and systemd secrets)."""
-    path = env(f"{name}_FILE")
-    if not path:
-        return env(name)
-    if env(name):
-        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; unset one of them.")
-    try:
-        value = Path(path).read_text().strip()
-    except OSError as error:
-        raise ImproperlyConfigured(f"{name}_FILE={path!r} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ImproperlyConfigured(f"{name}_FILE={path!r} is not a text file in UTF-8.") from error
-    if not value:
-        raise ImproperlyConfigured(f"{name}_FILE={path!r} is empty; write the value into it.")
-    return value
-
-
-def generated_secret(name: str) -> str:
-    """A development secret, made once and kept in a file that only its owner can read."""
-    path = DATA_DIR / f"{name.lower()}.secret"
-    try:
-        if not path.exists():
-            _publish(path, secrets.token_urlsafe(48))
-        return path.read_text()
-    except OSError as error:
-        raise ImproperlyConfigured(
-            f"{name} is not set, and {path} cannot be written and read: {error.strerror}. "
-            f"Set {name}, or DATA_DIR to a directory of your own."
-        ) from error
-
-
-def _publish(path: Path, text: str) -> None:
-    """Make the file with its whole content, unless another process was first; 0600 from the start.
-
-    The draft's name must be unique: process ids are not, where containers share a volume, and whoever
-    shared a draft could change the secret after the other has read it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with open(descriptor, "w") as file:
-            file.write(text)
-        with suppress(FileExistsError):
-            os.link(draft, path)  # atomic, where a rename would replace the other's secret
-    finally:
-        os.unlink(draft)
-
-
-def secret(name: str) -> str:
-    value = env_secret(name)
-    if not value and PRODUCTION:
-        raise ImproperlyConfigured(
-            f"{name} is not set. Production needs a secret of at least 32 bytes; make one with: openssl rand -base64 48"
-        )
-    value = value or generated_secret(name)
-    if len(value.encode()) < 32:
-        raise ImproperlyConfigured(f"{name} is too short: it needs at least 32 bytes.")
-    return value
-
-
 # --- The process ------------------------------------------------------------------------------------
 
-ENVIRONMENT = env("ENVIRONMENT", "development")
-if ENVIRONMENT not in {"development", "production"}:
-    raise ImproperlyConfigured(f"ENVIRONMENT={ENVIRONMENT!r} is unknown; use development or production.")
+ENVIRONMENT = env_choice("ENVIRONMENT", "development", "production")
 PRODUCTION = ENVIRONMENT == "production"
 # Tracebacks in the browser: only for someone who works on Tickbase itself.
 DEBUG = env_bool("DEBUG", False)
@@ -122,11 +33,14 @@ if DEBUG and PRODUCTION:
 DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / ".data"))).expanduser().absolute()
 HOST = env("HOST", "127.0.0.1")
 PORT = env_int("PORT", 8000, minimum=1, maximum=65_535)
-# Threads that run requests in the one worker process. Each uses at most one database connection.
+WORKERS = env_int("WORKERS", 1, minimum=1, maximum=64)
+# Threads that run requests in each worker process. Each uses at most one database connection.
 THREADS = env_int("THREADS", 4, minimum=1, maximum=1000)
 
-SECRET_KEY = secret("SECRET_KEY")
-JWT_SIGNING_KEY = secret("JWT_SIGNING_KEY")
+# Development makes its own secrets, once.
+KEPT_SECRETS = None if PRODUCTION else DATA_DIR
+SECRET_KEY = secret("SECRET_KEY", KEPT_SECRETS)
+JWT_SIGNING_KEY = secret("JWT_SIGNING_KEY", KEPT_SECRETS)
 # Former signing keys, whose tokens are still good; to rotate, move the old one here.
 JWT_VERIFYING_KEYS = env_secret("JWT_VERIFYING_KEYS").replace(",", " ").split()
 if secrets.compare_digest(SECRET_KEY.encode(), JWT_SIGNING_KEY.encode()):
@@ -161,6 +75,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "config.rest.throttling.rate_limits",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -269,14 +184,9 @@ if refusal := refuse_external_issuer(
 ):
     raise ImproperlyConfigured(refusal)
 
-TRUSTED_PROXIES = 0  # XXX merge
 
-REGISTRATION = env("REGISTRATION", "open")
-if REGISTRATION not in {"open", "invite", "closed"}:
-    raise ImproperlyConfigured(f"REGISTRATION={REGISTRATION!r} is unknown; use open, invite or closed.")
-EMAIL_VERIFICATION = env("EMAIL_VERIFICATION", "optional")
-if EMAIL_VERIFICATION not in {"optional", "required"}:
-    raise ImproperlyConfigured(f"EMAIL_VERIFICATION={EMAIL_VERIFICATION!r} is unknown; use optional or required.")
+REGISTRATION = env_choice("REGISTRATION", "open", "invite", "closed")
+EMAIL_VERIFICATION = env_choice("EMAIL_VERIFICATION", "optional", "required")
 
 # --- Mail -------------------------------------------------------------------------------------------
 
@@ -284,9 +194,7 @@ EMAIL_HOST = env("EMAIL_HOST")
 EMAIL_PORT = env_int("EMAIL_PORT", 587, minimum=1, maximum=65_535)
 EMAIL_HOST_USER = env("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env_secret("EMAIL_HOST_PASSWORD")
-EMAIL_SECURITY = env("EMAIL_SECURITY", "starttls")
-if EMAIL_SECURITY not in {"starttls", "tls", "none"}:
-    raise ImproperlyConfigured(f"EMAIL_SECURITY={EMAIL_SECURITY!r} is unknown; use starttls, tls or none.")
+EMAIL_SECURITY = env_choice("EMAIL_SECURITY", "starttls", "tls", "none")
 EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_SECURITY == "starttls", EMAIL_SECURITY == "tls"
 EMAIL_TIMEOUT = 10  # seconds
 DEFAULT_FROM_EMAIL = env("EMAIL_FROM", "Tickbase <tickbase@localhost>")
@@ -314,6 +222,7 @@ REST_FRAMEWORK = {
         "users.api.permissions.PathUserIsCaller",
         "users.api.permissions.EmailIsVerified",
     ],
+    "DEFAULT_THROTTLE_CLASSES": ["config.rest.throttling.CallerThrottle"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.rest.renderers.AlwaysJSON",
     "DEFAULT_RENDERER_CLASSES": ["config.rest.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["config.rest.parsers.JSONParser", "config.rest.parsers.MergePatchParser"],
@@ -389,10 +298,25 @@ CORS_EXPOSE_HEADERS = [
 ]
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 
-# A proxy that ends TLS says so in X-Forwarded-Proto, which anyone else could forge.
-if env_bool("TRUST_PROXY", False):
+# Proxies say in X-Forwarded-For who calls, and in X-Forwarded-Proto that TLS ends there. Anyone else could
+# forge either, hence the number: of X-Forwarded-For only what they wrote themselves is believed.
+TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0, minimum=0, maximum=10)
+if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+
+RATE_LIMITS = {
+    "anon": env_rate("RATE_LIMIT_ANON", "300/min"),
+    "user": env_rate("RATE_LIMIT_USER", "3000/min"),
+    "login": env_rate("RATE_LIMIT_LOGIN", "20/min"),
+    "register": env_rate("RATE_LIMIT_REGISTER", "20/hour"),
+}
+
+
+# The counters are in PostgreSQL while this is unset.
+REDIS_URL = env_secret("REDIS_URL")
+if REDIS_URL and not is_redis_url(REDIS_URL):
+    raise ImproperlyConfigured("REDIS_URL is not one: redis://user:password@host:6379/0, rediss:// or unix:///path")
 
 STATIC_URL = "/static/"
 # The admin's and Swagger UI's files are served from the packages that bring them: no collectstatic.

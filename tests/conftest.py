@@ -8,6 +8,8 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
+from config.rates import parse_rate
+from config.rest.leases import limiter
 from tests.client import Api
 from tests.factories import make_user
 from tests.server import Server
@@ -18,6 +20,27 @@ from users.models import User
 def quick_passwords(settings: Settings) -> None:
     """Argon2 is slow on purpose; the tests of accounts that are about it say so."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def no_rate_limits(settings: Settings) -> None:
+    """The tests of rate limits set their own; nobody else shall meet one."""
+    settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS)
+
+
+@pytest.fixture
+def limit(settings: Settings) -> Iterator[Callable[..., None]]:
+    """Sets rate limits, as `limit(anon="10/min")`; the others are off."""
+
+    def set_limits(**rates: str) -> None:
+        settings.RATE_LIMITS = {
+            **dict.fromkeys(settings.RATE_LIMITS),
+            **{name: parse_rate(rates[name]) for name in rates},
+        }
+        limiter.cache_clear()
+
+    yield set_limits
+    limiter.cache_clear()  # what this process remembers
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
+NO_RATE_LIMITS = {f"RATE_LIMIT_{scope}": "off" for scope in ("ANON", "USER", "LOGIN", "REGISTER")}
 
 
 class Server:
@@ -28,7 +29,8 @@ class Server:
         self.base = f"http://127.0.0.1:{self.port}"
         self.log = data_dir / "serve.log"
         inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-        self.environment = {**inherited, "DATA_DIR": str(data_dir), "PORT": str(self.port), **environment}
+        own = {"DATA_DIR": str(data_dir), "PORT": str(self.port)}
+        self.environment = {**inherited, **NO_RATE_LIMITS, **own, **environment}
 
     def start(self) -> None:
         logged = self.log.stat().st_size if self.log.exists() else 0
@@ -51,9 +53,7 @@ class Server:
     def manage(self, *arguments: str) -> str:
         """Run a management command beside the server; returns what it prints."""
         command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=True)
         return done.stdout
 
     def stop(self, signum: int = signal.SIGTERM) -> int:

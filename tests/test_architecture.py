@@ -20,6 +20,7 @@ WRITES = {
 WRITERS = {
     "tasks/services.py", "tasks/feed.py", "users/services/accounts.py", "users/services/passwords.py",
     "users/services/sessions.py", "users/idempotency.py", "users/models.py", "config/postgres.py",
+    "config/rest/counters.py",
 }  # fmt: skip
 
 

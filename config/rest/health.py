@@ -28,6 +28,7 @@ class HealthSerializer(serializers.Serializer):
 class LivenessView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    throttle_classes = ()
 
     @extend_schema(
         operation_id="getLiveness", tags=["health"], responses=HealthSerializer, summary="Is the process up?"
@@ -39,6 +40,7 @@ class LivenessView(APIView):
 class ReadinessView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    throttle_classes = ()
 
     @extend_schema(
         operation_id="getReadiness",

@@ -1,6 +1,7 @@
 """Every error becomes one format: RFC 9457 problem details, `application/problem+json`."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -69,6 +70,7 @@ TOO_LARGE = Kind(413, "body_too_large", "The body is too large")
 NOT_FOUND = Kind(404, "not_found", "Not found")
 FORBIDDEN = Kind(403, "permission_denied", "Permission denied")
 OUTAGE = Kind.of(DatabaseUnavailable)
+THROTTLED = Kind(429, "throttled", "Too many requests")
 INTERNAL = Kind(500, "internal_error", "Internal error")
 
 KINDS: Mapping[type[Exception], Kind] = {
@@ -80,7 +82,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     exceptions.NotFound: NOT_FOUND,
     exceptions.MethodNotAllowed: Kind(405, "method_not_allowed", "Method not allowed"),
     exceptions.UnsupportedMediaType: Kind(415, "unsupported_media_type", "Unsupported media type"),
-    exceptions.Throttled: Kind(429, "throttled", "Too many requests"),
+    exceptions.Throttled: THROTTLED,
 }
 
 
@@ -116,6 +118,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
         # The text of the database's error may hold values and host names: it is for the log only.
         logger.error("database unavailable: %s", exc)
         exc = DatabaseUnavailable("The database cannot answer now; try again in a moment.")
+    if isinstance(exc, exceptions.Throttled):
+        return too_many(request, getattr(exc, "wait", None) or 0)
     if isinstance(exc, DomainError):
         return _domain_problem(request, exc, context["view"])
     if isinstance(exc, Http404):
@@ -175,13 +179,17 @@ def _api_problem(request: HttpRequest, exc: exceptions.APIException) -> HttpResp
     headers: dict[str, str] = {}
     if auth_header := getattr(exc, "auth_header", None):
         headers["WWW-Authenticate"] = auth_header
-    if (wait := getattr(exc, "wait", None)) is not None:
-        headers["Retry-After"] = str(max(1, round(wait)))
     return problem(request, kind, str(exc.detail), headers=headers)
 
 
 def _too_large(request: HttpRequest) -> HttpResponse:
     return problem(request, TOO_LARGE, "The body is larger than 1 MiB; send less at a time.")
+
+
+def too_many(request: HttpRequest, seconds: float) -> HttpResponse:
+    wait = max(1, math.ceil(seconds))
+    detail = f"Too many requests; try again in {wait} second{'s' if wait > 1 else ''}."
+    return problem(request, THROTTLED, detail, headers={"Retry-After": str(wait)})
 
 
 def _clean(text: str) -> str:

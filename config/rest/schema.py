@@ -111,6 +111,12 @@ _SHARED = (
         'Unsupported media type "text/plain" in request.',
     ),
     Shared(
+        "Throttled",
+        problems.THROTTLED,
+        "Too many requests; try again after `Retry-After` seconds.",
+        "Too many requests; try again in 42 seconds.",
+    ),
+    Shared(
         "Unavailable",
         problems.OUTAGE,
         "The database is away; try again after `Retry-After` seconds.",
@@ -125,9 +131,24 @@ SUCCESSES = {
     204: "Done; the answer is empty.",
     304: "Unchanged since that ETag; use what you have.",
 }
+RATE_LIMIT_HEADERS: Schema = {
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": "The limits that this request counts towards: `q` requests in `w` seconds.",
+        "example": '"user";q=3000;w=60',
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": "What is left of each: `r` requests in the next `t` seconds.",
+        "example": '"user";r=2999;t=60',
+    },
+}
+_SECONDS: Schema = {"schema": {"type": "integer"}, "description": "Seconds."}
+_RATE_LIMITS: Schema = {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_LIMIT_HEADERS}
 HEADERS: dict[int, Schema] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "The scheme: Bearer."}},
-    503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
+    429: {"Retry-After": _SECONDS, **_RATE_LIMITS},
+    503: {"Retry-After": _SECONDS},
 }
 # The order in which people think of them; drf-spectacular's own is that of a set.
 _METHODS = ["get", "post", "put", "patch", "delete"]
@@ -211,12 +232,15 @@ def declare_answers(result: Schema, generator: Any, request: Any, public: bool) 
     components = result["components"]
     components["schemas"] |= {"Problem": PROBLEM, "ProblemError": PROBLEM_ERROR}
     components["responses"] = {}
+    components["headers"] = RATE_LIMIT_HEADERS
     enums = {str(schema["enum"]): name for name, schema in components["schemas"].items() if "enum" in schema}
     for path, operations in result["paths"].items():
         result["paths"][path] = operations = dict(sorted(operations.items(), key=_method_order))
         resource = _resource(operations) if "{user_id}" in path else None
         for operation in operations.values():
             _tidy(operation, enums)
+            if _is_limited(path):
+                _declare_rate_limits(operation)
             described = operation.pop(_EXTENSION, {})
             for status in sorted({*_implied_statuses(path, operation), *described}):
                 operation["responses"][str(status)] = _declare(components, status, resource, described.get(status))
@@ -253,25 +277,33 @@ def _tidy(operation: Schema, enums: dict[str, str]) -> None:
             response["description"] = SUCCESSES[int(status)]
 
 
+def _is_limited(path: str) -> bool:
+    return path.startswith("/api/")
+
+
+def _declare_rate_limits(operation: Schema) -> None:
+    """On successes; that errors carry the headers too, the description of the whole document says once."""
+    for response in operation["responses"].values():
+        response["headers"] = {**response.get("headers", {}), **_RATE_LIMITS}
+
+
 def _implied_statuses(path: str, operation: Schema) -> set[int]:
     places = {parameter["in"] for parameter in operation.get("parameters", [])}
     headers = {parameter["name"] for parameter in operation.get("parameters", [])}
-    statuses: set[int] = {503} if path != "/healthz" else set()
-    if "requestBody" in operation:
-        statuses |= {400, 413, 415}
-    if places & {"query", "header"}:
-        statuses.add(400)
-    if "If-Match" in headers:
-        statuses.add(412)
-    if operation.get("security"):
-        statuses.add(401)
-    if "{user_id}" in path:
-        statuses.add(403)
-    if "_id}" in path.replace("{user_id}", ""):
-        statuses.add(404)
-    if "Idempotency-Key" in headers:
-        statuses |= {409, 422}
-    return statuses
+    implied = {
+        400: bool(places & {"query", "header"}) or "requestBody" in operation,
+        401: bool(operation.get("security")),
+        403: "{user_id}" in path,
+        404: "_id}" in path.replace("{user_id}", ""),
+        409: "Idempotency-Key" in headers,
+        412: "If-Match" in headers,
+        413: "requestBody" in operation,
+        415: "requestBody" in operation,
+        422: "Idempotency-Key" in headers,
+        429: _is_limited(path),
+        503: path != "/healthz",
+    }
+    return {status for status, is_implied in implied.items() if is_implied}
 
 
 def _declare(components: Schema, status: int, resource: str | None, description: str | None) -> Schema:

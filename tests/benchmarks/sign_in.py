@@ -25,13 +25,16 @@ KINDS = {
 
 
 def main() -> None:
-    with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder)) as server:
-        with httpx.Client(base_url=server.base) as client:
-            for name in ("active", "inactive"):
-                account = {"email": f"{name}@example.com", "password": PASSWORD}
-                client.post("/api/auth/register", json=account).raise_for_status()
-            server.manage("shell", "--verbosity", "0", "-c", DEACTIVATE)
-            report(measure(client))
+    with (
+        TemporaryDirectory(prefix="tickbase-") as folder,
+        Server(Path(folder)) as server,
+        httpx.Client(base_url=server.base) as client,
+    ):
+        for name in ("active", "inactive"):
+            account = {"email": f"{name}@example.com", "password": PASSWORD}
+            client.post("/api/auth/register", json=account).raise_for_status()
+        server.manage("shell", "--verbosity", "0", "-c", DEACTIVATE)
+        report(measure(client))
 
 
 def measure(client: httpx.Client) -> dict[str, list[float]]:

@@ -1,7 +1,7 @@
 """The OpenAPI document: what it promises is what is answered, and what it needs is served from here."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -108,6 +108,24 @@ def test_every_request_body_has_an_example() -> None:
             assert media.get("examples"), (method, path)
 
 
+def test_every_operation_of_the_api_declares_its_rate_limits() -> None:
+    for path, method, operation in operations():
+        answers = {status: resolved(answer) for status, answer in operation["responses"].items()}
+        told = [status for status, answer in answers.items() if RATE_LIMITS.issubset(answer.get("headers", {}))]
+        telling = [status for status in answers if status < "400" or status == "429"]
+        assert told == (telling if path.startswith("/api/") else []), (method, path)
+        assert ("429" in answers) == path.startswith("/api/")
+
+
+def test_a_refusal_for_its_rate_is_as_declared(limit: Callable[..., None], as_alice: Api) -> None:
+    limit(user="1/min")
+    answers = [as_alice.get("/api/me/tasks") for _ in range(2)]
+    declared = resolved(_operation(TASKS, "get")["responses"]["429"])
+    assert answers[1].status_code == 429
+    assert [name for name in declared["headers"] if name not in answers[1]] == []
+    assert _complaints_about_body(answers[1], declared) == []
+
+
 def _operation(path: str, method: str) -> Schema:
     template = path.partition("?")[0].replace("nobody", "{user_id}").replace("/0", "/{task_id}")
     operation: Schema = document()["paths"][template][method]
@@ -127,6 +145,7 @@ def _complaints_about_body(answer: Answer, declared: Schema) -> list[str]:
     return complaints(answer.json(), declared["content"][answer["Content-Type"]]["schema"])
 
 
+RATE_LIMITS = {"RateLimit", "RateLimit-Policy"}
 HEADERS = ["ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Total-Count"]
 TASKS, TASK = "/api/{user_id}/tasks", "/api/{user_id}/tasks/{task_id}"
 NEW_ACCOUNT = {"email": "new@example.com", "password": PASSWORD}

@@ -3,7 +3,7 @@
 import base64
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jwt
@@ -336,6 +336,15 @@ def test_the_database_is_away(caplog: pytest.LogCaptureFixture, method: str, add
     assert int(answer["Retry-After"]) > 0
     assert "nonexistent" not in answer.content.decode()
     assert "database unavailable" in caplog.text
+
+
+@pytest.mark.usefixtures("database_away")
+@pytest.mark.parametrize(("address", "status"), [("/api/schema", 503), ("/api/me/tasks", 401), ("/api/nothing", 404)])
+def test_a_limit_that_cannot_be_counted(limit: Callable[..., None], address: str, status: int) -> None:
+    limit(anon="10/min")
+    answer = send(Api(), "GET", address)
+    assert problem_of(answer, status)
+    assert "RateLimit" not in answer
 
 
 @pytest.mark.usefixtures("database_away")

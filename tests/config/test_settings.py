@@ -37,7 +37,9 @@ class Tree:
             "manage.py",
             "config/__init__.py",
             "config/settings.py",
+            "config/environment.py",
             "config/external_issuer.py",
+            "config/rates.py",
             "docs/openapi.md",
         ):
             (root / name).parent.mkdir(exist_ok=True)
@@ -85,6 +87,7 @@ def test_production_starts_with_what_the_checklist_names(tree: Tree) -> None:
 
 
 TOO_SHORT = "is too short: it needs at least 32 bytes"
+NO_RATE = "is not a rate; write a number from 1 to 1000000 per second, min, hour or day, such as 600/min, or off."
 NAMED_HOSTS = "ALLOWED_HOSTS must name the hosts that production answers to, without *."
 
 
@@ -121,7 +124,12 @@ def test_insecure_production_is_refused(tree: Tree, wrong: dict[str, str], messa
             f"DATABASE_POOL_SIZE='{'9' * 5000}' is not a whole number from 1 to 1000.",
         ),
         ({"DEBUG": "maybe"}, "DEBUG='maybe' is not a boolean; use true or false."),
-        ({"TRUST_PROXY": "2"}, "TRUST_PROXY='2' is not a boolean; use true or false."),
+        ({"TRUSTED_PROXIES": "true"}, "TRUSTED_PROXIES='true' is not a whole number from 0 to 10."),
+        ({"WORKERS": "0"}, "WORKERS='0' is not a whole number from 1 to 64."),
+        ({"RATE_LIMIT_ANON": "0/min"}, f"RATE_LIMIT_ANON='0/min' {NO_RATE}"),
+        ({"RATE_LIMIT_USER": "9/fortnight"}, f"RATE_LIMIT_USER='9/fortnight' {NO_RATE}"),
+        ({"RATE_LIMIT_LOGIN": "1000001/s"}, f"RATE_LIMIT_LOGIN='1000001/s' {NO_RATE}"),
+        ({"RATE_LIMIT_REGISTER": "600"}, f"RATE_LIMIT_REGISTER='600' {NO_RATE}"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL='LOUD' is unknown; use DEBUG, INFO, WARNING or ERROR."),
         ({"SECRET_KEY": "short"}, f"SECRET_KEY {TOO_SHORT}."),
     ],
@@ -303,12 +311,29 @@ def test_dot_env_is_read_and_the_environment_wins(tree: Tree) -> None:
     assert tree.load("PORT", "LOG_LEVEL", PORT="9002") == {"PORT": 9002, "LOG_LEVEL": "DEBUG"}
 
 
-@pytest.mark.parametrize(
-    ("value", "header"), [("true", ["HTTP_X_FORWARDED_PROTO", "https"]), ("false", None), ("", None)]
-)
+@pytest.mark.parametrize(("value", "header"), [("1", ["HTTP_X_FORWARDED_PROTO", "https"]), ("0", None), ("", None)])
 def test_the_proxy_is_believed_only_on_request(tree: Tree, value: str, header: list[str] | None) -> None:
-    environment = {**PRODUCTION, "TRUST_PROXY": value}
+    environment = {**PRODUCTION, "TRUSTED_PROXIES": value}
     assert tree.load("SECURE_PROXY_SSL_HEADER", **environment) == {"SECURE_PROXY_SSL_HEADER": header}
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("600/min", [600, 60]), ("1/s", [1, 1]), ("5 / seconds", [5, 1]), ("7/HOURS", [7, 3600]),
+        ("1000000/d", [1_000_000, 86_400]), ("off", None), ("OFF", None),
+    ],
+)  # fmt: skip
+def test_rates_are_numbers_per_time(tree: Tree, text: str, rate: list[int] | None) -> None:
+    limits = tree.load("RATE_LIMITS", RATE_LIMIT_ANON=text)["RATE_LIMITS"]
+    assert limits == {"anon": rate, "user": [3000, 60], "login": [20, 60], "register": [20, 3600]}
+
+
+@pytest.mark.parametrize("url", ["http://:word@host", "redis://:word@host:port/0", "redis://:word@host?colour=red"])
+def test_a_wrong_redis_url_is_refused_without_its_password(tree: Tree, url: str) -> None:
+    refusal = tree.refusal(REDIS_URL=url)
+    assert refusal.startswith("REDIS_URL is not one: redis://")
+    assert "word@host" not in refusal.replace("password@host", "")
 
 
 def test_origins_are_lists(tree: Tree) -> None:

@@ -62,7 +62,7 @@ class Command(BaseCommand):
         _require_database()
         if migrate:
             call_command("migrate", interactive=False, verbosity=0)
-        # Where the worker is forked, it must not inherit this process's connections and pool threads.
+        # Where the workers are forked, they must not inherit this process's connections and pool threads.
         connections.close_all()
         for each in connections.all():
             each.close_pool()  # type: ignore[attr-defined]
@@ -79,7 +79,7 @@ class Command(BaseCommand):
             address=settings.HOST,
             port=settings.PORT,
             interface=Interfaces.WSGI,
-            workers=1,
+            workers=settings.WORKERS,
             blocking_threads=settings.THREADS,
             # A thread that is made anew for each burst would connect to the database anew, too.
             blocking_threads_idle_timeout=600,
@@ -98,7 +98,7 @@ class Command(BaseCommand):
 
 
 def application() -> WSGIHandler:
-    """What the worker process runs; it leaves when its parent says so or is gone.
+    """What each worker process runs; it leaves when its parent says so or is gone.
 
     Ctrl-C must reach the parent alone, hence the process group: a worker that gets the terminal's SIGINT
     and then its parent's SIGTERM hangs in most cases (granian 2.8). A worker whose parent was killed

@@ -9,9 +9,11 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 
 from config.rest.schema import also_answers
 from users import exports, services
+from users.api import throttles
 from users.api.authentication import grant_of
 from users.api.serializers import (
     ChangePasswordSerializer,
@@ -57,6 +59,11 @@ class MeView(OwnAccountView):
     serializer_class = UserSerializer
     delete_serializer_class = CloseAccountSerializer
 
+    def get_throttles(self) -> list[BaseThrottle]:
+        if self.request.method == "DELETE":
+            return [throttle() for throttle in throttles.PASSWORD]
+        return super().get_throttles()
+
     @extend_schema(operation_id="getMe", summary="Your account", tags=["accounts"], examples=[_USER])
     def get(self, request: Request) -> Response:
         return Response(self.get_serializer(request.user).data)
@@ -93,6 +100,7 @@ class MeView(OwnAccountView):
 
 class PasswordView(OwnAccountView):
     serializer_class = ChangePasswordSerializer
+    throttle_classes = throttles.PASSWORD
 
     @idempotent_sign_in(signed_in)
     @extend_schema(
@@ -118,6 +126,7 @@ class PasswordView(OwnAccountView):
 
 class VerificationView(OwnAccountView):
     serializer_class = NothingSerializer
+    throttle_classes = throttles.MAIL
 
     @idempotent
     @extend_schema(

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from config.rest.schema import also_answers
 from users import services
+from users.api import throttles
 from users.api.serializers import (
     ForgotPasswordSerializer,
     LoginSerializer,
@@ -33,6 +34,7 @@ class PublicView(AccountView):
 
 class RegisterView(PublicView):
     serializer_class = RegisterSerializer
+    throttle_classes = throttles.REGISTER
 
     @idempotent_sign_in(signed_in)
     @extend_schema(
@@ -54,6 +56,7 @@ class RegisterView(PublicView):
 
 class LoginView(PublicView):
     serializer_class = LoginSerializer
+    throttle_classes = throttles.LOGIN
 
     @idempotent_sign_in(signed_in)
     @extend_schema(
@@ -104,6 +107,7 @@ class LogoutView(PublicView):
 
 class ForgotPasswordView(PublicView):
     serializer_class = ForgotPasswordSerializer
+    throttle_classes = throttles.MAIL
 
     @idempotent
     @extend_schema(
@@ -121,6 +125,7 @@ class ForgotPasswordView(PublicView):
 
 class ResetPasswordView(PublicView):
     serializer_class = ResetPasswordSerializer
+    throttle_classes = throttles.MAIL
 
     @idempotent
     @extend_schema(
@@ -138,6 +143,7 @@ class ResetPasswordView(PublicView):
 
 class VerifyEmailView(PublicView):
     serializer_class = VerifyEmailSerializer
+    throttle_classes = throttles.MAIL
 
     @idempotent
     @extend_schema(

@@ -1,0 +1,112 @@
+"""Reads the environment for `config.settings`; whatever is wrong is refused in one line that says what to do."""
+
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config.rates import Rate, parse_rate
+
+
+def env(name: str, default: str = "") -> str:
+    return os.environ.get(name, "").strip() or default
+
+
+def env_bool(name: str, default: bool) -> bool:
+    value = env(name, str(default)).lower()
+    if value not in {"true", "false", "1", "0", "yes", "no", "on", "off"}:
+        raise ImproperlyConfigured(f"{name}={value!r} is not a boolean; use true or false.")
+    return value in {"true", "1", "yes", "on"}
+
+
+def env_int(name: str, default: int, *, minimum: int, maximum: int) -> int:
+    value = env(name, str(default))
+    if not value.isdecimal() or len(value) > 9 or not minimum <= int(value) <= maximum:
+        raise ImproperlyConfigured(f"{name}={value!r} is not a whole number from {minimum} to {maximum}.")
+    return int(value)
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+def env_choice(name: str, default: str, *others: str) -> str:
+    value = env(name, default)
+    if value not in {default, *others}:
+        *most, last = default, *others
+        raise ImproperlyConfigured(f"{name}={value!r} is unknown; use {', '.join(most)} or {last}.")
+    return value
+
+
+def env_rate(name: str, default: str) -> Rate | None:
+    value = env(name, default)
+    try:
+        return parse_rate(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}={value!r} is not a rate; {error}.") from error
+
+
+def env_secret(name: str) -> str:
+    """The variable itself, or the content of the file that NAME_FILE names (Docker and systemd secrets)."""
+    path = env(f"{name}_FILE")
+    if not path:
+        return env(name)
+    if env(name):
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; unset one of them.")
+    try:
+        value = Path(path).read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE={path!r} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ImproperlyConfigured(f"{name}_FILE={path!r} is not a text file in UTF-8.") from error
+    if not value:
+        raise ImproperlyConfigured(f"{name}_FILE={path!r} is empty; write the value into it.")
+    return value
+
+
+def _generated_secret(name: str, folder: Path) -> str:
+    """A development secret, made once and kept in a file that only its owner can read."""
+    path = folder / f"{name.lower()}.secret"
+    try:
+        if not path.exists():
+            _publish(path, secrets.token_urlsafe(48))
+        return path.read_text()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name} is not set, and {path} cannot be written and read: {error.strerror}. "
+            f"Set {name}, or DATA_DIR to a directory of your own."
+        ) from error
+
+
+def _publish(path: Path, text: str) -> None:
+    """Make the file with its whole content, unless another process was first; 0600 from the start.
+
+    The draft's name must be unique: process ids are not, where containers share a volume, and whoever
+    shared a draft could change the secret after the other has read it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with open(descriptor, "w") as file:
+            file.write(text)
+        with suppress(FileExistsError):
+            os.link(draft, path)  # atomic, where a rename would replace the other's secret
+    finally:
+        os.unlink(draft)
+
+
+def secret(name: str, generate_in: Path | None) -> str:
+    """At least 32 bytes; generated in that folder where it is not set, or refused where there is none."""
+    value = env_secret(name)
+    if not value and generate_in is None:
+        raise ImproperlyConfigured(
+            f"{name} is not set. Production needs a secret of at least 32 bytes; make one with: openssl rand -base64 48"
+        )
+    if not value and generate_in is not None:
+        value = _generated_secret(name, generate_in)
+    if len(value.encode()) < 32:
+        raise ImproperlyConfigured(f"{name} is too short: it needs at least 32 bytes.")
+    return value

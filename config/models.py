@@ -1,0 +1,16 @@
+"""The table of the shared counters, which `config.rest.counters` reads and writes in SQL of its own."""
+
+from django.db import models
+
+
+class RateLimit(models.Model):
+    """What one caller used up of one window. The migration makes the table unlogged: a crash may forget it."""
+
+    # An HMAC of the scope and of whom it counts: no address and no e-mail is stored.
+    key = models.UUIDField(primary_key=True)
+    used = models.IntegerField()
+    resets_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "config_rate_limit"
+        indexes = [models.Index(fields=["resets_at"], name="config_rate_limit_resets_at")]  # for the sweep

@@ -1,0 +1,151 @@
+"""Rate limits: who is counted, and what every answer tells about it.
+
+The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import salted_hmac
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from config.rates import Rate
+from config.rest import leases, problems
+from config.rest.address import client_address, network
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # which imports this module, through the settings
+
+API = "/api/"
+_META_KEY = "tickbase.rate_limits"
+
+
+class Verdict(NamedTuple):
+    """What one policy decided about a request."""
+
+    policy: str
+    rate: Rate
+    decision: leases.Decision
+
+    @property
+    def tightness(self) -> tuple[bool, int, float]:
+        """The smaller, the tighter."""
+        return self.decision.is_granted, self.decision.remaining, -self.decision.seconds_left
+
+
+class RateThrottle(BaseThrottle):
+    """Counts a request for each of whom `counted` names.
+
+    `scope` is the key of settings.RATE_LIMITS. `policy` is the name that the client reads, the scope's unless it
+    is set: policies of one scope have equal limits, each with counters of its own.
+    """
+
+    scope: ClassVar[str]
+    policy: ClassVar[str | None] = None
+
+    def __init__(self) -> None:
+        self._seconds_left = 0.0
+
+    def counted(self, request: Request) -> Iterator[tuple[str, str]]:
+        """(scope, identity) of each counter that this request is for."""
+        raise NotImplementedError
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:
+        verdicts = _verdicts(request)
+        for scope, identity in self.counted(request):
+            # What is refused already must not use up more: else whoever is refused for his address could go on
+            # to lock an account.
+            if any(not verdict.decision.is_granted for verdict in verdicts):
+                return True
+            verdict = take(scope, identity, self.policy or scope)
+            if verdict is not None:
+                verdicts.append(verdict)
+                if not verdict.decision.is_granted:
+                    self._seconds_left = verdict.decision.seconds_left
+                    return False
+        return True
+
+    def wait(self) -> float:
+        return self._seconds_left
+
+
+class CallerThrottle(RateThrottle):
+    """Every view's: a user by account, whoever else by address."""
+
+    def counted(self, request: Request) -> Iterator[tuple[str, str]]:
+        if request.user and request.user.is_authenticated:
+            yield "user", str(request.user.pk)
+        else:
+            yield anonymous(request)
+
+
+def anonymous(request: HttpRequest | Request) -> tuple[str, str]:
+    return "anon", network(client_address(request))
+
+
+def take(scope: str, identity: str, policy: str) -> Verdict | None:
+    """Count one request; None if this scope is off."""
+    rate: Rate | None = settings.RATE_LIMITS[scope]
+    if rate is None:
+        return None
+    text = f"{policy}:{identity}".encode("utf-8", "surrogatepass")
+    key = salted_hmac("tickbase.rate_limit", text, algorithm="sha256").hexdigest()[:32]
+    return Verdict(policy, rate, leases.limiter().take(key, rate))
+
+
+def rate_limits(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware: counts what no view has counted, such as unknown addresses and wrong tokens; writes the headers."""
+    leases.limiter()  # made before there are threads
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if request.path_info.startswith(API):
+            response = _counted(request, response)
+            _describe(request, response)
+        return response
+
+    return middleware
+
+
+def _counted(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    # A database that is away cannot count, either.
+    if _META_KEY in request.META or response.status_code == problems.OUTAGE.status:
+        return response
+    try:
+        scope, identity = anonymous(request)
+        verdict = take(scope, identity, scope)
+    except (OperationalError, InterfaceError):
+        return response
+    if verdict is None:
+        return response
+    _verdicts(request).append(verdict)
+    return response if verdict.decision.is_granted else problems.too_many(request, verdict.decision.seconds_left)
+
+
+def _verdicts(request: HttpRequest | Request) -> list[Verdict]:
+    """Those of this request so far; once there is a list, a view has taken care of it."""
+    verdicts: list[Verdict] = request.META.setdefault(_META_KEY, [])
+    return verdicts
+
+
+def _describe(request: HttpRequest, response: HttpResponse) -> None:
+    """One item for each policy: of its counters, the tightest."""
+    shown: dict[str, Verdict] = {}
+    for verdict in request.META.get(_META_KEY, []):
+        shown[verdict.policy] = min(verdict, shown.get(verdict.policy, verdict), key=lambda each: each.tightness)
+    if shown:
+        response["RateLimit-Policy"] = ", ".join(map(_policy, shown.values()))
+        response["RateLimit"] = ", ".join(map(_state, shown.values()))
+
+
+def _policy(verdict: Verdict) -> str:
+    return f'"{verdict.policy}";q={verdict.rate.limit};w={verdict.rate.seconds}'
+
+
+def _state(verdict: Verdict) -> str:
+    return f'"{verdict.policy}";r={verdict.decision.remaining};t={math.ceil(verdict.decision.seconds_left)}'

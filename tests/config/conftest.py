@@ -1,0 +1,29 @@
+"""The two places where requests are counted."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from config.rest.counters import Counters, PostgresCounters, RedisCounters
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    # The path of a socket must be short, and pytest's is not.
+    with TemporaryDirectory(prefix="tickbase-") as folder:
+        server = RedisServer(Path(folder))
+        server.start()
+        yield server
+        server.kill()
+
+
+@pytest.fixture(params=["postgres", "redis"])
+def make_counters(request: pytest.FixtureRequest, transactional_db: None) -> Callable[[], Counters]:
+    """As each process makes its own, of counters that they share."""
+    if request.param == "redis":
+        server: RedisServer = request.getfixturevalue("redis")
+        return lambda: RedisCounters(server.url)
+    return PostgresCounters
