@@ -134,7 +134,7 @@ def test_the_export_of_staff_does_not_name_others(carol: User, alice: User) -> N
     carol.groups.add(Group.objects.create(name="support"))
     kind = ContentType.objects.get_for_model(User)
     LogEntry.objects.create(
-        user=carol, content_type=kind, object_id=alice.pk, object_repr=alice.email, action_flag=CHANGE
+        user=carol, content_type=kind, object_id=str(alice.pk), object_repr=alice.email, action_flag=CHANGE
     )
     document = export(Api(carol))
     assert (len(document["staff_actions"]), document["account"]["groups"]) == (1, ["support"])

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -168,7 +169,7 @@ def test_a_reset_code_serves_once(alice: User) -> None:
 def test_a_reset_code_serves_once_also_at_the_same_moment() -> None:
     user = make_user()
     code = make_code(user)
-    answers = at_once([lambda n=n: reset(code, f"{NEW} number {n}") for n in range(8)])
+    answers = at_once(partial(reset, code, f"{NEW} number {n}") for n in range(8))
     assert sorted(answer.status_code for answer in answers) == [204] + [400] * 7
     assert User.objects.get().token_version == 1
 

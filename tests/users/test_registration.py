@@ -1,6 +1,7 @@
 """Who may open an account: everybody, the invited, or nobody."""
 
 import datetime as dt
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_inviting_nobody_is_told(email: str, reason: str) -> None:
 def test_12_parallel_registrations_of_one_address_make_one_account(wide_pool: None) -> None:
     """Also in other case and Unicode forms."""
     spellings = ["ada@example.com", "ADA@EXAMPLE.COM", "Ada@ｅｘａｍｐｌｅ.com"] * 4
-    answers = at_once([lambda email=email: register(email=email) for email in spellings])
+    answers = at_once(partial(register, email=email) for email in spellings)
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 11
     assert User.objects.count() == 1
 

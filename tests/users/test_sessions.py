@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from functools import partial
 from typing import Any
 
 import jwt
@@ -167,7 +168,7 @@ def test_100_rounds_of_8_parallel_refreshes_have_one_successor_each_and_log_nobo
     token = signed_in(make_user())["refresh"]
     rounds_with_several = rounds_logged_out = 0
     for _ in range(100):
-        answers = at_once([lambda token=token: refresh(token)] * 8)
+        answers = at_once([partial(refresh, token)] * 8)
         successors = {answer.json().get("refresh") for answer in answers}
         rounds_logged_out += {answer.status_code for answer in answers} != {200}
         rounds_with_several += len(successors) != 1
