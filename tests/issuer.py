@@ -58,7 +58,8 @@ def claims_of(subject: Any = "ada", **changes: Any) -> dict[str, Any]:
 def sign(key: SigningKey, claims: Any, **header: Any) -> str:
     """A JWT of whatever it is given: also claims and headers that no library would write."""
     payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
-    return sign_raw(key, json.dumps({"alg": key.algorithm, "kid": key.kid, "typ": "JWT", **header}).encode(), payload)
+    header = {"alg": key.algorithm, **({"kid": key.kid} if key.kid else {}), "typ": "JWT", **header}
+    return sign_raw(key, json.dumps(header).encode(), payload)
 
 
 def sign_raw(key: SigningKey, header: bytes, payload: bytes) -> str:
@@ -86,8 +87,8 @@ class Issuer:
     def key_set(self) -> dict[str, Any]:
         return {"keys": [key.jwk for key in self.keys]}
 
-    def token(self, subject: Any = "ada", key: SigningKey | None = None, **changes: Any) -> str:
-        return sign(key or self.keys[0], claims_of(subject, **changes))
+    def token(self, subject: Any = "ada", **changes: Any) -> str:
+        return sign(self.keys[0], claims_of(subject, **changes))
 
     def start(self) -> None:
         self.server = ThreadingHTTPServer(("127.0.0.1", self.port), type("Bound", (Handler,), {"issuer": self}))

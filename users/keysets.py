@@ -112,8 +112,7 @@ class KeyCache:
     def _take(self, fetch: Fetch, keys: Keys) -> None:
         """Replace all keys: what is no longer in the set is no longer trusted."""
         with self._lock:
-            if fetch.began_at >= self._keys_since:  # not what came late, from before the keys that we have
-                self._keys, self._keys_since = keys, fetch.began_at
+            self._keys, self._keys_since = keys, fetch.began_at
 
 
 def download(url: str) -> bytes:

@@ -2,7 +2,6 @@
 
 import re
 from typing import Any, cast
-from urllib.parse import quote
 
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -118,8 +117,7 @@ class TaskViewSet(GenericViewSet):
     def create(self, request: Request, user_id: str) -> Response:
         task = services.create_task(self.caller, **self._validated())
         response = self._answer(task, status=201)
-        path = reverse("task", args=[user_id, task.pk])
-        response["Location"] = request.build_absolute_uri(quote(path))
+        response["Location"] = request.build_absolute_uri(reverse("task", args=[user_id, task.pk]))
         return response
 
     @extend_schema(

@@ -4,11 +4,13 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from tests.issuer import Handler, Issuer, make_key
+from tests.issuer import ALGORITHMS, Handler, Issuer, make_key
 from tests.problems import cases
 from users import keysets
 from users.keysets import KeyCache, usable_key
@@ -75,6 +77,7 @@ def in_threads(work: Callable[[int], None], threads: int) -> None:
 
 def test_a_known_key_is_fetched_once(cache: KeyCache, issuer: Issuer) -> None:
     found = [cache.get("first") for _ in range(20)]
+    assert idle(cache)
     assert all(key is not None and key.algorithm_name == "EdDSA" for key in found)
     assert issuer.paths == ["/jwks"]
 
@@ -116,7 +119,9 @@ def test_old_keys_are_fetched_again_in_the_background(cache: KeyCache, issuer: I
     cache.get("first")
     issuer.keys = [SECOND]
     clock.shift = keysets.FRESH_SECONDS - 10
-    assert (cache.get("first") is None, len(issuer.paths)) == (False, 1)
+    assert cache.get("first") is not None
+    assert idle(cache)
+    assert len(issuer.paths) == 1
     clock.shift = keysets.FRESH_SECONDS + 1
     assert cache.get("first") is not None  # answered at once, from what was known
     assert eventually(lambda: kids(cache) == {"second"})
@@ -215,9 +220,21 @@ def test_redirects_are_not_followed(cache: KeyCache, issuer: Issuer, status: int
     assert issuer.paths == ["/jwks"]
 
 
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/keys", "data:application/json,{}", "nothing"])
-def test_only_http_is_spoken(url: str) -> None:
-    assert KeyCache(url).get("first") is None
+def test_only_http_is_spoken(tmp_path: Path) -> None:
+    document = json.dumps({"keys": [OKP]})
+    (tmp_path / "jwks").write_text(document)
+    for url in (f"file://{tmp_path}/jwks", f"data:application/json,{quote(document)}", "ftp://127.0.0.1/jwks", "jwks"):
+        assert KeyCache(url).get("first") is None
+
+
+@pytest.mark.usefixtures("short_times")
+@pytest.mark.parametrize("answer", [Handler.answer_later, Handler.drip])
+def test_a_fetch_ends_by_itself(cache: KeyCache, issuer: Issuer, answer: Callable[[Handler], None]) -> None:
+    issuer.answer = answer
+    began = time.monotonic()
+    assert cache.get("first") is None
+    assert idle(cache)
+    assert time.monotonic() - began < STUCK_SECONDS
 
 
 @pytest.mark.usefixtures("short_times")
@@ -279,7 +296,8 @@ USELESS: dict[str, Any] = {
     "for encryption": {**RSA.jwk, "use": "enc"},
     "for signing only": {**OKP, "key_ops": ["sign"]},
     "for operations that are no list": {**OKP, "key_ops": "verify"},
-    "with its private half": {**OKP, "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"},
+    "with its private half": {**OKP, **ALGORITHMS["EdDSA"].to_jwk(FIRST.private, as_dict=True)},
+    "with its private half, of RSA": {**RSA.jwk, **ALGORITHMS["RS256"].to_jwk(RSA.private, as_dict=True)},
     "for another algorithm": {**RSA.jwk, "alg": "RS512"},
     "for PSS": {**RSA.jwk, "alg": "PS256"},
     "for no algorithm": {**OKP, "alg": "none"},

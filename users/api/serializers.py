@@ -36,7 +36,8 @@ class PasswordField(TextField):
 
 class UserSerializer(StrictSerializer):
     id = serializers.CharField(source="public_id", read_only=True)
-    email = EmailField(max_length=254, required=False, help_text="Cannot be changed here.")
+    # No EmailField: it is empty where the issuer of an external account tells none.
+    email = TextField(max_length=254, allow_blank=True, required=False, help_text="Cannot be changed here.")
     email_verified = serializers.BooleanField(source="is_email_verified", read_only=True)
     name = TextField(max_length=100, allow_blank=True, required=False)
     timezone = TimezoneField(max_length=64, required=False, help_text=IANA)

@@ -104,15 +104,14 @@ def identify(identity: Identity) -> User:
     """
     accounts = User.objects.filter(issuer=identity.issuer, subject=identity.subject)
     user = accounts.first() or _open_external(identity) or accounts.first()
-    if user is None or not user.is_active:
+    if user is None or not user.is_active or (_may_be_older(identity, user) and _is_closed_to(identity)):
         raise tokens.refusal()
     return user
 
 
 def _open_external(identity: Identity) -> User | None:
     """The new account, or None when another request was first. Raises InvalidToken for a closed one."""
-    closed = ClosedAccount.objects.filter(pk=_closed_digest(identity.issuer, identity.subject)).first()
-    if closed is not None and _is_before(identity, closed):
+    if _is_closed_to(identity):
         raise tokens.refusal()
     user = User(issuer=identity.issuer, subject=identity.subject, name=identity.name)
     user.set_email(identity.email)
@@ -127,7 +126,18 @@ def _open_external(identity: Identity) -> User | None:
     return user
 
 
-def _is_before(identity: Identity, closed: ClosedAccount) -> bool:
+def _may_be_older(identity: Identity, user: User) -> bool:
+    """Whether the token may be from before a predecessor of this account was closed; most are clearly not."""
+    if identity.issued_at is None:
+        return timezone.now() < user.created_at + CLOSED_FOR
+    return identity.issued_at <= user.created_at
+
+
+def _is_closed_to(identity: Identity) -> bool:
+    """Whether the token is one of those that an account had when it was deleted."""
+    closed = ClosedAccount.objects.filter(pk=_closed_digest(identity.issuer, identity.subject)).first()
+    if closed is None:
+        return False
     if identity.issued_at is None:
         return timezone.now() < closed.closed_at + CLOSED_FOR
     return identity.issued_at <= closed.closed_at
