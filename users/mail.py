@@ -48,7 +48,7 @@ def _send(email: str, template: str, subject: str, page: str, token: str, lifeti
     hours = int(lifetime.total_seconds() // 3600)
     context = {"email": email, "token": token, "link": link(page, token), "hours": hours}
     body = render_to_string(f"users/mail/{template}.txt", context)
-    message = EmailMessage(f"{subject} · Tickbase", body, to=[email])
+    message = EmailMessage(f"Tickbase: {subject.lower()}", body, to=[email])
     transaction.on_commit(lambda: _later(message))
 
 
