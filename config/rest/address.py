@@ -17,7 +17,7 @@ def client_address(request: HttpRequest) -> str:
     # Several headers of this name arrive as one, joined in their order.
     entries = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     forwarded = _normalised(entries[-proxies]) if 0 < proxies <= len(entries) else ""
-    return forwarded or _normalised(peer) or peer
+    return forwarded or _normalised(peer)
 
 
 def network(address: str) -> str:
