@@ -107,7 +107,7 @@ class UserAdmin(ServiceAdmin, DjangoUserAdmin):
 
     list_display = ("email", "name", "is_active", "is_staff", "created_at")
     list_filter = ("is_active", "is_staff", "is_superuser")
-    search_fields = ("email", "name")
+    search_fields = ("email", "name", "subject")
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-pk")
     show_full_result_count = False
@@ -130,12 +130,16 @@ class UserAdmin(ServiceAdmin, DjangoUserAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
+        if obj is not None and obj.is_external:
+            return ((None, {"fields": ("email", "name", "timezone", "issuer", "subject")}), *fieldsets[1:])
         if obj is None or self.has_change_permission(request, obj):
             return fieldsets
         return ((None, {"fields": ("email", "name", "timezone")}), *fieldsets[1:])  # no way to the password
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        return self.readonly_fields if _is_superuser(request) else (*self.readonly_fields, *PRIVILEGES)
+        fields = self.readonly_fields if _is_superuser(request) else (*self.readonly_fields, *PRIVILEGES)
+        # The e-mail that an issuer told may be none, and may be that of a local account.
+        return (*fields, "email", "issuer", "subject") if obj is not None and obj.is_external else fields
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_change_permission(request, obj) and (obj == request.user or _outranks(request, obj))

@@ -14,6 +14,7 @@ from tasks.models import Feed, Task
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_task, make_user
 from tests.issuer import ISSUER, SHARED, Issuer, claims_of, make_key, sign
+from tests.pages import signed_in, submit
 from tests.problems import exact, problem_of
 from tests.races import at_once
 from users import services
@@ -304,6 +305,18 @@ def test_a_deactivated_account_is_out(issuer: Issuer) -> None:
     assert bearing(issuer.token("ada", jti="new")).get("/api/users/me").status_code == 401
     services.update_account(User.objects.get(), is_active=True)
     assert api.get("/api/users/me").status_code == 200
+
+
+@pytest.mark.parametrize("email", [None, "taken@example.com"])
+def test_staff_finds_and_deactivates_it_whatever_its_e_mail(issuer: Issuer, carol: User, email: str | None) -> None:
+    make_user(email="taken@example.com")
+    api, staff = bearing(issuer.token("auth0|65a", email=email)), signed_in(carol)
+    api.get("/api/users/me")
+    user = User.objects.get(subject="auth0|65a")
+    assert f"/admin/users/user/{user.pk}/change/" in staff.get("/admin/users/user/?q=auth0|65").content.decode()
+    page = submit(staff, f"/admin/users/user/{user.pk}/change/", is_active=[])
+    assert "was changed successfully" in page.messages
+    assert api.get("/api/users/me").status_code == 401
 
 
 def test_a_deleted_account_is_not_opened_again_by_the_tokens_that_it_had(issuer: Issuer) -> None:
