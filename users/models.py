@@ -32,8 +32,10 @@ def new_session_id() -> uuid.UUID:
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None, **fields: Any) -> "User":
         """Store a new local account; without a password nobody can sign in to it."""
-        user = self.model(**fields)
+        user = self.model()
         user.set_email(email)
+        for name, value in fields.items():
+            setattr(user, name, value)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -134,6 +136,9 @@ class SessionQuerySet(models.QuerySet["Session"]):
     def live(self) -> Self:
         """Whose refresh token has not expired."""
         return self.filter(last_used_at__gt=now() - settings.REFRESH_TOKEN_LIFETIME)
+
+    def expired(self) -> Self:
+        return self.filter(last_used_at__lte=now() - settings.REFRESH_TOKEN_LIFETIME)
 
 
 class Session(models.Model):

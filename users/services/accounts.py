@@ -1,7 +1,6 @@
 """Opening, changing and deleting accounts."""
 
 import datetime as dt
-import hashlib
 from typing import TypedDict, Unpack
 
 from django.conf import settings
@@ -9,6 +8,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
 from users import mail, proofs, tokens
@@ -48,9 +48,16 @@ class AccountGone(InvalidToken):
     """The account was deleted after its token was checked."""
 
 
-class AccountFields(TypedDict, total=False):
+class ProfileFields(TypedDict, total=False):
+    """What people may set for themselves."""
+
     name: str
     timezone: str
+
+
+class AccountFields(ProfileFields, total=False):
+    """What staff may set, too."""
+
     is_active: bool
     is_staff: bool
     is_superuser: bool
@@ -58,7 +65,7 @@ class AccountFields(TypedDict, total=False):
 
 @transaction.atomic
 def sign_up(
-    device: Device, *, email: str, password: str, invitation: str = "", **fields: Unpack[AccountFields]
+    device: Device, *, email: str, password: str, invitation: str = "", **fields: Unpack[ProfileFields]
 ) -> Session:
     """Register through the API, where it may be closed; mail a proof of the address, and open a session.
 
@@ -70,22 +77,22 @@ def sign_up(
         raise RegistrationClosed("New accounts are by invitation; ask whoever runs this service for one.")
     if invitation and not proofs.is_invited(invitation, email):
         raise InvalidProof("The invitation has expired or is for another address.", pointer="/invitation")
-    user = register(email, password, **fields)
-    if invitation:
-        # Whoever runs the service chose the address.
-        user.email_verified_at = timezone.now()
-        user.save(update_fields=["email_verified_at"])
-    else:
+    user = register(email, password, is_verified=bool(invitation), **fields)
+    if not user.is_email_verified:
         mail.send_email_verification(user)
     return open_session(user, device)
 
 
-def register(email: str, password: str, **fields: Unpack[AccountFields]) -> User:
-    """Open a local account. Raises WeakPassword and EmailTaken."""
+def register(email: str, password: str, *, is_verified: bool = False, **fields: Unpack[ProfileFields]) -> User:
+    """Open a local account. Raises WeakPassword and EmailTaken.
+
+    Whoever invites somebody, chose the address: it needs no mail to be verified.
+    """
+    verified_at = timezone.now() if is_verified else None
     require_strong(password, User(email=email, name=fields.get("name", "")), pointer="/password")
     try:
         with transaction.atomic():
-            return User.objects.create_user(email, password, **fields)
+            return User.objects.create_user(email, password, email_verified_at=verified_at, **fields)
     except IntegrityError as error:
         raise _email_taken(error) from error
 
@@ -144,7 +151,7 @@ def _is_closed_to(identity: Identity) -> bool:
 
 
 def _closed_digest(issuer: str, subject: str) -> str:
-    return hashlib.sha256(f"{issuer}\0{subject}".encode()).hexdigest()
+    return salted_hmac("users.closed-account", f"{issuer}\0{subject}", algorithm="sha256").hexdigest()
 
 
 def request_email_verification(user: User) -> None:
@@ -165,7 +172,7 @@ def verify_email(token: str) -> User:
 
 def proven(proof: proofs.Proof, token: str) -> User:
     """The active account that a mailed token is about, locked: only one request can use it up."""
-    user = User.objects.select_for_update().filter(pk=proof.user_id(token) or 0, is_active=True).first()
+    user = User.objects.select_for_update(no_key=True).filter(pk=proof.user_id(token) or 0, is_active=True).first()
     if user is None or not proof.holds(token, user):
         raise InvalidProof("The code is invalid, was used or has expired; ask for a new mail.", pointer="/token")
     return user
@@ -193,7 +200,7 @@ def update_account(user: User, *, email: str | None = None, **changes: Unpack[Ac
     return user
 
 
-def update_profile(user: User, *, email: str | None = None, **changes: Unpack[AccountFields]) -> User:
+def update_profile(user: User, *, email: str | None = None, **changes: Unpack[ProfileFields]) -> User:
     """Change what users may change about themselves. Raises EmailImmutable.
 
     A client may send back the e-mail that it got, but not another: that would need proof of ownership.
@@ -217,17 +224,20 @@ def delete_account(user: User) -> None:
     Whoever creates something of this user at the same time either commits first, and it is removed too, or
     waits for this lock in its foreign key's check, and fails.
     """
-    lock(user)
+    lock(user, against_new_tasks=True)
     if user.is_external:
         digest = _closed_digest(str(user.issuer), user.public_id)
         ClosedAccount.objects.update_or_create(pk=digest, defaults={"closed_at": timezone.now()})
     user.delete()
 
 
-def lock(user: User) -> None:
-    """Lock the account and read it anew: `user` was loaded before, and others may have changed it since."""
+def lock(user: User, *, against_new_tasks: bool = False) -> None:
+    """Lock the account and read it anew: `user` was loaded before, and others may have changed it since.
+
+    Raises AccountGone.
+    """
     try:
-        user.refresh_from_db(from_queryset=User.objects.select_for_update())
+        user.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=not against_new_tasks))
     except User.DoesNotExist as error:
         raise AccountGone("The account was deleted.") from error
 

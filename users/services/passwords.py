@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.errors import AuthenticationFailed, Forbidden, Invalid
-from users import mail, proofs
+from users import mail, proofs, tokens
 from users.models import Session, User
 from users.services import sessions
 from users.services.accounts import delete_account, end_tokens, lock, proven, require_strong
@@ -36,18 +36,19 @@ class NoPassword(Forbidden):
     title = "The account has no password here"
 
 
-@transaction.atomic
 def sign_in(device: sessions.Device, *, email: str, password: str) -> Session:
     """Open a session of the active user with this e-mail and password.
 
     Raises WrongCredentials, the same for every reason, after hashing once, whatever the reason: neither the
-    answer nor its time tells who has an account.
+    answer nor its time tells who has an account. Nothing is locked, and no transaction open, while it hashes.
     """
     user = User.objects.filter(email_canonical=canonical_email(email)).first()
     if user is None:
         make_password(password)
-    elif user.check_password(password) and user.is_active and _note_sign_in(user):
-        return sessions.open_session(user, device)
+    elif user.check_password(password) and user.is_active:
+        with transaction.atomic():
+            if _note_sign_in(user):
+                return sessions.open_session(user, device)
     raise WrongCredentials("No active account has this e-mail and password.")
 
 
@@ -60,19 +61,27 @@ def _note_sign_in(user: User) -> bool:
     return bool(same.update(last_login=timezone.now()))
 
 
-@transaction.atomic
 def change_password(grant: Grant, *, current: str, new: str) -> Session:
     """Replace the password; every token ends, and this session goes on with new ones.
 
-    Raises NoPassword for external accounts, WrongPassword, WeakPassword and AccountGone.
+    Raises NoPassword for external accounts, WrongPassword, WeakPassword, and InvalidToken when the account has
+    since been deleted, deactivated or given another password.
     """
     user, session = grant.user, grant.session
     if session is None:
         raise NoPassword("You sign in elsewhere; change your password there.")
-    lock(user)
     require_password(user, current, pointer="/current_password")
     require_strong(new, user, pointer="/new_password")
-    user.set_password(new)
+    return _replace_password(user, session, make_password(new))
+
+
+@transaction.atomic
+def _replace_password(user: User, session: Session, hashed: str) -> Session:
+    version = user.token_version
+    lock(user)
+    if not user.is_active or user.token_version != version:
+        raise tokens.refusal()  # the password that was checked is none any more
+    user.password = hashed
     user.token_version += 1
     user.save(update_fields=["password", "token_version"])
     sessions.end_other_sessions(user, session)
@@ -84,15 +93,16 @@ def require_password(user: User, password: str, *, pointer: str) -> None:
         raise WrongPassword("This is not your password.", pointer=pointer)
 
 
-@transaction.atomic
 def set_password(user: User, password: str | None) -> User:
     """Replace the password, as staff does; every session ends.
 
     Without a password nobody can sign in, until one is set. Raises AccountGone.
     """
-    lock(user)
-    user.set_password(password)
-    user.save(update_fields=["password", *end_tokens(user)])
+    hashed = make_password(password)
+    with transaction.atomic():
+        lock(user)
+        user.password = hashed
+        user.save(update_fields=["password", *end_tokens(user)])
     return user
 
 
@@ -121,15 +131,16 @@ def reset_password(token: str, password: str) -> User:
     return user
 
 
-@transaction.atomic
 def close_account(grant: Grant, *, password: str | None = None) -> None:
     """Delete the caller's own account: with the password, or without it right after signing in.
 
-    A stolen or forgotten token alone destroys nothing. Raises WrongPassword, SignInAgain and AccountGone.
+    A stolen or forgotten token of ours alone destroys nothing; one of another issuer is as fresh as it says.
+    Raises WrongPassword, SignInAgain and AccountGone.
     """
     if password is not None:
-        lock(grant.user)
         require_password(grant.user, password, pointer="/password")
-    elif grant.signed_in_at is None or timezone.now() - grant.signed_in_at > FRESH:
+    elif grant.signed_in_at is None:
+        raise SignInAgain("Your tokens do not say when you signed in: their issuer has to add iat or auth_time.")
+    elif timezone.now() - grant.signed_in_at > FRESH:
         raise SignInAgain("Send your password, or sign in again and delete the account within five minutes.")
     delete_account(grant.user)

@@ -1,5 +1,7 @@
 """Opening, refreshing and ending sessions.
 
+Whoever changes a session has locked its user: so no two do it at once, none reads a user that another is just
+giving a new password, and the foreign keys that are checked at the commit find what they refer to.
 Ending is deleting: what a session was is nobody's business afterwards.
 """
 
@@ -42,6 +44,8 @@ class TokenReused(InvalidToken):
 
 
 def open_session(user: User, device: Device) -> Session:
+    """A new one, for a user whom the caller has locked or just made; those that have expired go."""
+    Session.objects.for_user(user).expired().delete()
     now = timezone.now()
     user_agent = device.user_agent[:MAX_USER_AGENT]
     return Session.objects.create(
@@ -53,7 +57,8 @@ def refresh(token: str) -> Session:
     """Trade a refresh token for its successor: the session, one generation on.
 
     However often and from wherever a token is sent within REUSE_SECONDS of its first use, it has this one
-    successor. Later, the session ends. Raises InvalidToken, and of it TokenReused.
+    successor, until that is used in its turn. Later, the session ends. Raises InvalidToken, and of it
+    TokenReused.
     """
     claims = tokens.read_refresh(token)
     session = _rotate(claims)
@@ -65,8 +70,7 @@ def refresh(token: str) -> Session:
 @transaction.atomic
 def _rotate(claims: tokens.RefreshClaims) -> Session | None:
     """The session, which has a new generation unless another request has just made it; None if it was ended."""
-    locked = Session.objects.select_for_update(of=("self",)).select_related("user")
-    session = locked.filter(pk=claims.session_id, user=claims.user_id).first()
+    session = _locked(claims.user_id, claims.session_id)
     if session is None or not tokens.is_valid_for(session.user, claims.version):
         raise tokens.refusal()
     if claims.generation == session.generation:
@@ -78,37 +82,58 @@ def _rotate(claims: tokens.RefreshClaims) -> Session | None:
     return None
 
 
+def _locked(user_id: int, session_id: uuid.UUID) -> Session | None:
+    """The session as it is once its user is locked."""
+    user = lock_user(user_id)
+    session = Session.objects.filter(pk=session_id, user=user).first() if user else None
+    if session is not None and user is not None:
+        session.user = user
+    return session
+
+
+def lock_user(user_id: int) -> User | None:
+    """The account as it is now, locked against every change but not against new tasks."""
+    return User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+
+
 def renew(user: User, session: Session) -> Session:
     """The session with new tokens, for its locked user. Raises InvalidToken if it has ended meanwhile."""
-    locked = Session.objects.for_user(user).select_for_update().filter(pk=session.pk).first()
-    if locked is None:
+    current = Session.objects.for_user(user).filter(pk=session.pk).first()
+    if current is None:
         raise tokens.refusal()
-    locked.user = user  # with the token version that goes into the tokens
-    return _advance(locked)
+    current.user = user  # with the token version that goes into the tokens
+    return _advance(current)
 
 
 def _advance(session: Session) -> Session:
-    """The next generation of a locked session."""
+    """The next generation of a session of a locked user."""
     session.generation += 1
     session.last_used_at = timezone.now()
     session.save(update_fields=["generation", "last_used_at"])
     return session
 
 
+@transaction.atomic
 def sign_out(token: str) -> None:
     """End the session of a refresh token; of any generation, and also if it has ended already (RFC 7009)."""
     claims = tokens.read_refresh(token)
-    Session.objects.filter(pk=claims.session_id, user=claims.user_id).delete()
+    session = _locked(claims.user_id, claims.session_id)
+    if session is not None:
+        session.delete()
 
 
+@transaction.atomic
 def end_session(user: User, session_id: uuid.UUID) -> None:
     """Raises SessionNotFound."""
-    ended, _ = Session.objects.for_user(user).filter(pk=session_id).delete()
-    if not ended:
+    session = _locked(user.pk, session_id)
+    if session is None:
         raise no_such_session()
+    session.delete()
 
 
+@transaction.atomic
 def end_other_sessions(user: User, current: Session | None) -> None:
+    lock_user(user.pk)
     sessions = Session.objects.for_user(user)
     (sessions.exclude(pk=current.pk) if current else sessions).delete()
 
