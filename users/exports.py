@@ -66,7 +66,7 @@ def _sessions(user: User) -> Iterator[dict[str, Any]]:
 
 @register("idempotency_keys")
 def _idempotency_keys(user: User) -> Iterator[dict[str, Any]]:
-    fields = ("digest", "fingerprint", "status", "headers", "body", "created_at", "expires_at")
+    fields = ("status", "headers", "body", "created_at", "expires_at")
     return rows(IdempotencyKey.objects.filter(user=user), *fields)
 
 

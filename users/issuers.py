@@ -4,6 +4,7 @@ Nothing of a token is believed before its signature is, least of all which algor
 """
 
 import datetime as dt
+import logging
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,8 @@ from django.core.validators import validate_email
 
 from config.errors import InvalidToken
 from users.keysets import KeyCache
+
+logger = logging.getLogger(__name__)
 
 UNNAMED = "external"  # the issuer, where a secret is shared and no name is configured
 MAX_TOKEN = 8192  # characters
@@ -37,6 +40,7 @@ class Identity:
     issuer: str
     subject: str
     email: str  # empty, unless it is a usable address
+    is_email_verified: bool  # so the issuer says
     name: str
     issued_at: dt.datetime | None
     signed_in_at: dt.datetime | None  # when the person last proved who they are, as far as it is told
@@ -51,6 +55,7 @@ def verify(raw: str) -> Identity:
     try:
         return _identity(_claims(raw))
     except jwt.PyJWTError as error:
+        logger.debug("A token of the external issuer is refused: %s", error)
         raise InvalidToken("The token is invalid or has expired; sign in again.") from error
 
 
@@ -100,6 +105,7 @@ def _identity(claims: dict[str, Any]) -> Identity:
         issuer=settings.JWT_EXTERNAL_ISSUER or UNNAMED,
         subject=_subject(claims["sub"]),
         email=_email(claims.get("email")),
+        is_email_verified=claims.get("email_verified") is True,
         name=_name(claims.get("name")),
         issued_at=moments["iat"],
         signed_in_at=moments["auth_time"] or moments["iat"],

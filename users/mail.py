@@ -4,11 +4,12 @@ Sending in the request would tell by its time whether an address has an account,
 connection while a mail server thinks.
 """
 
-import datetime as dt
 import logging
 import smtplib
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from typing import NamedTuple
 from urllib.parse import quote
 
 from django.conf import settings
@@ -22,18 +23,31 @@ from users.models import User
 logger = logging.getLogger(__name__)
 
 
-def send_password_reset(user: User) -> None:
-    token, lifetime = proofs.PASSWORD_RESET.make(user), proofs.PASSWORD_RESET.lifetime
-    _send(user.email, "password_reset", "Set a new password", "reset-password", token, lifetime)
+class Kind(NamedTuple):
+    template: str
+    subject: str
+    page: str  # of the app
+    lifetime: str
+
+
+PASSWORD_RESET = Kind("password_reset", "set a new password", "reset-password", "an hour")
+EMAIL_VERIFICATION = Kind("email_verification", "confirm your address", "verify-email", "three days")
+INVITATION = Kind("invitation", "you are invited", "register", "seven days")
+
+
+def send_password_reset(email: str, user: User | None) -> None:
+    """To the stored address of the user. Without one, the same work is done, for nobody."""
+    recipient = user or User(email=email, email_canonical=email)
+    _later(lambda: _compose(PASSWORD_RESET, recipient.email, proofs.PASSWORD_RESET.make(recipient)), send=bool(user))
 
 
 def send_email_verification(user: User) -> None:
-    token, lifetime = proofs.EMAIL_VERIFICATION.make(user), proofs.EMAIL_VERIFICATION.lifetime
-    _send(user.email, "email_verification", "Confirm your address", "verify-email", token, lifetime)
+    _later(lambda: _compose(EMAIL_VERIFICATION, user.email, proofs.EMAIL_VERIFICATION.make(user)))
 
 
 def send_invitation(email: str, token: str) -> None:
-    _send(email, "invitation", "You are invited", "register", token, proofs.INVITATION_LIFETIME)
+    """At once, for a command. Raises OSError, of which SMTPException is one."""
+    _compose(INVITATION, email, token).send()
 
 
 def link(page: str, token: str) -> str:
@@ -41,28 +55,35 @@ def link(page: str, token: str) -> str:
     return f"{settings.APP_URL}/{page}?token={quote(token)}" if settings.APP_URL else ""
 
 
-def _send(email: str, template: str, subject: str, page: str, token: str, lifetime: dt.timedelta) -> None:
+def _compose(kind: Kind, email: str, token: str) -> EmailMessage:
     """Nothing that people typed but the address is in a mail: whoever opens an account for somebody else's
     address would choose the words.
     """
-    hours = int(lifetime.total_seconds() // 3600)
-    context = {"email": email, "token": token, "link": link(page, token), "hours": hours}
-    body = render_to_string(f"users/mail/{template}.txt", context)
-    message = EmailMessage(f"Tickbase: {subject.lower()}", body, to=[email])
-    transaction.on_commit(lambda: _later(message))
+    context = {"email": email, "token": token, "link": link(kind.page, token), "lifetime": kind.lifetime}
+    body = render_to_string(f"users/mail/{kind.template}.txt", context)
+    return EmailMessage(f"Tickbase: {kind.subject}", body, to=[email])
 
 
-def _later(message: EmailMessage) -> None:
-    _worker().submit(message.send).add_done_callback(_log_failure)
+def _later(compose: Callable[[], EmailMessage], *, send: bool = True) -> None:
+    """After the commit, in the worker, also what takes time before sending."""
+
+    def deliver() -> None:
+        message = compose()
+        if send:
+            message.send()
+
+    transaction.on_commit(lambda: _worker().submit(deliver).add_done_callback(_log_failure))
 
 
 @cache
 def _worker() -> ThreadPoolExecutor:
-    """Made at the first mail, that is, in the process that serves; its exit waits for what is under way."""
+    """Made at the first mail, that is, in the process that serves. A stop waits for what is under way, but not
+    for longer than the server lets it: mails that a slow mail server has kept waiting are lost.
+    """
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
 
 
-def _log_failure(sending: Future[int]) -> None:
+def _log_failure(sending: Future[None]) -> None:
     error = sending.exception()
     if isinstance(error, OSError | smtplib.SMTPException):
         # Not its text: servers quote the address, and the message holds a token.
@@ -72,5 +93,5 @@ def _log_failure(sending: Future[int]) -> None:
 
 
 def wait_until_sent() -> None:
-    """For commands, which end after this, and for tests."""
+    """For tests."""
     _worker().submit(lambda: None).result()

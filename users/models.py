@@ -113,8 +113,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_email_verified(self) -> bool:
-        """Verifying the address of an external account is its issuer's matter."""
-        return self.is_external or self.email_verified_at is not None
+        return self.email_verified_at is not None
 
     @property
     def zone(self) -> ZoneInfo:

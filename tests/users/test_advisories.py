@@ -95,7 +95,7 @@ def test_cve_2024_38351_of_pocketbase_an_unverified_account_hijacks_nobody() -> 
     """An attacker registers the victim's address first and waits; the victim comes in through another issuer."""
     attacker = make_user(email="victim@example.com", password="the attacker's password")
     make_task(attacker, title="planted")
-    identity = Identity("https://issuer.example", "victim", "victim@example.com", "Victim", None, None)
+    identity = Identity("https://issuer.example", "victim", "victim@example.com", True, "Victim", None, None)
     victim = services.identify(identity)
     assert victim.pk != attacker.pk
     assert not victim.tasks.exists()

@@ -50,6 +50,7 @@ def test_a_token_tells_who_it_is(issuer: Issuer, algorithm: str) -> None:
         issuer=ISSUER,
         subject="auth0|65a",
         email="Ada@Example.com",
+        is_email_verified=False,
         name="Ada Lovelace",
         issued_at=NOW,
         signed_in_at=NOW - dt.timedelta(minutes=1),
@@ -59,7 +60,7 @@ def test_a_token_tells_who_it_is(issuer: Issuer, algorithm: str) -> None:
 @pytest.mark.usefixtures("shared_secret")
 def test_a_shared_secret_needs_no_more_than_the_simplest_front_ends_send() -> None:
     raw = sign(SHARED, {"sub": "7", "email": "a@example.com", "name": "A", "exp": time.time() + 60})
-    assert issuers.verify(raw) == Identity("external", "7", "a@example.com", "A", None, None)
+    assert issuers.verify(raw) == Identity("external", "7", "a@example.com", False, "A", None, None)
 
 
 @pytest.mark.usefixtures("shared_secret")

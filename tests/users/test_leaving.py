@@ -156,7 +156,13 @@ LEFT_OUT = {
     User: {"password": "a secret", "email_canonical": "follows from email"},
     Task: {"user": "the account", "search_text": "follows from the text", "title_key": "follows from the title"},
     Session: {"user": "the account"},
-    IdempotencyKey: {"user": "the account", "session": "in sessions", "generation": "in sessions"},
+    IdempotencyKey: {
+        "user": "the account",
+        "session": "in sessions",
+        "generation": "in sessions",
+        "digest": "of secrets",
+        "fingerprint": "of secrets",
+    },
     Feed: {"user": "the account"},
 }
 

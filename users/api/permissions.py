@@ -7,6 +7,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from config.errors import Forbidden
+from users.models import User
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, through the settings
@@ -33,6 +34,9 @@ class EmailIsVerified(BasePermission):
     """Where `EMAIL_VERIFICATION` requires it; the account itself can be used without."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        if settings.EMAIL_VERIFICATION == "required" and not getattr(request.user, "is_email_verified", True):
+        user = request.user
+        # The address of an external account is its issuer's matter.
+        is_exempt = not isinstance(user, User) or user.is_external or user.is_email_verified
+        if settings.EMAIL_VERIFICATION == "required" and not is_exempt:
             raise EmailUnverified("Confirm your e-mail address first; POST /api/users/me/verification sends a mail.")
         return True

@@ -112,8 +112,7 @@ def request_password_reset(email: str) -> None:
     To the stored one: a look-alike of it may be the mailbox of somebody else (CVE-2019-19844).
     """
     user = User.objects.filter(email_canonical=canonical_email(email), is_active=True).first()
-    if user is not None and user.has_usable_password():
-        mail.send_password_reset(user)
+    mail.send_password_reset(email, user if user and user.has_usable_password() else None)
 
 
 @transaction.atomic

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
@@ -13,7 +14,7 @@ from users.text import canonical_email
 
 
 class Command(BaseCommand):
-    help = "Print an invitation for one e-mail address; it serves once, within seven days."
+    help = "Print an invitation for one e-mail address; for one account, within seven days."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email", help="the address that may open an account")
@@ -26,9 +27,18 @@ class Command(BaseCommand):
             raise CommandError(f"{email!r} is not an e-mail address.") from error
         if User.objects.filter(email_canonical=canonical_email(email)).exists():
             raise CommandError(f"{email} has an account already.")
+        if settings.REGISTRATION != "invite":
+            self.stderr.write(f"REGISTRATION is {settings.REGISTRATION}: invitations count once it is invite.")
         token = proofs.make_invitation(email)
         self.stdout.write(mail.link("register", token) or token)
         if send:
+            self._mail(email, token)
+
+    def _mail(self, email: str, token: str) -> None:
+        if settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"):
+            raise CommandError("No mail can be sent: set EMAIL_HOST, or pass on what is printed above.")
+        try:
             mail.send_invitation(email, token)
-            mail.wait_until_sent()
-            self.stderr.write(f"Mailed to {email}.")
+        except OSError as error:
+            raise CommandError(f"The mail server refused it ({error}); pass on what is printed above.") from error
+        self.stderr.write(f"Mailed to {email}.")
