@@ -311,6 +311,7 @@ RATE_LIMITS = {
     "user": env_rate("RATE_LIMIT_USER", "3000/min"),
     "login": env_rate("RATE_LIMIT_LOGIN", "20/min"),
     "register": env_rate("RATE_LIMIT_REGISTER", "20/hour"),
+    "mail": env_rate("RATE_LIMIT_MAIL", "10/hour"),
 }
 
 

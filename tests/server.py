@@ -16,7 +16,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
-NO_RATE_LIMITS = {f"RATE_LIMIT_{scope}": "off" for scope in ("ANON", "USER", "LOGIN", "REGISTER")}
+NO_RATE_LIMITS = {f"RATE_LIMIT_{scope}": "off" for scope in ("ANON", "USER", "LOGIN", "REGISTER", "MAIL")}
 
 
 class Server:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
+from django.utils.functional import SimpleLazyObject
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -84,6 +85,17 @@ class CallerThrottle(RateThrottle):
             yield anonymous(request)
 
 
+def _caller(request: HttpRequest) -> tuple[str, str]:
+    """Whom a view authenticated before its permissions refused the request; else the address.
+
+    The middleware of sessions leaves a lazy object, which is of no interest: no cookie counts here.
+    """
+    user = vars(request).get("user")
+    if user is None or isinstance(user, SimpleLazyObject) or not user.is_authenticated:
+        return anonymous(request)
+    return "user", str(user.pk)
+
+
 def anonymous(request: HttpRequest | Request) -> tuple[str, str]:
     return "anon", network(client_address(request))
 
@@ -99,7 +111,7 @@ def take(scope: str, identity: str, policy: str) -> Verdict | None:
 
 
 def rate_limits(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: counts what no view has counted, such as unknown addresses and wrong tokens; writes the headers."""
+    """Middleware: counts what no view has counted, as unknown addresses and wrong tokens; writes the headers."""
     leases.limiter()  # made before there are threads
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -117,7 +129,7 @@ def _counted(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     if _META_KEY in request.META or response.status_code == problems.OUTAGE.status:
         return response
     try:
-        scope, identity = anonymous(request)
+        scope, identity = _caller(request)
         verdict = take(scope, identity, scope)
     except (OperationalError, InterfaceError):
         return response

@@ -157,6 +157,14 @@ def test_changepassword_for_nobody() -> None:
         call_command("changepassword", "nobody@example.com")
 
 
+@pytest.mark.django_db
+def test_a_superuser_needs_no_mail_to_be_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+    call_command("createsuperuser", "--no-input", "--email", "Root@example.com", stdout=StringIO())
+    user = User.objects.get()
+    assert (user.is_email_verified, user.email_canonical) == (True, "root@example.com")
+
+
 def test_createsuperuser_with_a_taken_address_is_told_in_one_line(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
     with pytest.raises(CommandError, match="An account with this e-mail address exists"):

@@ -279,3 +279,54 @@ def test_signing_in_while_the_account_is_deleted_is_refused_and_leaves_nothing()
     statuses = {answer.status_code for answer in at_once(calls)[:4]}
     assert statuses <= {200, 401}
     assert (User.objects.count(), Session.objects.count()) == (0, 0)
+
+
+# --- Whatever ends a session, while a thief keeps refreshing it -------------------------------------
+
+MEANWHILE: dict[str, Any] = {
+    "logout": lambda api, user: Api().post("/api/auth/logout", {"refresh": api.tokens.refresh}),
+    "end the others": lambda api, user: Api(user).delete("/api/users/me/sessions"),
+    "change the password": lambda api, user: Api(user).post(
+        "/api/users/me/password", {"current_password": PASSWORD, "new_password": "staple the battery"}
+    ),
+    "delete the account": lambda api, user: Api(user).client.delete("/api/users/me"),
+    "staff sets a password": lambda api, user: services.set_password(user, "another good password"),
+    "staff deactivates": lambda api, user: services.update_account(user, is_active=False),
+}
+
+
+@pytest.mark.parametrize("end", MEANWHILE.values(), ids=list(MEANWHILE))
+def test_a_session_ends_also_while_it_is_refreshed_with_keys(wide_pool: None, end: Any) -> None:
+    """A key's row refers to the session and to the user, which deadlocks or breaks whoever locks them apart."""
+
+    def keep_refreshing(token: str, thief: int) -> list[Any]:
+        pairs = []
+        for attempt in range(8):
+            answer = refresh(token, idempotency_key=f"{thief} {attempt}".replace(" ", "-"))
+            if answer.status_code == 200:
+                pairs.append(answer.json())
+                token = answer.json()["refresh"]
+            assert answer.status_code in {200, 401, 409}
+        return pairs
+
+    for _ in range(4):
+        user = make_user()
+        api = Api(user)
+        *pairs, ended = at_once(
+            [*(partial(keep_refreshing, api.tokens.refresh, thief) for thief in range(2)), partial(end, api, user)]
+        )
+        assert getattr(ended, "status_code", 200) < 300
+        assert not any(works(pair["access"]) for stolen in pairs for pair in stolen)
+
+
+def test_a_refresh_that_meets_a_new_password_brings_tokens_that_were_good(wide_pool: None) -> None:
+    """Never a 200 with a pair that was dead when it was signed: the version is read under the user's lock."""
+    for _ in range(20):
+        user = make_user()
+        api = Api(user)
+        answer, _ = at_once(
+            [partial(refresh, api.tokens.refresh), partial(services.set_password, user, "another good password")]
+        )
+        if answer.status_code == 200:
+            assert tokens.read_refresh(answer.json()["refresh"]).version == 0
+        assert not Session.objects.filter(user=user).exists()

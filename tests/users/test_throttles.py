@@ -129,3 +129,36 @@ def test_of_who_is_signed_in_that_account_counts(limit: Limit, alice: User, bob:
     statuses = [knock(alice, f"192.0.2.{host}", email=f"{host}@example.com") for host in range(3)]
     assert statuses == [204, 204, 429]
     assert knock(bob, "192.0.2.9", email=alice.email) == 204
+
+
+# --- Which door has which limit ---------------------------------------------------------------------
+
+NEW = {"email": "new@example.com", "password": PASSWORD}
+DOORS: dict[str, tuple[str, str, dict[str, str], dict[str, str]]] = {
+    "login": ("POST", "/api/auth/login", NEW, {"login": "1/min"}),
+    "register": ("POST", "/api/auth/register", {"email": "x"}, {"register": "1/min"}),
+    "forgot password": ("POST", "/api/auth/forgot-password", {"email": "x"}, {"mail": "1/min"}),
+    "verification": ("POST", "/api/users/me/verification", {}, {"mail": "1/min"}),
+    "reset password": ("POST", "/api/auth/reset-password", {"token": "x", "password": "x"}, {"login": "1/min"}),
+    "verify e-mail": ("POST", "/api/auth/verify-email", {"token": "x"}, {"login": "1/min"}),
+    "change password": ("POST", "/api/users/me/password", {}, {"login": "1/min"}),
+    "delete account": ("DELETE", "/api/users/me", {"password": "wrong"}, {"login": "1/min"}),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "body", "limits"), DOORS.values(), ids=list(DOORS))
+def test_each_door_has_its_limit(
+    as_alice: Api, limit: Limit, method: str, path: str, body: Any, limits: dict[str, str]
+) -> None:
+    limit(**limits)
+    answers = [send(as_alice, method, path, body) for _ in range(2)]
+    assert answers[0].status_code != 429
+    assert problem_of(answers[1], 429)["code"] == "throttled"
+
+
+def test_a_foreign_path_counts_for_the_account_not_for_its_address(as_alice: Api, limit: Limit) -> None:
+    limit(anon="1/min", user="5/min")
+    answers = [as_alice.get("/api/999999/tasks") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [403] * 3
+    assert answers[2]["RateLimit"].startswith('"user";r=2;')
+    assert Api().get("/api/nothing").status_code == 404

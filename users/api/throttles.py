@@ -32,10 +32,16 @@ class PasswordThrottle(LoginThrottle):
     policy = "password"
 
 
-class MailThrottle(LoginThrottle):
-    """Requests that make us send a mail, or bring back what was in one."""
+class CodeThrottle(LoginThrottle):
+    """Requests that bring back a code from a mail."""
 
-    policy = "mail"
+    policy = "code"
+
+
+class MailThrottle(LoginThrottle):
+    """Requests that make us send a mail: by address, and by the mailbox that would fill up."""
+
+    scope = "mail"
 
 
 class RegisterThrottle(RateThrottle):
@@ -47,6 +53,7 @@ class RegisterThrottle(RateThrottle):
 
 LOGIN = (CallerThrottle, LoginThrottle)
 PASSWORD = (CallerThrottle, PasswordThrottle)
+CODE = (CallerThrottle, CodeThrottle)
 MAIL = (CallerThrottle, MailThrottle)
 REGISTER = (CallerThrottle, RegisterThrottle)
 

@@ -125,7 +125,7 @@ class ForgotPasswordView(PublicView):
 
 class ResetPasswordView(PublicView):
     serializer_class = ResetPasswordSerializer
-    throttle_classes = throttles.MAIL
+    throttle_classes = throttles.CODE
 
     @idempotent
     @extend_schema(
@@ -143,7 +143,7 @@ class ResetPasswordView(PublicView):
 
 class VerifyEmailView(PublicView):
     serializer_class = VerifyEmailSerializer
-    throttle_classes = throttles.MAIL
+    throttle_classes = throttles.CODE
 
     @idempotent
     @extend_schema(
