@@ -24,7 +24,7 @@ from rest_framework.views import APIView
 from config.errors import KeyInFlight, KeyReused
 from config.rest.address import client_address, network
 from config.rest.problems import InvalidHeader
-from users import services
+from users import services, tokens
 from users.models import IdempotencyKey, Session, User
 
 LIFETIME = dt.timedelta(hours=24)
@@ -95,6 +95,7 @@ class _Attempt:
         self.digest = _digest(_scope(request), _route(request), key)
         # Not orjson, which refuses some of what a body may hold before it is validated.
         self.fingerprint = _digest(json.dumps(request.data, sort_keys=True))
+        self.is_replay_only = isinstance(request.auth, tokens.Grant) and request.auth.is_outdated
         self.lifetime = lifetime
         self.signed_in = signed_in
 
@@ -106,6 +107,8 @@ class _Attempt:
                 self._lock()
                 if replay := self._replay():
                     return replay
+                if self.is_replay_only:
+                    raise tokens.refusal()
                 try:
                     response = call()
                 except services.TokenReused as error:

@@ -93,6 +93,7 @@ class Grant:
     user: User
     session: Session | None  # none for tokens of an external issuer
     signed_in_at: dt.datetime | None  # when the person last proved who they are; unknown to some issuers
+    is_outdated: bool = False  # by the last change of the password: good for nothing but repeating that
 
 
 @dataclass(frozen=True)
@@ -130,13 +131,19 @@ def are_ours(raw: str) -> bool:
     return _kid_of(raw) in _current_key_ring().keys
 
 
-def authenticate(raw: str) -> Grant:
-    """The session and the active user of an access token, in one query. Raises InvalidToken."""
+def authenticate(raw: str, *, outdated: bool = False) -> Grant:
+    """The session and the active user of an access token, in one query. Raises InvalidToken.
+
+    With `outdated`, a token that the session's last change of the password has just ended will do, too.
+    """
     claims = _verified(_Access, raw)
     session = Session.objects.select_related("user").filter(pk=_session_id(claims), user=_user_id(claims)).first()
-    if session is None or not is_valid_for(session.user, claims["ver"]):
+    if session is None:
         raise refusal()
-    return Grant(session.user, session, session.created_at)
+    is_outdated = outdated and is_valid_for(session.user, claims["ver"] + 1)
+    if not is_outdated and not is_valid_for(session.user, claims["ver"]):
+        raise refusal()
+    return Grant(session.user, session, session.created_at, is_outdated)
 
 
 def read_refresh(raw: str) -> RefreshClaims:

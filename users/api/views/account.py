@@ -99,6 +99,7 @@ class MeView(OwnAccountView):
 
 
 class PasswordView(OwnAccountView):
+    ends_its_token = True
     serializer_class = ChangePasswordSerializer
     throttle_classes = throttles.PASSWORD
 
