@@ -127,6 +127,13 @@ class ClosedAccount(models.Model):
     closed_at = models.DateTimeField()
 
 
+class SpentInvitation(models.Model):
+    """An invitation that has opened an account: it must not do so again, should that account be deleted."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    expires_at = models.DateTimeField()
+
+
 class SessionQuerySet(models.QuerySet["Session"]):
     def for_user(self, user: User) -> Self:
         """The first wall: every read begins here."""

@@ -1,6 +1,6 @@
 """Signed tokens that go out by mail, and come back as proof that their bearer reads it.
 
-They expire, and hold a digest of what they are about to change: once it has changed, they prove nothing.
+They expire, and hold a digest of what they depend on: once that has changed, they prove nothing.
 """
 
 import datetime as dt
@@ -53,7 +53,7 @@ INVITATION_LIFETIME = dt.timedelta(days=7)
 
 
 def make_invitation(email: str) -> str:
-    """For one address, so that it serves once: then the address is taken."""
+    """For one address; `services.sign_up` sees to it that it serves once."""
     return signing.dumps(canonical_email(email), salt=_INVITATION_SALT)
 
 

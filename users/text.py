@@ -6,12 +6,22 @@ from functools import cache
 
 
 def canonical_email(email: str) -> str:
-    """The form that makes two spellings of one address equal: NFKC, case folded, NFKC again.
+    """The form that makes two spellings of one address equal: NFKC, case folded, NFKC again; the domain in ASCII.
 
     Computed here and not by the database, whose case folding depends on its collation. The last step
     is needed because case folding can leave a text that is not normalised (Unicode, chapter 3.13).
     """
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email.strip()).casefold())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email.strip()).casefold())
+    name, at, domain = folded.rpartition("@")
+    return f"{name}{at}{ascii_domain(domain) or domain}"
+
+
+def ascii_domain(domain: str) -> str | None:
+    """The domain as mail servers see it (IDNA), where invisible characters are gone; None if it cannot be one."""
+    try:
+        return domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
 
 
 @cache

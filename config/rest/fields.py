@@ -134,4 +134,12 @@ class InstantField(serializers.Field):
 
 
 class EmailField(TextField, serializers.EmailField):
-    """An e-mail address, kept as typed."""
+    """An e-mail address, kept as typed, if mail can go there."""
+
+    def to_internal_value(self, data: Any) -> str:
+        email: str = super().to_internal_value(data)
+        try:
+            email.rpartition("@")[2].encode("idna")
+        except UnicodeError:
+            self.fail("invalid")
+        return email

@@ -54,7 +54,10 @@ def test_tokens_carry_the_claims_of_the_contract() -> None:
     assert access["jti"] != refresh["jti"]
 
 
-@pytest.mark.parametrize("email", ["Ada@Example.com", "ADA@EXAMPLE.COM", "ada@ｅｘａｍｐｌｅ.com"])
+@pytest.mark.parametrize(
+    "email",
+    ["Ada@Example.com", "ADA@EXAMPLE.COM", "ada@ｅｘａｍｐｌｅ.com", "ada@exam\u00adple.com", "ada@exam\u200dple.com"],
+)
 @pytest.mark.django_db
 def test_another_spelling_of_an_address_is_taken(email: str) -> None:
     make_user(email="ada@example.com")

@@ -15,7 +15,7 @@ from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_user
 from tests.problems import places_of, problem_of
 from tests.races import at_once
-from users import proofs
+from users import proofs, services
 from users.models import User
 
 ADA = {"email": "Ada@Example.com", "password": PASSWORD}
@@ -58,7 +58,24 @@ def test_an_invitation_serves_once(settings: Settings) -> None:
     settings.REGISTRATION = "invite"
     invitation = invite("ada@example.com")
     assert register(invitation=invitation).status_code == 201
-    assert register(invitation=invitation).status_code == 409
+    assert places_of(register(invitation=invitation), "pointer") == ["/invitation"]
+    services.delete_account(User.objects.get())
+    assert places_of(register(invitation=invitation), "pointer") == ["/invitation"]
+
+
+@pytest.mark.django_db
+def test_a_registration_that_fails_gives_the_invitation_back(settings: Settings) -> None:
+    settings.REGISTRATION = "invite"
+    invitation = invite("ada@example.com")
+    assert register(invitation=invitation, password="short").status_code == 400
+    assert register(invitation=invitation).status_code == 201
+
+
+def test_12_parallel_uses_of_an_invitation_make_one_account(wide_pool: None, settings: Settings) -> None:
+    settings.REGISTRATION = "invite"
+    invitation = invite("ada@example.com")
+    answers = at_once([partial(register, invitation=invitation)] * 12)
+    assert sorted(answer.status_code for answer in answers) == [201] + [400] * 11
 
 
 BAD_INVITATIONS: dict[str, Any] = {

@@ -1,5 +1,4 @@
 from django.db import migrations, models
-from django.db.models import Q
 
 
 class Migration(migrations.Migration):
@@ -23,22 +22,9 @@ class Migration(migrations.Migration):
             name="subject",
             field=models.TextField(editable=False, null=True),
         ),
-        migrations.RemoveConstraint(model_name="user", name="users_user_email"),
         migrations.AlterField(
             model_name="user",
             name="email_canonical",
             field=models.TextField(editable=False, null=True),
-        ),
-        migrations.AddConstraint(
-            model_name="user",
-            constraint=models.UniqueConstraint(fields=("issuer", "subject"), name="users_user_subject"),
-        ),
-        migrations.AddConstraint(
-            model_name="user",
-            constraint=models.CheckConstraint(
-                name="users_user_identity",
-                condition=Q(issuer=None, subject=None, email_canonical__isnull=False)
-                | Q(issuer__isnull=False, subject__isnull=False, email_canonical=None),
-            ),
         ),
     ]

@@ -13,7 +13,7 @@ from django.utils.crypto import salted_hmac
 from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
 from users import mail, proofs, tokens
 from users.issuers import Identity
-from users.models import EMAIL_TAKEN, ClosedAccount, Session, User
+from users.models import EMAIL_TAKEN, ClosedAccount, Session, SpentInvitation, User
 from users.services.sessions import Device, open_session
 from users.text import canonical_email
 
@@ -75,12 +75,27 @@ def sign_up(
         raise RegistrationClosed("This service takes no new accounts.")
     if settings.REGISTRATION == "invite" and not invitation:
         raise RegistrationClosed("New accounts are by invitation; ask whoever runs this service for one.")
-    if invitation and not proofs.is_invited(invitation, email):
-        raise InvalidProof("The invitation has expired or is for another address.", pointer="/invitation")
+    if invitation:
+        _spend(invitation, email)
     user = register(email, password, is_verified=bool(invitation), **fields)
     if not user.is_email_verified:
         mail.send_email_verification(user)
     return open_session(user, device)
+
+
+def _spend(invitation: str, email: str) -> None:
+    """Take an invitation, once. Raises InvalidProof; what fails later in this transaction gives it back."""
+    refusal = InvalidProof("The invitation was used, has expired or is for another address.", pointer="/invitation")
+    if not proofs.is_invited(invitation, email):
+        raise refusal
+    now = timezone.now()
+    SpentInvitation.objects.filter(expires_at__lte=now).delete()
+    digest = salted_hmac("users.invitation", invitation, algorithm="sha256").hexdigest()
+    try:
+        with transaction.atomic():
+            SpentInvitation.objects.create(digest=digest, expires_at=now + proofs.INVITATION_LIFETIME)
+    except IntegrityError as error:
+        raise refusal from error
 
 
 def register(email: str, password: str, *, is_verified: bool = False, **fields: Unpack[ProfileFields]) -> User:

@@ -1,0 +1,47 @@
+"""Migrations of accounts, forward and back, with rows that are in their way."""
+
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from tests.factories import make_user
+from users.models import User
+
+
+def migrate(name: str) -> None:
+    call_command("migrate", "users", name, verbosity=0)
+
+
+@pytest.fixture
+def migrated_again(transactional_db: None) -> Any:
+    yield
+    User.objects.all().delete()
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+
+
+@pytest.mark.usefixtures("migrated_again")
+def test_all_of_them_can_be_undone_and_done_again() -> None:
+    user = make_user(email="ada@example.com")
+    migrate("0001")
+    migrate("0006")
+    assert User.objects.get(pk=user.pk).email_canonical == "ada@example.com"
+
+
+@pytest.mark.usefixtures("migrated_again")
+def test_external_accounts_are_not_lost_on_the_way_back() -> None:
+    User(issuer="https://issuer.example", subject="eve", email="eve@example.com").save()
+    with pytest.raises(RuntimeError, match="delete them before you go back"):
+        migrate("0003")
+
+
+@pytest.mark.usefixtures("migrated_again")
+def test_addresses_of_before_are_found_after() -> None:
+    user = make_user(email="ada@bücher.example")
+    migrate("0005")
+    User.objects.filter(pk=user.pk).update(email_canonical="ada@bücher.example")
+    migrate("0006")
+    assert User.objects.get_by_natural_key("ADA@Bücher.example") == user
