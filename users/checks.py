@@ -19,6 +19,15 @@ def keys_come_over_tls(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register(Tags.security, deploy=True)
+def shared_secrets_are_for_us(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Frameworks sign more than sign-ins with their one secret: codes in mails, tokens for other services."""
+    if not settings.JWT_EXTERNAL_SECRET or settings.JWT_EXTERNAL_AUDIENCE:
+        return []
+    hint = "Set JWT_EXTERNAL_AUDIENCE, and let the issuer put it into the tokens that are meant for Tickbase."
+    return [Warning("Any token signed with JWT_EXTERNAL_SECRET signs in.", hint=hint, id="users.W003")]
+
+
+@register(Tags.security, deploy=True)
 def mails_go_out(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if not settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"):
         return []

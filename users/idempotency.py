@@ -68,7 +68,7 @@ PARAMETER = OpenApiParameter(
     "Idempotency-Key",
     str,
     OpenApiParameter.HEADER,
-    description="Chosen by you, for example a UUID. The same request with the same key takes effect once.",
+    description="Chosen by you, for example a UUID: for 24 hours the same request with it takes effect once.",
 )
 REPLAYED = OpenApiParameter(
     "Idempotency-Replayed",

@@ -46,7 +46,7 @@ class ReadinessView(APIView):
         operation_id="getReadiness",
         tags=["health"],
         responses=HealthSerializer,
-        extensions=also_answers({503: "The database is away, or a migration is missing."}),
+        extensions=also_answers((MigrationsMissing, "The database is away, or a migration is missing.")),
         summary="Does the database answer, with every migration applied?",
     )
     def get(self, request: Request) -> Response:

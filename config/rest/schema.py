@@ -9,7 +9,7 @@ from drf_spectacular import openapi
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework import exceptions, serializers
 
-from config.errors import KeyInFlight, KeyReused, PreconditionFailed
+from config.errors import DomainError, KeyInFlight, KeyReused, PreconditionFailed
 from config.rest import problems
 from config.rest.fields import Clearable
 from config.rest.parsers import JSONParser
@@ -78,7 +78,7 @@ _SHARED = (
     Shared(
         "Forbidden",
         problems.FORBIDDEN,
-        "The path names another user, whether or not that user exists.",
+        "The path names another user, whether or not that user exists; or `email_unverified`, where that is required.",
         "This address belongs to another user; use your own id or 'me'.",
     ),
     Shared("NotFound", problems.NOT_FOUND, "Not yours, or not there."),
@@ -213,9 +213,9 @@ class AutoSchema(openapi.AutoSchema):
         return [JSONParser.media_type]
 
 
-def also_answers(descriptions: dict[int, str]) -> Schema:
-    """For `extend_schema(extensions=…)`: problems that the shape of the operation does not tell."""
-    return {_EXTENSION: descriptions}
+def also_answers(*refusals: tuple[type[DomainError], str]) -> Schema:
+    """For `extend_schema(extensions=…)`: errors that the shape of the operation does not tell, and when they come."""
+    return {_EXTENSION: {error.status: (error, description) for error, description in refusals}}
 
 
 # --- Postprocessing hooks ---------------------------------------------------------------------------
@@ -321,15 +321,20 @@ def _implied_statuses(path: str, operation: Schema) -> set[int]:
     return {status for status, is_implied in implied.items() if is_implied}
 
 
-def _declare(components: Schema, status: int, resource: str | None, description: str | None) -> Schema:
+def _declare(
+    components: Schema, status: int, resource: str | None, own: tuple[type[DomainError], str] | None
+) -> Schema:
     """The response of one status: shared, unless the operation describes it in its own words."""
     problem, suffix = "Problem", ""
     # A conflict that the operation describes is with its own kind of object.
-    if resource is not None and (status == 412 or (status == 409 and description is not None)):
+    if resource is not None and (status == 412 or (status == 409 and own is not None)):
         problem, suffix = f"{resource}Problem", resource
         components["schemas"][problem] = _problem_with(resource)
     media: Schema = {"schema": {"$ref": f"#/components/schemas/{problem}"}}
-    if description is not None:
+    if own is not None:
+        error, description = own
+        kind = problems.Kind.of(error)
+        media["example"] = _example(Shared(error.__name__, kind, description, description.replace("`", "")))
         return _response(status, description, media)
     shared = PROBLEMS[status]
     if shared.detail is not None:

@@ -111,7 +111,9 @@ class TaskViewSet(GenericViewSet):
         summary="Create a task",
         parameters=[ETAG, header("Location", "The task's address.", 201)],
         responses={201: TaskSerializer},
-        extensions=also_answers({409: "You have a task with this uid; `current` carries it, unless it was deleted."}),
+        extensions=also_answers(
+            (services.UidTaken, "You have a task with this uid; `current` carries it, unless it was deleted.")
+        ),
         examples=[SENT, ANSWERED],
     )
     def create(self, request: Request, user_id: str) -> Response:

@@ -37,3 +37,9 @@ def test_without_deploy_nothing_is_said(settings: Settings) -> None:
 def test_mails_that_go_nowhere_are_warned_of(settings: Settings, backend: str, found: list[str]) -> None:
     settings.EMAIL_BACKEND = f"django.core.mail.backends.{backend}.EmailBackend"
     assert warnings() == found
+
+
+@pytest.mark.parametrize(("audience", "found"), [("", ["users.W003"]), ("tickbase", [])])
+def test_a_secret_without_an_audience_is_warned_of(settings: Settings, audience: str, found: list[str]) -> None:
+    settings.JWT_EXTERNAL_SECRET, settings.JWT_EXTERNAL_AUDIENCE = "s" * 32, audience
+    assert warnings() == found

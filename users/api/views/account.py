@@ -88,7 +88,7 @@ class MeView(OwnAccountView):
         tags=["accounts"],
         request=CloseAccountSerializer,
         responses={204: None},
-        extensions=also_answers({403: "Send your password, or sign in anew before."}),
+        extensions=also_answers((services.SignInAgain, "Send your password, or sign in anew before.")),
         examples=[OpenApiExample("Password", value={"password": "correct horse battery"}, request_only=True)],
     )
     def delete(self, request: Request) -> Response:
@@ -109,7 +109,7 @@ class PasswordView(OwnAccountView):
         summary="Change your password; all other sessions end, and this one gets new tokens",
         tags=["accounts"],
         responses={200: SignedInSerializer},
-        extensions=also_answers({403: "You sign in elsewhere and have no password here."}),
+        extensions=also_answers((services.NoPassword, "You sign in elsewhere and have no password here.")),
         examples=[
             OpenApiExample(
                 "Ada",

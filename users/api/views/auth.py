@@ -7,6 +7,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.errors import InvalidToken
 from config.rest.schema import also_answers
 from users import services
 from users.api import throttles
@@ -43,7 +44,8 @@ class RegisterView(PublicView):
         tags=["accounts"],
         responses={201: SignedInSerializer},
         extensions=also_answers(
-            {403: "Registration is closed, or by invitation.", 409: "The e-mail address is taken."}
+            (services.RegistrationClosed, "Registration is closed, or by invitation."),
+            (services.EmailTaken, "The e-mail address is taken."),
         ),
         examples=[
             OpenApiExample("Ada", value={**_CREDENTIALS, "name": "Ada Lovelace"}, request_only=True),
@@ -64,7 +66,7 @@ class LoginView(PublicView):
         summary="Sign in",
         tags=["accounts"],
         responses={200: SignedInSerializer},
-        extensions=also_answers({401: "E-mail or password is wrong."}),
+        extensions=also_answers((services.WrongCredentials, "E-mail or password is wrong.")),
         examples=[OpenApiExample("Ada", value=_CREDENTIALS, request_only=True), SIGNED_IN],
     )
     def post(self, request: Request) -> Response:
@@ -79,9 +81,15 @@ class RefreshView(PublicView):
     @extend_schema(
         operation_id="refreshTokens",
         summary="Trade a refresh token for a new pair",
+        description=(
+            "Each serves once. Sent again within ten seconds, and before its successor is used, it brings the same "
+            "pair; later its session ends. A refresh token lives 30 days."
+        ),
         tags=["accounts"],
         responses={200: SignedInSerializer},
-        extensions=also_answers({401: "The refresh token is invalid, was used before or has expired; sign in again."}),
+        extensions=also_answers(
+            (services.TokenReused, "The refresh token is invalid, was used before or has expired; sign in again.")
+        ),
         examples=[_REFRESH, SIGNED_IN],
     )
     def post(self, request: Request) -> Response:
@@ -97,7 +105,7 @@ class LogoutView(PublicView):
         summary="End the session of a refresh token",
         tags=["accounts"],
         responses={204: None},
-        extensions=also_answers({401: "This is no refresh token, or it has expired."}),
+        extensions=also_answers((InvalidToken, "This is no refresh token, or it has expired.")),
         examples=[_REFRESH],
     )
     def post(self, request: Request) -> Response:
