@@ -132,6 +132,26 @@ def test_insecure_production_is_refused(tree: Tree, wrong: dict[str, str], messa
         ({"RATE_LIMIT_REGISTER": "600"}, f"RATE_LIMIT_REGISTER='600' {NO_RATE}"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL='LOUD' is unknown; use DEBUG, INFO, WARNING or ERROR."),
         ({"SECRET_KEY": "short"}, f"SECRET_KEY {TOO_SHORT}."),
+        ({"REGISTRATION": "none"}, "REGISTRATION='none' is unknown; use open, invite or closed."),
+        ({"EMAIL_VERIFICATION": "yes"}, "EMAIL_VERIFICATION='yes' is unknown; use optional or required."),
+        ({"EMAIL_SECURITY": "ssl"}, "EMAIL_SECURITY='ssl' is unknown; use starttls, tls or none."),
+        ({"EMAIL_PORT": "smtp"}, "EMAIL_PORT='smtp' is not a whole number from 1 to 65535."),
+        (
+            {"APP_URL": "app.example.com"},
+            "APP_URL='app.example.com' is not a web address; write https://app.example.com.",
+        ),
+        (
+            {"JWT_VERIFYING_KEYS": f"{'k' * 32},short"},
+            "JWT_VERIFYING_KEYS holds a key that is too short: each needs at least 32 bytes.",
+        ),
+        (
+            {"SECRET_KEY": "s" * 32, "JWT_VERIFYING_KEYS": f"{'k' * 32} {'s' * 32}"},
+            "JWT_VERIFYING_KEYS must not hold SECRET_KEY.",
+        ),
+        (
+            {**PRODUCTION, "EMAIL_VERIFICATION": "required"},
+            "EMAIL_VERIFICATION=required needs EMAIL_HOST, through which the mails go.",
+        ),
     ],
 )
 def test_a_bad_value_is_refused_by_name(tree: Tree, wrong: dict[str, str], message: str) -> None:
@@ -326,7 +346,8 @@ def test_the_proxy_is_believed_only_on_request(tree: Tree, value: str, header: l
 )  # fmt: skip
 def test_rates_are_numbers_per_time(tree: Tree, text: str, rate: list[int] | None) -> None:
     limits = tree.load("RATE_LIMITS", RATE_LIMIT_ANON=text)["RATE_LIMITS"]
-    assert limits == {"anon": rate, "user": [3000, 60], "login": [20, 60], "register": [20, 3600]}
+    defaults = {"user": [3000, 60], "login": [20, 60], "register": [20, 3600], "mail": [10, 3600]}
+    assert limits == {"anon": rate, **defaults}
 
 
 @pytest.mark.parametrize("url", ["http://:word@host", "redis://:word@host:port/0", "redis://:word@host?colour=red"])
@@ -334,6 +355,21 @@ def test_a_wrong_redis_url_is_refused_without_its_password(tree: Tree, url: str)
     refusal = tree.refusal(REDIS_URL=url)
     assert refusal.startswith("REDIS_URL is not one: redis://")
     assert "word@host" not in refusal.replace("password@host", "")
+
+
+@pytest.mark.parametrize(
+    ("environment", "backend"),
+    [({}, "console"), (PRODUCTION, "dummy"), ({**PRODUCTION, "EMAIL_HOST": "mail.example.com"}, "smtp")],
+)
+def test_mails_are_printed_in_development_only(tree: Tree, environment: dict[str, str], backend: str) -> None:
+    """They hold secrets, which must not get into a production log."""
+    loaded = tree.load("EMAIL_BACKEND", **environment)
+    assert loaded == {"EMAIL_BACKEND": f"django.core.mail.backends.{backend}.EmailBackend"}
+
+
+def test_former_keys_are_a_list(tree: Tree) -> None:
+    keys = [letter * 32 for letter in "ab"]
+    assert tree.load("JWT_VERIFYING_KEYS", JWT_VERIFYING_KEYS=", ".join(keys)) == {"JWT_VERIFYING_KEYS": keys}
 
 
 def test_origins_are_lists(tree: Tree) -> None:
