@@ -113,6 +113,16 @@ def test_a_change_that_meets_a_refresh_leaves_one_live_session(transactional_db:
         assert Api().get("/api/users/me", authorization=f"Bearer {stale}").status_code == 401
 
 
+def test_of_changes_at_once_from_one_password_one_holds(wide_pool: None) -> None:
+    user = make_user()
+    changes = [partial(change, Api(user), new=f"{NEW} number {n}") for n in range(4)]
+    answers = at_once(changes)
+    assert sorted(answer.status_code for answer in answers) == [200, 401, 401, 401]
+    winner = [answer.status_code for answer in answers].index(200)
+    assert sign_in(user, f"{NEW} number {winner}").status_code == 200
+    assert User.objects.get().token_version == 1
+
+
 # --- Resetting --------------------------------------------------------------------------------------
 
 
