@@ -83,6 +83,16 @@ def test_a_body_that_is_none_deletes_nothing(as_alice: Api, body: Any) -> None:
     assert stored() == before
 
 
+def test_the_record_of_what_staff_did_keeps_no_name(as_alice: Api, alice: User, carol: User) -> None:
+    kind = ContentType.objects.get_for_model(User)
+    entry = LogEntry.objects.create(
+        user=carol, content_type=kind, object_id=str(alice.pk), object_repr=alice.email, action_flag=CHANGE
+    )
+    close(as_alice)
+    entry.refresh_from_db()
+    assert alice.email not in entry.object_repr
+
+
 def test_the_address_is_free_again(as_alice: Api, alice: User) -> None:
     close(as_alice)
     answer = Api().post("/api/auth/register", {"email": alice.email, "password": PASSWORD})

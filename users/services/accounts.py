@@ -4,6 +4,7 @@ import datetime as dt
 from typing import TypedDict, Unpack
 
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -245,6 +246,9 @@ def delete_account(user: User) -> None:
     if user.is_external:
         digest = _closed_digest(str(user.issuer), user.public_id)
         ClosedAccount.objects.update_or_create(pk=digest, defaults={"closed_at": timezone.now()})
+    # What staff did to the account stays on record, without its name.
+    about = LogEntry.objects.filter(content_type__app_label="users", content_type__model="user", object_id=str(user.pk))
+    about.update(object_repr="a deleted account")
     user.delete()
 
 
