@@ -126,7 +126,7 @@ def _token(token: Token, session: Session) -> Token:
     return token
 
 
-def are_ours(raw: str) -> bool:
+def names_our_key(raw: str) -> bool:
     """Whether a token names a key of ours; whether that is true, only verifying tells."""
     return _kid_of(raw) in _current_key_ring().keys
 

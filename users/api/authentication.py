@@ -29,7 +29,7 @@ class BearerAuthentication(JWTAuthentication):
 
 def _grant(token: str, *, outdated: bool) -> tokens.Grant:
     """Raises InvalidToken. A token that names no key of ours can only be the external issuer's."""
-    if not issuers.is_configured() or tokens.are_ours(token):
+    if not issuers.is_configured() or tokens.names_our_key(token):
         return tokens.authenticate(token, outdated=outdated)
     identity = issuers.verify(token)
     return tokens.Grant(services.identify(identity), None, identity.signed_in_at)
@@ -47,4 +47,5 @@ class BearerScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: object) -> dict[str, str]:
         scheme: dict[str, str] = build_bearer_security_scheme_object("HTTP_AUTHORIZATION", "Bearer", "JWT")
-        return {**scheme, "description": "The `access` token that register, login and refresh answer."}
+        description = "The `access` token that register, login and refresh answer, or one of the external issuer."
+        return {**scheme, "description": description}
