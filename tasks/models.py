@@ -14,9 +14,10 @@ from django.db.models.functions import Length
 
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
 from config.errors import Invalid
+from config.text import is_storable
 from tasks.choices import Priority, Status
 from tasks.querysets import TaskQuerySet
-from tasks.text import fold, is_storable
+from tasks.text import fold
 
 MAX_TITLE = 200
 MAX_DESCRIPTION = 10_000

@@ -26,11 +26,6 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", kept.translate(_LOOK_ALIKES))
 
 
-def is_storable(text: str) -> bool:
-    """PostgreSQL stores no NUL, and UTF-8 no lone surrogates."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
-
-
 def words(text: str) -> list[str]:
     """The folded words of a query, each once."""
     return list(dict.fromkeys(fold(text).split()))

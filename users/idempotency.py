@@ -37,7 +37,10 @@ Handler = Callable[..., Response]
 class SignedIn(Response):
     """An answer with tokens. They are not stored: a replay signs them anew, from the session."""
 
-    session: Session
+    def __init__(self, session: Session, data: Any, status: int) -> None:
+        # RFC 6749, section 5.1: answers that carry tokens must not be cached.
+        super().__init__(data, status, headers={"Cache-Control": "no-store"})
+        self.session = session
 
 
 SignIn = Callable[[Session, int], SignedIn]  # of the session and the status

@@ -5,7 +5,6 @@ Nothing of a token is believed before its signature is, least of all which algor
 
 import datetime as dt
 import logging
-import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,21 +15,20 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from config.errors import InvalidToken
+from config.text import is_storable
 from users.keysets import KeyCache
+from users.text import MAX_EMAIL, MAX_NAME
 
 logger = logging.getLogger(__name__)
 
 UNNAMED = "external"  # the issuer, where a secret is shared and no name is configured
 MAX_TOKEN = 8192  # characters
 MAX_SUBJECT = 255
-MAX_EMAIL = 254
-MAX_NAME = 100
 LAST_SECOND = 253_402_300_000  # in the year 9999, where Python's calendar ends
 
 # Extensions that change what is signed, or that must be understood; none is needed.
 _UNSUPPORTED_HEADERS = frozenset({"crit", "b64"})
 _MOMENTS = ("exp", "nbf", "iat", "auth_time")
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # in PostgreSQL, and in UTF-8
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def _moment(seconds: Any) -> dt.datetime | None:
 
 
 def _subject(subject: str) -> str:
-    if not 1 <= len(subject) <= MAX_SUBJECT or _UNSTORABLE.search(subject):
+    if not 1 <= len(subject) <= MAX_SUBJECT or not is_storable(subject):
         raise jwt.InvalidTokenError("not a subject that can be stored")
     return subject
 
@@ -134,10 +132,10 @@ def _email(claim: Any) -> str:
         validate_email(email)
     except ValidationError:
         return ""
-    return "" if len(email) > MAX_EMAIL or _UNSTORABLE.search(email) else email
+    return "" if len(email) > MAX_EMAIL or not is_storable(email) else email
 
 
 def _name(claim: Any) -> str:
-    if not isinstance(claim, str) or _UNSTORABLE.search(claim):
+    if not isinstance(claim, str) or not is_storable(claim):
         return ""
     return claim.strip()[:MAX_NAME].strip()

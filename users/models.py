@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils.timezone import now
 
 from config.errors import violated_constraint
-from users.text import canonical_email, known_timezones
+from users.text import MAX_EMAIL, MAX_NAME, canonical_email, known_timezones
 
 EMAIL_TAKEN = "users_user_email_canonical"
 
@@ -62,14 +62,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     nobody gets into a local account by making another issuer vouch for its address.
     """
 
-    email = models.EmailField("e-mail", max_length=254)
+    email = models.EmailField("e-mail", max_length=MAX_EMAIL)
     # Null for external accounts. Case folding can lengthen a text; NFKC can too.
     email_canonical = models.TextField(null=True, editable=False)
     email_verified_at = models.DateTimeField(null=True, editable=False)
     # Null for local accounts, which the unique constraint then passes over.
     issuer = models.TextField(null=True, editable=False)
     subject = models.TextField(null=True, editable=False)
-    name = models.CharField(max_length=100, blank=True, default="")
+    name = models.CharField(max_length=MAX_NAME, blank=True, default="")
     timezone = models.CharField("time zone", max_length=64, default="UTC", validators=[validate_timezone])
     is_active = models.BooleanField("active", default=True)
     is_staff = models.BooleanField("staff", default=False, help_text="May sign in to the admin.")

@@ -1,8 +1,13 @@
-"""How e-mail addresses and time zone names are compared; pure."""
+"""How e-mail addresses and time zone names are compared, and how long they may be; pure."""
 
 import unicodedata
 import zoneinfo
 from functools import cache
+
+from config.text import ascii_domain
+
+MAX_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, without the angle brackets
+MAX_NAME = 100
 
 
 def canonical_email(email: str) -> str:
@@ -14,14 +19,6 @@ def canonical_email(email: str) -> str:
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email.strip()).casefold())
     name, at, domain = folded.rpartition("@")
     return f"{name}{at}{ascii_domain(domain) or domain}"
-
-
-def ascii_domain(domain: str) -> str | None:
-    """The domain as mail servers see it (IDNA), where invisible characters are gone; None if it cannot be one."""
-    try:
-        return domain.encode("idna").decode("ascii")
-    except UnicodeError:
-        return None
 
 
 @cache

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
+from config.text import ascii_domain
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
@@ -138,8 +139,6 @@ class EmailField(TextField, serializers.EmailField):
 
     def to_internal_value(self, data: Any) -> str:
         email: str = super().to_internal_value(data)
-        try:
-            email.rpartition("@")[2].encode("idna")
-        except UnicodeError:
+        if ascii_domain(email.rpartition("@")[2]) is None:
             self.fail("invalid")
         return email

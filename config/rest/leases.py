@@ -63,11 +63,12 @@ class Limiter:
                 return decision
             # Whoever comes while another thread asks for the lease takes just its own permit: nobody waits,
             # and the process does not hold two leases.
-            leases, window.is_asking = not window.is_asking, True
+            takes_lease = not window.is_asking
+            window.is_asking = True
         try:
-            return self._ask(window, key, rate, lease_of(rate) if leases else 1)
+            return self._ask(window, key, rate, lease_of(rate) if takes_lease else 1)
         finally:
-            if leases:
+            if takes_lease:
                 window.is_asking = False
 
     def _window(self, key: str) -> _Window:

@@ -1,4 +1,4 @@
-"""The first wall: the path's user is the caller, or nothing is looked up."""
+"""Whom a view lets in. The first wall: the path's user is the caller, or nothing is looked up."""
 
 from typing import TYPE_CHECKING
 

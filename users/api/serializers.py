@@ -9,6 +9,7 @@ from config.rest.fields import EmailField, InstantField, TextField
 from config.rest.serializers import StrictSerializer
 from users.models import Session, validate_timezone
 from users.services import MAX_PASSWORD
+from users.text import MAX_EMAIL, MAX_NAME
 
 GOOD_PASSWORD = "At least 12 characters; not a common one, and not like your name or address."
 MAX_CODE = 1000
@@ -37,23 +38,23 @@ class PasswordField(TextField):
 class UserSerializer(StrictSerializer):
     id = serializers.CharField(source="public_id", read_only=True)
     # No EmailField: it is empty where the issuer of an external account tells none.
-    email = TextField(max_length=254, allow_blank=True, required=False, help_text="Cannot be changed here.")
+    email = TextField(max_length=MAX_EMAIL, allow_blank=True, required=False, help_text="Cannot be changed here.")
     email_verified = serializers.BooleanField(source="is_email_verified", read_only=True)
-    name = TextField(max_length=100, allow_blank=True, required=False)
+    name = TextField(max_length=MAX_NAME, allow_blank=True, required=False)
     timezone = TimezoneField(max_length=64, required=False, help_text=IANA)
     created_at = InstantField(read_only=True)
 
 
 class RegisterSerializer(StrictSerializer):
-    email = EmailField(max_length=254)
+    email = EmailField(max_length=MAX_EMAIL)
     password = PasswordField(help_text=GOOD_PASSWORD)
-    name = TextField(max_length=100, allow_blank=True, required=False)
+    name = TextField(max_length=MAX_NAME, allow_blank=True, required=False)
     timezone = TimezoneField(max_length=64, required=False, help_text=IANA)
     invitation = TextField(max_length=MAX_CODE, required=False, help_text="Where registration is by invitation.")
 
 
 class LoginSerializer(StrictSerializer):
-    email = TextField(max_length=254)
+    email = TextField(max_length=MAX_EMAIL)
     password = PasswordField()
 
 
@@ -67,7 +68,7 @@ class ChangePasswordSerializer(StrictSerializer):
 
 
 class ForgotPasswordSerializer(StrictSerializer):
-    email = TextField(max_length=254)
+    email = TextField(max_length=MAX_EMAIL)
 
 
 class ResetPasswordSerializer(StrictSerializer):

@@ -6,9 +6,7 @@ from rest_framework.request import Request
 
 from config.rest.address import client_address, network
 from config.rest.throttling import CallerThrottle, RateThrottle
-from users.text import canonical_email
-
-MAX_EMAIL = 254
+from users.text import MAX_EMAIL, canonical_email
 
 
 class LoginThrottle(RateThrottle):

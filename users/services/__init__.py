@@ -9,7 +9,6 @@ from users.services.accounts import (
     RegistrationClosed,
     WeakPassword,
     delete_account,
-    identify,
     register,
     request_email_verification,
     sign_up,
@@ -17,6 +16,7 @@ from users.services.accounts import (
     update_profile,
     verify_email,
 )
+from users.services.external import identify
 from users.services.passwords import (
     NoPassword,
     SignInAgain,

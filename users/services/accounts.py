@@ -1,6 +1,5 @@
 """Opening, changing and deleting accounts."""
 
-import datetime as dt
 from typing import TypedDict, Unpack
 
 from django.conf import settings
@@ -12,15 +11,13 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
-from users import mail, proofs, tokens
-from users.issuers import Identity
-from users.models import EMAIL_TAKEN, ClosedAccount, Session, SpentInvitation, User
-from users.services.sessions import Device, open_session
+from users import mail, proofs
+from users.models import EMAIL_TAKEN, Session, SpentInvitation, User
+from users.services import external
+from users.services.sessions import Device, lock_user, open_session
 from users.text import canonical_email
 
 MAX_PASSWORD = 256  # hashing is slow on purpose
-# How long a deleted external account stays closed to tokens that do not say when they were issued.
-CLOSED_FOR = dt.timedelta(days=1)
 
 
 class EmailTaken(Conflict):
@@ -120,58 +117,6 @@ def require_strong(password: str, user: User, *, pointer: str) -> None:
         raise WeakPassword(" ".join(error.messages), pointer=pointer) from error
 
 
-def identify(identity: Identity) -> User:
-    """The active account of an external identity; opened at first sight. Raises InvalidToken.
-
-    Two first requests at once are one account: the unique constraint lets one insert, and both then find it.
-    """
-    accounts = User.objects.filter(issuer=identity.issuer, subject=identity.subject)
-    user = accounts.first() or _open_external(identity) or accounts.first()
-    if user is None or not user.is_active or (_may_be_older(identity, user) and _is_closed_to(identity)):
-        raise tokens.refusal()
-    return user
-
-
-def _open_external(identity: Identity) -> User | None:
-    """The new account, or None when another request was first. Raises InvalidToken for a closed one."""
-    if _is_closed_to(identity):
-        raise tokens.refusal()
-    user = User(issuer=identity.issuer, subject=identity.subject, name=identity.name)
-    user.set_email(identity.email)
-    user.email_verified_at = timezone.now() if identity.is_email_verified else None
-    user.set_unusable_password()
-    try:
-        with transaction.atomic():
-            user.save(force_insert=True)
-    except IntegrityError as error:
-        if violated_constraint(error) != "users_user_subject":
-            raise
-        return None
-    return user
-
-
-def _may_be_older(identity: Identity, user: User) -> bool:
-    """Whether the token may be from before a predecessor of this account was closed; most are clearly not."""
-    if identity.issued_at is None:
-        return timezone.now() < user.created_at + CLOSED_FOR
-    return identity.issued_at <= user.created_at + settings.JWT_LEEWAY
-
-
-def _is_closed_to(identity: Identity) -> bool:
-    """Whether the token is one of those that an account had when it was deleted."""
-    closed = ClosedAccount.objects.filter(pk=_closed_digest(identity.issuer, identity.subject)).first()
-    if closed is None:
-        return False
-    if identity.issued_at is None:
-        return timezone.now() < closed.closed_at + CLOSED_FOR
-    # Its issuer's clock may be ahead of ours.
-    return identity.issued_at <= closed.closed_at + settings.JWT_LEEWAY
-
-
-def _closed_digest(issuer: str, subject: str) -> str:
-    return salted_hmac("users.closed-account", f"{issuer}\0{subject}", algorithm="sha256").hexdigest()
-
-
 def request_email_verification(user: User) -> None:
     """Mail another proof, unless there is nothing to prove."""
     if not user.is_email_verified and not user.is_external:
@@ -190,8 +135,9 @@ def verify_email(token: str) -> User:
 
 def proven(proof: proofs.Proof, token: str) -> User:
     """The active account that a mailed token is about, locked: only one request can use it up."""
-    user = User.objects.select_for_update(no_key=True).filter(pk=proof.user_id(token) or 0, is_active=True).first()
-    if user is None or not proof.holds(token, user):
+    user_id = proof.user_id(token)
+    user = lock_user(user_id) if user_id else None
+    if user is None or not user.is_active or not proof.holds(token, user):
         raise InvalidProof("The code is invalid, was used or has expired; ask for a new mail.", pointer="/token")
     return user
 
@@ -239,13 +185,12 @@ def end_tokens(user: User) -> list[str]:
 def delete_account(user: User) -> None:
     """Remove the account and all that belongs to it, for good. Raises AccountGone.
 
-    Whoever creates something of this user at the same time either commits first, and it is removed too, or
-    waits for this lock in its foreign key's check, and fails.
+    Whoever creates something of this user at the same time either has locked the account first, and it is removed
+    too, or waits for this lock, and then finds nobody.
     """
     lock(user, against_new_tasks=True)
     if user.is_external:
-        digest = _closed_digest(str(user.issuer), user.public_id)
-        ClosedAccount.objects.update_or_create(pk=digest, defaults={"closed_at": timezone.now()})
+        external.note_closing(user)
     # What staff did to the account stays on record, without its name.
     about = LogEntry.objects.filter(content_type__app_label="users", content_type__model="user", object_id=str(user.pk))
     about.update(object_repr="a deleted account")

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 from rest_framework.throttling import BaseThrottle
 
 from config.rest.schema import also_answers
@@ -59,6 +60,9 @@ class MeView(OwnAccountView):
     serializer_class = UserSerializer
     delete_serializer_class = CloseAccountSerializer
 
+    def get_serializer_class(self) -> type[BaseSerializer]:
+        return self.delete_serializer_class if self.request.method == "DELETE" else self.serializer_class
+
     def get_throttles(self) -> list[BaseThrottle]:
         if self.request.method == "DELETE":
             return [throttle() for throttle in throttles.PASSWORD]
@@ -86,15 +90,12 @@ class MeView(OwnAccountView):
         operation_id="deleteMe",
         summary="Delete your account and all that belongs to it, for good",
         tags=["accounts"],
-        request=CloseAccountSerializer,
         responses={204: None},
         extensions=also_answers((services.SignInAgain, "Send your password, or sign in anew before.")),
         examples=[OpenApiExample("Password", value={"password": "correct horse battery"}, request_only=True)],
     )
     def delete(self, request: Request) -> Response:
-        body = CloseAccountSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        services.close_account(grant_of(request), **body.validated_data)
+        services.close_account(grant_of(request), **self.validated(request))
         return Response(status=204)
 
 

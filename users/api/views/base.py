@@ -1,6 +1,5 @@
 """What the views of accounts share."""
 
-import re
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample
@@ -8,6 +7,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 
 from config.rest.address import client_address
+from config.text import storable
 from users import services, tokens
 from users.api.serializers import SignedInSerializer
 from users.idempotency import SignedIn
@@ -28,7 +28,6 @@ PAIR: dict[str, Any] = {
     "expires_in": 600,
 }
 SIGNED_IN = OpenApiExample("Signed in", value={"user": USER, **PAIR}, response_only=True)
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class AccountView(GenericAPIView):
@@ -49,12 +48,8 @@ def signed_in(session: Session, status: int = 200) -> SignedIn:
         "token_type": "Bearer",
         "expires_in": pair.expires_in,
     }
-    # RFC 6749, section 5.1: answers that carry tokens must not be cached.
-    response = SignedIn(SignedInSerializer(answer).data, status=status, headers={"Cache-Control": "no-store"})
-    response.session = session
-    return response
+    return SignedIn(session, SignedInSerializer(answer).data, status)
 
 
 def device_of(request: Request) -> services.Device:
-    user_agent = _UNSTORABLE.sub("", request.headers.get("User-Agent", ""))
-    return services.Device(user_agent, client_address(request) or None)
+    return services.Device(storable(request.headers.get("User-Agent", "")), client_address(request) or None)

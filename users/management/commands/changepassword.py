@@ -1,23 +1,25 @@
-"""`manage.py changepassword`: Django's, which would leave old tokens valid."""
+"""`manage.py changepassword`: in place of Django's, which would leave old tokens valid."""
 
 import getpass
+from argparse import ArgumentParser
 from typing import Any
 
-from django.contrib.auth.management.commands import changepassword
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.management.base import CommandError
+from django.core.management.base import BaseCommand, CommandError
 
 from config.errors import DomainError
 from users import services
 from users.models import User
 
 
-class Command(changepassword.Command):
+class Command(BaseCommand):
     help = "Set a user's password; every session of the account ends."
 
-    def handle(self, *args: Any, **options: Any) -> str:
-        email = options["username"] or getpass.getuser()
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("email", help="whose password it is")
+
+    def handle(self, *args: Any, email: str, **options: Any) -> str:
         try:
             user = User.objects.get_by_natural_key(email)
         except User.DoesNotExist as error:
