@@ -19,7 +19,8 @@ WRITES = {
 }  # fmt: skip
 WRITERS = {
     "tasks/services.py", "tasks/feed.py", "users/services/accounts.py", "users/services/external.py",
-    "users/services/passwords.py", "users/services/sessions.py", "users/idempotency.py", "users/models.py", "config/postgres.py",
+    "users/services/passwords.py", "users/services/sessions.py", "users/idempotency.py",
+    "users/models.py", "config/postgres.py",
     "config/rest/counters.py",
 }  # fmt: skip
 
