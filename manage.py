@@ -10,8 +10,11 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    from users.isolation import all_users
+
     try:
-        execute_from_command_line(sys.argv)
+        with all_users():  # who may run commands may read the database
+            execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         # An operator's mistake, whose message says what to do; a traceback would hide it.
         sys.exit(f"Tickbase cannot start: {error}")

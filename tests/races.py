@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from contextvars import Context, copy_context
 from typing import Any
 
 from django.db import connections
@@ -14,16 +15,16 @@ def at_once(calls: Iterable[Callable[[], Any]]) -> list[Any]:
     results: list[Any] = [None] * len(calls)
     errors: list[BaseException] = []
 
-    def run(number: int, call: Callable[[], Any]) -> None:
+    def run(number: int, call: Callable[[], Any], context: Context) -> None:
         try:
             start.wait(20)
-            results[number] = call()
+            results[number] = context.run(call)
         except BaseException as error:  # noqa: BLE001 (raised below, in the test's own thread)
             errors.append(error)
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=run, args=[number, call]) for number, call in enumerate(calls)]
+    threads = [threading.Thread(target=run, args=[number, call, copy_context()]) for number, call in enumerate(calls)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -7,6 +7,7 @@ import orjson
 from django.contrib.admin.models import LogEntry
 from django.db.models import Model, QuerySet
 
+from users.isolation import each_as
 from users.models import IdempotencyKey, Session, User
 
 Section = Callable[[User], Iterator[dict[str, Any]]]
@@ -32,6 +33,10 @@ def register(name: str) -> Callable[[Section], Section]:
 
 def stream(user: User) -> Iterator[bytes]:
     """The document in pieces, in constant memory. A piece that is missing leaves it invalid as JSON."""
+    return each_as(user.pk, _pieces(user))
+
+
+def _pieces(user: User) -> Iterator[bytes]:
     account = {**User.objects.filter(pk=user.pk).values(*ACCOUNT).get(), "public_id": user.public_id}
     account["groups"] = list(user.groups.values_list("name", flat=True))
     yield b'{"account":' + orjson.dumps(account, option=_OPTIONS)

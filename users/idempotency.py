@@ -9,6 +9,7 @@ import functools
 import json
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ from config.errors import KeyInFlight, KeyReused
 from config.rest.address import client_address, network
 from config.rest.problems import InvalidHeader
 from users import services, tokens
+from users.isolation import all_users
 from users.models import IdempotencyKey, Session, User
 
 LIFETIME = dt.timedelta(hours=24)
@@ -142,7 +144,8 @@ class _Attempt:
 
     def _replay(self) -> Response | None:
         valid = IdempotencyKey.objects.filter(pk=self.digest, expires_at__gt=timezone.now())
-        stored = valid.select_related("session__user").first()
+        with self._all_keys():
+            stored = valid.select_related("session__user").first()
         if stored is None:
             return None
         if stored.fingerprint != self.fingerprint:
@@ -176,15 +179,19 @@ class _Attempt:
             created_at=now,
             expires_at=now + self.lifetime,
         )
-        # An expired one may be there.
-        IdempotencyKey.objects.bulk_create(
-            [row],
-            update_conflicts=True,
-            unique_fields=["digest"],
-            update_fields=[field.name for field in IdempotencyKey._meta.fields if not field.primary_key],
-        )
+        columns = [field.name for field in IdempotencyKey._meta.fields if not field.primary_key]
+        with self._all_keys():
+            # An expired one may be there.
+            IdempotencyKey.objects.bulk_create(
+                [row], update_conflicts=True, unique_fields=["digest"], update_fields=columns
+            )
+
+    def _all_keys(self) -> AbstractContextManager[None]:
+        """A stranger's key becomes that of the user whom its request signs in."""
+        return nullcontext() if self.user else all_users()
 
 
+@all_users()
 def _sweep(digest: str, now: dt.datetime) -> None:
     """With one key of a hundred, forget what has expired; some at a time, and none that another is at."""
     if int(digest, 16) % 100 == 0:

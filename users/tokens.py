@@ -18,6 +18,7 @@ from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 from config.errors import InvalidToken
+from users.isolation import as_user
 from users.models import Session, User
 
 _LOCAL_ID = re.compile(r"[1-9][0-9]{0,18}")
@@ -137,7 +138,9 @@ def authenticate(raw: str, *, outdated: bool = False) -> Grant:
     With `outdated`, a token that the session's last change of the password has just ended will do, too.
     """
     claims = _verified(_Access, raw)
-    session = Session.objects.select_related("user").filter(pk=_session_id(claims), user=_user_id(claims)).first()
+    session_id, user_id = _session_id(claims), _user_id(claims)
+    with as_user(user_id):
+        session = Session.objects.select_related("user").filter(pk=session_id, user=user_id).first()
     if session is None:
         raise refusal()
     is_outdated = outdated and is_valid_for(session.user, claims["ver"] + 1)

@@ -7,7 +7,7 @@ from drf_spectacular.plumbing import build_bearer_security_scheme_object
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
-from users import issuers, services, tokens
+from users import isolation, issuers, services, tokens
 from users.models import User
 
 
@@ -24,6 +24,7 @@ class BearerAuthentication(JWTAuthentication):
         # `users.idempotency` lets such a caller have the stored answer and nothing else.
         is_repeatable = "Idempotency-Key" in request.headers and getattr(view, "ends_its_token", False)
         grant = _grant(token.strip(), outdated=is_repeatable)
+        isolation.enter(grant.user.pk)
         return grant.user, grant
 
 

@@ -1,5 +1,7 @@
 """Opening, changing and deleting accounts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypedDict, Unpack
 
 from django.conf import settings
@@ -12,6 +14,7 @@ from django.utils.crypto import salted_hmac
 
 from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
 from users import mail, proofs
+from users.isolation import all_users, as_user
 from users.models import EMAIL_TAKEN, Session, SpentInvitation, User
 from users.services import external
 from users.services.sessions import Device, lock_user, open_session
@@ -78,7 +81,8 @@ def sign_up(
     user = register(email, password, is_verified=bool(invitation), **fields)
     if not user.is_email_verified:
         mail.send_email_verification(user)
-    return open_session(user, device)
+    with as_user(user.pk):
+        return open_session(user, device)
 
 
 def _spend(invitation: str, email: str) -> None:
@@ -104,7 +108,7 @@ def register(email: str, password: str, *, is_verified: bool = False, **fields: 
     verified_at = timezone.now() if is_verified else None
     require_strong(password, User(email=email, name=fields.get("name", "")), pointer="/password")
     try:
-        with transaction.atomic():
+        with all_users(), transaction.atomic():  # it has no id yet
             return User.objects.create_user(email, password, email_verified_at=verified_at, **fields)
     except IntegrityError as error:
         raise _email_taken(error) from error
@@ -126,20 +130,25 @@ def request_email_verification(user: User) -> None:
 @transaction.atomic
 def verify_email(token: str) -> User:
     """Note that the owner of an account reads its mail. Raises InvalidProof."""
-    user = proven(proofs.EMAIL_VERIFICATION, token)
-    if user.email_verified_at is None:
-        user.email_verified_at = timezone.now()
-        user.save(update_fields=["email_verified_at"])
+    with proven(proofs.EMAIL_VERIFICATION, token) as user:
+        if user.email_verified_at is None:
+            user.email_verified_at = timezone.now()
+            user.save(update_fields=["email_verified_at"])
     return user
 
 
-def proven(proof: proofs.Proof, token: str) -> User:
-    """The active account that a mailed token is about, locked: only one request can use it up."""
+@contextmanager
+def proven(proof: proofs.Proof, token: str) -> Iterator[User]:
+    """Act for the active account that a mailed token is about, locked: only one request can use it up."""
+    refusal = InvalidProof("The code is invalid, was used or has expired; ask for a new mail.", pointer="/token")
     user_id = proof.user_id(token)
-    user = lock_user(user_id) if user_id else None
-    if user is None or not user.is_active or not proof.holds(token, user):
-        raise InvalidProof("The code is invalid, was used or has expired; ask for a new mail.", pointer="/token")
-    return user
+    if user_id is None:
+        raise refusal
+    with as_user(user_id):
+        user = lock_user(user_id)
+        if user is None or not user.is_active or not proof.holds(token, user):
+            raise refusal
+        yield user
 
 
 @transaction.atomic
@@ -193,7 +202,8 @@ def delete_account(user: User) -> None:
         external.note_closing(user)
     # What staff did to the account stays on record, without its name.
     about = LogEntry.objects.filter(content_type__app_label="users", content_type__model="user", object_id=str(user.pk))
-    about.update(object_repr="a deleted account")
+    with all_users():
+        about.update(object_repr="a deleted account")
     user.delete()
 
 

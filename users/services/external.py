@@ -9,6 +9,7 @@ from django.utils.crypto import salted_hmac
 
 from config.errors import violated_constraint
 from users import tokens
+from users.isolation import all_users
 from users.issuers import Identity
 from users.models import ClosedAccount, User
 
@@ -16,6 +17,7 @@ from users.models import ClosedAccount, User
 CLOSED_FOR = dt.timedelta(days=1)
 
 
+@all_users()
 def identify(identity: Identity) -> User:
     """The active account of an external identity; opened at first sight. Raises InvalidToken.
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from config.errors import AuthenticationFailed, Forbidden, Invalid
 from users import mail, proofs, tokens
+from users.isolation import all_users, as_user
 from users.models import Session, User
 from users.services import sessions
 from users.services.accounts import delete_account, end_tokens, lock, proven, require_strong
@@ -42,11 +43,12 @@ def sign_in(device: sessions.Device, *, email: str, password: str) -> Session:
     Raises WrongCredentials, the same for every reason, after hashing once, whatever the reason: neither the
     answer nor its time tells who has an account. Nothing is locked, and no transaction open, while it hashes.
     """
-    user = User.objects.filter(email_canonical=canonical_email(email)).first()
+    with all_users():
+        user = User.objects.filter(email_canonical=canonical_email(email)).first()
     if user is None:
         make_password(password)
     elif user.check_password(password) and user.is_active:
-        with transaction.atomic():
+        with as_user(user.pk), transaction.atomic():
             if _note_sign_in(user):
                 return sessions.open_session(user, device)
     raise WrongCredentials("No active account has this e-mail and password.")
@@ -111,7 +113,8 @@ def request_password_reset(email: str) -> None:
 
     To the stored one: a look-alike of it may be the mailbox of somebody else (CVE-2019-19844).
     """
-    user = User.objects.filter(email_canonical=canonical_email(email), is_active=True).first()
+    with all_users():
+        user = User.objects.filter(email_canonical=canonical_email(email), is_active=True).first()
     mail.send_password_reset(email, user if user and user.has_usable_password() else None)
 
 
@@ -122,11 +125,11 @@ def reset_password(token: str, password: str) -> User:
     Whoever opened the account for somebody else's address is out from here on. Raises InvalidProof and
     WeakPassword.
     """
-    user = proven(proofs.PASSWORD_RESET, token)
-    require_strong(password, user, pointer="/password")
-    user.set_password(password)
-    user.email_verified_at = user.email_verified_at or timezone.now()
-    user.save(update_fields=["password", "email_verified_at", *end_tokens(user)])
+    with proven(proofs.PASSWORD_RESET, token) as user:
+        require_strong(password, user, pointer="/password")
+        user.set_password(password)
+        user.email_verified_at = user.email_verified_at or timezone.now()
+        user.save(update_fields=["password", "email_verified_at", *end_tokens(user)])
     return user
 
 

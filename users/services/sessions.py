@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from config.errors import InvalidToken, NotFound
 from users import tokens
+from users.isolation import as_user
 from users.models import Session, User
 
 # Parallel tabs and lost answers: so long may the predecessor of the live token be sent again.
@@ -61,7 +62,8 @@ def refresh(token: str) -> Session:
     TokenReused.
     """
     claims = tokens.read_refresh(token)
-    session = _rotate(claims)
+    with as_user(claims.user_id):
+        session = _rotate(claims)
     if session is None:
         raise TokenReused("This refresh token was used before, so its session has been ended; sign in again.")
     return session
@@ -117,9 +119,10 @@ def _advance(session: Session) -> Session:
 def sign_out(token: str) -> None:
     """End the session of a refresh token; of any generation, and also if it has ended already (RFC 7009)."""
     claims = tokens.read_refresh(token)
-    session = _locked(claims.user_id, claims.session_id)
-    if session is not None:
-        session.delete()
+    with as_user(claims.user_id):
+        session = _locked(claims.user_id, claims.session_id)
+        if session is not None:
+            session.delete()
 
 
 @transaction.atomic

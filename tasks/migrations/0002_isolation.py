@@ -1,0 +1,9 @@
+from django.db import migrations
+
+from users.isolation import isolate
+
+
+class Migration(migrations.Migration):
+    dependencies = [("tasks", "0001_initial"), ("users", "0007_isolation")]
+
+    operations = [isolate("tasks_feed"), isolate("tasks_task")]
