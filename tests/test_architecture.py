@@ -20,7 +20,7 @@ WRITES = {
 WRITERS = {
     "tasks/services.py", "tasks/feed.py", "users/services/accounts.py", "users/services/external.py",
     "users/services/passwords.py", "users/services/sessions.py", "users/idempotency.py",
-    "users/models.py", "config/postgres.py",
+    "users/models.py", "users/isolation.py", "config/postgres.py",
     "config/rest/counters.py",
 }  # fmt: skip
 

@@ -1,11 +1,15 @@
-"""What the settings allow, but what an operator should know before others rely on it."""
+"""What the settings and the database allow, but what an operator should know before others rely on it."""
 
+from collections.abc import Collection
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DEFAULT_DB_ALIAS, OperationalError
+
+from users import isolation
 
 
 @register(Tags.security, deploy=True)
@@ -33,6 +37,22 @@ def mails_go_out(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         return []
     hint = "Set EMAIL_HOST; without it nobody can reset a password or confirm an address."
     return [Warning("No mail is sent.", hint=hint, id="users.W002")]
+
+
+@register(Tags.database)
+def rows_are_isolated(app_configs: Any, databases: Collection[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Without row level security, the first forgotten filter shows everybody's tasks to everybody."""
+    if DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    try:
+        exposed = ", ".join(isolation.exposed_tables()) if isolation.is_migrated() else ""
+    except OperationalError as error:
+        return [Error(f"The database cannot be reached: {error}", hint="Check DATABASE_URL.", id="users.E002")]
+    hint = (
+        "Let DATABASE_URL name a role that is no superuser, has no BYPASSRLS, and owns the tables: "
+        "CREATE ROLE tickbase LOGIN PASSWORD '...'; CREATE DATABASE tickbase OWNER tickbase;"
+    )
+    return [Error(f"Row level security does not act on {exposed}.", hint=hint, id="users.E001")] if exposed else []
 
 
 def _is_loopback(host: str) -> bool:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import RunSQL
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from psycopg.pq import TransactionStatus
@@ -29,6 +30,8 @@ _asking = ContextVar("asking", default=NOBODY)
 _NAME = "SELECT set_config('tickbase.user_id', '{}', true); "
 # In front of another statement, this makes a transaction of both, in which VACUUM and the like refuse to run.
 _CONCERNS_ROWS = re.compile(r"[\s(]*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|EXPLAIN)\b", re.IGNORECASE)
+
+_MIGRATIONS = (("users", "0007_isolation"), ("tasks", "0002_isolation"))
 
 
 def enter(user_id: int) -> None:
@@ -139,9 +142,15 @@ def isolate(table: str, owner: str = "user_id") -> RunSQL:
     )
 
 
+def is_migrated() -> bool:
+    """Whether the policies should be there: `migrate` runs the checks, too, before it makes them."""
+    applied = MigrationRecorder(connection).applied_migrations()
+    return all((app, name) in applied for app, name in _MIGRATIONS)
+
+
 def exposed_tables() -> list[str]:
     """Tables with users' data on which row level security does not act for the service's role."""
-    tables = [model._meta.db_table for model in apps.get_models(include_auto_created=True) if _is_of_users(model)]
+    tables = [model._meta.db_table for model in apps.get_models(include_auto_created=True) if is_of_users(model)]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
@@ -151,7 +160,7 @@ def exposed_tables() -> list[str]:
         return [table for (table,) in cursor.fetchall()]
 
 
-def _is_of_users(model: type[Model]) -> bool:
+def is_of_users(model: type[Model]) -> bool:
     """Users themselves, and whatever points at one."""
     user = apps.get_model(settings.AUTH_USER_MODEL)
     return model is user or any(field.related_model is user for field in model._meta.concrete_fields)

@@ -22,6 +22,7 @@ from users.isolation import as_user
 from users.models import Session, User
 
 _LOCAL_ID = re.compile(r"[1-9][0-9]{0,18}")
+_MAX_ID = 2**63 - 1  # a bigint
 
 
 class KeyRing(TokenBackend):
@@ -187,6 +188,6 @@ def _session_id(claims: Token) -> uuid.UUID:
 
 def _user_id(claims: Token) -> int:
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not _LOCAL_ID.fullmatch(subject):
+    if not isinstance(subject, str) or not _LOCAL_ID.fullmatch(subject) or int(subject) > _MAX_ID:
         raise refusal()
     return int(subject)

@@ -2,7 +2,8 @@
 
 from functools import cache
 
-from django.db import connection
+from django.core import checks
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from drf_spectacular.utils import extend_schema
@@ -19,6 +20,11 @@ from config.rest.schema import also_answers
 class MigrationsMissing(Unavailable):
     code = "migrations_missing"
     title = "The database is not migrated"
+
+
+class DatabaseUnfit(Unavailable):
+    code = "database_unfit"
+    title = "The database does not do its part"
 
 
 class HealthSerializer(serializers.Serializer):
@@ -46,8 +52,10 @@ class ReadinessView(APIView):
         operation_id="getReadiness",
         tags=["health"],
         responses=HealthSerializer,
-        extensions=also_answers((MigrationsMissing, "The database is away, or a migration is missing.")),
-        summary="Does the database answer, with every migration applied?",
+        extensions=also_answers(
+            (MigrationsMissing, "The database is away, a migration is missing, or row level security does not act.")
+        ),
+        summary="Does the database answer, with every migration applied and row level security active?",
     )
     def get(self, request: Request) -> Response:
         missing = _known_migrations() - MigrationRecorder(connection).applied_migrations().keys()
@@ -55,6 +63,8 @@ class ReadinessView(APIView):
             raise MigrationsMissing(
                 f"Migrations are missing: {len(missing)}. The operator has to apply them (migrate)."
             )
+        if checks.run_checks(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS]):
+            raise DatabaseUnfit("The operator has to run the `check` command, which says what to do.")
         return Response({"status": "ok"})
 
 

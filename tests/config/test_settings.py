@@ -40,6 +40,8 @@ class Tree:
             "config/environment.py",
             "config/external_issuer.py",
             "config/rates.py",
+            "users/__init__.py",
+            "users/isolation.py",
             "docs/openapi.md",
         ):
             (root / name).parent.mkdir(exist_ok=True)

@@ -12,6 +12,7 @@ from tasks import feed, services
 from tasks.models import Task
 from tests.client import Api
 from tests.factories import make_task, make_user
+from users.isolation import all_users
 from users.models import User
 
 WRITERS = 8
@@ -91,6 +92,7 @@ class Writer(threading.Thread):
         self.committed: dict[int, int] = {}  # version -> task
         self.tasks: list[int] = []
 
+    @all_users()
     def run(self) -> None:
         while time.monotonic() < self.deadline:
             self.write()
@@ -158,6 +160,7 @@ def test_writers_of_one_user_never_lose_an_update(wide_pool: None) -> None:
     user = make_user()
     task = make_task(user)
 
+    @all_users()
     def toggle() -> None:
         for _ in range(10):
             services.complete_task(user, task.pk)

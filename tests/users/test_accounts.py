@@ -15,6 +15,7 @@ from tasks.services import create_task
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_task, make_user
 from users import services
+from users.isolation import all_users
 from users.models import User
 from users.text import canonical_email
 
@@ -207,6 +208,7 @@ def test_an_account_and_a_task_of_it_that_is_being_created_go_together() -> None
     creating = threading.Event()
     outcome: list[type[Exception]] = []
 
+    @all_users()
     def create() -> None:
         try:
             with transaction.atomic():

@@ -21,6 +21,7 @@ from tests.pages import wait_for_a_lock
 from tests.problems import exact, places_of, problem_of, stored
 from tests.races import at_once
 from users import proofs, services
+from users.isolation import all_users
 from users.models import IdempotencyKey, User
 
 TASK = {"title": "Once"}
@@ -169,6 +170,7 @@ class Holder(threading.Thread):
         super().__init__()
         self.user, self.holds, self.release = user, threading.Event(), threading.Event()
 
+    @all_users()
     def run(self) -> None:
         with transaction.atomic():
             feed.advance(self.user)

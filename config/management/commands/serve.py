@@ -13,10 +13,11 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
+from django.core import checks
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection, connections
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from fasteners import InterProcessLock
 from granian import Granian
 from granian.constants import Interfaces
@@ -62,6 +63,9 @@ class Command(BaseCommand):
         _require_database()
         if migrate:
             call_command("migrate", interactive=False, verbosity=0)
+        # In development, with whatever database is at hand, the first wall may do.
+        fail_level = checks.ERROR if settings.PRODUCTION else checks.CRITICAL
+        self.check(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS], fail_level=fail_level)
         # Where the workers are forked, they must not inherit this process's connections and pool threads.
         connections.close_all()
         for each in connections.all():

@@ -1,0 +1,328 @@
+"""Row level security: what PostgreSQL shows to whom, whatever the code asks for."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from django.apps import apps
+from django.core import checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.db import ProgrammingError, connection, transaction
+from django.db.models import Model
+
+from tasks.models import Feed, Task
+from tests.client import Api
+from tests.factories import make_session, make_task, make_user
+from tests.problems import problem_of
+from users import exports, isolation
+from users.isolation import NOBODY, all_users, as_user
+from users.models import IdempotencyKey, Session, User
+
+WITH_ROWS: list[type[Model]] = [User, Session, IdempotencyKey, Feed, Task]
+
+
+@pytest.fixture
+def both(alice: User, bob: User) -> None:
+    """Each has a row in every table."""
+    for user in (alice, bob):
+        api = Api(user)
+        assert api.post(api.tasks, {"title": "A"}, idempotency_key="key").status_code == 201
+
+
+def _nobody() -> Any:
+    return isolation._as(NOBODY)
+
+
+def fetch(sql: str, *params: Any) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return cursor.fetchall() if cursor.description else []
+
+
+# --- What the policies say --------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_every_table_of_users_has_one_policy_for_reads_and_writes() -> None:
+    """Any model with a foreign key to the user: whoever adds one and forgets `isolate()` reads it here."""
+    tables = {
+        model._meta.db_table for model in apps.get_models(include_auto_created=True) if isolation.is_of_users(model)
+    }
+    policies = fetch("SELECT tablename, permissive, roles::text, cmd, qual = with_check FROM pg_policies")
+    assert sorted(policies) == [(table, "PERMISSIVE", "{public}", "ALL", True) for table in sorted(tables)]
+    assert isolation.exposed_tables() == []
+
+
+@pytest.mark.parametrize("model", WITH_ROWS)
+def test_nobody_sees_nothing_and_a_user_sees_the_own_rows(both: None, alice: User, bob: User, model: Any) -> None:
+    with _nobody():
+        assert list(model.objects.all()) == []
+    owner = "pk" if model is User else "user_id"
+    for user in (alice, bob):
+        with as_user(user.pk):
+            assert set(model.objects.values_list(owner, flat=True)) == {user.pk}
+    assert set(model.objects.values_list(owner, flat=True)) == {alice.pk, bob.pk}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT id FROM tasks_task WHERE id = %(task)s",
+        "SELECT id FROM tasks_task WHERE id = %(task)s FOR UPDATE",
+        "WITH all_tasks AS (SELECT * FROM tasks_task) SELECT id FROM all_tasks WHERE id = %(task)s",
+        "UPDATE tasks_task SET title = 'mine' WHERE id = %(task)s RETURNING id",
+        "DELETE FROM tasks_task WHERE id = %(task)s RETURNING id",
+        "SELECT email FROM users_user WHERE id = %(owner)s",
+        "SELECT user_agent FROM users_session WHERE user_id = %(owner)s",
+        "SELECT head FROM tasks_feed WHERE user_id = %(owner)s",
+        "SELECT body FROM users_idempotencykey WHERE user_id = %(owner)s",
+    ],
+)
+def test_raw_sql_does_not_reach_the_rows_of_another(both: None, alice: User, bob: User, sql: str) -> None:
+    names = {"task": Task.objects.get(user=alice).pk, "owner": alice.pk}
+    with as_user(bob.pk), connection.cursor() as cursor:
+        cursor.execute(sql, names)
+        assert cursor.fetchall() == []
+    with connection.cursor() as cursor:  # that there was something to find
+        cursor.execute(sql, names)
+        assert len(cursor.fetchall()) == 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE tasks_task SET user_id = %(other)s WHERE user_id = %(caller)s",
+        "UPDATE users_session SET user_id = %(other)s WHERE user_id = %(caller)s",
+        "INSERT INTO tasks_feed (user_id, head, floor) VALUES (%(other)s, 1, 0)",
+    ],
+)
+def test_no_row_is_written_for_another(both: None, alice: User, bob: User, sql: str) -> None:
+    make_session(bob)
+    Task.objects.filter(user=alice).delete()
+    Feed.objects.filter(user=alice).delete()
+    with (
+        as_user(bob.pk),
+        pytest.raises(ProgrammingError, match="violates row-level security policy"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(sql, {"caller": bob.pk, "other": alice.pk})
+
+
+def test_a_list_is_still_read_in_the_order_of_its_index(alice: User) -> None:
+    """An OR in the policy would make the planner expect next to no rows, and sort."""
+    now = "now() - n * interval '1 minute'"
+    fetch(
+        "INSERT INTO tasks_task (user_id, uid, title, description, status, priority, tags, created_at, updated_at,"
+        " version, search_text, title_key) SELECT %s, n::text, 'A', '', 'pending', 'medium', '{}',"
+        + now
+        + ", "
+        + now
+        + ","
+        " n, 'a', 'a' FROM generate_series(1, 5000) n",
+        alice.pk,
+    )
+    fetch("ANALYZE tasks_task")
+    with as_user(alice.pk):
+        plan = Task.objects.for_user(alice).visible().order_by("-created_at", "-pk")[:101].explain()
+    assert "tasks_task_list" in plan
+    assert "Sort" not in plan
+
+
+# --- How PostgreSQL is told -------------------------------------------------------------------------
+
+
+def test_the_name_ends_with_its_transaction(transactional_db: None) -> None:
+    """What a pool hands on tells nothing, whether a transaction ended well or not, or was a single statement."""
+    user = make_user()
+    with as_user(user.pk):
+        assert User.objects.count() == 1
+        assert _as_the_server_knows() in (None, "")
+        with transaction.atomic():
+            assert User.objects.count() == 1
+            assert _as_the_server_knows() == str(user.pk)
+            transaction.set_rollback(True)
+        assert _as_the_server_knows() == ""
+        with transaction.atomic():
+            assert User.objects.count() == 1
+    assert _as_the_server_knows() == ""
+
+
+def _as_the_server_knows() -> Any:
+    """Asked past Django, and so past the wrapper that tells."""
+    row = connection.connection.execute("SELECT current_setting('tickbase.user_id', true)").fetchone()
+    return row[0]
+
+
+def test_who_asks_can_change_within_a_transaction(alice: User, bob: User) -> None:
+    with as_user(alice.pk):
+        assert list(User.objects.all()) == [alice]
+        with as_user(bob.pk):
+            assert list(User.objects.all()) == [bob]
+        with _nobody():
+            assert list(User.objects.all()) == []
+        assert list(User.objects.all()) == [alice]
+
+
+def test_a_rolled_back_savepoint_takes_no_name_along(alice: User, bob: User) -> None:
+    def fail() -> None:
+        with transaction.atomic():
+            with as_user(bob.pk):
+                assert list(User.objects.all()) == [bob]
+            raise ZeroDivisionError
+
+    with as_user(alice.pk):
+        assert list(User.objects.all()) == [alice]
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert list(User.objects.all()) == [alice]
+        with pytest.raises(ZeroDivisionError):
+            fail()
+    with as_user(bob.pk):
+        assert list(User.objects.all()) == [bob]
+
+
+def test_after_a_failed_statement_the_next_one_is_told_again(alice: User, bob: User) -> None:
+    with as_user(alice.pk):
+        with pytest.raises(ProgrammingError), transaction.atomic(), as_user(bob.pk):
+            fetch("SELECT no_such_column FROM users_user")
+        assert list(User.objects.all()) == [alice]
+
+
+def test_statements_that_must_stand_alone_do(transactional_db: None) -> None:
+    with all_users(), connection.cursor() as cursor:
+        cursor.execute("VACUUM users_session")
+
+
+def test_many_at_once_are_told_before(alice: User, bob: User) -> None:
+    with as_user(alice.pk), transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany("UPDATE users_user SET name = 'x' WHERE id = %s", [[alice.pk], [bob.pk]])
+    assert set(User.objects.values_list("name", flat=True)) == {"x", "bob"}
+
+
+@pytest.mark.parametrize("user_id", [0, -1])
+def test_no_user_is_everybody(user_id: int) -> None:
+    with pytest.raises(ValueError, match="no user's id"), as_user(user_id):
+        pass
+
+
+# --- Who asks ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(db: None) -> Iterator[list[str]]:
+    """Who asked in the statements that the service sent."""
+    seen: list[str] = []
+
+    def note(execute: Callable[..., Any], *args: Any) -> Any:
+        seen.append(isolation._asking.get())
+        return execute(*args)
+
+    with connection.execute_wrapper(note):
+        yield seen
+
+
+def test_a_request_asks_as_its_caller_from_the_first_statement(alice: User, asked: list[str]) -> None:
+    api, task = Api(alice), make_task(alice)
+    asked.clear()
+    assert api.patch(f"{api.tasks}/{task.pk}", {"title": "B"}).status_code == 200
+    assert set(asked) == {str(alice.pk)}
+
+
+@pytest.mark.parametrize("kind", ["no token", "wrong token", "ended session"])
+def test_a_refused_request_asks_for_nobody(alice: User, asked: list[str], kind: str) -> None:
+    api = Api(None if kind == "no token" else alice)
+    if kind == "wrong token":
+        api.client.credentials(HTTP_AUTHORIZATION="Bearer x.y.z")
+    Session.objects.all().delete()
+    asked.clear()
+    assert api.get(api.tasks).status_code == 401
+    assert asked == ([str(alice.pk)] if kind == "ended session" else [])
+
+
+def test_a_request_leaves_nothing_behind(alice: User) -> None:
+    api = Api(alice)
+    with _nobody():
+        assert api.get(api.tasks).status_code == 200
+        assert isolation._asking.get() == NOBODY
+        assert list(Task.objects.all()) == []
+
+
+def test_strangers_are_nobody(alice: User, asked: list[str]) -> None:
+    """Finding out who somebody is takes the sight of all; what follows is done for the one."""
+    answer = Api().post("/api/auth/login", {"email": alice.email, "password": "correct horse battery"})
+    assert answer.status_code == 200
+    assert asked[0] == isolation.ALL
+    assert set(asked[1:]) == {str(alice.pk)}
+
+
+def test_an_export_is_written_for_its_user_wherever_it_is_read(transactional_db: None) -> None:
+    """The server reads it after the middleware has ended, and may do so in other threads."""
+    user, pieces = make_user(), []
+    make_task(user, title="Exported")
+    make_task(make_user(), title="Foreign")
+    stream = exports.stream(user)
+
+    def read() -> None:
+        pieces.extend(stream)
+        connection.close()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    thread.join()
+    document = b"".join(pieces)
+    assert b"Exported" in document
+    assert b"Foreign" not in document
+
+
+# --- When it does not act ---------------------------------------------------------------------------
+
+
+def test_the_check_and_readiness_are_loud_when_a_table_is_exposed(db: None) -> None:
+    assert Api().get("/readyz").status_code == 200
+    call_command("check")
+    fetch("ALTER TABLE tasks_task NO FORCE ROW LEVEL SECURITY")  # which the owner then passes by
+    with pytest.raises(SystemCheckError, match=r"\(users\.E001\) Row level security does not act on tasks_task\."):
+        call_command("check")
+    assert problem_of(Api().get("/readyz"), 503)["code"] == "database_unfit"
+
+
+def test_before_its_migration_the_check_is_silent(db: None) -> None:
+    fetch("ALTER TABLE tasks_task NO FORCE ROW LEVEL SECURITY")
+    fetch("DELETE FROM django_migrations WHERE app = 'tasks' AND name = '0002_isolation'")
+    assert checks.run_checks(tags=["database"], databases=["default"]) == []
+
+
+@pytest.fixture
+def privileged(db: None) -> Iterator[Callable[[str], str]]:
+    """Makes a role with an attribute, and returns the URL with which it reaches the database of the tests."""
+    host, name = connection.settings_dict["HOST"], connection.settings_dict["NAME"]
+    role = f"privileged_{name}"
+    with psycopg.connect(host=host, dbname=name, user="postgres", autocommit=True) as superuser:
+
+        def make(attribute: str) -> str:
+            superuser.execute(f"CREATE ROLE {role} LOGIN {attribute}")  # type: ignore[arg-type]
+            superuser.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")  # type: ignore[arg-type]
+            return f"postgresql://{role}@{quote(host, safe='')}/{name}"
+
+        yield make
+        superuser.execute(f"DROP OWNED BY {role}")  # type: ignore[arg-type]
+        superuser.execute(f"DROP ROLE {role}")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("role", ["SUPERUSER", "BYPASSRLS"])
+def test_roles_that_pass_the_policies_by_are_refused(privileged: Callable[[str], str], role: str) -> None:
+    url = privileged(role)
+    environment = {**os.environ, "DATABASE_URL": url}
+    command = [sys.executable, "manage.py", "check"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "(users.E001) Row level security does not act on django_admin_log, tasks_feed, tasks_task" in done.stderr
+    assert "CREATE ROLE tickbase LOGIN" in done.stderr
