@@ -1,16 +1,19 @@
 """The second wall alone: two workers serve a Tickbase that forgot the first one."""
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, LiteralString
+from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 
+from tests.pgbouncer import PROGRAM, PgBouncer
 from tests.server import Server
 
 LIST = "/api/me/tasks"
@@ -25,15 +28,43 @@ OPERATIONS: list[tuple[str, str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def leaky() -> Iterator[Server]:
+LEAKY = {"WORKERS": "2", "DJANGO_SETTINGS_MODULE": "tests.leaky.settings"}
+needs_pgbouncer = pytest.mark.skipif(PROGRAM is None and "CI" not in os.environ, reason="needs Debian's pgbouncer")
+
+
+@contextmanager
+def serving(**environment: str) -> Iterator[Server]:
     with TemporaryDirectory(prefix="tickbase-") as folder:
-        server = Server(Path(folder), WORKERS="2", DJANGO_SETTINGS_MODULE="tests.leaky.settings")
+        server = Server(Path(folder), **LEAKY, **environment)
         try:
             server.start()
             yield server
         finally:
             server.kill_all()
+
+
+@pytest.fixture(scope="module")
+def direct() -> Iterator[Server]:
+    """On the embedded PostgreSQL, through the pool."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pooled(direct: Server) -> Iterator[Server]:
+    """On the same database, through PgBouncer."""
+    with (
+        TemporaryDirectory(prefix="tickbase-") as folder,
+        PgBouncer(Path(folder), socket_of(direct)) as bouncer,
+        serving(DATABASE_URL=bouncer.url) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(params=["direct", pytest.param("pooled", marks=[needs_pgbouncer, pytest.mark.pgbouncer])])
+def leaky(request: pytest.FixtureRequest) -> Server:
+    server: Server = request.getfixturevalue(request.param)
+    return server
 
 
 @pytest.fixture
@@ -44,7 +75,7 @@ def meet(leaky: Server) -> Iterator["Meet"]:
 
 class Person:
     def __init__(self, http: httpx.Client, name: str) -> None:
-        account = {"email": f"{name}@example.com", "password": "correct horse battery"}
+        account = {"email": f"{name}{uuid4()}@example.com", "password": "correct horse battery"}
         access = http.post("/api/auth/register", json=account).json()["access"]
         http.headers["Authorization"] = f"Bearer {access}"
         self.http = http
@@ -55,10 +86,14 @@ class Person:
 Meet = Callable[[str], Person]
 
 
-def execute(server: Server, statement: str) -> list[Any]:
+def socket_of(server: Server) -> Path:
+    return server.data_dir / "postgres"
+
+
+def execute(server: Server, statement: LiteralString) -> list[Any]:
     """As the role of the service itself, which sees nothing until it says who asks."""
-    where = {"host": str(server.data_dir / "postgres"), "user": "tickbase", "dbname": "tickbase"}
-    with psycopg.connect(**where) as connection:
+    host = str(socket_of(server))
+    with psycopg.connect(host=host, user="tickbase", dbname="tickbase") as connection:
         connection.execute("SELECT set_config('tickbase.user_id', '0', true)")
         cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
@@ -92,18 +127,18 @@ def leaked(attempts: list[tuple[Person, str, str, Any]]) -> int:
         return sum(pool.map(has_leaked, attempts))
 
 
-def test_a_forgotten_filter_leaks_nothing(leaky: Server, meet: Meet) -> None:
+def test_a_forgotten_filter_leaks_nothing(direct: Server, leaky: Server, meet: Meet) -> None:
     tried = attempts([meet("ada"), meet("ben")])
-    before = execute(leaky, STATE)
+    before = execute(direct, STATE)
     assert (len(tried), leaked(tried)) == (480, 0)
-    assert execute(leaky, STATE) == before
+    assert execute(direct, STATE) == before
 
 
-def test_without_the_policy_it_leaks(leaky: Server, meet: Meet) -> None:
+def test_without_the_policy_it_leaks(direct: Server, leaky: Server, meet: Meet) -> None:
     """That the test above can fail."""
     tried = attempts([meet("cyd"), meet("dan")])
-    execute(leaky, "ALTER TABLE tasks_task DISABLE ROW LEVEL SECURITY")
+    execute(direct, "ALTER TABLE tasks_task DISABLE ROW LEVEL SECURITY")
     try:
         assert leaked(tried) > 100
     finally:
-        execute(leaky, "ALTER TABLE tasks_task ENABLE ROW LEVEL SECURITY")
+        execute(direct, "ALTER TABLE tasks_task ENABLE ROW LEVEL SECURITY")

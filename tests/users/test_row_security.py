@@ -21,6 +21,7 @@ from tasks.models import Feed, Task
 from tests.client import Api
 from tests.factories import make_session, make_task, make_user
 from tests.problems import problem_of
+from tests.server import free_port
 from users import exports, isolation
 from users.isolation import NOBODY, all_users, as_user
 from users.models import IdempotencyKey, Session, User
@@ -265,7 +266,8 @@ def test_strangers_are_nobody(alice: User, asked: list[str]) -> None:
 
 def test_an_export_is_written_for_its_user_wherever_it_is_read(transactional_db: None) -> None:
     """The server reads it after the middleware has ended, and may do so in other threads."""
-    user, pieces = make_user(), []
+    user = make_user()
+    pieces: list[bytes] = []
     make_task(user, title="Exported")
     make_task(make_user(), title="Foreign")
     stream = exports.stream(user)
@@ -308,13 +310,13 @@ def privileged(db: None) -> Iterator[Callable[[str], str]]:
     with psycopg.connect(host=host, dbname=name, user="postgres", autocommit=True) as superuser:
 
         def make(attribute: str) -> str:
-            superuser.execute(f"CREATE ROLE {role} LOGIN {attribute}")  # type: ignore[arg-type]
-            superuser.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")  # type: ignore[arg-type]
+            superuser.execute(f"CREATE ROLE {role} LOGIN {attribute}")
+            superuser.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
             return f"postgresql://{role}@{quote(host, safe='')}/{name}"
 
         yield make
-        superuser.execute(f"DROP OWNED BY {role}")  # type: ignore[arg-type]
-        superuser.execute(f"DROP ROLE {role}")  # type: ignore[arg-type]
+        superuser.execute(f"DROP OWNED BY {role}")
+        superuser.execute(f"DROP ROLE {role}")
 
 
 @pytest.mark.parametrize("role", ["SUPERUSER", "BYPASSRLS"])
@@ -326,3 +328,18 @@ def test_roles_that_pass_the_policies_by_are_refused(privileged: Callable[[str],
     assert done.returncode == 1
     assert "(users.E001) Row level security does not act on django_admin_log, tasks_feed, tasks_task" in done.stderr
     assert "CREATE ROLE tickbase LOGIN" in done.stderr
+
+
+def test_production_does_not_start_with_such_a_role(privileged: Callable[[str], str]) -> None:
+    production = {
+        "ENVIRONMENT": "production",
+        "SECRET_KEY": "qsU6bXb8Pp2wMZ4s0Jr1fTtYkq9c3dHv",
+        "JWT_SIGNING_KEY": "Zk3vWm7xR1nB5tLq8yHs2dFg6jKp9aCe",
+        "ALLOWED_HOSTS": "tasks.example.com",
+        "DATABASE_URL": privileged("SUPERUSER"),
+        "PORT": str(free_port()),
+    }
+    command = [sys.executable, "manage.py", "serve"]
+    done = subprocess.run(command, env={**os.environ, **production}, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "(users.E001) Row level security does not act on" in done.stderr
