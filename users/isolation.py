@@ -106,7 +106,7 @@ class _Teller:
         self.told = _asking.get()
         name = _NAME.format(self.told)
         if many:
-            execute(name, None, False, context)
+            context["cursor"].cursor.execute(name)
             return execute(sql, params, True, context)
         result = execute(name + sql, params, False, context)
         context["cursor"].nextset()

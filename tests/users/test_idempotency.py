@@ -131,6 +131,15 @@ def test_a_key_expires_after_24_hours(as_alice: Api, alice: User) -> None:
     assert (Task.objects.count(), IdempotencyKey.objects.count()) == (2, 1)
 
 
+def test_what_has_expired_is_swept_whoever_it_belongs_to(as_alice: Api, bob: User) -> None:
+    """By one request of a hundred."""
+    create(Api(bob))
+    with time_machine.travel(dt.datetime.now(dt.UTC) + dt.timedelta(hours=25)):
+        as_alice = Api(as_alice.user)
+        keys = (f"key-{number}" for number in range(2000))
+        assert any(create(as_alice, key) and not IdempotencyKey.objects.filter(user=bob).exists() for key in keys)
+
+
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256, "a\tb", "\x7f"])
 def test_a_key_that_is_none_is_refused(as_alice: Api, key: str) -> None:
     before = stored()

@@ -118,17 +118,13 @@ def test_no_row_is_written_for_another(both: None, alice: User, bob: User, sql: 
 
 
 def test_a_list_is_still_read_in_the_order_of_its_index(alice: User) -> None:
-    """An OR in the policy would make the planner expect next to no rows, and sort."""
-    now = "now() - n * interval '1 minute'"
+    """An OR in the policy would make the planner expect next to no rows of a user, and sort them all."""
+    people = [alice, *(make_user() for _ in range(30))]
     fetch(
         "INSERT INTO tasks_task (user_id, uid, title, description, status, priority, tags, created_at, updated_at,"
-        " version, search_text, title_key) SELECT %s, n::text, 'A', '', 'pending', 'medium', '{}',"
-        + now
-        + ", "
-        + now
-        + ","
-        " n, 'a', 'a' FROM generate_series(1, 5000) n",
-        alice.pk,
+        " version, search_text, title_key) SELECT person, n::text, 'A', '', 'pending', 'medium', '{}',"
+        " now() - n * interval '1 minute', now(), n, 'a', 'a' FROM unnest(%s) person, generate_series(1, 1000) n",
+        [person.pk for person in people],
     )
     fetch("ANALYZE tasks_task")
     with as_user(alice.pk):
@@ -191,10 +187,13 @@ def test_a_rolled_back_savepoint_takes_no_name_along(alice: User, bob: User) -> 
 
 
 def test_after_a_failed_statement_the_next_one_is_told_again(alice: User, bob: User) -> None:
+    """Undoing it made PostgreSQL take the next one for alice's."""
     with as_user(alice.pk):
+        assert list(User.objects.all()) == [alice]
         with pytest.raises(ProgrammingError), transaction.atomic(), as_user(bob.pk):
             fetch("SELECT no_such_column FROM users_user")
-        assert list(User.objects.all()) == [alice]
+    with as_user(bob.pk):
+        assert list(User.objects.all()) == [bob]
 
 
 def test_statements_that_must_stand_alone_do(transactional_db: None) -> None:
@@ -203,7 +202,7 @@ def test_statements_that_must_stand_alone_do(transactional_db: None) -> None:
 
 
 def test_many_at_once_are_told_before(alice: User, bob: User) -> None:
-    with as_user(alice.pk), transaction.atomic(), connection.cursor() as cursor:
+    with as_user(alice.pk), connection.cursor() as cursor:
         cursor.executemany("UPDATE users_user SET name = 'x' WHERE id = %s", [[alice.pk], [bob.pk]])
     assert set(User.objects.values_list("name", flat=True)) == {"x", "bob"}
 
@@ -256,7 +255,12 @@ def test_a_request_leaves_nothing_behind(alice: User) -> None:
         assert list(Task.objects.all()) == []
 
 
-def test_strangers_are_nobody(alice: User, asked: list[str]) -> None:
+def test_whoever_does_not_say_who_is_nobody(asked: list[str]) -> None:
+    assert Api().get("/readyz").status_code == 200
+    assert set(asked) == {NOBODY}
+
+
+def test_a_sign_in_sees_all_until_it_knows_who(alice: User, asked: list[str]) -> None:
     """Finding out who somebody is takes the sight of all; what follows is done for the one."""
     answer = Api().post("/api/auth/login", {"email": alice.email, "password": "correct horse battery"})
     assert answer.status_code == 200
