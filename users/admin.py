@@ -68,7 +68,9 @@ class PasswordForm(AdminPasswordChangeForm):
 
     def save(self, commit: bool = True) -> User:
         usable = self.cleaned_data["set_usable_password"]
-        return services.set_password(self.user, self.cleaned_data["password1"] if usable else None)
+        # The view reads it again: the admin's own session goes on with the new password.
+        self.user = services.set_password(self.user, self.cleaned_data["password1"] if usable else None)
+        return self.user
 
 
 class OwnPasswordForm(OldPasswordForm):
@@ -79,7 +81,8 @@ class OwnPasswordForm(OldPasswordForm):
         _limit(self.fields["new_password1"])
 
     def save(self, commit: bool = True) -> User:
-        return services.set_password(self.user, self.cleaned_data["new_password1"])
+        self.user = services.set_password(self.user, self.cleaned_data["new_password1"])
+        return self.user
 
 
 def _limit(field: forms.Field) -> None:
