@@ -68,9 +68,9 @@ class PasswordForm(AdminPasswordChangeForm):
 
     def save(self, commit: bool = True) -> User:
         usable = self.cleaned_data["set_usable_password"]
-        # The view reads it again: the admin's own session goes on with the new password.
-        self.user = services.set_password(self.user, self.cleaned_data["password1"] if usable else None)
-        return self.user
+        user = services.set_password(self.user, self.cleaned_data["password1"] if usable else None)
+        self.user = user  # of whom the view makes this session go on, if it is the own password
+        return user
 
 
 class OwnPasswordForm(OldPasswordForm):
@@ -81,8 +81,9 @@ class OwnPasswordForm(OldPasswordForm):
         _limit(self.fields["new_password1"])
 
     def save(self, commit: bool = True) -> User:
-        self.user = services.set_password(self.user, self.cleaned_data["new_password1"])
-        return self.user
+        user = services.set_password(self.user, self.cleaned_data["new_password1"])
+        self.user = user  # as above
+        return user
 
 
 def _limit(field: forms.Field) -> None:
