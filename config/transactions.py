@@ -2,6 +2,8 @@
 
 import functools
 import logging
+import random
+import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -11,6 +13,7 @@ from psycopg import errors
 logger = logging.getLogger(__name__)
 
 RETRIES = 2
+PAUSE = 0.05  # seconds, about
 _ENDED_FOR_OTHERS = (errors.DeadlockDetected, errors.SerializationFailure)
 
 P = ParamSpec("P")
@@ -36,5 +39,7 @@ def retried_transaction(service: Callable[P, R]) -> Callable[P, R]:
                     raise
                 retries -= 1
                 logger.warning("%s is run anew: %s", service.__qualname__, type(error.__cause__).__name__)
+                # Who comes back at once may be there before the one that waited, and meet it again.
+                time.sleep(PAUSE * random.uniform(0.5, 1.5))
 
     return run
