@@ -14,7 +14,7 @@ $(shell rm -rf $(VENV))
 endif
 endif
 
-.PHONY: run test lint schema requirements clean help
+.PHONY: run test lint schema soak requirements clean help
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed ## Migrate and serve on 127.0.0.1:$PORT (8000)
@@ -31,6 +31,10 @@ lint: $(VENV)/.installed-dev ## Ruff, mypy, import-linter
 
 schema: $(VENV)/.installed ## Write docs/openapi.yaml from the code
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+soak: $(VENV)/.installed-dev ## 30 s of mixed writes by 16 clients, with and without deadlocks made on purpose
+	$(BIN)/python -m tests.soak
+	$(BIN)/python -m tests.soak --rival
 
 requirements: $(VENV)/.installed-dev ## Pin requirements*.txt again from pyproject.toml
 	$(BIN)/pip install --quiet uv

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ERROR_FLAG
-from django.db import DataError, transaction
+from django.db import DataError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.shortcuts import redirect
@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from config.errors import DomainError
+from config.transactions import retried_transaction
 
 admin.site.site_header = admin.site.site_title = "Tickbase"
 
@@ -56,7 +57,8 @@ class ServiceAdmin(admin.ModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         try:
-            return _rendered(super().changeform_view(request, object_id, form_url, extra_context))
+            change = retried_transaction(super().changeform_view)
+            return _rendered(change(request, object_id, form_url, extra_context))
         except (ValueError, DataError):
             self.message_user(request, "This form cannot be read; fill it in anew.", messages.ERROR)
             return redirect(request.path)
@@ -68,15 +70,15 @@ class ServiceAdmin(admin.ModelAdmin):
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         try:
-            return super().delete_view(request, object_id, extra_context)
+            return retried_transaction(super().delete_view)(request, object_id, extra_context)
         except DomainError as refusal:
             self.message_user(request, f"{refusal.title}.", messages.ERROR)
             return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
+    @retried_transaction
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> Any:
         """Run an action; what it does and what it logs stand or fall together."""
-        with transaction.atomic():
-            return super().response_action(request, queryset, *args)
+        return super().response_action(request, queryset, *args)
 
     def change_link(self, obj: Model) -> str:
         address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from config.errors import Conflict, NotFound, PreconditionFailed, violated_constraint
+from config.transactions import retried_transaction
 from tasks import feed
 from tasks.choices import Status
 from tasks.models import Task, new_uid
@@ -56,21 +57,26 @@ def create_task(user: User, *, title: str, uid: str | None = None, **fields: Unp
     Raises Invalid (also DueConflict), UidTaken, which carries the existing task unless that one was
     deleted, and AccountGone when the account is deleted meanwhile.
     """
-    now = timezone.now()
-    task = Task(user=user, uid=uid or new_uid(), created_at=now, updated_at=now)
-    task.apply({"title": title, **fields}, user.zone, now)
+    uid = uid or new_uid()
     try:
-        with transaction.atomic():
-            task.version = feed.advance(user)
-            task.save(force_insert=True)
+        return _insert(user, uid, title, fields)
     except IntegrityError as error:
         if violated_constraint(error) == "tasks_task_uid":
-            raise _uid_taken(user, task.uid) from error
+            raise _uid_taken(user, uid) from error
         raise
+
+
+@retried_transaction
+def _insert(user: User, uid: str, title: str, fields: TaskFields) -> Task:
+    now = timezone.now()
+    task = Task(user=user, uid=uid, created_at=now, updated_at=now)
+    task.apply({"title": title, **fields}, user.zone, now)
+    task.version = feed.advance(user)
+    task.save(force_insert=True)
     return task
 
 
-@transaction.atomic
+@retried_transaction
 def update_task(
     user: User,
     task_id: int,
@@ -87,7 +93,7 @@ def update_task(
     return _store(task, changes, version)
 
 
-@transaction.atomic
+@retried_transaction
 def complete_task(
     user: User,
     task_id: int,
@@ -102,7 +108,7 @@ def complete_task(
     return _store(task, {"status": Status.COMPLETED if completed else Status.PENDING}, version)
 
 
-@transaction.atomic
+@retried_transaction
 def delete_task(user: User, task_id: int, *, expected_version: Collection[int] | None = None) -> None:
     """Turn the task into a tombstone. Raises TaskNotFound and StaleVersion."""
     task, version = _lock(user, task_id, expected_version)

@@ -1,11 +1,15 @@
 """Runs calls at the same moment, each in a thread with a database connection of its own."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
-from typing import Any
+from typing import Any, Self
 
-from django.db import connections
+from django.db import connection, connections, transaction
+from django.db.models import QuerySet
+
+from users.isolation import all_users
 
 
 def at_once(calls: Iterable[Callable[[], Any]]) -> list[Any]:
@@ -32,3 +36,58 @@ def at_once(calls: Iterable[Callable[[], Any]]) -> list[Any]:
     for error in errors:
         raise error
     return results
+
+
+class Rival(threading.Thread):
+    """Another transaction, which takes two locks in the order that is wrong for the one it meets.
+
+    Whoever holds the second and waits for the first is ended by PostgreSQL, since it is found to wait first; so
+    many `rounds` in a row. Then both locks are free.
+    """
+
+    def __init__(self, first: Callable[[], Any], second: Callable[[], Any], rounds: int = 1) -> None:
+        super().__init__()
+        self.first, self.second, self.rounds = first, second, rounds
+        self.holds = threading.Event()
+
+    @all_users()
+    def run(self) -> None:
+        with transaction.atomic():
+            self.first()
+            self.holds.set()
+            for _ in range(self.rounds):
+                _wait_until_in_the_way()
+                with transaction.atomic():
+                    self.second()
+                    transaction.set_rollback(True)  # gives up the second lock, and only that
+        connections.close_all()
+
+    def __enter__(self) -> Self:
+        self.start()
+        assert self.holds.wait(20)
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.join()
+
+
+def _wait_until_in_the_way() -> None:
+    """Until another session has waited for half a second for a lock that this transaction holds.
+
+    Who has waited for a whole one (`deadlock_timeout`) looks for a deadlock, and is the one who is ended.
+    """
+    deadline = time.monotonic() + 20
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(
+                "SELECT 1 FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+                " AND waitstart < clock_timestamp() - interval '500 ms'"
+            )
+            if cursor.fetchone():
+                return
+            time.sleep(0.02)
+    raise AssertionError("nobody waited for this transaction")
+
+
+def lock(rows: QuerySet[Any]) -> Callable[[], Any]:
+    return lambda: list(rows.order_by("pk").select_for_update())

@@ -97,6 +97,14 @@ def test_writes_are_recognised(source: str, found: list[str]) -> None:
     assert _writes(source) == found
 
 
+def test_every_transaction_can_be_run_anew() -> None:
+    found = {
+        path: [line for line in _read(path).splitlines() if line.strip() == "@transaction.atomic"]
+        for path in _files(*PACKAGES)
+    }
+    assert _offenders(found) == {}, "decorate it with config.transactions.retried_transaction"
+
+
 def test_rest_framework_stays_in_the_api_and_the_http_kit() -> None:
     found = {
         path: [package for package in _imports(_read(path)) if not _may_import(path, package)]

@@ -1,127 +1,269 @@
-"""Every operation of the API, called by its owner, by another user and by nobody."""
+"""Every operation of the API, for everybody who may call it in the name of a user, or tries to."""
 
 import json
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
-from django.conf import settings
+from django.urls import URLPattern, URLResolver, get_resolver
+from pytest_django import Settings
 
+from tasks.models import Feed, Task
+from tests.callers import ANOTHER, BAD_TOKEN, COLUMNS, Caller
 from tests.client import Answer, Api
+from tests.config.test_openapi import complaints, document, resolved
 from tests.factories import PASSWORD, make_session, make_task, make_tokens, make_user
-from tests.problems import exact, stored
-from users.models import User
+from tests.issuer import AUDIENCE, ISSUER, SECRET
+from tests.problems import exact, problem_of, stored
+from users import proofs
+from users.models import IdempotencyKey, Session, User
 
-NEW = {"email": "new@example.com", "password": PASSWORD}
+CANARY = "canary"  # in all that alice has
+NEW_PASSWORD = "staple the battery"
 
-
-class Row(NamedTuple):
-    """`path` may name the `{user}`, a `{task}` and a `{session}` of alice's; statuses for alice, for bob with
-    alice's path, and for nobody."""
-
-    method: str
-    path: str
-    body: Any
-    owner: int
-    other: int = 403
-    nobody: int = 401
-
-
-TABLE = {
-    "listTasks": Row("GET", "/api/{user}/tasks", None, 200),
-    "createTask": Row("POST", "/api/{user}/tasks", {"title": "A"}, 201),
-    "getTask": Row("GET", "/api/{user}/tasks/{task}", None, 200),
-    "replaceTask": Row("PUT", "/api/{user}/tasks/{task}", {"title": "B"}, 200),
-    "updateTask": Row("PATCH", "/api/{user}/tasks/{task}", {"title": "B"}, 200),
-    "deleteTask": Row("DELETE", "/api/{user}/tasks/{task}", None, 204),
-    "completeTask": Row("PATCH", "/api/{user}/tasks/{task}/complete", None, 200),
-    # Everybody's own account.
-    "getMe": Row("GET", "/api/users/me", None, 200, other=200),
-    "updateMe": Row("PATCH", "/api/users/me", {"name": "B"}, 200, other=200),
-    "deleteMe": Row("DELETE", "/api/users/me", None, 204, other=204),
-    "exportMe": Row("GET", "/api/users/me/export", None, 200, other=200),
-    "changePassword": Row("POST", "/api/users/me/password", {}, 400, other=400),
-    "sendVerification": Row("POST", "/api/users/me/verification", None, 202, other=202),
-    "listSessions": Row("GET", "/api/users/me/sessions", None, 200, other=200),
-    "endOtherSessions": Row("DELETE", "/api/users/me/sessions", None, 204, other=204),
-    "endSession": Row("DELETE", "/api/users/me/sessions/{session}", None, 204, other=404),
-    # For everybody.
-    "register": Row("POST", "/api/auth/register", NEW, 201, other=201, nobody=201),
-    "login": Row("POST", "/api/auth/login", NEW, 401, other=401, nobody=401),
-    "refreshTokens": Row("POST", "/api/auth/refresh", {"refresh": "x"}, 401, other=401, nobody=401),
-    "logout": Row("POST", "/api/auth/logout", {"refresh": "x"}, 401, other=401, nobody=401),
-    "forgotPassword": Row("POST", "/api/auth/forgot-password", {"email": "x"}, 202, other=202, nobody=202),
-    "resetPassword": Row("POST", "/api/auth/reset-password", {"token": "x", "password": "x"}, 400, 400, 400),
-    "verifyEmail": Row("POST", "/api/auth/verify-email", {"token": "x"}, 400, 400, 400),
-    "getLiveness": Row("GET", "/healthz", None, 200, other=200, nobody=200),
-    "getReadiness": Row("GET", "/readyz", None, 200, other=200, nobody=200),
+# Operations, with the status and the code for the owner, for another user in the owner's path, for a user of the
+# external issuer who has the owner's id and so the owner's path, for who has no token, and for who has a bad one.
+TABLE = """
+listTasks        | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
+createTask       | 201 | 403 permission_denied  | 201                    | 401 not_authenticated | 401 invalid_token
+getTask          | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
+replaceTask      | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
+updateTask       | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
+deleteTask       | 204 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
+completeTask     | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
+getMe            | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
+updateMe         | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
+deleteMe         | 204 | 204                    | 204                    | 401 not_authenticated | 401 invalid_token
+exportMe         | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
+changePassword   | 200 | 200                    | 403 no_password        | 401 not_authenticated | 401 invalid_token
+sendVerification | 202 | 202                    | 202                    | 401 not_authenticated | 401 invalid_token
+listSessions     | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
+endOtherSessions | 204 | 204                    | 204                    | 401 not_authenticated | 401 invalid_token
+endSession       | 204 | 404 session_not_found  | 404 session_not_found  | 401 not_authenticated | 401 invalid_token
+register         | 201 | 201                    | 201                    | 201                   | 201
+login            | 200 | 200                    | 200                    | 200                   | 200
+refreshTokens    | 200 | 200                    | 200                    | 200                   | 200
+logout           | 204 | 204                    | 204                    | 204                   | 204
+forgotPassword   | 202 | 202                    | 202                    | 202                   | 202
+resetPassword    | 204 | 204                    | 204                    | 204                   | 204
+verifyEmail      | 204 | 204                    | 204                    | 204                   | 204
+getLiveness      | 200 | 200                    | 200                    | 200                   | 200
+getReadiness     | 200 | 200                    | 200                    | 200                   | 200
+"""
+ROWS = {
+    name: cells for name, *cells in ([cell.strip() for cell in line.split("|")] for line in TABLE.split("\n")[1:-1])
 }
-OF_TASKS = [row for row in TABLE.values() if "{user}" in row.path]
-OF_ONE_TASK = [row for row in OF_TASKS if "{task}" in row.path]
+CELLS = {
+    f"{name}-{who}": (name, caller, cell)
+    for name, cells in ROWS.items()
+    for callers, cell in zip(COLUMNS.values(), cells, strict=True)
+    for who, caller in callers.items()
+}
+# Those of public operations are about dave, whoever calls.
+BODIES: dict[str, Callable[[User], Any]] = {
+    "createTask": lambda dave: {"title": "B"},
+    "replaceTask": lambda dave: {"title": "B"},
+    "updateTask": lambda dave: {"title": "B"},
+    "updateMe": lambda dave: {"timezone": "Asia/Karachi"},
+    "changePassword": lambda dave: {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
+    "register": lambda dave: {"email": "new@example.com", "password": PASSWORD},
+    "login": lambda dave: {"email": dave.email, "password": PASSWORD},
+    "refreshTokens": lambda dave: {"refresh": make_tokens(dave).refresh},
+    "logout": lambda dave: {"refresh": make_tokens(dave).refresh},
+    "forgotPassword": lambda dave: {"email": dave.email},
+    "resetPassword": lambda dave: {"token": proofs.PASSWORD_RESET.make(dave), "password": NEW_PASSWORD},
+    "verifyEmail": lambda dave: {"token": proofs.EMAIL_VERIFICATION.make(dave)},
+}
+OPERATIONS = {
+    operation["operationId"]: (method.upper(), path, operation)
+    for path, methods in document()["paths"].items()
+    for method, operation in methods.items()
+}
+OF_TASKS = [name for name, (_, path, _) in OPERATIONS.items() if "{user_id}" in path]
+OF_ONE_TASK = [name for name in OF_TASKS if "{task_id}" in OPERATIONS[name][1]]
+# About the API, and the same for everybody.
+UNDOCUMENTED = {("GET", "/api/schema"), ("GET", "/api/docs")}
 
 
-def call(api: Api, row: Row, user: str, task: int, session: object = None) -> Answer:
-    path = row.path.format(user=user, task=task, session=session)
+@pytest.fixture(autouse=True)
+def external_issuer(settings: Settings) -> None:
+    settings.JWT_EXTERNAL_ISSUER, settings.JWT_EXTERNAL_AUDIENCE = ISSUER, AUDIENCE
+    settings.JWT_EXTERNAL_SECRET = SECRET
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    user = make_user(CANARY, email=f"{CANARY}@example.com")
+    make_task(user, description=CANARY)
+    make_session(user, user_agent=CANARY)
+    return user
+
+
+class World(NamedTuple):
+    """What the requests are about, from before the caller came: things of alice's, and dave for what is public."""
+
+    user_id: str
+    task_id: int
+    session_id: str
+    dave: User
+
+    @classmethod
+    def of(cls, user: User) -> "World":
+        session = user.sessions.get(user_agent=CANARY)
+        return cls(user.public_id, user.tasks.get().pk, str(session.pk), make_user("dave"))
+
+
+def call(api: Api, name: str, world: World, **changes: Any) -> Answer:
+    """The same request for everybody; `user_id="me"` and so on call another path."""
+    method, path, _ = OPERATIONS[name]
+    body = BODIES[name](world.dave) if name in BODIES else None
     answer: Answer = api.client.generic(
-        row.method,
-        path,
-        "" if row.body is None else json.dumps(row.body),
-        content_type="" if row.body is None else "application/json",
+        method,
+        path.format(**{**world._asdict(), **changes}),
+        "" if body is None else json.dumps(body),
+        content_type="" if body is None else "application/json",
         headers={"X-Request-ID": "same"},
     )
     return answer
 
 
-def test_every_operation_stands_in_the_table() -> None:
-    document = yaml.safe_load((settings.BASE_DIR / "docs/openapi.yaml").read_text())
-    operations = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
-    assert sorted(operations) == sorted(TABLE)
+def text_of(answer: Any) -> str:
+    """Only once: an export is streamed."""
+    content: bytes = answer.getvalue()
+    return content.decode()
 
 
-@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
-def test_the_owner(alice: User, row: Row) -> None:
-    answer = call(Api(alice), row, alice.public_id, make_task(alice).pk, make_session(alice).pk)
-    assert answer.status_code == row.owner
+def rows_of(user_id: str) -> list[list[dict[str, Any]]]:
+    """All that is stored of a user of ours."""
+    models: list[Any] = [Task, Feed, Session, IdempotencyKey]
+    rows = [list(model.objects.filter(user=user_id).order_by("pk").values()) for model in models]
+    return [*rows, list(User.objects.filter(pk=user_id).values())]
 
 
-@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
-def test_another_user(alice: User, bob: User, row: Row) -> None:
-    answer = call(Api(bob), row, alice.public_id, make_task(alice).pk, make_session(alice).pk)
-    assert answer.status_code == row.other
+# --- The table --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
-def test_nobody(alice: User, row: Row) -> None:
-    answer = call(Api(), row, alice.public_id, make_task(alice).pk, make_session(alice).pk)
-    assert answer.status_code == row.nobody
-
-
-@pytest.mark.parametrize("row", OF_ONE_TASK, ids=[f"{row.method} {row.path}" for row in OF_ONE_TASK])
-def test_the_task_of_another_is_as_one_that_never_was(alice: User, bob: User, row: Row) -> None:
-    """In bob's own path; and nothing of alice's is changed in any way."""
-    task, as_bob = make_task(alice), Api(bob)
-    before = stored()
-    foreign = call(as_bob, row, "me", task.pk)
-    missing = call(as_bob, row, "me", 2**62)
-    assert foreign.status_code == 404
-    assert exact(foreign) == exact(missing)
-    assert stored() == before
-
-
-@pytest.mark.parametrize("row", OF_TASKS, ids=[f"{row.method} {row.path}" for row in OF_TASKS])
-@pytest.mark.parametrize("kind", ["deactivated", "deleted", "expired generation", "refresh token"])
-def test_tokens_that_open_nothing(alice: User, row: Row, kind: str) -> None:
-    task, api = make_task(alice), Api(alice)
-    if kind == "deactivated":
-        User.objects.filter(pk=alice.pk).update(is_active=False)
-    elif kind == "expired generation":
-        User.objects.filter(pk=alice.pk).update(token_version=1)
-    elif kind == "refresh token":
-        api.client.credentials(HTTP_AUTHORIZATION=f"Bearer {make_tokens(alice).refresh}")
+@pytest.mark.parametrize(("name", "caller", "cell"), CELLS.values(), ids=CELLS)
+def test_each_operation_for_each_caller(alice: User, name: str, caller: Caller, cell: str) -> None:
+    world, is_owner = World.of(alice), caller is Api
+    api = caller(alice)
+    hers, everything = rows_of(world.user_id), stored()
+    answer = call(api, name, world)
+    text = text_of(answer)
+    status, _, code = cell.partition(" ")
+    assert answer.status_code == int(status), text
+    if code:
+        assert problem_of(answer, int(status))["code"] == code
+        assert ("WWW-Authenticate" in answer) == (status == "401")
+        assert stored() == everything
     else:
-        other = make_user()
-        api = Api(other)
-        other.delete()
+        assert_is_as_declared(text, name, status)
+    if not is_owner:
+        assert CANARY not in text
+        assert rows_of(world.user_id) == hers
+
+
+def assert_is_as_declared(text: str, name: str, status: str) -> None:
+    """The shape is what the OpenAPI document says."""
+    declared = resolved(OPERATIONS[name][2]["responses"][status])
+    media = declared.get("content", {}).get("application/json")
+    assert bool(text) == (media is not None)
+    assert media is None or complaints(json.loads(text), media["schema"]) == []
+
+
+@pytest.mark.parametrize("name", ["listTasks", "getTask", "getMe", "exportMe", "listSessions"])
+def test_the_owner_sees_what_nobody_else_does(alice: User, name: str) -> None:
+    """So that the table would notice it in the answer to another."""
+    assert CANARY in text_of(call(Api(alice), name, World.of(alice)))
+
+
+def test_every_operation_stands_in_the_table() -> None:
+    assert sorted(OPERATIONS) == sorted(ROWS)
+
+
+def test_every_address_below_api_stands_in_the_document() -> None:
+    served = {route for route in routes(get_resolver()) if route[1].startswith("/api")}
+    documented = {(method, path) for method, path, _ in OPERATIONS.values() if path.startswith("/api")}
+    assert served - UNDOCUMENTED == documented
+    assert served >= UNDOCUMENTED
+
+
+def routes(resolver: URLResolver, prefix: str = "/") -> Iterator[tuple[str, str]]:
+    """Methods and paths, as the document writes them; HEAD and OPTIONS come with every view."""
+    for pattern in resolver.url_patterns:
+        path = prefix + str(pattern.pattern).replace("<str:", "{").replace(">", "}")
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern, path)
+        else:
+            yield from ((method.upper(), path) for method in methods_of(pattern))
+
+
+def methods_of(pattern: URLPattern) -> list[str]:
+    view: Any = pattern.callback
+    handlers = getattr(view, "actions", None) or vars(view).get("view_class", view)
+    methods = ["get", "post", "put", "patch", "delete"]
+    return [name for name in methods if (name in handlers if isinstance(handlers, dict) else hasattr(handlers, name))]
+
+
+# --- What two answers must not tell apart -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if "invalid_token" in ROWS[name][-1]])
+def test_every_bad_token_is_refused_alike(alice: User, name: str) -> None:
+    world = World.of(alice)
+    answers = [exact(call(caller(alice), name, world)) for who, caller in BAD_TOKEN.items() if who != "deleted"]
+    assert [answer for answer in answers if answer != answers[0]] == []
+
+
+NO_IDS = ["0", "-1", "007", "+7", "7.0", "1e3", "x", "%20", "%00", "٣", str(2**62), str(2**63), str(10**30), "None"]
+
+
+@pytest.mark.parametrize("name", OF_ONE_TASK)
+def test_the_task_of_another_is_as_one_that_never_was(alice: User, name: str) -> None:
+    """In bob's own path; nor can one that he deleted be told from it."""
+    world, bob = World.of(alice), make_user("bob")
+    api, gone = Api(bob), make_task(bob)
+    api.delete(f"/api/me/tasks/{gone.pk}")
     before = stored()
-    assert call(api, row, "me", task.pk).status_code == 401
+    foreign = call(api, name, world, user_id="me")
+    assert problem_of(foreign, 404)["code"] == "task_not_found"
+    for task_id in [gone.pk, *NO_IDS]:
+        assert exact(call(api, name, world, user_id="me", task_id=task_id)) == exact(foreign), task_id
     assert stored() == before
+
+
+def test_the_session_of_another_is_as_one_that_never_was(alice: User, bob: User) -> None:
+    world, api = World.of(alice), Api(bob)
+    before = stored()
+    foreign = call(api, "endSession", world)
+    assert problem_of(foreign, 404)["code"] == "session_not_found"
+    for session_id in ["00000000-0000-0000-0000-000000000000", "me", "0", "x" * 300, "%00"]:
+        assert exact(call(api, "endSession", world, session_id=session_id)) == exact(foreign), session_id
+    assert stored() == before
+
+
+@pytest.mark.parametrize("caller", ANOTHER.values(), ids=ANOTHER)
+@pytest.mark.parametrize("name", OF_TASKS)
+def test_the_path_of_another_is_as_that_of_nobody(alice: User, name: str, caller: Caller) -> None:
+    world = World.of(alice)
+    api = caller(alice)
+    foreign = exact(call(api, name, world))
+    assert exact(call(api, name, world, user_id=2**62)) == foreign
+    assert exact(call(api, name, world, user_id=2**62, task_id=2**62)) == foreign
+    assert foreign[0] == 403
+
+
+# --- Two users with one public id -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OF_ONE_TASK)
+def test_a_namesake_has_tasks_of_its_own_in_the_same_path(alice: User, name: str) -> None:
+    world, namesake = World.of(alice), COLUMNS["namesake"]["external namesake"]
+    as_alice, api = Api(alice), namesake(alice)
+    assert api.user is not None
+    own = make_task(api.user)
+    hers = rows_of(world.user_id)
+    assert problem_of(call(as_alice, name, world, task_id=own.pk), 404)["code"] == "task_not_found"
+    answer = call(api, name, world, task_id=own.pk)
+    assert str(answer.status_code) == ROWS[name][0]
+    assert rows_of(world.user_id) == hers

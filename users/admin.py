@@ -68,7 +68,9 @@ class PasswordForm(AdminPasswordChangeForm):
 
     def save(self, commit: bool = True) -> User:
         usable = self.cleaned_data["set_usable_password"]
-        return services.set_password(self.user, self.cleaned_data["password1"] if usable else None)
+        user = services.set_password(self.user, self.cleaned_data["password1"] if usable else None)
+        self.user = user  # of whom the view makes this session go on, if it is the own password
+        return user
 
 
 class OwnPasswordForm(OldPasswordForm):
@@ -79,7 +81,9 @@ class OwnPasswordForm(OldPasswordForm):
         _limit(self.fields["new_password1"])
 
     def save(self, commit: bool = True) -> User:
-        return services.set_password(self.user, self.cleaned_data["new_password1"])
+        user = services.set_password(self.user, self.cleaned_data["new_password1"])
+        self.user = user  # as above
+        return user
 
 
 def _limit(field: forms.Field) -> None:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import orjson
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -25,6 +25,7 @@ from rest_framework.views import APIView
 from config.errors import KeyInFlight, KeyReused
 from config.rest.address import client_address, network
 from config.rest.problems import InvalidHeader
+from config.transactions import retried_transaction
 from users import services, tokens
 from users.isolation import all_users
 from users.models import IdempotencyKey, Session, User
@@ -106,27 +107,29 @@ class _Attempt:
 
     def answer(self, call: Callable[[], Response]) -> Response:
         """Raises KeyInFlight, KeyReused, and whatever the call raises, which then stores nothing."""
-        reused = None
         try:
-            with transaction.atomic():
-                self._lock()
-                if replay := self._replay():
-                    return replay
-                if self.is_replay_only:
-                    raise tokens.refusal()
-                try:
-                    response = call()
-                except services.TokenReused as error:
-                    reused = error  # the session that it ended must stay so
-                else:
-                    self._store(response)
+            outcome = self._once(call)
         except IntegrityError as error:
             # A foreign key failed at the commit.
             if self.user and not User.objects.filter(pk=self.user.pk).exists():
                 raise services.AccountGone("The account was deleted.") from error
             raise
-        if reused:
-            raise reused
+        if isinstance(outcome, services.TokenReused):
+            raise outcome
+        return outcome
+
+    @retried_transaction
+    def _once(self, call: Callable[[], Response]) -> Response | services.TokenReused:
+        self._lock()
+        if replay := self._replay():
+            return replay
+        if self.is_replay_only:
+            raise tokens.refusal()
+        try:
+            response = call()
+        except services.TokenReused as error:
+            return error  # not raised: the session that it ended must stay so
+        self._store(response)
         return response
 
     def _lock(self) -> None:

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from tasks import services
+from tasks import feed, services
 from tests.client import Api
-from tests.factories import make_task
+from tests.factories import make_task, make_user
+from tests.problems import problem_of
+from tests.races import at_once
 from users.models import User
 
 WRITES: list[tuple[str, str, Any]] = [
@@ -99,3 +101,25 @@ def test_a_shared_browser_keeps_the_lists_of_two_users_apart(as_alice: Api, alic
     assert answer["ETag"] == Api(bob).get("/api/me/tasks")["ETag"]
     assert "authorization" in answer["Vary"].lower()
     assert answer["Cache-Control"] == "private, no-cache"
+
+
+def test_800_increments_by_8_threads_lose_no_update(wide_pool: None) -> None:
+    """100 attempts each; who is refused begins anew from `current`."""
+    user = make_user()
+    path = f"/api/me/tasks/{make_task(user, description='0').pk}"
+
+    def attempt_100_increments() -> list[int]:
+        api, statuses = Api(user), []
+        current = api.get(path).json()
+        for _ in range(100):
+            body = {"description": str(int(current["description"]) + 1)}
+            answer = api.patch(path, body, if_match=f'"{current["version"]}"')
+            statuses.append(answer.status_code)
+            current = answer.json() if answer.status_code == 200 else problem_of(answer, 412)["current"]
+        return statuses
+
+    statuses = [status for made in at_once([attempt_100_increments] * 8) for status in made]
+    successes, task = statuses.count(200), user.tasks.get()
+    assert (task.description, task.version - 1, feed.head(user) - 1) == (str(successes), successes, successes)
+    assert successes + statuses.count(412) == 800
+    assert 0 < successes < 800  # else nobody was in anybody's way

@@ -187,12 +187,12 @@ def test_a_rolled_back_savepoint_takes_no_name_along(alice: User, bob: User) -> 
 
 
 def test_after_a_failed_statement_the_next_one_is_told_again(alice: User, bob: User) -> None:
-    """Undoing it made PostgreSQL take the next one for alice's."""
+    """Undoing it made PostgreSQL take whoever asks next for alice."""
     with as_user(alice.pk):
         assert list(User.objects.all()) == [alice]
-        with pytest.raises(ProgrammingError), transaction.atomic(), as_user(bob.pk):
+        with pytest.raises(ProgrammingError), transaction.atomic():
+            isolation.enter(bob.pk)
             fetch("SELECT no_such_column FROM users_user")
-    with as_user(bob.pk):
         assert list(User.objects.all()) == [bob]
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
+from config.transactions import retried_transaction
 from users import mail, proofs
 from users.isolation import all_users, as_user
 from users.models import EMAIL_TAKEN, Session, SpentInvitation, User
@@ -64,7 +65,7 @@ class AccountFields(ProfileFields, total=False):
     is_superuser: bool
 
 
-@transaction.atomic
+@retried_transaction
 def sign_up(
     device: Device, *, email: str, password: str, invitation: str = "", **fields: Unpack[ProfileFields]
 ) -> Session:
@@ -127,7 +128,7 @@ def request_email_verification(user: User) -> None:
         mail.send_email_verification(user)
 
 
-@transaction.atomic
+@retried_transaction
 def verify_email(token: str) -> User:
     """Note that the owner of an account reads its mail. Raises InvalidProof."""
     with proven(proofs.EMAIL_VERIFICATION, token) as user:
@@ -151,26 +152,26 @@ def proven(proof: proofs.Proof, token: str) -> Iterator[User]:
         yield user
 
 
-@transaction.atomic
+@retried_transaction
 def update_account(user: User, *, email: str | None = None, **changes: Unpack[AccountFields]) -> User:
     """Change what staff may change about an account. Raises EmailTaken and AccountGone."""
-    lock(user)
+    account = locked(user)
     fields: list[str] = [*changes]
-    was_active = user.is_active
+    was_active = account.is_active
     for name, value in changes.items():
-        setattr(user, name, value)
+        setattr(account, name, value)
     if email is not None:
-        user.set_email(email)
+        account.set_email(email)
         fields += ["email", "email_canonical", "email_verified_at"]
-    if was_active and not user.is_active:
+    if was_active and not account.is_active:
         # Whoever activates the account again does not bring its old tokens back.
-        fields += end_tokens(user)
+        fields += end_tokens(account)
     try:
         with transaction.atomic():
-            user.save(update_fields=fields)
+            account.save(update_fields=fields)
     except IntegrityError as error:
         raise _email_taken(error) from error
-    return user
+    return account
 
 
 def update_profile(user: User, *, email: str | None = None, **changes: Unpack[ProfileFields]) -> User:
@@ -190,32 +191,32 @@ def end_tokens(user: User) -> list[str]:
     return ["token_version"]
 
 
-@transaction.atomic
+@retried_transaction
 def delete_account(user: User) -> None:
     """Remove the account and all that belongs to it, for good. Raises AccountGone.
 
     Whoever creates something of this user at the same time either has locked the account first, and it is removed
     too, or waits for this lock, and then finds nobody.
     """
-    lock(user, against_new_tasks=True)
-    if user.is_external:
-        external.note_closing(user)
+    account = locked(user, against_new_tasks=True)
+    if account.is_external:
+        external.note_closing(account)
     # What staff did to the account stays on record, without its name.
     about = LogEntry.objects.filter(content_type__app_label="users", content_type__model="user", object_id=str(user.pk))
     with all_users():
         about.update(object_repr="a deleted account")
-    user.delete()
+    account.delete()
 
 
-def lock(user: User, *, against_new_tasks: bool = False) -> None:
-    """Lock the account and read it anew: `user` was loaded before, and others may have changed it since.
+def locked(user: User, *, against_new_tasks: bool = False) -> User:
+    """The account as it is now: `user` was loaded before, and others may have changed it since.
 
-    Raises AccountGone.
+    Another object, so that a transaction which is run anew begins with the same `user`. Raises AccountGone.
     """
-    try:
-        user.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=not against_new_tasks))
-    except User.DoesNotExist as error:
-        raise AccountGone("The account was deleted.") from error
+    account = User.objects.select_for_update(no_key=not against_new_tasks).filter(pk=user.pk).first()
+    if account is None:
+        raise AccountGone("The account was deleted.")
+    return account
 
 
 def _email_taken(error: IntegrityError) -> Exception:

@@ -3,11 +3,12 @@
 import datetime as dt
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from config.errors import violated_constraint
+from config.transactions import retried_transaction
 from users import tokens
 from users.isolation import all_users
 from users.issuers import Identity
@@ -34,17 +35,21 @@ def _open_external(identity: Identity) -> User | None:
     """The new account, or None when another request was first. Raises InvalidToken for a closed one."""
     if _is_closed_to(identity):
         raise tokens.refusal()
-    user = User(issuer=identity.issuer, subject=identity.subject, name=identity.name)
-    user.set_email(identity.email)
-    user.email_verified_at = timezone.now() if identity.is_email_verified else None
-    user.set_unusable_password()
     try:
-        with transaction.atomic():
-            user.save(force_insert=True)
+        return _insert(identity)
     except IntegrityError as error:
         if violated_constraint(error) != "users_user_subject":
             raise
         return None
+
+
+@retried_transaction
+def _insert(identity: Identity) -> User:
+    user = User(issuer=identity.issuer, subject=identity.subject, name=identity.name)
+    user.set_email(identity.email)
+    user.email_verified_at = timezone.now() if identity.is_email_verified else None
+    user.set_unusable_password()
+    user.save(force_insert=True)
     return user
 
 

@@ -3,15 +3,15 @@
 import datetime as dt
 
 from django.contrib.auth.hashers import make_password
-from django.db import transaction
 from django.utils import timezone
 
 from config.errors import AuthenticationFailed, Forbidden, Invalid
+from config.transactions import retried_transaction
 from users import mail, proofs, tokens
 from users.isolation import all_users, as_user
 from users.models import Session, User
 from users.services import sessions
-from users.services.accounts import delete_account, end_tokens, lock, proven, require_strong
+from users.services.accounts import delete_account, end_tokens, locked, proven, require_strong
 from users.text import canonical_email
 from users.tokens import Grant
 
@@ -48,19 +48,21 @@ def sign_in(device: sessions.Device, *, email: str, password: str) -> Session:
     if user is None:
         make_password(password)
     elif user.check_password(password) and user.is_active:
-        with as_user(user.pk), transaction.atomic():
-            if _note_sign_in(user):
-                return sessions.open_session(user, device)
+        with as_user(user.pk):
+            session = _open_session(user, device)
+        if session is not None:
+            return session
     raise WrongCredentials("No active account has this e-mail and password.")
 
 
-def _note_sign_in(user: User) -> bool:
-    """False when the account has since been deleted, deactivated or given another password.
+@retried_transaction
+def _open_session(user: User, device: sessions.Device) -> Session | None:
+    """None when the account has since been deleted, deactivated or given another password.
 
     The update locks the account, so that from here on none of these can happen before the session is there.
     """
     same = User.objects.filter(pk=user.pk, is_active=True, token_version=user.token_version)
-    return bool(same.update(last_login=timezone.now()))
+    return sessions.open_session(user, device) if same.update(last_login=timezone.now()) else None
 
 
 def change_password(grant: Grant, *, current: str, new: str) -> Session:
@@ -77,17 +79,16 @@ def change_password(grant: Grant, *, current: str, new: str) -> Session:
     return _replace_password(user, session, make_password(new))
 
 
-@transaction.atomic
+@retried_transaction
 def _replace_password(user: User, session: Session, hashed: str) -> Session:
-    version = user.token_version
-    lock(user)
-    if not user.is_active or user.token_version != version:
+    account = locked(user)
+    if not account.is_active or account.token_version != user.token_version:
         raise tokens.refusal()  # the password that was checked is none any more
-    user.password = hashed
-    user.token_version += 1
-    user.save(update_fields=["password", "token_version"])
-    sessions.end_other_sessions(user, session)
-    return sessions.renew(user, session)
+    account.password = hashed
+    account.token_version += 1
+    account.save(update_fields=["password", "token_version"])
+    sessions.end_other_sessions(account, session)
+    return sessions.renew(account, session)
 
 
 def require_password(user: User, password: str, *, pointer: str) -> None:
@@ -100,12 +101,15 @@ def set_password(user: User, password: str | None) -> User:
 
     Without a password nobody can sign in, until one is set. Raises AccountGone.
     """
-    hashed = make_password(password)
-    with transaction.atomic():
-        lock(user)
-        user.password = hashed
-        user.save(update_fields=["password", *end_tokens(user)])
-    return user
+    return _set_password(user, make_password(password))
+
+
+@retried_transaction
+def _set_password(user: User, hashed: str) -> User:
+    account = locked(user)
+    account.password = hashed
+    account.save(update_fields=["password", *end_tokens(account)])
+    return account
 
 
 def request_password_reset(email: str) -> None:
@@ -118,7 +122,7 @@ def request_password_reset(email: str) -> None:
     mail.send_password_reset(email, user if user and user.has_usable_password() else None)
 
 
-@transaction.atomic
+@retried_transaction
 def reset_password(token: str, password: str) -> User:
     """Set a password with a mailed token, which also proves the address; every session ends.
 

@@ -9,10 +9,10 @@ import datetime as dt
 import uuid
 from typing import NamedTuple
 
-from django.db import transaction
 from django.utils import timezone
 
 from config.errors import InvalidToken, NotFound
+from config.transactions import retried_transaction
 from users import tokens
 from users.isolation import as_user
 from users.models import Session, User
@@ -69,7 +69,7 @@ def refresh(token: str) -> Session:
     return session
 
 
-@transaction.atomic
+@retried_transaction
 def _rotate(claims: tokens.RefreshClaims) -> Session | None:
     """The session, which has a new generation unless another request has just made it; None if it was ended."""
     session = _locked(claims.user_id, claims.session_id)
@@ -115,7 +115,7 @@ def _advance(session: Session) -> Session:
     return session
 
 
-@transaction.atomic
+@retried_transaction
 def sign_out(token: str) -> None:
     """End the session of a refresh token; of any generation, and also if it has ended already (RFC 7009)."""
     claims = tokens.read_refresh(token)
@@ -125,7 +125,7 @@ def sign_out(token: str) -> None:
             session.delete()
 
 
-@transaction.atomic
+@retried_transaction
 def end_session(user: User, session_id: uuid.UUID) -> None:
     """Raises SessionNotFound."""
     session = _locked(user.pk, session_id)
@@ -134,7 +134,7 @@ def end_session(user: User, session_id: uuid.UUID) -> None:
     session.delete()
 
 
-@transaction.atomic
+@retried_transaction
 def end_other_sessions(user: User, current: Session | None) -> None:
     lock_user(user.pk)
     sessions = Session.objects.for_user(user)

@@ -1,0 +1,45 @@
+"""Transactions that PostgreSQL ended so that others could go on: they are run anew."""
+
+import functools
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from django.db import OperationalError, connection, transaction
+from psycopg import errors
+
+logger = logging.getLogger(__name__)
+
+RETRIES = 2
+PAUSE = 0.05  # seconds, about
+_ENDED_FOR_OTHERS = (errors.DeadlockDetected, errors.SerializationFailure)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def retried_transaction(service: Callable[P, R]) -> Callable[P, R]:
+    """`transaction.atomic` for a function that may run again: it changes none of the objects that it is given.
+
+    Within another transaction nothing is retried: all of that one is undone, so whoever began it has to.
+    Raises the OperationalError of the last attempt.
+    """
+    once = transaction.atomic(service)
+
+    @functools.wraps(service)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        retries = 0 if connection.in_atomic_block else RETRIES
+        while True:
+            try:
+                return once(*args, **kwargs)
+            except OperationalError as error:
+                if not retries or not isinstance(error.__cause__, _ENDED_FOR_OTHERS):
+                    raise
+                retries -= 1
+                logger.warning("%s is run anew: %s", service.__qualname__, type(error.__cause__).__name__)
+                # Who comes back at once may be there before the one that waited, and meet it again.
+                time.sleep(PAUSE * random.uniform(0.5, 1.5))
+
+    return run
