@@ -162,7 +162,7 @@ def test_a_refresh_token_lives_thirty_days_from_its_last_use(alice: User) -> Non
         assert refresh(pair["refresh"]).status_code == 401
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("wide_pool")
 def test_100_rounds_of_8_parallel_refreshes_have_one_successor_each_and_log_nobody_out() -> None:
     """Plain simplejwt has several winners in 19 of 20 such rounds."""
     token = signed_in(make_user())["refresh"]
