@@ -13,7 +13,18 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
-from config.environment import env, env_bool, env_choice, env_int, env_list, env_rate, env_secret, secret
+from config.environment import (
+    env,
+    env_bool,
+    env_choice,
+    env_int,
+    env_list,
+    env_path,
+    env_rate,
+    env_secret,
+    refuse_guessable,
+    secret,
+)
 from config.external_issuer import refuse_external_issuer
 from config.rates import is_redis_url
 
@@ -72,7 +83,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.rest.request_id.request_id",
     "config.rest.caching.caching",
+    "config.rest.pages.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
+    "config.rest.https.require_https",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "config.rest.throttling.rate_limits",
@@ -84,6 +97,9 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
+ADMIN_PATH = env_path("ADMIN_PATH", "admin/")
+if ADMIN_PATH.partition("/")[0] in {"api", "static", "healthz", "readyz"}:
+    raise ImproperlyConfigured(f"ADMIN_PATH={ADMIN_PATH!r} is taken; choose another path, or off.")
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -155,8 +171,12 @@ AUTH_PASSWORD_VALIDATORS = [
         "OPTIONS": {"user_attributes": ["email", "name"]},
     },
 ]
-# E-mail is unique among local accounts, by its canonical form, through which they sign in.
-SILENCED_SYSTEM_CHECKS = ["auth.E003"]
+SILENCED_SYSTEM_CHECKS = [
+    "auth.E003",  # e-mail is unique among local accounts, by its canonical form, through which they sign in
+    "security.W005",  # subdomains of this host are not ours to speak for
+    "security.W008",  # plain HTTP is refused instead of redirected; users.W004 tells when it is not
+    "security.W021",  # the browsers' list of HSTS hosts is not ours to sign up for
+]
 
 JWT_ISSUER = env("JWT_ISSUER", "tickbase")
 JWT_AUDIENCE = env("JWT_AUDIENCE", "tickbase")
@@ -183,7 +203,13 @@ if refusal := refuse_external_issuer(
     own_secrets={SECRET_KEY, JWT_SIGNING_KEY, *JWT_VERIFYING_KEYS},
 ):
     raise ImproperlyConfigured(refusal)
-
+# Development may use examples, such as the secret of a Supabase that runs on the developer's machine.
+if PRODUCTION:
+    refuse_guessable(SECRET_KEY=SECRET_KEY, JWT_SIGNING_KEY=JWT_SIGNING_KEY)
+    for each in JWT_VERIFYING_KEYS:
+        refuse_guessable(JWT_VERIFYING_KEYS=each)
+    if JWT_EXTERNAL_SECRET:
+        refuse_guessable(JWT_EXTERNAL_SECRET=JWT_EXTERNAL_SECRET)
 
 REGISTRATION = env_choice("REGISTRATION", "open", "invite", "closed")
 EMAIL_VERIFICATION = env_choice("EMAIL_VERIFICATION", "optional", "required")
@@ -304,7 +330,9 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0, minimum=0, maximum=10)
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+REQUIRE_HTTPS = env_bool("REQUIRE_HTTPS", PRODUCTION)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = REQUIRE_HTTPS
+SECURE_HSTS_SECONDS = env_int("HSTS_SECONDS", 31_536_000, minimum=0, maximum=63_072_000) if REQUIRE_HTTPS else 0
 
 RATE_LIMITS = {
     "anon": env_rate("RATE_LIMIT_ANON", "300/min"),

@@ -5,12 +5,14 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
 
 import httpx
 import psutil
 import pytest
 
+from config.management.commands import serve
 from tests.server import Server
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
@@ -147,8 +149,9 @@ def test_production_names_only_where_it_listens(own_server: Server) -> None:
         ENVIRONMENT="production",
         DATABASE_URL=f"postgresql://tickbase@{socket_dir}/tickbase",
         ALLOWED_HOSTS="127.0.0.1",
-        SECRET_KEY="s" * 50,
-        JWT_SIGNING_KEY="j" * 50,
+        SECRET_KEY=token_urlsafe(),
+        JWT_SIGNING_KEY=token_urlsafe(),
+        TRUSTED_PROXIES="1",
     )
     with production:
         assert production.log.read_text() == f"Tickbase is serving; it listens on {production.base}.\n"
@@ -160,3 +163,10 @@ def test_the_first_requests_for_the_schema_may_come_at_once(own_server: Server) 
         answers = list(pool.map(lambda _: httpx.get(f"{own_server.base}/api/schema", timeout=30), range(8)))
     assert [answer.status_code for answer in answers] == [200] * 8
     assert len({answer.content for answer in answers}) == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("192.0.2.7", "192.0.2.7"), ("my.lan", "my.lan")]
+)
+def test_the_banner_shows_where_to_call(host: str, shown: str) -> None:
+    assert serve._reachable(host) == shown
