@@ -125,6 +125,10 @@ EMBEDDED_DATABASE = not DATABASE_URL
 
 # A pool that is no larger than the number of threads never makes a thread wait for a connection.
 DATABASE_POOL_SIZE = env_int("DATABASE_POOL_SIZE", THREADS, minimum=1, maximum=1000)
+# Seconds, for requests; 0 lifts a limit.
+DATABASE_STATEMENT_TIMEOUT = env_int("DATABASE_STATEMENT_TIMEOUT", 10, minimum=0, maximum=3600)
+DATABASE_LOCK_TIMEOUT = env_int("DATABASE_LOCK_TIMEOUT", 3, minimum=0, maximum=3600)
+DATABASE_IDLE_TRANSACTION_TIMEOUT = env_int("DATABASE_IDLE_TRANSACTION_TIMEOUT", 15, minimum=0, maximum=3600)
 
 
 def embedded_database_url() -> str:

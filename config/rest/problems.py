@@ -11,6 +11,7 @@ from django.core.exceptions import DisallowedHost, PermissionDenied, RequestData
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
+from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
 
 from config.errors import DomainError, Unavailable
@@ -115,9 +116,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
         return _validation_problem(request, exc)
     if isinstance(exc, RequestDataTooBig):
         return _too_large(request)
-    if isinstance(exc, OperationalError | InterfaceError):
-        # The text of the database's error may hold values and host names: it is for the log only.
-        logger.error("database unavailable: %s", exc)
+    if _is_outage(exc):
+        # The text of the database's error may hold host names, and below its first line values.
+        logger.error("database unavailable: %s", str(exc).partition("\n")[0])
         exc = DatabaseUnavailable("The database cannot answer now; try again in a moment.")
     if isinstance(exc, exceptions.Throttled):
         return too_many(request, getattr(exc, "wait", None) or 0)
@@ -128,6 +129,13 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
     elif isinstance(exc, PermissionDenied):
         exc = exceptions.PermissionDenied()
     return _api_problem(request, exc) if isinstance(exc, exceptions.APIException) else None
+
+
+def _is_outage(exc: Exception) -> bool:
+    """Also what the database ended because it took too long; of an idle transaction, psycopg says it otherwise."""
+    if isinstance(exc, OperationalError | InterfaceError):
+        return True
+    return isinstance(exc.__cause__, IdleInTransactionSessionTimeout)
 
 
 def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> HttpResponse:
