@@ -277,10 +277,14 @@ ADDRESSES = [
 ]  # fmt: skip
 
 
-@both_formats
 @pytest.mark.urls(__name__)
 @pytest.mark.usefixtures("queries_are_logged")
-@pytest.mark.parametrize("is_signed_in", [True, False], ids=["signed in", "not signed in"])
+@pytest.mark.parametrize(
+    ("log", "is_signed_in"),
+    [(logs.JSONFormatter, True), (logs.LineFormatter, False)],
+    ids=["signed in", "not signed in"],
+    indirect=["log"],
+)
 def test_no_secret_gets_into_the_log(log: Log, alice: User, is_signed_in: bool) -> None:
     api = Api(alice if is_signed_in else None)
     for method, address in ADDRESSES:
@@ -316,7 +320,8 @@ def test_no_secret_that_is_a_good_one_gets_into_the_log(
 
 
 def found_in(log: Log, secret: str) -> list[str]:
-    return [line[:500] for line in log.text.splitlines() if secret in line]
+    """Also where its case was changed, as that of a method or a host."""
+    return [line[:500] for line in log.text.splitlines() if secret.lower() in line.lower()]
 
 
 @both_formats
