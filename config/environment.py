@@ -1,6 +1,7 @@
 """Reads the environment for `config.settings`; whatever is wrong is refused in one line that says what to do."""
 
 import os
+import re
 import secrets
 import tempfile
 from contextlib import suppress
@@ -9,6 +10,16 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from config.rates import Rate, parse_rate
+
+# Random texts have more: of 32 hexadecimal digits, 14 differ on average.
+MIN_DISTINCT_CHARACTERS = 8
+# What examples are made of. In a random text of 64 letters and digits, one in a million holds such a word.
+EXAMPLE = re.compile(
+    "insecure|change.?me|change.?this|replace.?(me|this)|your.?(secret|key)|secret.?key|signing.?key|super.?secret"
+    "|example|password|passphrase|correct.?horse|default|tickbase|qwerty|letmein|0123456789|1234567890|abcdefgh",
+    re.IGNORECASE,
+)
+MAKE_ONE = "make one with: openssl rand -base64 48"
 
 
 def env(name: str, default: str = "") -> str:
@@ -31,6 +42,17 @@ def env_int(name: str, default: int, *, minimum: int, maximum: int) -> int:
 
 def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+def env_path(name: str, default: str) -> str:
+    """Where something is served, as `urls.py` writes it: without the slash in front; empty when it is `off`."""
+    value = env(name, default)
+    if value == "off":
+        return ""
+    parts = value.strip("/").split("/")
+    if not all(re.fullmatch(r"[A-Za-z0-9_-]+", part) for part in parts):
+        raise ImproperlyConfigured(f"{name}={value!r} is not a path; write one like {default} or a/b/, or off.")
+    return "/".join(parts) + "/"
 
 
 def env_choice(name: str, default: str, *others: str) -> str:
@@ -102,11 +124,18 @@ def secret(name: str, generate_in: Path | None) -> str:
     """At least 32 bytes; generated in that folder where it is not set, or refused where there is none."""
     value = env_secret(name)
     if not value and generate_in is None:
-        raise ImproperlyConfigured(
-            f"{name} is not set. Production needs a secret of at least 32 bytes; make one with: openssl rand -base64 48"
-        )
+        raise ImproperlyConfigured(f"{name} is not set. Production needs a secret of at least 32 bytes; {MAKE_ONE}")
     if not value and generate_in is not None:
         value = _generated_secret(name, generate_in)
     if len(value.encode()) < 32:
         raise ImproperlyConfigured(f"{name} is too short: it needs at least 32 bytes.")
     return value
+
+
+def refuse_guessable(**values: str) -> None:
+    """Whoever guesses a secret is whoever he says he is."""
+    for name, value in values.items():
+        if len(set(value)) < MIN_DISTINCT_CHARACTERS:
+            raise ImproperlyConfigured(f"{name} repeats too few characters, and can be guessed; {MAKE_ONE}")
+        if EXAMPLE.search(value):
+            raise ImproperlyConfigured(f"{name} looks like an example, which others know too; {MAKE_ONE}")

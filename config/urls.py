@@ -1,8 +1,9 @@
 """Every address that the process answers."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config.rest import health
 
@@ -10,15 +11,18 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path(
         "api/docs",
-        SpectacularSwaggerView.as_view(url_name="schema", template_name_js="config/swagger_ui.js"),
+        SpectacularSwaggerSplitView.as_view(
+            url_name="schema", template_name="config/swagger_ui.html", template_name_js="config/swagger_ui.js"
+        ),
         name="docs",
     ),
     path("api/", include("users.api.urls")),
     path("api/", include("tasks.api.urls")),
     path("healthz", health.LivenessView.as_view(), name="healthz"),
     path("readyz", health.ReadinessView.as_view(), name="readyz"),
-    path("admin/", admin.site.urls),
 ]
+if settings.ADMIN_PATH:
+    urlpatterns.append(path(settings.ADMIN_PATH, admin.site.urls))
 
 handler400 = "config.rest.problems.handler400"
 handler403 = "config.rest.problems.handler403"

@@ -55,6 +55,23 @@ def rows_are_isolated(app_configs: Any, databases: Collection[str] | None = None
     return [Error(f"Row level security does not act on {exposed}.", hint=hint, id="users.E001")] if exposed else []
 
 
+@register(Tags.security, deploy=True)
+def production_is_on_https(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    if settings.REQUIRE_HTTPS:
+        return []
+    hint = "Unset REQUIRE_HTTPS, unless nobody else can read the network between the clients and Tickbase."
+    return [Warning("Passwords and tokens may come over plain HTTP.", hint=hint, id="users.W004")]
+
+
+@register(Tags.security)
+def https_can_be_told(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """At every start: with this, no request but the probes' would be answered."""
+    if not settings.REQUIRE_HTTPS or settings.TRUSTED_PROXIES:
+        return []
+    hint = "Set TRUSTED_PROXIES to how many proxies stand in front of Tickbase; one of them ends TLS."
+    return [Warning("No request counts as HTTPS, as no proxy is trusted to say so.", hint=hint, id="users.W005")]
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback

@@ -53,7 +53,7 @@ def verify(raw: str) -> Identity:
     try:
         return _identity(_claims(raw))
     except jwt.PyJWTError as error:
-        logger.debug("A token of the external issuer is refused: %s", error)
+        logger.debug("A token of the external issuer is refused: %s", type(error).__name__)
         raise InvalidToken("The token is invalid or has expired; sign in again.") from error
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import orjson
+from django.conf import settings
 from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import reverse
 from django.views import defaults
+from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
 
 from config.errors import DomainError, Unavailable
@@ -67,6 +68,7 @@ class Kind(NamedTuple):
 
 INVALID = Kind(400, "invalid", "The request is not valid")
 TOO_LARGE = Kind(413, "body_too_large", "The body is too large")
+HTTPS_REQUIRED = Kind(403, "https_required", "HTTPS is required")
 NOT_FOUND = Kind(404, "not_found", "Not found")
 FORBIDDEN = Kind(403, "permission_denied", "Permission denied")
 OUTAGE = Kind.of(DatabaseUnavailable)
@@ -114,9 +116,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
         return _validation_problem(request, exc)
     if isinstance(exc, RequestDataTooBig):
         return _too_large(request)
-    if isinstance(exc, OperationalError | InterfaceError):
-        # The text of the database's error may hold values and host names: it is for the log only.
-        logger.error("database unavailable: %s", exc)
+    if _is_outage(exc):
+        # The text of the database's error may hold host names, and below its first line values.
+        logger.error("database unavailable: %s", str(exc).partition("\n")[0])
         exc = DatabaseUnavailable("The database cannot answer now; try again in a moment.")
     if isinstance(exc, exceptions.Throttled):
         return too_many(request, getattr(exc, "wait", None) or 0)
@@ -127,6 +129,13 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
     elif isinstance(exc, PermissionDenied):
         exc = exceptions.PermissionDenied()
     return _api_problem(request, exc) if isinstance(exc, exceptions.APIException) else None
+
+
+def _is_outage(exc: Exception) -> bool:
+    """Also what the database ended because it took too long; of an idle transaction, psycopg says it otherwise."""
+    if isinstance(exc, OperationalError | InterfaceError):
+        return True
+    return isinstance(exc.__cause__, IdleInTransactionSessionTimeout)
 
 
 def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> HttpResponse:
@@ -201,9 +210,9 @@ def _clean(text: str) -> str:
 # --- Django's own error views, for whatever no DRF view handled ----------------------------------------
 
 
-def _is_page(request: HttpRequest) -> bool:
+def is_page(request: HttpRequest) -> bool:
     """Staff in the admin see pages; everybody else is a program."""
-    return request.path.startswith(reverse("admin:index"))
+    return bool(settings.ADMIN_PATH) and request.path_info.startswith(f"/{settings.ADMIN_PATH}")
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -215,18 +224,18 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_page(request):
+    if is_page(request):
         return defaults.permission_denied(request, exception)
     return problem(request, FORBIDDEN, "You may not do this.")
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_page(request):
+    if is_page(request):
         return defaults.page_not_found(request, exception)
     return problem(request, NOT_FOUND, "Nothing is here; /api/docs lists every address.")
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    if _is_page(request):
+    if is_page(request):
         return defaults.server_error(request)
     return problem(request, INTERNAL, "Something went wrong on our side; it has been logged.")

@@ -1,4 +1,4 @@
-"""The two places where requests are counted."""
+"""The two places where requests are counted, and the settings of other environments."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 
 from config.rest.counters import Counters, PostgresCounters, RedisCounters
 from tests.redis_server import RedisServer
+from tests.tree import Tree
 
 
 @pytest.fixture
@@ -27,3 +28,8 @@ def make_counters(request: pytest.FixtureRequest, transactional_db: None) -> Cal
         server: RedisServer = request.getfixturevalue("redis")
         return lambda: RedisCounters(server.url)
     return PostgresCounters
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)

@@ -1,16 +1,19 @@
 """The service as a process: start, stop, sharing, and what a kill leaves behind."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
 
 import httpx
 import psutil
 import pytest
 
+from config.management.commands import serve
 from tests.server import Server
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
@@ -139,19 +142,27 @@ def test_an_unreachable_database_is_told_in_one_line(folder: Path) -> None:
     assert "secret" not in log
 
 
-def test_production_names_only_where_it_listens(own_server: Server) -> None:
+def test_production_logs_a_line_per_request_and_no_secret(own_server: Server) -> None:
     own_server.start()
     socket_dir = str(own_server.data_dir / "postgres").replace("/", "%2F")
     production = Server(
         own_server.data_dir / "production",
         ENVIRONMENT="production",
-        DATABASE_URL=f"postgresql://tickbase@{socket_dir}/tickbase",
+        DATABASE_URL=f"postgresql://tickbase:canary@{socket_dir}/tickbase",
+        LOG_LEVEL="DEBUG",
         ALLOWED_HOSTS="127.0.0.1",
-        SECRET_KEY="s" * 50,
-        JWT_SIGNING_KEY="j" * 50,
+        SECRET_KEY=token_urlsafe(),
+        JWT_SIGNING_KEY=token_urlsafe(),
+        TRUSTED_PROXIES="1",
     )
     with production:
-        assert production.log.read_text() == f"Tickbase is serving; it listens on {production.base}.\n"
+        headers = {"X-Forwarded-Proto": "https", "X-Request-ID": "the-one", "Authorization": "Bearer canary"}
+        assert httpx.get(f"{production.base}/api/canary/tasks?canary", headers=headers).status_code == 401
+    banner, *lines = production.log.read_text().splitlines()
+    assert banner == f"Tickbase is serving; it listens on {production.base}."
+    [request] = [line for line in map(json.loads, lines) if line.get("request_id") == "the-one"]
+    assert (request["route"], request["status"]) == ("/api/{user_id}/tasks", 401)
+    assert "canary" not in production.log.read_text()
 
 
 def test_the_first_requests_for_the_schema_may_come_at_once(own_server: Server) -> None:
@@ -160,3 +171,10 @@ def test_the_first_requests_for_the_schema_may_come_at_once(own_server: Server) 
         answers = list(pool.map(lambda _: httpx.get(f"{own_server.base}/api/schema", timeout=30), range(8)))
     assert [answer.status_code for answer in answers] == [200] * 8
     assert len({answer.content for answer in answers}) == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("192.0.2.7", "192.0.2.7"), ("my.lan", "my.lan")]
+)
+def test_the_banner_shows_where_to_call(host: str, shown: str) -> None:
+    assert serve._reachable(host) == shown

@@ -1,79 +1,10 @@
-"""What the environment may say, and how a wrong value is refused: settings are loaded in a process of their own.
-
-Each test loads a copy of the settings in a directory of its own, so that neither the developer's `.env`
-nor `.data` takes part, and with a `DATABASE_URL`, so that no PostgreSQL is started.
-"""
-
-import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
+"""What the environment may say, and how a wrong value is refused."""
 
 import pytest
-from django.conf import settings
 
-DATABASE_URL = "postgresql://user:password@localhost/name"
+from tests.tree import KEY, PRODUCTION, REFUSAL, SECRET, Tree
+
 NEON_URL = "postgresql://u:p@ep-x-pooler.eu.aws.neon.tech/db?sslmode=require&channel_binding=require"
-PRODUCTION = {
-    "ENVIRONMENT": "production",
-    "SECRET_KEY": "s" * 32,
-    "JWT_SIGNING_KEY": "j" * 32,
-    "ALLOWED_HOSTS": "tasks.example.com",
-    "DATABASE_URL": DATABASE_URL,
-}
-SHOW = "import json, sys, config.settings as s; print(json.dumps({n: getattr(s, n, None) for n in sys.argv[1:]}))"
-REFUSAL = "django.core.exceptions.ImproperlyConfigured: "
-
-
-class Tree:
-    """A directory with the settings in it, as far as they read files."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        for name in (
-            "manage.py",
-            "config/__init__.py",
-            "config/settings.py",
-            "config/environment.py",
-            "config/external_issuer.py",
-            "config/rates.py",
-            "users/__init__.py",
-            "users/isolation.py",
-            "docs/openapi.md",
-        ):
-            (root / name).parent.mkdir(exist_ok=True)
-            shutil.copy(settings.BASE_DIR / name, root / name)
-
-    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
-        given = {"PATH": os.environ["PATH"], "DATABASE_URL": DATABASE_URL, **environment}
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            [sys.executable, *command], cwd=self.root, env=given, stdout=pipe, stderr=pipe, text=True
-        )
-
-    def load(self, *names: str, **environment: str) -> dict[str, Any]:
-        """The named settings under this environment."""
-        process = self.start("-c", SHOW, *names, **environment)
-        out, err = process.communicate(timeout=30)
-        assert (process.returncode, err) == (0, "")
-        loaded: dict[str, Any] = json.loads(out)
-        return loaded
-
-    def refusal(self, **environment: str) -> str:
-        """The message that ends the attempt to load the settings."""
-        process = self.start("-c", "import config.settings", **environment)
-        last_line = process.communicate(timeout=30)[1].splitlines()[-1]
-        assert process.returncode == 1
-        assert last_line.startswith(REFUSAL)
-        return last_line.removeprefix(REFUSAL)
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Tree:
-    return Tree(tmp_path)
 
 
 def test_production_starts_with_what_the_checklist_names(tree: Tree) -> None:
@@ -82,7 +13,7 @@ def test_production_starts_with_what_the_checklist_names(tree: Tree) -> None:
         "PRODUCTION": True,
         "DEBUG": False,
         "ALLOWED_HOSTS": ["tasks.example.com"],
-        "SECRET_KEY": "s" * 32,
+        "SECRET_KEY": SECRET,
         "SESSION_COOKIE_SECURE": True,
     }
     assert not (tree.root / ".data").exists()  # production keeps nothing on the disk
@@ -90,6 +21,8 @@ def test_production_starts_with_what_the_checklist_names(tree: Tree) -> None:
 
 TOO_SHORT = "is too short: it needs at least 32 bytes"
 NO_RATE = "is not a rate; write a number from 1 to 1000000 per second, min, hour or day, such as 600/min, or off."
+NO_PATH = "is not a path; write one like admin/ or a/b/, or off."
+TAKEN = "is taken; choose another path, or off."
 NAMED_HOSTS = "ALLOWED_HOSTS must name the hosts that production answers to, without *."
 
 
@@ -100,7 +33,7 @@ NAMED_HOSTS = "ALLOWED_HOSTS must name the hosts that production answers to, wit
         ({"SECRET_KEY": "s" * 31}, f"SECRET_KEY {TOO_SHORT}"),
         ({"JWT_SIGNING_KEY": ""}, "JWT_SIGNING_KEY is not set. Production needs a secret of at least 32 bytes;"),
         ({"JWT_SIGNING_KEY": "j" * 31}, f"JWT_SIGNING_KEY {TOO_SHORT}"),
-        ({"JWT_SIGNING_KEY": "s" * 32}, "JWT_SIGNING_KEY must differ from SECRET_KEY."),
+        ({"JWT_SIGNING_KEY": SECRET}, "JWT_SIGNING_KEY must differ from SECRET_KEY."),
         ({"ALLOWED_HOSTS": ""}, NAMED_HOSTS),
         ({"ALLOWED_HOSTS": " , "}, NAMED_HOSTS),
         ({"ALLOWED_HOSTS": "tasks.example.com,*"}, NAMED_HOSTS),
@@ -132,6 +65,8 @@ def test_insecure_production_is_refused(tree: Tree, wrong: dict[str, str], messa
         ({"RATE_LIMIT_USER": "9/fortnight"}, f"RATE_LIMIT_USER='9/fortnight' {NO_RATE}"),
         ({"RATE_LIMIT_LOGIN": "1000001/s"}, f"RATE_LIMIT_LOGIN='1000001/s' {NO_RATE}"),
         ({"RATE_LIMIT_REGISTER": "600"}, f"RATE_LIMIT_REGISTER='600' {NO_RATE}"),
+        *[({"ADMIN_PATH": path}, f"ADMIN_PATH={path!r} {NO_PATH}") for path in ("/", "a b/", "a//b", "é", "a?b", "..")],
+        *[({"ADMIN_PATH": f"{name}/"}, f"ADMIN_PATH='{name}/' {TAKEN}") for name in ("api", "static/x", "readyz")],
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL='LOUD' is unknown; use DEBUG, INFO, WARNING or ERROR."),
         ({"SECRET_KEY": "short"}, f"SECRET_KEY {TOO_SHORT}."),
         ({"REGISTRATION": "none"}, "REGISTRATION='none' is unknown; use open, invite or closed."),
@@ -206,8 +141,8 @@ OUR_OWN = "JWT_EXTERNAL_SECRET must differ from SECRET_KEY and JWT_SIGNING_KEY."
         ],
         ({**JWKS, "JWT_EXTERNAL_JWKS_URL": "https://user:password@issuer.example/jwks"}, NO_URL),
         ({"JWT_EXTERNAL_SECRET": "x" * 31}, f"JWT_EXTERNAL_SECRET {TOO_SHORT}"),
-        ({"JWT_EXTERNAL_SECRET": "s" * 32}, OUR_OWN),
-        ({"JWT_EXTERNAL_SECRET": "j" * 32}, OUR_OWN),
+        ({"JWT_EXTERNAL_SECRET": SECRET}, OUR_OWN),
+        ({"JWT_EXTERNAL_SECRET": KEY}, OUR_OWN),
         ({"JWT_EXTERNAL_SECRET": "-----BEGIN PUBLIC KEY----- MIIBIjANBg"}, NO_TEXT),
         ({"JWT_EXTERNAL_SECRET": '{"kty": "RSA", "n": "AQAB", "e": "AQAB"}'}, NO_TEXT),
     ],
@@ -236,78 +171,6 @@ def test_an_operator_reads_one_line_and_no_traceback(tree: Tree) -> None:
     out, err = process.communicate(timeout=30)
     message = "Tickbase cannot start: PORT='http' is not a whole number from 1 to 65535.\n"
     assert (process.returncode, out, err) == (1, "", message)
-
-
-@pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SIGNING_KEY", "DATABASE_URL", "JWT_EXTERNAL_SECRET"])
-def test_a_secret_can_come_from_a_file(tree: Tree, name: str) -> None:
-    file = tree.root / "mounted"
-    value = "postgresql://from:file@host/db" if name == "DATABASE_URL" else "f" * 32
-    file.write_text(f"{value}\n")
-    environment = {**PRODUCTION, name: "", f"{name}_FILE": str(file)}
-    assert tree.load(name, **environment) == {name: value}
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (None, "cannot be read: No such file or directory."),
-        (b" \n", "is empty; write the value into it."),
-        (b"\xff" * 40, "is not a text file in UTF-8."),
-    ],
-)
-def test_a_secret_file_that_does_not_serve_is_refused(tree: Tree, content: bytes | None, reason: str) -> None:
-    file = tree.root / "mounted"
-    if content is not None:
-        file.write_bytes(content)
-    assert tree.refusal(SECRET_KEY_FILE=str(file)) == f"SECRET_KEY_FILE='{file}' {reason}"
-
-
-def test_development_makes_its_secrets_once(tree: Tree) -> None:
-    names = ("SECRET_KEY", "JWT_SIGNING_KEY")
-    first = tree.load(*names)
-    assert tree.load(*names) == first
-    assert first["SECRET_KEY"] != first["JWT_SIGNING_KEY"]
-    files = {path.name: path for path in (tree.root / ".data").iterdir()}
-    assert files.keys() == {"secret_key.secret", "jwt_signing_key.secret"}  # no drafts are left
-    assert {path.stat().st_mode & 0o777 for path in files.values()} == {0o600}
-    assert files["secret_key.secret"].read_text() == first["SECRET_KEY"]
-
-
-# Each waits for the other just before it publishes a secret; both have the same pid, as in two containers.
-RACE = """
-import os, pathlib, sys, time
-me, other = sys.argv[1:]
-link = os.link
-def meet_and_link(draft, path):
-    pathlib.Path(f"{path}-{me}").touch()
-    for _ in range(20_000):
-        if pathlib.Path(f"{path}-{other}").exists():
-            return link(draft, path)
-        time.sleep(0.001)
-    sys.exit("the other did not come")
-os.link = meet_and_link
-os.getpid = lambda: 1
-import config.settings as s
-print(s.SECRET_KEY, s.JWT_SIGNING_KEY)
-"""
-
-
-def test_racing_processes_share_one_secret(tree: Tree) -> None:
-    racers = [tree.start("-c", RACE, "one", "two"), tree.start("-c", RACE, "two", "one")]
-    (one, error_of_one), (two, error_of_two) = [process.communicate(timeout=30) for process in racers]
-    assert (error_of_one, error_of_two) == ("", "")
-    assert one == two
-    assert tree.load("SECRET_KEY")["SECRET_KEY"] == one.split()[0]
-    assert len(list((tree.root / ".data").glob("*.secret-*"))) == 4  # they have met, twice
-
-
-def test_a_data_directory_that_cannot_be_written_is_refused(tree: Tree) -> None:
-    (tree.root / "file").write_text("")
-    refusal = tree.refusal(DATA_DIR=str(tree.root / "file"))
-    assert refusal == (
-        f"SECRET_KEY is not set, and {tree.root}/file/secret_key.secret cannot be written and read: File exists. "
-        "Set SECRET_KEY, or DATA_DIR to a directory of your own."
-    )
 
 
 def test_a_pooled_neon_url_becomes_the_database(tree: Tree) -> None:

@@ -5,6 +5,11 @@ from django.core.checks import run_checks
 from pytest_django import Settings
 
 
+@pytest.fixture(autouse=True)
+def behind_a_proxy(settings: Settings) -> None:
+    settings.REQUIRE_HTTPS, settings.TRUSTED_PROXIES = True, 1
+
+
 def warnings() -> list[str]:
     found = run_checks(include_deployment_checks=True)
     return [str(message.id) for message in found if str(message.id).startswith("users.")]
@@ -43,3 +48,13 @@ def test_mails_that_go_nowhere_are_warned_of(settings: Settings, backend: str, f
 def test_a_secret_without_an_audience_is_warned_of(settings: Settings, audience: str, found: list[str]) -> None:
     settings.JWT_EXTERNAL_SECRET, settings.JWT_EXTERNAL_AUDIENCE = "s" * 32, audience
     assert warnings() == found
+
+
+def test_plain_http_is_warned_of(settings: Settings) -> None:
+    settings.REQUIRE_HTTPS = False
+    assert warnings() == ["users.W004"]
+
+
+def test_https_that_no_proxy_can_tell_of_is_warned_of_at_every_start(settings: Settings) -> None:
+    settings.TRUSTED_PROXIES = 0
+    assert "users.W005" in [message.id for message in run_checks()]

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from argparse import ArgumentParser
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ BANNER = """
 
     API      {base}/api
     Docs     {base}/api/docs
-    Admin    {base}/admin/
+    Admin    {admin}
     Data     {data}
 
   Make an account:
@@ -89,16 +90,29 @@ class Command(BaseCommand):
             blocking_threads_idle_timeout=600,
             workers_kill_timeout=10,
             log_level=LogLevels.warning,
+            # As all other records: through the root's handler. Its lines of requests (log_access) stay off.
+            log_dictconfig={"loggers": {"_granian": {"propagate": True}}},
         )
 
     def _print_banner(self) -> None:
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)
+        host = _reachable(settings.HOST)
         base = f"http://[{host}]:{settings.PORT}" if ":" in host else f"http://{host}:{settings.PORT}"
         data = settings.DATA_DIR if settings.EMBEDDED_DATABASE else "in the database that DATABASE_URL names"
         # In production, addresses are the proxy's matter.
         banner = LISTENING if settings.PRODUCTION else BANNER
-        self.stdout.write(banner.format(base=base, data=data, python=os.path.relpath(sys.executable)))
+        admin = f"{base}/{settings.ADMIN_PATH}" if settings.ADMIN_PATH else "off"
+        python = os.path.relpath(sys.executable)
+        self.stdout.write(banner.format(base=base, admin=admin, data=data, python=python))
         self.stdout.flush()
+
+
+def _reachable(host: str) -> str:
+    """What listens on every address can be called on the loopback."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return ("127.0.0.1" if address.version == 4 else "::1") if address.is_unspecified else host
 
 
 def application() -> WSGIHandler:

@@ -1,0 +1,36 @@
+"""Plain HTTP, where only HTTPS will do: refused, so that nobody goes on sending passwords and tokens over it.
+
+A redirect would hide the mistake: the client's next request would travel in the clear again.
+"""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+
+from config.rest import problems
+
+# Load balancers ask over plain HTTP, and send no secrets.
+PROBES = frozenset({"/healthz", "/readyz"})
+SAFE = frozenset({"GET", "HEAD"})
+
+
+def require_https(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if not settings.REQUIRE_HTTPS or request.is_secure() or request.path_info in PROBES:
+            return get_response(request)
+        if problems.is_page(request) and request.method in SAFE:
+            # A person typed the address of the admin.
+            return HttpResponsePermanentRedirect(f"https://{request.get_host()}{request.get_full_path()}")
+        return problems.problem(request, problems.HTTPS_REQUIRED, _advice())
+
+    return middleware
+
+
+def _advice() -> str:
+    advice = "Use https; what came over http may have been read on its way, so change a password or token in it."
+    if settings.TRUSTED_PROXIES == 0:
+        advice += " If it did come over https, the operator has to set TRUSTED_PROXIES."
+    return advice

@@ -1,0 +1,212 @@
+"""How long a request may keep the database busy, and that nothing else is limited."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from django.db import OperationalError, connection, transaction
+from django.urls import path
+from pytest_django import Settings
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config import timeouts
+from tests.client import Api
+from tests.factories import PASSWORD
+from tests.pgbouncer import PROGRAM, PgBouncer
+from tests.problems import problem_of
+from tests.server import Server
+from tests.tree import PRODUCTION, Tree
+from users.models import User
+
+COUNT_THE_OTHERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE usename = current_user AND datname = current_database() AND pid != pg_backend_pid()
+"""
+END_THE_OTHERS = COUNT_THE_OTHERS.replace("count(*)", "pg_terminate_backend(pid)")
+NAMES = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+
+
+@pytest.fixture
+def limited(transactional_db: None, settings: Settings) -> Iterator[None]:
+    """The connections of a serving process, with a second for each."""
+    settings.DATABASE_STATEMENT_TIMEOUT = settings.DATABASE_LOCK_TIMEOUT = 1
+    settings.DATABASE_IDLE_TRANSACTION_TIMEOUT = 1
+    pool = connection.settings_dict["OPTIONS"]["pool"]
+    _reconnect()
+    timeouts.limit_requests()
+    yield
+    _reconnect()
+    del pool["connection_class"]
+
+
+def _reconnect() -> None:
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+
+
+def shown(cursor: Any) -> list[str]:
+    return [cursor.execute(f"SHOW {name}").fetchone()[0] for name in NAMES]
+
+
+def direct() -> psycopg.Connection:
+    """A second session of one's own."""
+    return psycopg.connect(**connection.get_connection_params(), autocommit=True)
+
+
+class SlowView(APIView):
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
+
+    def get(self, request: Request, what: str) -> Response:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            [pid] = cursor.fetchone()
+            if what == "idle":
+                _wait_for_the_end_of(pid)
+            cursor.execute("SELECT pg_sleep(%s)", [5 if what == "query" else 0])
+        return Response()
+
+
+def _wait_for_the_end_of(pid: int) -> None:
+    with direct() as other:
+        deadline = time.monotonic() + 10
+        while other.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+urlpatterns = [path("slow/<what>", SlowView.as_view())]
+
+
+@pytest.mark.urls(__name__)
+@pytest.mark.usefixtures("limited")
+@pytest.mark.parametrize("what", ["query", "idle"])
+def test_what_takes_too_long_is_ended_and_answered_503(what: str) -> None:
+    began = time.monotonic()
+    answer = Api().get(f"/slow/{what}")
+    assert problem_of(answer, 503)["code"] == "database_unavailable"
+    assert int(answer["Retry-After"]) > 0
+    assert 0.9 < time.monotonic() - began < 4
+    connection.close()
+    assert Api().get("/slow/not").status_code == 200  # and nothing is broken after it
+
+
+@pytest.mark.usefixtures("limited")
+def test_a_lock_is_waited_for_no_longer_than_allowed(alice: User, settings: Settings) -> None:
+    settings.DATABASE_STATEMENT_TIMEOUT = 30
+    _reconnect()
+    with direct() as other, other.transaction():
+        other.execute("SELECT 1 FROM users_user WHERE id = %s FOR UPDATE", [alice.pk])
+        with pytest.raises(OperationalError, match="lock timeout"):
+            User.objects.filter(pk=alice.pk).update(name="a")
+
+
+@pytest.mark.usefixtures("limited")
+def test_every_connection_has_the_limits(settings: Settings) -> None:
+    with connection.cursor() as cursor:
+        assert shown(cursor.cursor) == ["1s", "1s", "1s"]
+
+
+@pytest.mark.usefixtures("limited")
+def test_zero_lifts_a_limit(settings: Settings) -> None:
+    settings.DATABASE_LOCK_TIMEOUT = 0
+    _reconnect()
+    with connection.cursor() as cursor:
+        assert shown(cursor.cursor) == ["1s", "0", "1s"]
+
+
+@pytest.mark.django_db
+def test_commands_take_the_time_they_need() -> None:
+    with connection.cursor() as cursor:
+        assert shown(cursor.cursor) == ["0", "0", "0"]
+
+
+def test_the_limits_are_settings(tree: Tree) -> None:
+    names = ("DATABASE_STATEMENT_TIMEOUT", "DATABASE_LOCK_TIMEOUT", "DATABASE_IDLE_TRANSACTION_TIMEOUT")
+    assert list(tree.load(*names, **PRODUCTION).values()) == [10, 3, 15]
+    assert list(tree.load(*names, **dict.fromkeys(names, "0")).values()) == [0, 0, 0]
+
+
+def test_the_service_answers_while_a_table_is_locked() -> None:
+    with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), DATABASE_LOCK_TIMEOUT="1") as server:
+        account = {"email": "ada@example.com", "password": PASSWORD}
+        access = httpx.post(f"{server.base}/api/auth/register", json=account).json()["access"]
+        with psycopg.connect(f"postgresql://tickbase@/tickbase?host={folder}/postgres") as other:
+            other.execute("LOCK TABLE tasks_task")
+            answer = httpx.get(f"{server.base}/api/me/tasks", headers={"Authorization": f"Bearer {access}"}, timeout=20)
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+
+
+def test_a_worker_opens_no_more_connections_than_the_pool_may_have() -> None:
+    limits = {"WORKERS": "2", "THREADS": "4", "DATABASE_POOL_SIZE": "2", "DATABASE_LOCK_TIMEOUT": "2"}
+    with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **limits) as server:
+        url = f"postgresql://tickbase@/tickbase?host={folder}/postgres"
+        with psycopg.connect(url) as locking, psycopg.connect(url, autocommit=True) as counting:
+            locking.execute("LOCK TABLE users_user")
+            with ThreadPoolExecutor(16) as callers:
+                sent = [callers.submit(_sign_in, server) for _ in range(16)]
+                most = 0
+                while not all(each.done() for each in sent):
+                    [(count,)] = counting.execute(COUNT_THE_OTHERS).fetchall()
+                    most = max(most, count - 1)  # the one that holds the lock
+                    time.sleep(0.05)
+        assert {each.result() for each in sent} == {503}
+        assert most == 4  # for 8 threads
+
+
+def _sign_in(server: Server) -> int:
+    body = {"email": "ada@example.com", "password": PASSWORD}
+    return httpx.post(f"{server.base}/api/auth/login", json=body, timeout=30).status_code
+
+
+# --- Behind a pooler --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pooler(limited: None) -> Iterator[PgBouncer]:
+    if PROGRAM is None:
+        pytest.skip("PgBouncer is not installed; on Debian and Ubuntu: apt install pgbouncer")
+    with TemporaryDirectory(prefix="tickbase-") as folder:
+        Path(folder).chmod(0o755)
+        with PgBouncer(Path(folder), connection.settings_dict) as running:
+            yield running
+
+
+def test_nothing_is_set_in_the_sessions_of_a_pooler(pooler: PgBouncer) -> None:
+    with timeouts.LimitedConnection.connect(pooler.url, autocommit=True) as limited:
+        assert shown(limited.cursor()) == ["0", "0", "0"]
+    with psycopg.connect(pooler.url, autocommit=True) as other:  # the same session of the server
+        assert shown(other.cursor()) == ["0", "0", "0"]
+
+
+def test_the_operator_is_told_what_to_set_there(pooler: PgBouncer, caplog: pytest.LogCaptureFixture) -> None:
+    timeouts.LimitedConnection.connect(pooler.url, autocommit=True).close()
+    advice = caplog.messages[-1].partition("let it do so with: ")[2]
+    caplog.clear()
+    with direct() as other:
+        other.execute(advice)
+        other.execute(END_THE_OTHERS)
+        with timeouts.LimitedConnection.connect(pooler.url, autocommit=True) as limited:
+            assert shown(limited.cursor()) == ["1s", "1s", "1s"]
+        other.execute(advice.partition(" SET ")[0] + " RESET ALL")
+    assert (advice.count("ALTER ROLE"), caplog.messages) == (3, [])
+
+
+def test_a_pooler_takes_the_limits_of_one_transaction(pooler: PgBouncer) -> None:
+    """What a request may set together with who is asking."""
+    with timeouts.LimitedConnection.connect(pooler.url) as limited:
+        for name, value in timeouts.limits().items():
+            limited.execute("SELECT set_config(%s, %s, true)", [name, value])
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            limited.execute("SELECT pg_sleep(5)")
+        limited.rollback()
+        assert shown(limited.cursor()) == ["0", "0", "0"]
