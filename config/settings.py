@@ -9,10 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
+from config.database import url as database_url
 from config.environment import env, env_bool, env_choice, env_int, env_list, env_rate, env_secret, secret
 from config.external_issuer import refuse_external_issuer
 from config.rates import is_redis_url
@@ -123,19 +123,31 @@ def database() -> dict[str, Any]:
     if not url.startswith(("postgres://", "postgresql://")):
         raise ImproperlyConfigured("DATABASE_URL must be a PostgreSQL URL: postgresql://user:password@host/name")
     try:
-        config: dict[str, Any] = {**dj_database_url.parse(url)}
+        config = database_url.parse(url)
     except ValueError as error:
         raise ImproperlyConfigured(
             "DATABASE_URL is not a valid URL; percent-encode special characters in its user and password."
         ) from error
     if not config.get("NAME"):
         raise ImproperlyConfigured("DATABASE_URL names no database: postgresql://user:password@host/name")
+    config["ENGINE"] = "config.database"
     # PgBouncer and Neon's pooler hand out another session per transaction, which loses named cursors.
     config["DISABLE_SERVER_SIDE_CURSORS"] = True
     config["OPTIONS"] = {
         "connect_timeout": 3,
+        # Of a network that is cut, TCP itself would tell after a quarter of an hour, or after two hours when idle.
+        "tcp_user_timeout": 3000,  # milliseconds
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
         **config.get("OPTIONS", {}),
-        "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 3},
+        "pool": {
+            "min_size": 1,
+            "max_size": DATABASE_POOL_SIZE,
+            "timeout": 3,
+            # Soon given up, because the pool tries ever more seldom; then the next request makes it try anew.
+            "reconnect_timeout": 2,
+        },
     }
     return config
 

@@ -37,6 +37,8 @@ class Tree:
             "manage.py",
             "config/__init__.py",
             "config/settings.py",
+            "config/database/__init__.py",
+            "config/database/url.py",
             "config/environment.py",
             "config/external_issuer.py",
             "config/rates.py",
@@ -312,15 +314,19 @@ def test_a_pooled_neon_url_becomes_the_database(tree: Tree) -> None:
     database = tree.load("DATABASES", "EMBEDDED_DATABASE", DATABASE_URL=NEON_URL, THREADS="7")
     assert database["EMBEDDED_DATABASE"] is False
     entry = database["DATABASES"]["default"]
-    assert entry["ENGINE"] == "django.db.backends.postgresql"
+    assert entry["ENGINE"] == "config.database"
     assert [entry[key] for key in ("HOST", "PORT", "NAME", "USER", "PASSWORD")] == [
         "ep-x-pooler.eu.aws.neon.tech", "", "db", "u", "p",
     ]  # fmt: skip
     assert entry["OPTIONS"] == {
         "connect_timeout": 3,
+        "tcp_user_timeout": 3000,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
         "sslmode": "require",
         "channel_binding": "require",
-        "pool": {"min_size": 1, "max_size": 7, "timeout": 3},
+        "pool": {"min_size": 1, "max_size": 7, "timeout": 3, "reconnect_timeout": 2},
     }
     # A transaction pooler gives every transaction another session.
     assert (entry["DISABLE_SERVER_SIDE_CURSORS"], entry["CONN_MAX_AGE"]) == (True, 0)

@@ -1,0 +1,50 @@
+"""The backend: takes from psycopg's pool only connections that still lead to a server."""
+
+import select
+from typing import Any
+
+from django.db.backends.postgresql import base
+
+from config.database.connections import Connection
+from config.database.outage import outage
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if pool := self.settings_dict["OPTIONS"].get("pool"):
+            pool["connection_class"] = Connection
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        with outage.attempt():
+            connection = super().get_new_connection(conn_params)
+            while self.pool and _is_stale(connection):
+                connection.close()
+                self.pool.putconn(connection)  # which replaces it
+                connection = super().get_new_connection(conn_params)
+            return connection
+
+    def close_pool(self) -> None:
+        super().close_pool()
+        outage.end()
+
+    def _close(self) -> None:
+        # A primary may have become a standby, and its connections lived on: they would refuse every write.
+        if self.connection is not None and self.errors_occurred and _is_read_only(self.connection):
+            self.connection.close()
+        super()._close()  # type: ignore[misc]  # the stubs do not know it
+
+
+def _is_stale(connection: Connection) -> bool:
+    """Whether the server has closed an idle connection, as a restart does, or Neon before it sleeps.
+
+    A server that has not been asked has nothing to say: what can be read is the end of the connection, or its
+    reason. This asks the kernel, where psycopg's own check asks the server, on each request.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _is_read_only(connection: Connection) -> bool:
+    return not connection.closed and connection.info.parameter_status("in_hot_standby") == "on"

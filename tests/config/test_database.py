@@ -1,0 +1,91 @@
+"""Connections to the database: what taking one costs, and what happens when it leads nowhere."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+
+from config.database import url
+from config.database.outage import RETRY_SECONDS, DatabaseAway, Outage
+from tests.tasks.test_round_trips import wire
+
+
+@pytest.fixture
+def pooled(transactional_db: None) -> Iterator[Any]:
+    """The one connection of the pool, which lies in it."""
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    options = connection.settings_dict["OPTIONS"]["pool"]
+    before = dict(options)
+    options |= {"max_size": 1}
+    connection.ensure_connection()
+    taken = connection.connection
+    connection.close()
+    yield taken
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    options |= before
+
+
+def test_taking_a_connection_from_the_pool_asks_the_server_nothing(pooled: Any, tmp_path: Path) -> None:
+    with wire(tmp_path / "trace") as waits:
+        connection.close()
+        connection.ensure_connection()
+        assert connection.connection is pooled
+    assert waits == []
+
+
+def test_a_connection_that_the_server_has_dropped_is_replaced(pooled: Any) -> None:
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [pooled.info.backend_pid])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    assert connection.connection is not pooled
+
+
+def test_while_the_database_is_away_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("config.database.outage.time.monotonic", lambda: now)
+    outage = Outage()
+    with pytest.raises(psycopg.OperationalError), outage.attempt():
+        raise psycopg.OperationalError
+    with pytest.raises(DatabaseAway), outage.attempt():
+        pass
+    now += RETRY_SECONDS
+    with outage.attempt(), pytest.raises(DatabaseAway), outage.attempt():
+        pass  # one tries, the others are refused meanwhile
+    with outage.attempt(), outage.attempt():
+        pass  # it is back
+
+
+def test_a_trial_that_fails_lets_the_next_one_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("config.database.outage.time.monotonic", lambda: now)
+    outage = Outage()
+    for _ in range(3):
+        with pytest.raises(psycopg.OperationalError, match="refused"), outage.attempt():
+            raise psycopg.OperationalError("refused")
+        now += RETRY_SECONDS
+
+
+def test_several_hosts_become_libpqs_lists_and_the_one_that_takes_writes_is_wanted() -> None:
+    found = url.parse("postgresql://u:p%40@h1:5433,h2/db?sslmode=require")
+    assert {name: found[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")} == {
+        "USER": "u", "PASSWORD": "p@", "HOST": "h1,h2", "PORT": "5433,", "NAME": "db",
+    }  # fmt: skip
+    assert found["OPTIONS"] == {"target_session_attrs": "read-write", "sslmode": "require"}
+
+
+def test_of_several_hosts_any_may_be_wanted() -> None:
+    found = url.parse("postgresql://u:p@[::1]:1,[::2]:2/db?target_session_attrs=any")
+    assert (found["HOST"], found["PORT"]) == ("::1,::2", "1,2")
+    assert found["OPTIONS"] == {"target_session_attrs": "any"}
+
+
+@pytest.mark.parametrize("text", ["postgresql://u:p@h1:x,h2/db", "postgresql://u:p@h1,h2:x/db?colour=red"])
+def test_hosts_that_libpq_does_not_understand_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        url.parse(text)
