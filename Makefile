@@ -14,7 +14,7 @@ $(shell rm -rf $(VENV))
 endif
 endif
 
-.PHONY: run test lint schema requirements clean help
+.PHONY: run test lint chaos schema requirements clean help
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed ## Migrate and serve on 127.0.0.1:$PORT (8000)
@@ -28,6 +28,9 @@ lint: $(VENV)/.installed-dev ## Ruff, mypy, import-linter
 	$(BIN)/ruff format --check .
 	DATABASE_URL=postgresql://types@need/no-database $(BIN)/mypy .
 	$(BIN)/lint-imports
+
+chaos: $(VENV)/.installed-dev ## Kill, freeze and fill up; a table of what is lost and when it is back
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 schema: $(VENV)/.installed ## Write docs/openapi.yaml from the code
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

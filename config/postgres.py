@@ -108,7 +108,7 @@ def _restart(pgdata: Path) -> bool:
         with InterProcessLock(pgdata.parent / "start.lock"):
             _forget_the_dead(pgdata)
             _get_server(pgdata)
-    except (EmbeddedPostgresError, OSError) as error:
+    except (EmbeddedPostgresError, OSError, ValueError) as error:
         logger.error("the embedded PostgreSQL stays away: %s", error)
         PostgresServer._instances[pgdata] = server
         return False

@@ -141,13 +141,7 @@ def database() -> dict[str, Any]:
         "keepalives_interval": 10,
         "keepalives_count": 3,
         **config.get("OPTIONS", {}),
-        "pool": {
-            "min_size": 1,
-            "max_size": DATABASE_POOL_SIZE,
-            "timeout": 3,
-            # Soon given up, because the pool tries ever more seldom; then the next request makes it try anew.
-            "reconnect_timeout": 2,
-        },
+        "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 3},
     }
     return config
 

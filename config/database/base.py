@@ -4,16 +4,30 @@ import select
 from typing import Any
 
 from django.db.backends.postgresql import base
+from psycopg_pool import ConnectionPool
 
 from config.database.connections import Connection
 from config.database.outage import outage
+
+
+def _try_again(pool: ConnectionPool[Any]) -> None:
+    if pool.get_stats().get("requests_waiting"):
+        pool.check()  # which makes an empty pool grow
+
+
+POOL_OPTIONS = {
+    "connection_class": Connection,
+    # By itself the pool tries ever more seldom, and whoever waits does not learn that the database is back.
+    "reconnect_timeout": 0.5,  # seconds
+    "reconnect_failed": _try_again,
+}
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if pool := self.settings_dict["OPTIONS"].get("pool"):
-            pool["connection_class"] = Connection
+            pool |= POOL_OPTIONS
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         with outage.attempt():

@@ -1,6 +1,6 @@
 """A PostgreSQL of the operator's own, from the embedded binaries: what DATABASE_URL names, to stop, freeze and kill."""
 
-import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -99,11 +99,14 @@ class Cluster:
         output: str = pgexec(program, arguments, self.package.bin_path, user=self.package.system_user, **options)
         return output
 
-    def own(self, path: Path) -> None:
+    def follow(self, primary: "Cluster") -> None:
+        """Become its standby, from a copy of its data."""
+        self.data.chmod(0o700)
         if self.package.system_user is not None:
-            import pwd
-
-            os.chown(path, pwd.getpwnam(self.package.system_user).pw_uid, -1)
+            shutil.chown(self.data, self.package.system_user)
+        primary.run("pg_basebackup", "-h", str(primary.data), "-p", str(primary.port), "-U", "postgres",
+                    "-D", str(self.data), "-c", "fast", "-R")  # fmt: skip
+        self.start()
 
 
 @contextmanager

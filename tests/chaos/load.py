@@ -1,5 +1,6 @@
 """Clients that create tasks without pause, and remember what they were told about each."""
 
+import random
 import threading
 import time
 import uuid
@@ -13,6 +14,7 @@ from tests.server import Server
 
 ACCOUNT = {"email": "ada@example.com", "password": "correct horse battery"}
 SETTLE_SECONDS = 60
+PAUSE = 0.2  # seconds after a refusal; less than Retry-After says, so as to see when the service is back
 
 
 class Seen(NamedTuple):
@@ -27,9 +29,10 @@ class Seen(NamedTuple):
 class Load:
     """`with Load(server):` writes until the block ends. `keyed=False` leaves out the Idempotency-Key."""
 
-    def __init__(self, server: Server, *, clients: int = 4, keyed: bool = True) -> None:
+    def __init__(self, server: Server, *, clients: int = 4, keyed: bool = True, size: int = 0) -> None:
         self.server = server
         self.keyed = keyed
+        self.size = size  # bytes of each description
         self.acknowledged: list[str] = []  # titles that were answered 201
         self.unanswered: list[str] = []
         self.seen: list[Seen] = []
@@ -45,6 +48,9 @@ class Load:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         self._is_over.set()
         for thread in self._threads:
             thread.join()
@@ -60,14 +66,18 @@ class Load:
         key = {"Idempotency-Key": title} if self.keyed else {}
         began = time.monotonic()
         try:
-            answer = client.post("/api/me/tasks", json={"title": title}, headers=key)
+            answer = client.post("/api/me/tasks", json=self._task(title), headers=key)
             status, retry_after = answer.status_code, answer.headers.get("Retry-After")
         except httpx.TransportError:
             status, retry_after = 0, None
         self.seen.append(Seen(time.monotonic(), time.monotonic() - began, status, retry_after))
-        if status == 0 and not self._is_over.wait(0.02):
-            return False  # a refused connection is refused at once: no need to ask a thousand times a second
+        if status != 201:
+            self._is_over.wait(PAUSE)
         return status == 201
+
+    def _task(self, title: str) -> dict[str, str]:
+        """Of one title always the same, as it is sent again with its key."""
+        return {"title": title, "description": random.Random(title).randbytes(self.size // 2).hex()}
 
     def wait_for(self, writes: int, seconds: float = 30) -> None:
         """Until so many more writes are acknowledged."""

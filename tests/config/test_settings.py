@@ -326,7 +326,7 @@ def test_a_pooled_neon_url_becomes_the_database(tree: Tree) -> None:
         "keepalives_count": 3,
         "sslmode": "require",
         "channel_binding": "require",
-        "pool": {"min_size": 1, "max_size": 7, "timeout": 3, "reconnect_timeout": 2},
+        "pool": {"min_size": 1, "max_size": 7, "timeout": 3},
     }
     # A transaction pooler gives every transaction another session.
     assert (entry["DISABLE_SERVER_SIDE_CURSORS"], entry["CONN_MAX_AGE"]) == (True, 0)
