@@ -42,12 +42,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().close_pool()
         outage.end()
 
-    def _close(self) -> None:
-        # A primary may have become a standby, and its connections lived on: they would refuse every write.
-        if self.connection is not None and self.errors_occurred and _is_read_only(self.connection):
-            self.connection.close()
-        super()._close()  # type: ignore[misc]  # the stubs do not know it
-
 
 def _is_stale(connection: Connection) -> bool:
     """Whether the server has closed an idle connection, as a restart does, or Neon before it sleeps.
@@ -58,7 +52,3 @@ def _is_stale(connection: Connection) -> bool:
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _is_read_only(connection: Connection) -> bool:
-    return not connection.closed and connection.info.parameter_status("in_hot_standby") == "on"

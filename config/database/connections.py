@@ -1,4 +1,4 @@
-"""Connections that notice when their server hangs."""
+"""Connections that notice when their server hangs, or takes no writes any more."""
 
 import time
 from typing import Any
@@ -16,6 +16,10 @@ class ServerHangs(psycopg.OperationalError):
     """The server neither answers nor closes its connections: it is frozen, or cut off."""
 
 
+class ServerIsReadOnly(psycopg.OperationalError):
+    """It is a standby now, or always was one."""
+
+
 class Connection(psycopg.Connection[Any]):
     """Gives up on a server that hangs.
 
@@ -26,7 +30,12 @@ class Connection(psycopg.Connection[Any]):
     _pool: ConnectionPool[Any] | None = None  # set by the pool while the connection is out
 
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().wait(self._watched(gen), *args, **kwargs)
+        try:
+            return super().wait(self._watched(gen), *args, **kwargs)
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            # In the pool it would go on to refuse every write; a new one may lead to the primary.
+            self.close()
+            raise ServerIsReadOnly(str(error)) from error
 
     def _watched(self, gen: Any) -> Any:
         """Passes on what psycopg's generator waits for; it is resumed ten times a second, if only with nothing."""

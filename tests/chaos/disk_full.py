@@ -85,9 +85,9 @@ def read(load: Load, seconds: float) -> Counter[int]:
 
 def begin_wal_file(disk: Path) -> None:
     """The next write needs a new file of the WAL. (In service some used ones lie ready.)"""
-    with suppress(psycopg.OperationalError):  # it may be PostgreSQL's last answer
-        with psycopg.connect(host=str(disk / "postgres"), user="postgres", autocommit=True) as superuser:
-            superuser.execute("SELECT pg_switch_wal()")
+    superuser = psycopg.connect(host=str(disk / "postgres"), user="postgres", autocommit=True)
+    with suppress(psycopg.OperationalError), superuser:  # PostgreSQL may stop before it answers
+        superuser.execute("SELECT pg_switch_wal()")
 
 
 @contextmanager

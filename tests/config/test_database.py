@@ -10,7 +10,10 @@ from django.db import connection
 
 from config.database import url
 from config.database.outage import RETRY_SECONDS, DatabaseAway, Outage
+from tests.client import Api
+from tests.problems import problem_of
 from tests.tasks.test_round_trips import wire
+from users.models import User
 
 
 @pytest.fixture
@@ -43,6 +46,19 @@ def test_a_connection_that_the_server_has_dropped_is_replaced(pooled: Any) -> No
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pooled.info.backend_pid])
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+    assert connection.connection is not pooled
+
+
+def test_a_server_that_takes_no_writes_is_an_outage_and_its_connection_is_given_up(pooled: Any, alice: User) -> None:
+    as_alice = Api(alice)
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")  # as on a standby
+    assert as_alice.get("/api/me/tasks").status_code == 200
+    answer = as_alice.post("/api/me/tasks", {"title": "a"})
+    assert problem_of(answer, 503)["code"] == "database_unavailable"
+    assert int(answer["Retry-After"]) > 0
+    connection.close()  # as after each request
+    assert as_alice.post("/api/me/tasks", {"title": "a"}).status_code == 201
     assert connection.connection is not pooled
 
 
