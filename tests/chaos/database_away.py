@@ -17,6 +17,7 @@ from tests.server import Server
 
 GOAL_SECONDS = 4.0
 CLIENTS = 12  # three for each thread of the service
+PAUSE = 0.1  # seconds; the clients shall not take the processor from the service
 ROUTES: list[tuple[str, str, dict[str, str] | None]] = [
     ("GET", "/api/me/tasks", None),
     ("POST", "/api/me/tasks", {"title": "a"}),
@@ -65,6 +66,7 @@ def ask_all(server: Server, token: str, seconds: float) -> list[tuple[httpx.Resp
                 began = time.monotonic()
                 answer = client.request(method, path, json=body)
                 found.append((answer, time.monotonic() - began))
+                time.sleep(PAUSE)
         return found
 
     with ThreadPoolExecutor(CLIENTS) as pool:
