@@ -1,7 +1,10 @@
 """Connections to the database: what taking one costs, and what happens when it leads nowhere."""
 
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -47,6 +50,46 @@ def test_a_connection_that_the_server_has_dropped_is_replaced(pooled: Any) -> No
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     assert connection.connection is not pooled
+
+
+def test_whoever_waits_for_the_database_gets_it_when_it_is_back(transactional_db: None) -> None:
+    home = Path(connection.settings_dict["HOST"])
+    with TemporaryDirectory() as elsewhere:
+        point_to(elsewhere)
+        socket = Path(elsewhere) / ".s.PGSQL.5432"
+        back = threading.Timer(1.2, socket.symlink_to, [home / socket.name])
+        back.start()
+        connection.ensure_connection()
+        back.join()
+        point_to(str(home))
+
+
+def point_to(host: str) -> None:
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    connection.settings_dict["HOST"] = host
+
+
+def test_a_slow_query_of_a_living_server_is_waited_for(pooled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.database.connections.PATIENCE", 0.1)
+    asked = Counter[str]()
+    monkeypatch.setattr("psycopg.connect", lambda **params: asked.update(["asked"]) or connect(**params))
+    connect = psycopg.Connection.connect
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.6)")
+    assert asked["asked"] >= 2
+    assert connection.connection is pooled
+
+
+def test_a_server_that_is_full_is_alive(pooled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**params: Any) -> None:
+        raise psycopg.OperationalError("FATAL: sorry, too many clients already")
+
+    monkeypatch.setattr("config.database.connections.PATIENCE", 0.1)
+    monkeypatch.setattr("psycopg.connect", refuse)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.4)")
+    assert connection.connection is pooled
 
 
 def test_a_server_that_takes_no_writes_is_an_outage_and_its_connection_is_given_up(pooled: Any, alice: User) -> None:
