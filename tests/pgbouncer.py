@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import psycopg
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,9 +20,10 @@ from tests.server import free_port
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 START_SECONDS = 10
+needs_pgbouncer = pytest.mark.skipif(PROGRAM is None and "CI" not in os.environ, reason="needs Debian's pgbouncer")
 CONFIG = """
 [databases]
-tickbase = host={socket} dbname=tickbase user=tickbase
+{name} = host={socket} dbname={name} user=tickbase
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -39,11 +41,11 @@ client_tls_key_file = {folder}/key.pem
 class PgBouncer:
     """In transaction mode with TLS and a password, and few connections, each of which serves everybody in turns."""
 
-    def __init__(self, folder: Path, socket: Path) -> None:
+    def __init__(self, folder: Path, socket: Path, name: str = "tickbase") -> None:
         self.folder = folder
         self.port = free_port()
-        self.url = f"postgresql://tickbase:p%40ss@localhost:{self.port}/tickbase?sslmode=require"
-        (folder / "pgbouncer.ini").write_text(CONFIG.format(socket=socket, port=self.port, folder=folder))
+        self.url = f"postgresql://tickbase:p%40ss@localhost:{self.port}/{name}?sslmode=require"
+        (folder / "pgbouncer.ini").write_text(CONFIG.format(name=name, socket=socket, port=self.port, folder=folder))
         (folder / "users").write_text('"tickbase" "p@ss"\n')
         _write_certificate(folder)
         # As root it would not run; PostgreSQL's own user may read the socket's directory.

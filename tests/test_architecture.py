@@ -21,7 +21,7 @@ WRITERS = {
     "tasks/services.py", "tasks/feed.py", "users/services/accounts.py", "users/services/external.py",
     "users/services/passwords.py", "users/services/sessions.py", "users/idempotency.py",
     "users/models.py", "users/isolation.py", "config/postgres.py",
-    "config/rest/counters.py", "config/timeouts.py",
+    "config/rest/counters.py", "config/database/context.py",
 }  # fmt: skip
 
 

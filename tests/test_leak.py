@@ -1,6 +1,5 @@
 """The second wall alone: two workers serve a Tickbase that forgot the first one."""
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -13,7 +12,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.pgbouncer import PROGRAM, PgBouncer
+from tests.pgbouncer import PgBouncer, needs_pgbouncer
 from tests.server import Server
 
 LIST = "/api/me/tasks"
@@ -29,7 +28,6 @@ OPERATIONS: list[tuple[str, str, Any]] = [
 
 
 LEAKY = {"WORKERS": "2", "DJANGO_SETTINGS_MODULE": "tests.leaky.settings"}
-needs_pgbouncer = pytest.mark.skipif(PROGRAM is None and "CI" not in os.environ, reason="needs Debian's pgbouncer")
 
 
 @contextmanager

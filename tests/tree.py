@@ -35,10 +35,14 @@ class Tree:
             "manage.py",
             "config/__init__.py",
             "config/settings.py",
+            "config/database/__init__.py",
+            "config/database/url.py",
             "config/environment.py",
             "config/external_issuer.py",
             "config/logs.py",
             "config/rates.py",
+            "users/__init__.py",
+            "users/isolation.py",
             "docs/openapi.md",
         ):
             (root / name).parent.mkdir(exist_ok=True)

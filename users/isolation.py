@@ -1,42 +1,34 @@
 """Tells PostgreSQL who is asking (row level security): the second wall, behind `.for_user()`.
 
 Each table with users' data has one policy: whoever asks sees and writes the own rows, and nobody asks until
-somebody is named. The name is local to a transaction, so that a connection which a pool or PgBouncer hands on
-says nothing about its last user; it travels in the message of the first statement, and costs no round trip.
+somebody is named.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.apps import apps
 from django.conf import settings
 from django.db import connection
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import RunSQL
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
-from psycopg.pq import TransactionStatus
+
+from config.database import context
 
 Item = TypeVar("Item")
 
+_SETTING = "tickbase.user_id"
 NOBODY = ""
 ALL = "0"  # the id of no account
-_asking = ContextVar("asking", default=NOBODY)
-
-_NAME = "SELECT set_config('tickbase.user_id', '{}', true); "
-# In front of another statement, this makes a transaction of both, in which VACUUM and the like refuse to run.
-_CONCERNS_ROWS = re.compile(r"[\s(]*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|EXPLAIN)\b", re.IGNORECASE)
-
 _MIGRATIONS = (("users", "0007_isolation"), ("tasks", "0002_isolation"))
 
 
 def enter(user_id: int) -> None:
     """From here to the end of the request, this user asks."""
-    _asking.set(_name(user_id))
+    context.enter({_SETTING: _name(user_id)})
 
 
 @contextmanager
@@ -60,11 +52,13 @@ def _name(user_id: int) -> str:
 
 @contextmanager
 def _as(who: str) -> Iterator[None]:
-    token = _asking.set(who)
-    try:
+    with context.local({_SETTING: who}):
         yield
-    finally:
-        _asking.reset(token)
+
+
+def asking() -> str:
+    """The id of who asks now, NOBODY or ALL."""
+    return context.current(_SETTING)
 
 
 def each_as(user_id: int, items: Iterator[Item]) -> Iterator[Item]:
@@ -82,47 +76,14 @@ def isolation(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[
     """Middleware: nobody asks until a view has authenticated somebody; in the admin, staff does."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        with _as(ALL if request.path_info.startswith("/admin/") else NOBODY):
+        with _as(ALL if _is_in_admin(request) else NOBODY):
             return get_response(request)
 
     return middleware
 
 
-class _Teller:
-    """An execute wrapper: names who asks in front of a statement whose transaction does not know it yet."""
-
-    def __init__(self) -> None:
-        self.told: str | None = NOBODY  # None while unknown
-
-    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        status = context["connection"].connection.pgconn.transaction_status
-        if status == TransactionStatus.IDLE:
-            self.told = NOBODY  # the name went with the last transaction
-        if not self._must_tell(sql, status, context["connection"]):
-            result = execute(sql, params, many, context)
-            if sql.startswith("ROLLBACK TO SAVEPOINT"):
-                self.told = None  # the name is again what it was at the savepoint
-            return result
-        self.told = _asking.get()
-        name = _NAME.format(self.told)
-        if many:
-            context["cursor"].cursor.execute(name)
-            return execute(sql, params, True, context)
-        result = execute(name + sql, params, False, context)
-        context["cursor"].nextset()
-        return result
-
-    def _must_tell(self, sql: str, status: TransactionStatus, connection: BaseDatabaseWrapper) -> bool:
-        if self.told == _asking.get() or status == TransactionStatus.INERROR:
-            return False
-        return connection.in_atomic_block or bool(_CONCERNS_ROWS.match(sql))
-
-
-def install(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
-    """Receiver of `connection_created`."""
-    if not any(isinstance(wrapper, _Teller) for wrapper in connection.execute_wrappers):
-        # In front: whoever adds a wrapper for a while takes the last one away.
-        connection.execute_wrappers.insert(0, _Teller())
+def _is_in_admin(request: HttpRequest) -> bool:
+    return bool(settings.ADMIN_PATH) and request.path_info.startswith(f"/{settings.ADMIN_PATH}")
 
 
 def isolate(table: str, owner: str = "user_id") -> RunSQL:

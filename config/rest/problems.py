@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+DATABASE_AWAY = "The database cannot answer now; try again in a moment."
 CONTENT_TYPE = "application/problem+json"
 MAX_ERRORS = 100
 MAX_TEXT = 500  # characters of any one sentence: messages may quote what the client sent
@@ -116,10 +118,10 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
         return _validation_problem(request, exc)
     if isinstance(exc, RequestDataTooBig):
         return _too_large(request)
-    if _is_outage(exc):
+    if is_outage(exc):
         # The text of the database's error may hold host names, and below its first line values.
         logger.error("database unavailable: %s", str(exc).partition("\n")[0])
-        exc = DatabaseUnavailable("The database cannot answer now; try again in a moment.")
+        exc = DatabaseUnavailable(DATABASE_AWAY)
     if isinstance(exc, exceptions.Throttled):
         return too_many(request, getattr(exc, "wait", None) or 0)
     if isinstance(exc, DomainError):
@@ -131,11 +133,11 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
     return _api_problem(request, exc) if isinstance(exc, exceptions.APIException) else None
 
 
-def _is_outage(exc: Exception) -> bool:
+def is_outage(exc: BaseException | None) -> bool:
     """Also what the database ended because it took too long; of an idle transaction, psycopg says it otherwise."""
     if isinstance(exc, OperationalError | InterfaceError):
         return True
-    return isinstance(exc.__cause__, IdleInTransactionSessionTimeout)
+    return isinstance(getattr(exc, "__cause__", None), IdleInTransactionSessionTimeout)
 
 
 def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> HttpResponse:
@@ -207,6 +209,15 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def _outage(request: HttpRequest) -> HttpResponse:
+    """Outside of DRF's views, as in the admin."""
+    page = is_page(request)
+    response = defaults.server_error(request) if page else problem(request, OUTAGE, DATABASE_AWAY)
+    response.status_code = OUTAGE.status
+    response["Retry-After"] = str(DatabaseUnavailable.retry_after)
+    return response
+
+
 # --- Django's own error views, for whatever no DRF view handled ----------------------------------------
 
 
@@ -236,6 +247,8 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
+    if is_outage(sys.exception()):
+        return _outage(request)
     if is_page(request):
         return defaults.server_error(request)
     return problem(request, INTERNAL, "Something went wrong on our side; it has been logged.")

@@ -339,6 +339,15 @@ def test_the_database_is_away(caplog: pytest.LogCaptureFixture, method: str, add
 
 
 @pytest.mark.usefixtures("database_away")
+def test_staff_see_a_page_while_the_database_is_away() -> None:
+    api = Api()
+    api.client.cookies["sessionid"] = "s" * 32
+    answer = api.get("/admin/")
+    assert (answer.status_code, answer["Content-Type"]) == (503, "text/html; charset=utf-8")
+    assert int(answer["Retry-After"]) > 0
+
+
+@pytest.mark.usefixtures("database_away")
 @pytest.mark.parametrize(("address", "status"), [("/api/schema", 503), ("/api/me/tasks", 401), ("/api/nothing", 404)])
 def test_a_limit_that_cannot_be_counted(limit: Callable[..., None], address: str, status: int) -> None:
     limit(anon="10/min")

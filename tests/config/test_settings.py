@@ -177,12 +177,16 @@ def test_a_pooled_neon_url_becomes_the_database(tree: Tree) -> None:
     database = tree.load("DATABASES", "EMBEDDED_DATABASE", DATABASE_URL=NEON_URL, THREADS="7")
     assert database["EMBEDDED_DATABASE"] is False
     entry = database["DATABASES"]["default"]
-    assert entry["ENGINE"] == "django.db.backends.postgresql"
+    assert entry["ENGINE"] == "config.database"
     assert [entry[key] for key in ("HOST", "PORT", "NAME", "USER", "PASSWORD")] == [
         "ep-x-pooler.eu.aws.neon.tech", "", "db", "u", "p",
     ]  # fmt: skip
     assert entry["OPTIONS"] == {
         "connect_timeout": 3,
+        "tcp_user_timeout": 3000,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
         "sslmode": "require",
         "channel_binding": "require",
         "pool": {"min_size": 1, "max_size": 7, "timeout": 3},

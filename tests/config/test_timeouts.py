@@ -17,10 +17,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config import timeouts
+from config.database import context, limits
+from config.database.base import DatabaseWrapper
+from config.database.url import parse
 from tests.client import Api
 from tests.factories import PASSWORD
-from tests.pgbouncer import PROGRAM, PgBouncer
+from tests.pgbouncer import PgBouncer, needs_pgbouncer
 from tests.problems import problem_of
 from tests.server import Server
 from tests.tree import PRODUCTION, Tree
@@ -35,25 +37,18 @@ NAMES = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeo
 
 
 @pytest.fixture
-def limited(transactional_db: None, settings: Settings) -> Iterator[None]:
-    """The connections of a serving process, with a second for each."""
+def limited(transactional_db: None, settings: Settings) -> None:
+    """A second for each."""
     settings.DATABASE_STATEMENT_TIMEOUT = settings.DATABASE_LOCK_TIMEOUT = 1
     settings.DATABASE_IDLE_TRANSACTION_TIMEOUT = 1
-    pool = connection.settings_dict["OPTIONS"]["pool"]
-    _reconnect()
-    timeouts.limit_requests()
-    yield
-    _reconnect()
-    del pool["connection_class"]
-
-
-def _reconnect() -> None:
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
 
 
 def shown(cursor: Any) -> list[str]:
-    return [cursor.execute(f"SHOW {name}").fetchone()[0] for name in NAMES]
+    found = []
+    for name in NAMES:
+        cursor.execute(f"SHOW {name}")
+        found += cursor.fetchone()
+    return found
 
 
 def direct() -> psycopg.Connection:
@@ -103,31 +98,24 @@ def test_what_takes_too_long_is_ended_and_answered_503(what: str) -> None:
 @pytest.mark.usefixtures("limited")
 def test_a_lock_is_waited_for_no_longer_than_allowed(alice: User, settings: Settings) -> None:
     settings.DATABASE_STATEMENT_TIMEOUT = 30
-    _reconnect()
     with direct() as other, other.transaction():
         other.execute("SELECT 1 FROM users_user WHERE id = %s FOR UPDATE", [alice.pk])
-        with pytest.raises(OperationalError, match="lock timeout"):
+        with pytest.raises(OperationalError, match="lock timeout"), context.local(limits.of_requests()):
             User.objects.filter(pk=alice.pk).update(name="a")
 
 
 @pytest.mark.usefixtures("limited")
-def test_every_connection_has_the_limits(settings: Settings) -> None:
-    with connection.cursor() as cursor:
-        assert shown(cursor.cursor) == ["1s", "1s", "1s"]
-
-
-@pytest.mark.usefixtures("limited")
-def test_zero_lifts_a_limit(settings: Settings) -> None:
-    settings.DATABASE_LOCK_TIMEOUT = 0
-    _reconnect()
-    with connection.cursor() as cursor:
-        assert shown(cursor.cursor) == ["1s", "0", "1s"]
+@pytest.mark.parametrize(("lock_timeout", "all_three"), [(1, ["1s", "1s", "1s"]), (0, ["1s", "0", "1s"])])
+def test_each_transaction_of_a_request_has_the_limits(settings: Settings, lock_timeout: int, all_three: Any) -> None:
+    settings.DATABASE_LOCK_TIMEOUT = lock_timeout
+    with context.local(limits.of_requests()), transaction.atomic(), connection.cursor() as cursor:
+        assert shown(cursor) == all_three
 
 
 @pytest.mark.django_db
 def test_commands_take_the_time_they_need() -> None:
     with connection.cursor() as cursor:
-        assert shown(cursor.cursor) == ["0", "0", "0"]
+        assert shown(cursor) == ["0", "0", "0"]
 
 
 def test_the_limits_are_settings(tree: Tree) -> None:
@@ -147,8 +135,8 @@ def test_the_service_answers_while_a_table_is_locked() -> None:
 
 
 def test_a_worker_opens_no_more_connections_than_the_pool_may_have() -> None:
-    limits = {"WORKERS": "2", "THREADS": "4", "DATABASE_POOL_SIZE": "2", "DATABASE_LOCK_TIMEOUT": "2"}
-    with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **limits) as server:
+    setup = {"WORKERS": "2", "THREADS": "4", "DATABASE_POOL_SIZE": "2", "DATABASE_LOCK_TIMEOUT": "2"}
+    with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **setup) as server:
         url = f"postgresql://tickbase@/tickbase?host={folder}/postgres"
         with psycopg.connect(url) as locking, psycopg.connect(url, autocommit=True) as counting:
             locking.execute("LOCK TABLE users_user")
@@ -168,45 +156,24 @@ def _sign_in(server: Server) -> int:
     return httpx.post(f"{server.base}/api/auth/login", json=body, timeout=30).status_code
 
 
-# --- Behind a pooler --------------------------------------------------------------------------------
-
-
 @pytest.fixture
-def pooler(limited: None) -> Iterator[PgBouncer]:
-    if PROGRAM is None:
-        pytest.skip("PgBouncer is not installed; on Debian and Ubuntu: apt install pgbouncer")
-    with TemporaryDirectory(prefix="tickbase-") as folder:
-        Path(folder).chmod(0o755)
-        with PgBouncer(Path(folder), connection.settings_dict) as running:
-            yield running
+def pooled(limited: None) -> Iterator[DatabaseWrapper]:
+    """A connection of Django's through PgBouncer, which has a few for everybody."""
+    direct = connection.settings_dict
+    with (
+        TemporaryDirectory(prefix="tickbase-") as folder,
+        PgBouncer(Path(folder), Path(direct["HOST"]), direct["NAME"]) as bouncer,
+    ):
+        options = {name: value for name, value in direct["OPTIONS"].items() if name != "pool"}
+        found = DatabaseWrapper({**direct, **parse(bouncer.url), "OPTIONS": {**options, "sslmode": "require"}})
+        yield found
+        found.close()
 
 
-def test_nothing_is_set_in_the_sessions_of_a_pooler(pooler: PgBouncer) -> None:
-    with timeouts.LimitedConnection.connect(pooler.url, autocommit=True) as limited:
-        assert shown(limited.cursor()) == ["0", "0", "0"]
-    with psycopg.connect(pooler.url, autocommit=True) as other:  # the same session of the server
-        assert shown(other.cursor()) == ["0", "0", "0"]
-
-
-def test_the_operator_is_told_what_to_set_there(pooler: PgBouncer, caplog: pytest.LogCaptureFixture) -> None:
-    timeouts.LimitedConnection.connect(pooler.url, autocommit=True).close()
-    advice = caplog.messages[-1].partition("let it do so with: ")[2]
-    caplog.clear()
-    with direct() as other:
-        other.execute(advice)
-        other.execute(END_THE_OTHERS)
-        with timeouts.LimitedConnection.connect(pooler.url, autocommit=True) as limited:
-            assert shown(limited.cursor()) == ["1s", "1s", "1s"]
-        other.execute(advice.partition(" SET ")[0] + " RESET ALL")
-    assert (advice.count("ALTER ROLE"), caplog.messages) == (3, [])
-
-
-def test_a_pooler_takes_the_limits_of_one_transaction(pooler: PgBouncer) -> None:
-    """What a request may set together with who is asking."""
-    with timeouts.LimitedConnection.connect(pooler.url) as limited:
-        for name, value in timeouts.limits().items():
-            limited.execute("SELECT set_config(%s, %s, true)", [name, value])
-        with pytest.raises(psycopg.errors.QueryCanceled):
-            limited.execute("SELECT pg_sleep(5)")
-        limited.rollback()
-        assert shown(limited.cursor()) == ["0", "0", "0"]
+@pytest.mark.pgbouncer
+@needs_pgbouncer
+def test_they_hold_behind_a_pooler_and_stay_with_nobody(pooled: DatabaseWrapper) -> None:
+    with pooled.cursor() as cursor:
+        with context.local(limits.of_requests()), pytest.raises(OperationalError, match="statement timeout"):
+            cursor.execute("SELECT pg_sleep(5)")
+        assert shown(cursor) == ["0", "0", "0"]

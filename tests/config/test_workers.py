@@ -1,7 +1,8 @@
-"""Two worker processes serve one limit, and stop as one."""
+"""Two worker processes serve one limit, stop as one, and survive each other."""
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ LOGIN = {"email": "ada@example.com", "password": "not the right one"}
 def two_workers(**environment: str) -> Iterator[Server]:
     """As for the `server` fixture: not below pytest's own directory."""
     with TemporaryDirectory(prefix="tickbase-") as folder:
-        server = Server(Path(folder), WORKERS="2", **environment)
+        server = Server(Path(folder), **{"WORKERS": "2", **environment})
         try:
             server.start()
             yield server
@@ -117,3 +118,33 @@ def test_two_workers_stop_with_their_server(way: str) -> None:
         assert psutil.wait_procs(running, timeout=10)[1] == []  # those without a parent notice it within a second
         # PostgreSQL outlives a kill, until the next start.
         assert way == "kill" or server.processes() == []
+
+
+def test_a_killed_worker_is_replaced() -> None:
+    with two_workers() as server:
+        killed, survivor = workers(server)
+        killed.kill()
+        psutil.wait_procs([killed], timeout=10)
+        assert wait_until(lambda: len(workers(server)) == 2)
+        assert survivor in workers(server)
+        assert httpx.get(f"{server.base}/readyz").status_code == 200
+        assert server.stop() == 0
+        assert server.processes() == []
+
+
+def test_a_worker_that_dies_again_and_again_ends_the_service_with_an_error() -> None:
+    """Whoever supervises it can then tell, and wait before the next start."""
+    with two_workers(WORKERS="1") as server:
+        deadline = time.monotonic() + 30
+        while server.process.poll() is None:
+            assert time.monotonic() < deadline
+            for worker in workers(server):
+                worker.kill()
+        assert server.process.wait(10) == 1
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return is_so()

@@ -1,8 +1,16 @@
 """What `manage.py check --deploy` says about the settings of accounts."""
 
+import os
+import subprocess
+import sys
+from urllib.parse import quote
+
 import pytest
 from django.core.checks import run_checks
+from django.db import connection
 from pytest_django import Settings
+
+from tests.tree import PRODUCTION
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +66,19 @@ def test_plain_http_is_warned_of(settings: Settings) -> None:
 def test_https_that_no_proxy_can_tell_of_is_warned_of_at_every_start(settings: Settings) -> None:
     settings.TRUSTED_PROXIES = 0
     assert "users.W005" in [message.id for message in run_checks()]
+
+
+@pytest.mark.django_db
+def test_production_passes_all_checks() -> None:
+    """`check --deploy` on the database of the tests, with the settings that the README asks for."""
+    database = connection.settings_dict
+    production = {
+        **PRODUCTION,
+        "DATABASE_URL": f"postgresql://{database['USER']}@{quote(database['HOST'], safe='')}/{database['NAME']}",
+        "TRUSTED_PROXIES": "1",
+        "EMAIL_HOST": "mail.example.com",
+    }
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    done = subprocess.run(command, env={**os.environ, **production}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no issues" in done.stdout

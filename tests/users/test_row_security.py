@@ -22,6 +22,7 @@ from tests.client import Api
 from tests.factories import make_session, make_task, make_user
 from tests.problems import problem_of
 from tests.server import free_port
+from tests.tree import PRODUCTION
 from users import exports, isolation
 from users.isolation import NOBODY, all_users, as_user
 from users.models import IdempotencyKey, Session, User
@@ -222,7 +223,7 @@ def asked(db: None) -> Iterator[list[str]]:
     seen: list[str] = []
 
     def note(execute: Callable[..., Any], *args: Any) -> Any:
-        seen.append(isolation._asking.get())
+        seen.append(isolation.asking())
         return execute(*args)
 
     with connection.execute_wrapper(note):
@@ -251,7 +252,7 @@ def test_a_request_leaves_nothing_behind(alice: User) -> None:
     api = Api(alice)
     with _nobody():
         assert api.get(api.tasks).status_code == 200
-        assert isolation._asking.get() == NOBODY
+        assert isolation.asking() == NOBODY
         assert list(Task.objects.all()) == []
 
 
@@ -335,14 +336,7 @@ def test_roles_that_pass_the_policies_by_are_refused(privileged: Callable[[str],
 
 
 def test_production_does_not_start_with_such_a_role(privileged: Callable[[str], str]) -> None:
-    production = {
-        "ENVIRONMENT": "production",
-        "SECRET_KEY": "qsU6bXb8Pp2wMZ4s0Jr1fTtYkq9c3dHv",
-        "JWT_SIGNING_KEY": "Zk3vWm7xR1nB5tLq8yHs2dFg6jKp9aCe",
-        "ALLOWED_HOSTS": "tasks.example.com",
-        "DATABASE_URL": privileged("SUPERUSER"),
-        "PORT": str(free_port()),
-    }
+    production = {**PRODUCTION, "DATABASE_URL": privileged("SUPERUSER"), "PORT": str(free_port())}
     command = [sys.executable, "manage.py", "serve"]
     done = subprocess.run(command, env={**os.environ, **production}, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")

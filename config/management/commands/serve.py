@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from argparse import ArgumentParser
+from contextlib import AbstractContextManager, nullcontext
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ class Command(BaseCommand):
         server.on_startup(self._print_banner)
         # granian reloads on SIGHUP; but when the terminal is closed, what it started should end.
         server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
-        server.serve()
+        with _database_kept_running():
+            server.serve()
 
     def _server(self) -> Any:
         return Granian(
@@ -89,6 +91,8 @@ class Command(BaseCommand):
             # A thread that is made anew for each burst would connect to the database anew, too.
             blocking_threads_idle_timeout=600,
             workers_kill_timeout=10,
+            # One that dies within seconds of its start ends the service: whatever supervises it should know.
+            respawn_failed_workers=True,
             log_level=LogLevels.warning,
             # As all other records: through the root's handler. Its lines of requests (log_access) stay off.
             log_dictconfig={"loggers": {"_granian": {"propagate": True}}},
@@ -133,6 +137,14 @@ def _leave_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _database_kept_running() -> AbstractContextManager[None]:
+    if not settings.EMBEDDED_DATABASE:
+        return nullcontext()
+    from config import postgres  # as in the settings: of no use with a DATABASE_URL
+
+    return postgres.kept_running(settings.DATA_DIR)
 
 
 def _require_database() -> None:

@@ -1,0 +1,70 @@
+"""Connections that notice when their server hangs, or takes no writes any more."""
+
+import time
+from typing import Any
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from config.database.outage import outage
+
+PATIENCE = 1.0  # seconds without an answer
+CONNECT_SECONDS = 2  # psycopg knows none shorter
+
+
+class ServerHangs(psycopg.OperationalError):
+    """The server neither answers nor closes its connections: it is frozen, or cut off."""
+
+
+class ServerIsReadOnly(psycopg.OperationalError):
+    """It is a standby now, or always was one."""
+
+
+class Connection(psycopg.Connection[Any]):
+    """Gives up on a server that hangs.
+
+    No statement timeout helps there, since the server is who counts it, and a deadline of our own would end long
+    exports and migrations. So whoever waits asks, by another connection, whether the server still takes any.
+    """
+
+    _pool: ConnectionPool[Any] | None = None  # set by the pool while the connection is out
+
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().wait(self._watched(gen), *args, **kwargs)
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            # In the pool it would go on to refuse every write; a new one may lead to the primary.
+            self.close()
+            raise ServerIsReadOnly(str(error)) from error
+
+    def _watched(self, gen: Any) -> Any:
+        """Passes on what psycopg's generator waits for; it is resumed ten times a second, if only with nothing."""
+        asked_at = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and time.monotonic() - asked_at > PATIENCE:
+                    self._require_life()
+                    asked_at = time.monotonic()
+                wanted = gen.send(ready)
+        except StopIteration as stop:
+            return stop.value
+
+    def _require_life(self) -> None:
+        """Raises ServerHangs. Any refusal in words, as that there are too many connections, is a sign of life."""
+        try:
+            psycopg.connect(**self._same_server()).close()
+        except psycopg.errors.ConnectionTimeout as error:
+            outage.begin()
+            if self._pool is not None:
+                self._pool.drain()
+            self.close()
+            raise ServerHangs("the server does not answer") from error
+        except psycopg.OperationalError:
+            pass
+
+    def _same_server(self) -> dict[str, Any]:
+        """Of several hosts in the URL, the one that this connection leads to."""
+        info = self.info
+        return {**info.get_parameters(), "password": info.password or None, "connect_timeout": CONNECT_SECONDS}

@@ -1,0 +1,150 @@
+"""Connections to the database: what taking one costs, and what happens when it leads nowhere."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+
+from config.database import url
+from config.database.outage import RETRY_SECONDS, DatabaseAway, Outage
+from tests.client import Api
+from tests.problems import problem_of
+from tests.tasks.test_round_trips import wire
+from users.models import User
+
+
+@pytest.fixture
+def pooled(transactional_db: None) -> Iterator[Any]:
+    """The one connection of the pool, which lies in it."""
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    options = connection.settings_dict["OPTIONS"]["pool"]
+    before = dict(options)
+    options |= {"max_size": 1}
+    connection.ensure_connection()
+    taken = connection.connection
+    connection.close()
+    yield taken
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    options |= before
+
+
+def test_taking_a_connection_from_the_pool_asks_the_server_nothing(pooled: Any, tmp_path: Path) -> None:
+    with wire(tmp_path / "trace") as waits:
+        connection.close()
+        connection.ensure_connection()
+        assert connection.connection is pooled
+    assert waits == []
+
+
+def test_a_connection_that_the_server_has_dropped_is_replaced(pooled: Any) -> None:
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [pooled.info.backend_pid])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    assert connection.connection is not pooled
+
+
+def test_whoever_waits_for_the_database_gets_it_when_it_is_back(transactional_db: None) -> None:
+    home = Path(connection.settings_dict["HOST"])
+    with TemporaryDirectory() as elsewhere:
+        point_to(elsewhere)
+        socket = Path(elsewhere) / ".s.PGSQL.5432"
+        back = threading.Timer(1.2, socket.symlink_to, [home / socket.name])
+        back.start()
+        connection.ensure_connection()
+        back.join()
+        point_to(str(home))
+
+
+def point_to(host: str) -> None:
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    connection.settings_dict["HOST"] = host
+
+
+def test_a_slow_query_of_a_living_server_is_waited_for(pooled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.database.connections.PATIENCE", 0.1)
+    asked = Counter[str]()
+    connect: Any = psycopg.Connection.connect
+    monkeypatch.setattr("psycopg.connect", lambda **params: asked.update(["asked"]) or connect(**params))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.6)")
+    assert asked["asked"] >= 2
+    assert connection.connection is pooled
+
+
+def test_a_server_that_is_full_is_alive(pooled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**params: Any) -> None:
+        raise psycopg.OperationalError("FATAL: sorry, too many clients already")
+
+    monkeypatch.setattr("config.database.connections.PATIENCE", 0.1)
+    monkeypatch.setattr("psycopg.connect", refuse)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.4)")
+    assert connection.connection is pooled
+
+
+def test_a_server_that_takes_no_writes_is_an_outage_and_its_connection_is_given_up(pooled: Any, alice: User) -> None:
+    as_alice = Api(alice)
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")  # as on a standby
+    assert as_alice.get("/api/me/tasks").status_code == 200
+    answer = as_alice.post("/api/me/tasks", {"title": "a"})
+    assert problem_of(answer, 503)["code"] == "database_unavailable"
+    assert int(answer["Retry-After"]) > 0
+    connection.close()  # as after each request
+    assert as_alice.post("/api/me/tasks", {"title": "a"}).status_code == 201
+    assert connection.connection is not pooled
+
+
+def test_while_the_database_is_away_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("config.database.outage.time.monotonic", lambda: now)
+    outage = Outage()
+    with pytest.raises(psycopg.OperationalError), outage.attempt():
+        raise psycopg.OperationalError
+    with pytest.raises(DatabaseAway), outage.attempt():
+        pass
+    now += RETRY_SECONDS
+    with outage.attempt(), pytest.raises(DatabaseAway), outage.attempt():
+        pass  # one tries, the others are refused meanwhile
+    with outage.attempt(), outage.attempt():
+        pass  # it is back
+
+
+def test_a_trial_that_fails_lets_the_next_one_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("config.database.outage.time.monotonic", lambda: now)
+    outage = Outage()
+    for _ in range(3):
+        with pytest.raises(psycopg.OperationalError, match="refused"), outage.attempt():
+            raise psycopg.OperationalError("refused")
+        now += RETRY_SECONDS
+
+
+def test_several_hosts_become_libpqs_lists_and_the_one_that_takes_writes_is_wanted() -> None:
+    found = url.parse("postgresql://u:p%40@h1:5433,h2/db?sslmode=require")
+    assert {name: found[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")} == {
+        "USER": "u", "PASSWORD": "p@", "HOST": "h1,h2", "PORT": "5433,", "NAME": "db",
+    }  # fmt: skip
+    assert found["OPTIONS"] == {"target_session_attrs": "read-write", "sslmode": "require"}
+
+
+def test_of_several_hosts_any_may_be_wanted() -> None:
+    found = url.parse("postgresql://u:p@[::1]:1,[::2]:2/db?target_session_attrs=any")
+    assert (found["HOST"], found["PORT"]) == ("::1,::2", "1,2")
+    assert found["OPTIONS"] == {"target_session_attrs": "any"}
+
+
+@pytest.mark.parametrize("text", ["postgresql://u:p@h1:x,h2/db", "postgresql://u:p@h1,h2:x/db?colour=red"])
+def test_hosts_that_libpq_does_not_understand_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        url.parse(text)
