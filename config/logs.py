@@ -16,6 +16,8 @@ from typing import Any
 
 import orjson
 
+from config.database.context import statement_of
+
 # Of the request that this thread answers just now.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -111,7 +113,7 @@ def _about_refusal(record: logging.LogRecord) -> str:
 
 
 def _about_query(record: logging.LogRecord) -> str:
-    verb = str(getattr(record, "sql", "")).lstrip().partition(" ")[0]
+    verb = statement_of(str(getattr(record, "sql", ""))).lstrip().partition(" ")[0]
     return f"{verb[:20]} took {getattr(record, 'duration', 0):.3f} s"
 
 

@@ -36,6 +36,7 @@ class Tree:
             "config/__init__.py",
             "config/settings.py",
             "config/database/__init__.py",
+            "config/database/context.py",
             "config/database/url.py",
             "config/environment.py",
             "config/external_issuer.py",

@@ -1,5 +1,7 @@
 """Connections that notice when their server hangs, or takes no writes any more."""
 
+import math
+import threading
 import time
 from typing import Any
 
@@ -10,6 +12,10 @@ from config.database.outage import outage
 
 PATIENCE = 1.0  # seconds without an answer
 CONNECT_SECONDS = 2  # psycopg knows none shorter
+LIVENESS = "tickbase liveness"
+
+_asking = threading.Lock()
+_last_seen: dict[tuple[str, int], tuple[float, bool]] = {}  # of each server: when it was asked, and whether it lives
 
 
 class ServerHangs(psycopg.OperationalError):
@@ -52,19 +58,32 @@ class Connection(psycopg.Connection[Any]):
             return stop.value
 
     def _require_life(self) -> None:
-        """Raises ServerHangs. Any refusal in words, as that there are too many connections, is a sign of life."""
-        try:
-            psycopg.connect(**self._same_server()).close()
-        except psycopg.errors.ConnectionTimeout as error:
+        """Raises ServerHangs."""
+        server = (self.info.host, self.info.port)
+        with _asking:  # one of all who wait, for all of them
+            asked_at, is_alive = _last_seen.get(server, (-math.inf, True))
+            if time.monotonic() - asked_at >= PATIENCE:
+                is_alive = self._takes_connections()
+                _last_seen[server] = time.monotonic(), is_alive
+        if not is_alive:
             outage.begin()
             if self._pool is not None:
                 self._pool.drain()
             self.close()
-            raise ServerHangs("the server does not answer") from error
+            raise ServerHangs("the server does not answer")
+
+    def _takes_connections(self) -> bool:
+        """Any refusal in words, as that there are too many connections, is a sign of life."""
+        try:
+            psycopg.connect(**self._same_server()).close()
+        except psycopg.errors.ConnectionTimeout:
+            return False
         except psycopg.OperationalError:
             pass
+        return True
 
     def _same_server(self) -> dict[str, Any]:
         """Of several hosts in the URL, the one that this connection leads to."""
         info = self.info
-        return {**info.get_parameters(), "password": info.password or None, "connect_timeout": CONNECT_SECONDS}
+        own = {"password": info.password or None, "connect_timeout": CONNECT_SECONDS, "application_name": LIVENESS}
+        return {**info.get_parameters(), **own}

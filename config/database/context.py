@@ -16,6 +16,7 @@ from psycopg.pq import TransactionStatus
 # In front of another statement, this makes a transaction of both, in which VACUUM and the like refuse to run.
 _CONCERNS_ROWS = re.compile(r"[\s(]*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|EXPLAIN)\b", re.IGNORECASE)
 _HARMLESS = re.compile(r"[a-z0-9_.]*")
+_TOLD = re.compile(r"SELECT set_config\([^;]*; ")
 _NONE: dict[str, str] = {}
 
 _current: ContextVar[dict[str, str]] = ContextVar("local_settings", default=_NONE)
@@ -67,6 +68,11 @@ class Teller:
         result = execute(telling + sql, params, many, context)
         cursor.nextset()
         return result
+
+
+def statement_of(sql: str) -> str:
+    """What was to be executed, without what was told in front of it."""
+    return _TOLD.sub("", sql, count=1)
 
 
 @lru_cache(maxsize=1024)

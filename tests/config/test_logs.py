@@ -17,6 +17,7 @@ from config import logs
 from tests.client import Api
 from tests.pages import signed_in
 from tests.problems import problem_of, send
+from users.isolation import all_users
 from users.models import User
 
 CANARY = "canary-Zx81Q"
@@ -150,8 +151,9 @@ def test_a_quiet_level_leaves_no_line(log: Log, as_alice: Api) -> None:
 
 
 def test_counting_leaves_nothing_behind(as_alice: Api) -> None:
+    before = [*connections["default"].execute_wrappers]
     as_alice.get("/api/me/tasks")
-    assert (connections["default"].execute_wrappers, logs.request_id.get()) == ([], "")
+    assert (connections["default"].execute_wrappers, logs.request_id.get()) == (before, "")
 
 
 # --- Failures ---------------------------------------------------------------------------------------
@@ -166,6 +168,7 @@ def _failing(request: HttpRequest, code: str) -> HttpResponse:
         raise RuntimeError(f"cannot use {password} of {request.body!r} at {request.path}") from error
 
 
+@all_users()
 def _duplicate(request: HttpRequest) -> HttpResponse:
     user = User.objects.get(email=request.headers["X-Email"])
     User.objects.create_user(user.email, None, name=CANARY)
