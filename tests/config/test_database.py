@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,16 +52,22 @@ def test_a_connection_that_the_server_has_dropped_is_replaced(pooled: Any) -> No
     assert connection.connection is not pooled
 
 
-def test_whoever_waits_for_the_database_gets_it_when_it_is_back(transactional_db: None) -> None:
-    home = Path(connection.settings_dict["HOST"])
+@pytest.fixture
+def away(transactional_db: None) -> Iterator[Callable[[], None]]:
+    """The database is looked for where it is not, until this is called."""
+    home = connection.settings_dict["HOST"]
     with TemporaryDirectory() as elsewhere:
         point_to(elsewhere)
-        socket = Path(elsewhere) / ".s.PGSQL.5432"
-        back = threading.Timer(1.2, socket.symlink_to, [home / socket.name])
-        back.start()
-        connection.ensure_connection()
-        back.join()
-        point_to(str(home))
+        socket = ".s.PGSQL.5432"
+        yield lambda: (Path(elsewhere) / socket).symlink_to(Path(home) / socket)
+        point_to(home)
+
+
+def test_whoever_waits_for_the_database_gets_it_when_it_is_back(away: Callable[[], None]) -> None:
+    back = threading.Timer(1.2, away)
+    back.start()
+    connection.ensure_connection()
+    back.join()
 
 
 def point_to(host: str) -> None:
