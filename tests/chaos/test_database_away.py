@@ -20,7 +20,7 @@ def running() -> Iterator[tuple[Server, Cluster]]:
 def test_every_answer_is_a_503_within_seconds_and_the_service_comes_back_by_itself(
     running: tuple[Server, Cluster], way: str
 ) -> None:
-    result = take_away(way, *running, 4)
+    result = take_away(way, *running, 2)
     assert result.wrong == []
     assert result.slowest <= GOAL_SECONDS
     assert result.return_seconds < 5

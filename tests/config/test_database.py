@@ -1,8 +1,7 @@
 """Connections to the database: what taking one costs, and what happens when it leads nowhere."""
 
 import threading
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,16 +51,22 @@ def test_a_connection_that_the_server_has_dropped_is_replaced(pooled: Any) -> No
     assert connection.connection is not pooled
 
 
-def test_whoever_waits_for_the_database_gets_it_when_it_is_back(transactional_db: None) -> None:
-    home = Path(connection.settings_dict["HOST"])
+@pytest.fixture
+def away(transactional_db: None) -> Iterator[Callable[[], None]]:
+    """The database is looked for where it is not, until this is called."""
+    home = connection.settings_dict["HOST"]
     with TemporaryDirectory() as elsewhere:
         point_to(elsewhere)
-        socket = Path(elsewhere) / ".s.PGSQL.5432"
-        back = threading.Timer(1.2, socket.symlink_to, [home / socket.name])
-        back.start()
-        connection.ensure_connection()
-        back.join()
-        point_to(str(home))
+        socket = ".s.PGSQL.5432"
+        yield lambda: (Path(elsewhere) / socket).symlink_to(Path(home) / socket)
+        point_to(home)
+
+
+def test_whoever_waits_for_the_database_gets_it_when_it_is_back(away: Callable[[], None]) -> None:
+    back = threading.Timer(1.2, away)
+    back.start()
+    connection.ensure_connection()
+    back.join()
 
 
 def point_to(host: str) -> None:
@@ -72,12 +77,16 @@ def point_to(host: str) -> None:
 
 def test_a_slow_query_of_a_living_server_is_waited_for(pooled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("config.database.connections.PATIENCE", 0.1)
-    asked = Counter[str]()
-    connect: Any = psycopg.Connection.connect
-    monkeypatch.setattr("psycopg.connect", lambda **params: asked.update(["asked"]) or connect(**params))
+    ask, asked = psycopg.Connection.connect, []
+
+    def connect(**params: Any) -> psycopg.Connection[Any]:
+        asked.append(params["host"])
+        return ask(**params)
+
+    monkeypatch.setattr("psycopg.connect", connect)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(0.6)")
-    assert asked["asked"] >= 2
+    assert len(asked) >= 2
     assert connection.connection is pooled
 
 
