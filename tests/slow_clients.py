@@ -7,25 +7,41 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+import httpx
+
 from tests.server import Server
 
 DRIP_SECONDS = 0.3
-# Streamed and larger than what the server keeps in memory.
-LARGE_ANSWER = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
+KINDS = ("heads", "bodies", "readers", "idle")
+TASKS = 125
+DESCRIPTION = "\N{MUSICAL SYMBOL G CLEF}" * 10_000  # 40 kB: the export is more than sockets buffer, and quickly made
 
-HEADS = b"POST /api/me/tasks HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
-BODIES = HEADS + b"1\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{"
-READERS = f"GET {LARGE_ANSWER} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-IDLE = b""
-KINDS = {"heads": HEADS, "bodies": BODIES, "readers": READERS, "idle": IDLE}
+
+def fill(client: httpx.Client) -> None:
+    """Give the account an export of 5 MB, for `readers`."""
+    for _ in range(TASKS):
+        client.post("/api/me/tasks", json={"title": "a", "description": DESCRIPTION}).raise_for_status()
+
+
+def start_of(kind: str, token: str) -> bytes:
+    """What each client sends at once."""
+    head = f"Host: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+    starts = {
+        "heads": f"POST /api/me/tasks HTTP/1.1\r\n{head}X-Slow: ",
+        "bodies": f"POST /api/me/tasks HTTP/1.1\r\n{head}Content-Length: 100000\r\n\r\n{{",
+        "readers": f"GET /api/users/me/export HTTP/1.1\r\n{head}\r\n",
+        "idle": "",
+    }
+    return starts[kind].encode()
 
 
 class SlowClients:
-    """`count` connections that send the start of `KINDS[kind]` and, if it is unfinished, a byte now and then."""
+    """`count` connections that go on with a byte now and then, or read no further than the beginning."""
 
-    def __init__(self, server: Server, kind: str, count: int) -> None:
+    def __init__(self, server: Server, kind: str, count: int, token: str) -> None:
         self._address = ("127.0.0.1", server.port)
-        self._start = KINDS[kind]
+        self._start = start_of(kind, token)
+        self._reads = kind == "readers"
         self._drips = kind in ("heads", "bodies")
         self._count = count
         self._stopped = threading.Event()
@@ -38,6 +54,8 @@ class SlowClients:
         client.settimeout(10)
         client.connect(self._address)
         client.sendall(self._start)
+        if self._reads:
+            client.recv(1)
         return client
 
     def _drip(self) -> None:
@@ -50,8 +68,9 @@ class SlowClients:
                 do(client)
 
     def __enter__(self) -> Self:
-        self._sockets = [self._connect() for _ in range(self._count)]
         self._thread.start()
+        for _ in range(self._count):
+            self._sockets.append(self._connect())
         return self
 
     def __exit__(
