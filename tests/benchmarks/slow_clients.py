@@ -15,8 +15,8 @@ from tests.server import Server
 from tests.slow_clients import KINDS, SlowClients, fill
 
 COUNTS = dict.fromkeys(KINDS, 200) | {"idle": 1000}
-ROUNDS = 5
-REQUESTS = 200
+ROUNDS = 3
+REQUESTS = 100
 GOAL = 2.0
 
 

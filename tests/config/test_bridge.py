@@ -53,7 +53,8 @@ class Client:
 
     def exchange(self, application: "WSGIApplication", request: HTTPScope) -> "Client":
         async def run() -> None:
-            await make_bridge(application)(request, self.receive, self.send)
+            async with asyncio.timeout(10):
+                await make_bridge(application)(request, self.receive, self.send)
 
         asyncio.run(run())
         return self
@@ -76,10 +77,11 @@ def make_bridge(application: "WSGIApplication") -> Bridge:
 
 
 def mirror(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Answers what it was asked."""
+    """Answers what it was asked, or what the server refuses."""
+    refusal = environ.get(META_KEY)
     shown = {name: environ.get(name) for name in SHOWN}
     shown |= {name: value for name, value in environ.items() if name.startswith(("HTTP_", "CONTENT_"))}
-    start_response("200 OK", [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
+    start_response(f"{200 if refusal is None else refusal.status} x", [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
     return [json.dumps({**shown, "body": environ["wsgi.input"].read().decode()}).encode()]
 
 
@@ -124,6 +126,7 @@ def test_a_body_beyond_the_limit_shows_only_its_length() -> None:
 def test_a_body_without_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "DISCARDED", 2 * LIMIT)
     client = Client(*[b"a" * LIMIT] * 4, ending=None).exchange(mirror, scope("POST", transfer_encoding="chunked"))
+    assert (client.status, json.loads(client.body)["CONTENT_LENGTH"]) == (200, str(3 * LIMIT))
     assert ("connection", "close") in client.headers
 
 
@@ -143,7 +146,7 @@ def test_only_so_many_large_bodies_are_taken_in_at_once(monkeypatch: pytest.Monk
         await asyncio.gather(first, *others)
         return [each.status for each in clients]
 
-    assert asyncio.run(run())[2] == 200
+    assert asyncio.run(run()) == [408, 408, 200]
 
 
 @pytest.mark.django_db
