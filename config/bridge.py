@@ -22,8 +22,9 @@ from config.threads import NoneFreeError, Threads
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-# Seconds. Less than the threads themselves wait for a database connection: what waits for them gives up first.
-PATIENCE = 2
+# Seconds for which no thread comes free. More than the three for which one may wait for a database connection, and
+# than a burst of sign-ins takes to hash its first passwords on a busy machine.
+PATIENCE = 5
 IN_MEMORY = 1024 * 1024  # of a streamed answer; the rest lies in a temporary file until it is read
 CHUNK = 64 * 1024
 STALLED = 60  # seconds for which a client may read nothing

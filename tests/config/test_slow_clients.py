@@ -174,13 +174,15 @@ def test_while_every_thread_waits_for_the_database_the_rest_is_refused_soon(
         with database(server) as session:
             session.execute("LOCK TABLE tasks_feed IN ACCESS EXCLUSIVE MODE")
             slow = [pool.submit(client.post, "/api/me/tasks", json={"title": "a"}, timeout=30) for _ in range(4)]
-            refused = next(answer for answer in iter(lambda: client.get("/api/users/me"), None) if answer.is_error)
+            refused = next(
+                answer for answer in iter(lambda: client.get("/api/users/me", timeout=30), None) if answer.is_error
+            )
             started = time.monotonic()
             assert client.get("/healthz").status_code == 200
             assert time.monotonic() - started < 1
         statuses = [waiting.result().status_code for waiting in slow]
     assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
     assert int(refused.headers["Retry-After"]) > 0
-    assert refused.elapsed.total_seconds() < 4
+    assert refused.elapsed.total_seconds() < 8
     assert set(statuses) <= {201, 503}
     assert client.get("/api/users/me").status_code == 200
