@@ -1,9 +1,16 @@
-"""The ASGI entry point, for hosts that only speak ASGI. Prefer config.wsgi: the views are synchronous."""
+"""The ASGI entry point, which `manage.py serve` runs under granian."""
 
-import os
+from django.conf import settings
+from django.urls import reverse
 
-from django.core.asgi import get_asgi_application
+from config.bridge import Bridge
+from config.rest.refusals import META_KEY
+from config.wsgi import application as wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-
-application = get_asgi_application()
+application = Bridge(
+    wsgi_application,
+    threads=settings.THREADS,
+    max_body=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+    urgent={reverse("healthz")},
+    refusal_key=META_KEY,
+)

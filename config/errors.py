@@ -50,6 +50,12 @@ class NotFound(DomainError):
     title = "Not found"
 
 
+class BodyTooSlow(DomainError):
+    status = 408
+    code = "body_too_slow"
+    title = "The body did not arrive in time"
+
+
 class Conflict(DomainError):
     status = 409
     code = "conflict"
@@ -79,6 +85,11 @@ class Unavailable(DomainError):
     code = "unavailable"
     title = "Service unavailable"
     retry_after = 2
+
+
+class Overloaded(Unavailable):
+    code = "overloaded"
+    title = "The service is overloaded"
 
 
 def violated_constraint(error: Exception) -> str | None:

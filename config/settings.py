@@ -92,6 +92,7 @@ MIDDLEWARE = [
     "config.rest.https.require_https",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "config.rest.refusals.refusals",
     "config.rest.throttling.rate_limits",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -1,4 +1,4 @@
-"""The WSGI entry point, which `manage.py serve` runs under granian."""
+"""The WSGI entry point, which `manage.py serve` runs behind `config.asgi`; any WSGI server can run it, too."""
 
 import os
 from io import BytesIO

@@ -140,6 +140,15 @@ def is_outage(exc: BaseException | None) -> bool:
     return isinstance(getattr(exc, "__cause__", None), IdleInTransactionSessionTimeout)
 
 
+def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """For a request that gets to no view."""
+    return problem(request, Kind.of(error), error.detail, headers=_retry_after(error))
+
+
+def _retry_after(error: DomainError) -> dict[str, str]:
+    return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+
+
 def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> HttpResponse:
     members: dict[str, Any] = {}
     # What a service refuses, it refuses as a serializer would.
@@ -148,7 +157,7 @@ def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> 
         members["errors"] = [{"pointer": exc.pointer, "code": exc.code, "detail": exc.detail}]
     if exc.current is not None:
         members["current"] = view.get_serializer(exc.current).data  # type: ignore[attr-defined]
-    headers = {} if exc.retry_after is None else {"Retry-After": str(exc.retry_after)}
+    headers = _retry_after(exc)
     if exc.status == 401:
         headers["WWW-Authenticate"] = view.get_authenticate_header(view.request) or 'Bearer realm="api"'
     return problem(request, kind, exc.detail, headers=headers, **members)

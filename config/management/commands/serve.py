@@ -1,6 +1,7 @@
 """`manage.py serve`: the whole service in one process tree."""
 
 import os
+import resource
 import signal
 import socket
 import sys
@@ -16,16 +17,21 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.core import checks
-from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from fasteners import InterProcessLock
 from granian import Granian
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from config.bridge import Bridge
+
 LISTENING = "Tickbase is serving; it listens on {base}."
+CONNECTIONS = 4096  # of each worker, at once
+OTHER_FILES = 256  # to the database, logs, temporary files
+HEAD_SECONDS = 30
 ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 BANNER = """
   Tickbase is serving.
@@ -85,11 +91,12 @@ class Command(BaseCommand):
             factory=True,
             address=settings.HOST,
             port=settings.PORT,
-            interface=Interfaces.WSGI,
+            interface=Interfaces.ASGINL,
+            websockets=False,
             workers=settings.WORKERS,
-            blocking_threads=settings.THREADS,
-            # A thread that is made anew for each burst would connect to the database anew, too.
-            blocking_threads_idle_timeout=600,
+            backpressure=_connections(),
+            # Also for how long a connection without a request stays open: clients and proxies expect no less.
+            http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000),
             workers_kill_timeout=10,
             # One that dies within seconds of its start ends the service: whatever supervises it should know.
             respawn_failed_workers=True,
@@ -119,7 +126,7 @@ def _reachable(host: str) -> str:
     return ("127.0.0.1" if address.version == 4 else "::1") if address.is_unspecified else host
 
 
-def application() -> WSGIHandler:
+def application() -> Bridge:
     """What each worker process runs; it leaves when its parent says so or is gone.
 
     Ctrl-C must reach the parent alone, hence the process group: a worker that gets the terminal's SIGINT
@@ -128,7 +135,7 @@ def application() -> WSGIHandler:
     """
     os.setpgrp()
     threading.Thread(target=_leave_with, args=[os.getppid()], daemon=True).start()
-    from config.wsgi import application
+    from config.asgi import application
 
     return application
 
@@ -145,6 +152,17 @@ def _database_kept_running() -> AbstractContextManager[None]:
     from config import postgres  # as in the settings: of no use with a DATABASE_URL
 
     return postgres.kept_running(settings.DATA_DIR)
+
+
+def _connections() -> int:
+    """CONNECTIONS, or what the system lets a process have; its soft limit is often 1024."""
+    wanted = CONNECTIONS + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return CONNECTIONS
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, soft - OTHER_FILES)
 
 
 def _require_database() -> None:

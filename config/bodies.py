@@ -1,0 +1,71 @@
+"""Takes in the bodies of requests on the event loop, where a slow client costs no thread."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from asgiref.typing import ASGIReceiveCallable
+
+from config.errors import BodyTooSlow
+
+SECONDS = 30
+# Of bodies that are larger than this, only so many are taken in at once: these two bound the memory for them.
+SMALL = 64 * 1024
+LARGE_AT_ONCE = 256
+# What is too large is read all the same, up to here: a client that is cut off while it sends sees no answer.
+DISCARDED = 16 * 1024 * 1024
+
+
+class ClientGoneError(Exception):
+    """Nobody is left to be answered."""
+
+
+class Body(NamedTuple):
+    content: bytes  # empty if there is more than the limit
+    length: int
+    is_read: bool  # else the connection can carry no further request
+
+
+class Bodies:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+
+    async def take(self, headers: Mapping[str, str], receive: ASGIReceiveCallable) -> Body:
+        """Raises BodyTooSlow or ClientGoneError."""
+        declared = headers.get("CONTENT_LENGTH", "0")
+        length = int(declared) if declared.isdecimal() else 0
+        waits = "100-continue" in headers.get("HTTP_EXPECT", "").lower()
+        if length > (self._limit if waits else DISCARDED):
+            return Body(b"", length, is_read=False)
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await self._read(receive)
+        except TimeoutError as error:
+            raise BodyTooSlow(f"The body did not arrive within {SECONDS} seconds; send it again.") from error
+
+    async def _read(self, receive: ASGIReceiveCallable) -> Body:
+        parts: list[bytes] = []
+        length, is_read, is_large = 0, False, False
+        try:
+            while not is_read and length <= DISCARDED:
+                part, is_read = await _receive(receive)
+                length += len(part)
+                if length > SMALL and not is_large:
+                    is_large = await self._large.acquire()
+                if length <= self._limit:
+                    parts.append(part)
+                else:
+                    parts.clear()
+        finally:
+            if is_large:
+                self._large.release()
+        return Body(b"".join(parts), length, is_read)
+
+
+async def _receive(receive: ASGIReceiveCallable) -> tuple[bytes, bool]:
+    """The next part, and whether it is the last."""
+    event = await receive()
+    if event["type"] != "http.request":
+        raise ClientGoneError
+    return event["body"], not event["more_body"]

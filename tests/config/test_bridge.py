@@ -1,0 +1,328 @@
+"""What the WSGI application sees of an ASGI request, and what the client sees of its answer."""
+
+import asyncio
+import json
+import threading
+import tracemalloc
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
+
+from config import bodies, bridge
+from config.bridge import Bridge, call, environ_of
+from config.rest.refusals import META_KEY
+from config.wsgi import application as tickbase
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+LIMIT = 1000
+SHOWN = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR", "wsgi.url_scheme")
+
+
+def scope(method: str = "GET", path: bytes = b"/", query: bytes = b"", **headers: str) -> HTTPScope:
+    fields = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    made = {
+        "type": "http", "http_version": "1.1", "method": method, "scheme": "http", "raw_path": path,
+        "query_string": query, "headers": fields, "server": ("192.0.2.1", 8000), "client": ("192.0.2.2", 50_000),
+    }  # fmt: skip
+    return cast(HTTPScope, made)
+
+
+class Client:
+    """The far end of one request; it sends these parts of a body, and then `ending` if that is not None."""
+
+    def __init__(self, *parts: bytes, ending: str | None = "http.request") -> None:
+        self._events: list[dict[str, Any]] = [
+            {"type": "http.request", "body": part, "more_body": True} for part in parts
+        ]
+        if ending is not None:
+            self._events.append({"type": ending, "body": b"", "more_body": False})
+        self.got: list[dict[str, Any]] = []
+
+    async def receive(self) -> ASGIReceiveEvent:
+        if not self._events:
+            await asyncio.Event().wait()
+        return cast(ASGIReceiveEvent, self._events.pop(0))
+
+    async def send(self, event: ASGISendEvent) -> None:
+        self.got.append(cast(dict[str, Any], event))
+
+    def exchange(self, application: "WSGIApplication", request: HTTPScope) -> "Client":
+        async def run() -> None:
+            async with asyncio.timeout(10):
+                await make_bridge(application)(request, self.receive, self.send)
+
+        asyncio.run(run())
+        return self
+
+    @property
+    def status(self) -> int:
+        return int(self.got[0]["status"])
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        return [(name.decode(), value.decode()) for name, value in self.got[0]["headers"]]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(event["body"] for event in self.got[1:])
+
+
+def make_bridge(application: "WSGIApplication") -> Bridge:
+    return Bridge(application, threads=1, max_body=LIMIT, urgent={"/urgent"}, refusal_key=META_KEY)
+
+
+def mirror(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Answers what it was asked, or what the server refuses."""
+    refusal = environ.get(META_KEY)
+    shown = {name: environ.get(name) for name in SHOWN}
+    shown |= {name: value for name, value in environ.items() if name.startswith(("HTTP_", "CONTENT_"))}
+    start_response(f"{200 if refusal is None else refusal.status} x", [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
+    return [json.dumps({**shown, "body": environ["wsgi.input"].read().decode()}).encode()]
+
+
+def mirrored(request: HTTPScope, *parts: bytes) -> dict[str, Any]:
+    seen: dict[str, Any] = json.loads(Client(*parts).exchange(mirror, request).body)
+    return seen
+
+
+# --- The request ------------------------------------------------------------------------------------
+
+
+def test_the_application_sees_who_asks_for_what() -> None:
+    seen = mirrored(scope("PUT", b"/caf%C3%A9%2F%FF", b"a=%20b&c"))
+    expected = ["PUT", "/caf\xc3\xa9/\xff", "a=%20b&c", "192.0.2.1", "8000", "192.0.2.2", "http"]
+    assert [seen[name] for name in SHOWN] == expected
+
+
+def test_repeated_headers_are_joined_and_names_with_underscores_dropped() -> None:
+    request = scope(cookie="a=1")
+    request["headers"] = [
+        (b"accept", b"a"), (b"accept", b"b"), (b"cookie", b"a=1"), (b"cookie", b"b=2"),
+        (b"x_forwarded_for", b"203.0.113.1"), (b"x-foo", b"\xff"),
+    ]  # fmt: skip
+    seen = mirrored(request)
+    headers = {name: value for name, value in seen.items() if name.startswith("HTTP_")}
+    assert headers == {"HTTP_ACCEPT": "a,b", "HTTP_COOKIE": "a=1; b=2", "HTTP_X_FOO": "\xff"}
+
+
+def test_a_chunked_body_has_a_length() -> None:
+    seen = mirrored(scope("POST", transfer_encoding="chunked", content_type="text/plain"), b"ab", b"", b"c")
+    assert (seen["body"], seen["CONTENT_LENGTH"], seen["CONTENT_TYPE"]) == ("abc", "3", "text/plain")
+    assert "HTTP_TRANSFER_ENCODING" not in seen
+
+
+def test_a_body_beyond_the_limit_shows_only_its_length() -> None:
+    client = Client(b"a" * LIMIT, b"a").exchange(mirror, scope("POST", transfer_encoding="chunked"))
+    seen = json.loads(client.body)
+    assert (seen["body"], seen["CONTENT_LENGTH"]) == ("", str(LIMIT + 1))
+    assert ("connection", "close") not in client.headers  # it was read, and another request may follow
+
+
+def test_a_body_without_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "DISCARDED", 2 * LIMIT)
+    client = Client(*[b"a" * LIMIT] * 4, ending=None).exchange(mirror, scope("POST", transfer_encoding="chunked"))
+    assert (client.status, json.loads(client.body)["CONTENT_LENGTH"]) == (200, str(3 * LIMIT))
+    assert ("connection", "close") in client.headers
+
+
+def test_only_so_many_large_bodies_are_taken_in_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one waits until the first is complete, while a small one passes."""
+    monkeypatch.setattr(bodies, "SMALL", 10)
+    monkeypatch.setattr(bodies, "LARGE_AT_ONCE", 1)
+    monkeypatch.setattr(bodies, "SECONDS", 0.2)
+
+    async def run() -> list[int]:
+        application = make_bridge(mirror)
+        clients = [Client(b"a" * 20, ending=None), Client(b"a" * 20), Client(b"a" * 10)]
+        request = scope("POST", transfer_encoding="chunked")
+        first, *others = [asyncio.create_task(application(request, each.receive, each.send)) for each in clients]
+        await asyncio.wait([others[1]])
+        assert not first.done() and not others[0].done()
+        await asyncio.gather(first, *others)
+        return [each.status for each in clients]
+
+    assert asyncio.run(run()) == [408, 408, 200]
+
+
+@pytest.mark.django_db
+def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "SECONDS", 0.05)
+    request = scope("POST", b"/api/auth/login", content_length="100", host="localhost", origin="http://localhost")
+    client = Client(b"{", ending=None).exchange(tickbase, request)
+    assert (client.status, json.loads(client.body)["code"]) == (408, "body_too_slow")
+    assert {("connection", "close"), ("access-control-allow-origin", "http://localhost")} <= set(client.headers)
+
+
+def test_a_client_that_went_away_is_not_answered() -> None:
+    ran: list[object] = []
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        ran.append(environ)
+        return mirror(environ, start_response)
+
+    client = Client(b"abc", ending="http.disconnect").exchange(application, scope("POST", content_length="10"))
+    assert (ran, client.got) == ([], [])
+
+
+# --- The answer -------------------------------------------------------------------------------------
+
+
+class Stream:
+    """A streaming answer in Django's manner."""
+
+    streaming = True
+
+    def __init__(self, parts: Iterable[bytes]) -> None:
+        self._parts = parts
+        self.is_closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._parts)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def streaming(stream: Stream) -> "WSGIApplication":
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Stream:
+        start_response("200 OK", [])
+        return stream
+
+    return application
+
+
+def test_every_cookie_is_set() -> None:
+    client = Client().exchange(mirror, scope())
+    assert client.headers == [("set-cookie", "a=1"), ("set-cookie", "b=2")]
+
+
+@pytest.mark.parametrize("size", [0, 10, 3_000_000])
+def test_a_streamed_answer_arrives_whole_and_is_closed(size: int) -> None:
+    stream = Stream(BytesIO(b"ab\n" * size))
+    client = Client().exchange(streaming(stream), scope())
+    assert client.body == b"ab\n" * size
+    assert client.headers == [("content-length", str(3 * size))]
+    assert client.got[-1]["more_body"] is False
+    assert stream.is_closed
+
+
+def test_a_streamed_answer_does_not_lie_in_memory() -> None:
+    tracemalloc.start()
+    body = call(streaming(Stream(bytes(100_000) for _ in range(200))), environ_of(scope())).body
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert not isinstance(body, bytes)
+    with body as file:
+        assert file.tell() == 20_000_000
+    assert peak < 5_000_000
+
+
+def test_an_answer_that_breaks_off_is_none_and_is_closed() -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"a"
+        raise RuntimeError("broken")
+
+    stream, client = Stream(parts()), Client()
+    with pytest.raises(RuntimeError, match="broken"):
+        client.exchange(streaming(stream), scope())
+    assert stream.is_closed
+    assert client.got == []  # the server makes a 500 of it
+
+
+def test_a_reader_who_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "STALLED", 0.05)
+
+    class Stopped(Client):
+        async def send(self, event: ASGISendEvent) -> None:
+            await super().send(event)
+            if len(self.got) == 3:
+                await asyncio.Event().wait()
+
+    client = Stopped().exchange(streaming(Stream([b"a" * 2_000_000])), scope())
+    assert len(client.got) == 3
+
+
+# --- Threads ----------------------------------------------------------------------------------------
+
+
+def blocked_by(event: threading.Event) -> "WSGIApplication":
+    """Answers /slow when the event is set, or what the server refuses, at once."""
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        refusal = environ.get(META_KEY)
+        if environ["PATH_INFO"] == "/slow" and refusal is None:
+            event.wait(10)
+        start_response(f"{200 if refusal is None else refusal.status} x", [])
+        return [b""]
+
+    return application
+
+
+def statuses(*paths: bytes) -> list[int]:
+    """Of requests to an application with one thread, which the first of them holds until all others are answered."""
+    event = threading.Event()
+
+    async def run() -> list[int]:
+        application = make_bridge(blocked_by(event))
+        clients = [Client() for _ in paths]
+        pairs = zip(clients, paths, strict=True)
+        first, *others = [asyncio.create_task(application(scope(path=path), c.receive, c.send)) for c, path in pairs]
+        await asyncio.wait(others)
+        event.set()
+        await first
+        return [client.status for client in clients]
+
+    return asyncio.run(run())
+
+
+def test_what_waits_for_a_thread_in_vain_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "PATIENCE", 0.1)
+    assert statuses(b"/slow", b"/slow", b"/") == [200, 503, 503]
+
+
+def test_urgent_paths_do_not_wait() -> None:
+    assert statuses(b"/slow", b"/urgent") == [200, 200]
+
+
+def test_a_queue_that_moves_is_waited_in_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "PATIENCE", 0.3)
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        threading.Event().wait(0.1)
+        return mirror(environ, start_response)
+
+    async def run() -> set[int]:
+        bridged, clients = make_bridge(application), [Client() for _ in range(8)]
+        await asyncio.gather(*(bridged(scope(), client.receive, client.send) for client in clients))
+        return {client.status for client in clients}
+
+    assert asyncio.run(run()) == {200}
+
+
+def test_a_request_whose_client_goes_while_it_waits_is_not_run() -> None:
+    event, ran = threading.Event(), list[str]()
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        ran.append(environ["PATH_INFO"])
+        event.wait(10)
+        return mirror(environ, start_response)
+
+    async def run() -> None:
+        bridged, clients = make_bridge(application), [Client() for _ in range(3)]
+        paths = [b"/first", b"/gone", b"/last"]
+        tasks = [
+            asyncio.create_task(bridged(scope(path=path), client.receive, client.send))
+            for path, client in zip(paths, clients, strict=True)
+        ]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        event.set()
+        await asyncio.wait(tasks)
+
+    asyncio.run(run())
+    assert ran == ["/first", "/last"]
