@@ -18,18 +18,21 @@ BASE = os.environ["FUZZ_BASE"]
 CANARY = os.environ["FUZZ_CANARY"]  # in every text of bob's
 EMAILS = {name: os.environ[f"FUZZ_{name.upper()}"] for name in ("alice", "bob")}
 PASSWORD = os.environ["FUZZ_PASSWORD"]
-DESTRUCTIVE = {"deleteMe", "changePassword"}
+# Passwords are slow to hash on purpose: what is made for a request serves until one uses it up.
+USES_UP_ITS_ACCOUNT = {"deleteMe", "changePassword"}
 
 
 def operation_id(case: Case) -> str:
     return str(case.operation.definition.raw["operationId"])
 
 
-def sign_up() -> dict[str, Any]:
-    """A new account."""
+@functools.cache
+def stranger() -> dict[str, Any]:
+    """Signed in to an account that may be destroyed."""
     return _signed_in("register", f"{uuid.uuid4()}@example.com")
 
 
+@functools.cache
 def session_of_alice() -> str:
     """Another one than that of the fuzzer."""
     payload = _signed_in("login", EMAILS["alice"])["access"].split(".")[1]
@@ -63,11 +66,11 @@ class Bearer:
 
 
 class Peer(CachingAuthProvider[str]):
-    """Signs in again when its session is gone, and sends somebody else where an account is destroyed."""
+    """Signs in again when its session is gone, and sends a stranger where an account is destroyed."""
 
     def get(self, case: Case, context: AuthContext) -> str | None:
-        if operation_id(case) in DESTRUCTIVE:
-            return str(sign_up()["access"])
+        if operation_id(case) in USES_UP_ITS_ACCOUNT:
+            return str(stranger()["access"])
         return super().get(case, context)
 
 
@@ -82,11 +85,17 @@ def after_load_schema(context: HookContext, schema: BaseSchema) -> None:
 
 @schemathesis.hook
 def after_call(context: HookContext, case: Case, response: Response) -> None:
-    if response.status_code != 204:
+    operation = operation_id(case)
+    if response.status_code == 401 and operation in USES_UP_ITS_ACCOUNT:
+        stranger.cache_clear()  # the token may have expired
+    if not 200 <= response.status_code < 300:
         return
-    if operation_id(case) == "endSession":
+    if operation in {*USES_UP_ITS_ACCOUNT, "refreshTokens", "logout"}:
+        stranger.cache_clear()
+    elif operation in {"endSession", "endOtherSessions"}:
+        session_of_alice.cache_clear()
         PEERS["alice"].invalidate()  # it may have been hers
-    elif operation_id(case) == "deleteTask":
+    elif operation == "deleteTask":
         task_of_alice.cache_clear()
 
 

@@ -106,7 +106,7 @@ def _change_password(body: dict[str, Any]) -> None:
 
 
 def _refresh(body: dict[str, Any]) -> None:
-    body["refresh"] = peers.sign_up()["refresh"]
+    body["refresh"] = peers.stranger()["refresh"]
 
 
 def _task(body: dict[str, Any]) -> None:
