@@ -14,7 +14,7 @@ $(shell rm -rf $(VENV))
 endif
 endif
 
-.PHONY: run test lint schema soak chaos requirements clean help
+.PHONY: run test fuzz lint schema soak chaos requirements clean help
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed ## Migrate and serve on 127.0.0.1:$PORT (8000)
@@ -22,6 +22,9 @@ run: $(VENV)/.installed ## Migrate and serve on 127.0.0.1:$PORT (8000)
 
 test: lint ## Lint, types, layering and the whole suite on a real PostgreSQL
 	$(BIN)/pytest $(ARGS)
+
+fuzz: $(VENV)/.installed-dev ## Look for longer, and with new requests, for what breaks the API
+	$(BIN)/pytest -n 0 -s --hypothesis-profile=fuzz tests/fuzz tests/tasks/test_model.py $(ARGS)
 
 lint: $(VENV)/.installed-dev ## Ruff, mypy, import-linter, bandit
 	$(BIN)/ruff check .

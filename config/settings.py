@@ -178,8 +178,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "users.User"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+MIN_PASSWORD = 12  # characters
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": MIN_PASSWORD}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
@@ -299,6 +300,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.rest.schema.inline_null",
         "config.rest.schema.require_answered_members",
+        "config.rest.schema.refuse_unknown_members",
         "config.rest.schema.declare_answers",
     ],
     "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks.choices.Status", "TaskPriority": "tasks.choices.Priority"},

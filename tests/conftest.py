@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from django.db import connection
+from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
 from config.rates import parse_rate
@@ -15,6 +16,11 @@ from tests.factories import make_user
 from tests.server import Server
 from users.isolation import all_users
 from users.models import User
+
+# The same examples in every run of the suite; `make fuzz` looks for new ones, and for longer.
+hypothesis_settings.register_profile("suite", derandomize=True, deadline=None)
+hypothesis_settings.register_profile("fuzz", max_examples=1000, deadline=None, print_blob=True)
+hypothesis_settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,9 @@ from users.isolation import all_users
 from users.models import IdempotencyKey, Session, User
 
 LIFETIME = dt.timedelta(hours=24)
-_WELL_FORMED = re.compile(r"[\x21-\x7e]{1,255}")
+_MAX_KEY = 255
+_VISIBLE_ASCII = "[!-~]+"
+_WELL_FORMED = re.compile(_VISIBLE_ASCII)
 _KEPT_HEADERS = ("ETag", "Location")
 
 Handler = Callable[..., Response]
@@ -72,7 +74,7 @@ def _once(handler: Handler, lifetime: dt.timedelta, signed_in: SignIn | None) ->
 
 PARAMETER = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "minLength": 1, "maxLength": _MAX_KEY, "pattern": f"^{_VISIBLE_ASCII}$"},
     OpenApiParameter.HEADER,
     description="Chosen by you, for example a UUID: for 24 hours the same request with it takes effect once.",
 )
@@ -87,8 +89,8 @@ REPLAYED = OpenApiParameter(
 
 def _key_of(request: Request) -> str | None:
     key: str | None = request.headers.get("Idempotency-Key")
-    if key is not None and not _WELL_FORMED.fullmatch(key):
-        message = "Send 1 to 255 visible ASCII characters, for example a UUID."
+    if key is not None and not (len(key) <= _MAX_KEY and _WELL_FORMED.fullmatch(key)):
+        message = f"Send 1 to {_MAX_KEY} visible ASCII characters, for example a UUID."
         raise InvalidHeader({"Idempotency-Key": [ErrorDetail(message, code="invalid_key")]})
     return key
 

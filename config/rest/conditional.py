@@ -1,6 +1,7 @@
 """Conditional requests (RFC 9110, section 13): entity tags that are versions."""
 
 import re
+from typing import Any
 
 from django.http import HttpRequest
 from rest_framework.exceptions import ErrorDetail
@@ -8,10 +9,12 @@ from rest_framework.response import Response
 
 from config.rest.problems import InvalidHeader
 
-_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_TAG_LIST = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
+_TAG = r'(?:W/)?"[!#-~\x80-\xff]*"'
+_TAGS = rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*"
+_TAG_LIST = re.compile(_TAGS)
 _STRONG_VERSION = re.compile(r'"([0-9]{1,19})"')
 ANY = "*"
+HEADER: dict[str, Any] = {"type": "string", "pattern": rf"^(?:\*|{_TAGS})$"}  # for the OpenAPI document
 
 
 def etag(version: int) -> str:
@@ -30,10 +33,13 @@ def if_match(request: HttpRequest) -> frozenset[int] | None:
     return frozenset(int(match[1]) for tag in tags if (match := _STRONG_VERSION.fullmatch(tag)))
 
 
-def not_modified(request: HttpRequest, current: str) -> Response | None:
-    """The 304 if `If-None-Match` names the current tag; weak comparison (section 13.1.2)."""
+def not_modified(request: HttpRequest, current: str | None) -> Response | None:
+    """The 304 if `If-None-Match` names the current tag, where there is one; weak comparison (section 13.1.2).
+
+    Raises InvalidHeader as `if_match` does.
+    """
     tags = _tags(request, "If-None-Match")
-    if tags is None or not (tags == [ANY] or current in (tag.removeprefix("W/") for tag in tags)):
+    if tags is None or current is None or not (tags == [ANY] or current in (tag.removeprefix("W/") for tag in tags)):
         return None
     return Response(status=304, headers={"ETag": current})
 

@@ -8,6 +8,7 @@ from typing import IO, Any, NoReturn
 from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
 
 from config.rest.problems import MalformedBody
 
@@ -27,7 +28,12 @@ class JSONParser(BaseParser):
     ) -> Any:
         assert parser_context is not None
         _require_utf8(media_type or "")
-        body: bytes = parser_context["request"].body  # checks the length before it reads
+        request = parser_context["request"]
+        _require_no_coding(request)
+        body: bytes = request.body  # checks the length before it reads
+        declared = request.META.get("CONTENT_LENGTH") or ""
+        if declared.isdecimal() and len(body) < int(declared):
+            raise MalformedBody("The body ended before its Content-Length; send it again.")
         try:
             text = body.decode()
         except UnicodeDecodeError as error:
@@ -45,6 +51,12 @@ def _require_utf8(media_type: str) -> None:
     charset = parse_header_parameters(media_type)[1].get("charset", "utf-8")
     if charset.lower() not in {"utf-8", "utf8"}:
         raise UnsupportedMediaType(media_type, detail="JSON is UTF-8 (RFC 8259, section 8.1); send it so.")
+
+
+def _require_no_coding(request: Request) -> None:
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    if coding not in {"", "identity"}:
+        raise UnsupportedMediaType(coding, detail="Compressed bodies are not read; send it without Content-Encoding.")
 
 
 def _loads(text: str) -> Any:

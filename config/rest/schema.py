@@ -221,6 +221,14 @@ def also_answers(*refusals: tuple[type[DomainError], str]) -> Schema:
 # --- Postprocessing hooks ---------------------------------------------------------------------------
 
 
+def refuse_unknown_members(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """Bodies are parsed by a StrictSerializer; those of answers may grow."""
+    for name, schema in result["components"]["schemas"].items():
+        if name.endswith("Request"):
+            schema["additionalProperties"] = False
+    return result
+
+
 def require_answered_members(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
     """Answers always carry all of their members, so clients need not check for them."""
     for name, schema in result["components"]["schemas"].items():

@@ -38,6 +38,10 @@ class FlagField(ChoiceField):
         return bool(super().to_internal_value(data) == "true")
 
 
+_STATUS = "|".join(Status.values)
+
+
+@extend_schema_field({"type": "string", "pattern": f"^(?:{ALL}|(?:{_STATUS})(?:,(?:{_STATUS}))*)$"})
 class StatusesField(TextField):
     """One status, several with commas, or `all`."""
 

@@ -39,8 +39,8 @@ USER_ID = OpenApiParameter(
     examples=[OpenApiExample("You", value="me")],
 )
 TASK_ID = OpenApiParameter("task_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
-IF_MATCH = header("If-Match", 'Change only this version: `"5"`.')
-IF_NONE_MATCH = header("If-None-Match", "Answer 304 if this is still the ETag.")
+IF_MATCH = header("If-Match", 'Change only this version: `"5"`.', type=conditional.HEADER)
+IF_NONE_MATCH = header("If-None-Match", "Answer 304 if this is still the ETag.", type=conditional.HEADER)
 ETAG = header("ETag", "The version in quotes.", 200, 201, 304)
 LIST_HEADERS = [
     header("ETag", "Changes with any change of yours; absent when the list depends on the clock.", 200, 304),
@@ -92,12 +92,12 @@ class TaskViewSet(GenericViewSet):
     )
     def list(self, request: Request, user_id: str) -> Response:
         query = filters.TaskListQuery.of(request).validated_data
-        headers = {}
-        if "overdue" not in query:  # which changes with the clock, not with the feed
-            # Read before the rows: a change in between makes the tag too old, never too new.
-            headers["ETag"] = conditional.etag(feed.head(self.caller))
-            if unchanged := conditional.not_modified(request, headers["ETag"]):
-                return unchanged
+        # What is overdue changes with the clock, not with the feed. The tag is read before the rows: a change in
+        # between makes it too old, never too new.
+        etag = None if "overdue" in query else conditional.etag(feed.head(self.caller))
+        if unchanged := conditional.not_modified(request, etag):
+            return unchanged
+        headers = {} if etag is None else {"ETag": etag}
         page = filters.page(filters.filtered(self.get_queryset(), query, self.caller), query)
         if page.next:
             headers["Link"] = next_link(request, page.next)

@@ -7,7 +7,7 @@ import pytest
 from tasks import feed, services
 from tests.client import Api
 from tests.factories import make_task, make_user
-from tests.problems import problem_of
+from tests.problems import places_of, problem_of
 from tests.races import at_once
 from users.models import User
 
@@ -92,6 +92,11 @@ def test_a_list_that_depends_on_the_clock_has_no_tag(as_alice: Api, alice: User)
     make_task(alice)
     answer = as_alice.get("/api/me/tasks?overdue=true", if_none_match="*")
     assert (answer.status_code, "ETag" in answer) == (200, False)
+
+
+@pytest.mark.parametrize("query", ["", "?overdue=true"])
+def test_what_is_no_list_of_tags_is_refused_whether_or_not_one_could_match(as_alice: Api, query: str) -> None:
+    assert places_of(as_alice.get(f"/api/me/tasks{query}", if_none_match="5"), "header") == ["If-None-Match"]
 
 
 def test_a_shared_browser_keeps_the_lists_of_two_users_apart(as_alice: Api, alice: User, bob: User) -> None:

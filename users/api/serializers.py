@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from config.rest.fields import EmailField, InstantField, TextField
@@ -11,7 +13,7 @@ from users.models import Session, validate_timezone
 from users.services import MAX_PASSWORD
 from users.text import MAX_EMAIL, MAX_NAME
 
-GOOD_PASSWORD = "At least 12 characters; not a common one, and not like your name or address."
+GOOD_PASSWORD = f"At least {settings.MIN_PASSWORD} characters; not a common one, and not like your name or address."
 MAX_CODE = 1000
 IANA = "An IANA time zone name, for example Asia/Karachi."
 
@@ -35,6 +37,15 @@ class PasswordField(TextField):
         super().__init__(max_length=MAX_PASSWORD, trim_whitespace=False, write_only=True, **kwargs)
 
 
+# Short ones are refused by the validators, in their own words.
+@extend_schema_field(
+    {"type": "string", "format": "password", "minLength": settings.MIN_PASSWORD, "maxLength": MAX_PASSWORD}
+)
+class NewPasswordField(PasswordField):
+    def __init__(self) -> None:
+        super().__init__(help_text=GOOD_PASSWORD)
+
+
 class UserSerializer(StrictSerializer):
     id = serializers.CharField(source="public_id", read_only=True)
     # No EmailField: it is empty where the issuer of an external account tells none.
@@ -47,7 +58,7 @@ class UserSerializer(StrictSerializer):
 
 class RegisterSerializer(StrictSerializer):
     email = EmailField(max_length=MAX_EMAIL)
-    password = PasswordField(help_text=GOOD_PASSWORD)
+    password = NewPasswordField()
     name = TextField(max_length=MAX_NAME, allow_blank=True, required=False)
     timezone = TimezoneField(max_length=64, required=False, help_text=IANA)
     invitation = TextField(max_length=MAX_CODE, required=False, help_text="Where registration is by invitation.")
@@ -64,7 +75,7 @@ class RefreshSerializer(StrictSerializer):
 
 class ChangePasswordSerializer(StrictSerializer):
     current_password = PasswordField()
-    new_password = PasswordField(help_text=GOOD_PASSWORD)
+    new_password = NewPasswordField()
 
 
 class ForgotPasswordSerializer(StrictSerializer):
@@ -73,7 +84,7 @@ class ForgotPasswordSerializer(StrictSerializer):
 
 class ResetPasswordSerializer(StrictSerializer):
     token = TextField(max_length=MAX_CODE, help_text="From the mail.")
-    password = PasswordField(help_text=GOOD_PASSWORD)
+    password = NewPasswordField()
 
 
 class VerifyEmailSerializer(StrictSerializer):

@@ -1,0 +1,5 @@
+"""What schemathesis loads."""
+
+from tests.fuzz import peers, well_formed
+
+__all__ = ["peers", "well_formed"]

@@ -1,0 +1,104 @@
+"""schemathesis against the running service: every operation, phase and check, as alice, who must see nothing of bob's.
+
+`make fuzz` runs the long form.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import httpx
+from hypothesis import settings
+
+from tests.factories import PASSWORD
+from tests.server import ROOT, Server
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+FAILURE = re.compile(r"^Traceback|^\S+ \S+ (?:ERROR|CRITICAL) ", re.MULTILINE)
+
+
+class Size(NamedTuple):
+    options: list[str]
+    least: int  # test cases
+
+
+SIZES = {
+    "suite": Size(["--max-examples=3", "--generation-deterministic"], 1000),
+    "fuzz": Size(["--max-examples=200"], 5000),
+}
+
+
+class Account:
+    """Whoever registers here, and what is theirs."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.name, self.email = name, f"{uuid4()}@example.com"
+        account = {"email": self.email, "password": PASSWORD, "name": name}
+        signed_in = httpx.post(f"{server.base}/api/auth/register", json=account).raise_for_status().json()
+        self.id = signed_in["user"]["id"]
+        self.base, self.bearer = server.base, {"Authorization": f"Bearer {signed_in['access']}"}
+
+    def make_task(self) -> int:
+        """One with the account's name wherever a task holds text."""
+        body = {"uid": f"{self.name} {uuid4()}", "title": self.name, "description": self.name, "tags": [self.name]}
+        answer = httpx.post(f"{self.base}/api/me/tasks", json=body, headers=self.bearer)
+        return int(answer.raise_for_status().json()["id"])
+
+    def data(self) -> dict[str, Any]:
+        """All but what signing in changes, which the check of what alice may read does."""
+        answer = httpx.get(f"{self.base}/api/users/me/export", headers=self.bearer)
+        data: dict[str, Any] = answer.raise_for_status().json()
+        del data["sessions"], data["account"]["last_login"]
+        return data
+
+
+def test_no_generated_request_breaks_what_the_document_promises(server: Server, tmp_path: Path) -> None:
+    size = SIZES[settings.get_current_profile_name()]
+    alice, bob = Account(server, "alice"), Account(server, f"canary-{uuid4()}")
+    tasks = [bob.make_task() for _ in range(3)]
+    before = bob.data()
+    report, output = fuzz(server, alice, bob, tasks, tmp_path, *size.options)
+    print(output)  # noqa: T201 (pytest shows it when something failed, `make fuzz` always)
+    assert report["exit_code"] == 0, output
+    assert report["failures"] == report["errors"] == [] and not any(report["warnings"].values()), output
+    assert {name: phase["status"] for name, phase in report["phases"].items()} == dict.fromkeys(
+        ("examples", "coverage", "fuzzing", "stateful"), "success"
+    )
+    assert report["operations"]["tested"] == report["operations"]["total"] > 20
+    assert report["test_cases"]["generated"] >= size.least
+    assert bob.data() == before
+    assert FAILURE.findall(server.log.read_text()) == []
+
+
+def fuzz(
+    server: Server, alice: Account, bob: Account, tasks: list[int], folder: Path, *options: str
+) -> tuple[dict[str, Any], str]:
+    """Run schemathesis; returns its report and what it printed."""
+    config, report = folder / "schemathesis.toml", folder / "report.json"
+    ids = {"user_ids": ["me"] * 9 + [bob.id], "tasks_of_bob": tasks}
+    dictionaries = "".join(f"[dictionaries.{name}]\nvalues = {json.dumps(values)}\n" for name, values in ids.items())
+    config.write_text(CONFIG.read_text() + dictionaries)
+    command = [sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(config), "run"]
+    arguments = [
+        f"{server.base}/api/schema",
+        "--url",
+        server.base,
+        "--report",
+        "json",
+        "--report-json-path",
+        str(report),
+    ]
+    told = {"BASE": server.base, "ALICE": alice.email, "BOB": bob.email, "PASSWORD": PASSWORD, "CANARY": bob.name}
+    done = subprocess.run(
+        [*command, *arguments, *options],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **{f"FUZZ_{name}": value for name, value in told.items()}},
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(report.read_text()), done.stdout + done.stderr

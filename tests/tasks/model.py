@@ -1,0 +1,170 @@
+"""What one user's tasks must be, as plain data: the contract told a second time, without a database."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+JSONObject = dict[str, Any]
+
+PRIORITIES = ["low", "medium", "high"]
+STATUSES = ["pending", "in_progress", "completed", "cancelled"]
+DEFAULTS: JSONObject = {"description": "", "priority": "medium", "tags": []}
+READ_ONLY = {"id", "user_id", "completed_at", "created_at", "updated_at", "version"}
+
+
+class Request(NamedTuple):
+    method: str
+    body: JSONObject
+    task_id: int | None = None
+    action: str = ""  # the part of the path behind the task
+    key: str | None = None
+    if_match: str | None = None
+
+    @property
+    def path(self) -> str:
+        return "/api/me/tasks" + ("" if self.task_id is None else f"/{self.task_id}{self.action}")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {"idempotency_key": self.key, "if_match": self.if_match}
+        return {name: value for name, value in headers.items() if value is not None}
+
+
+class Expected(NamedTuple):
+    """What is answered: the task, or for a problem the task that it carries as `current`."""
+
+    status: int
+    task: JSONObject | None = None
+    replayed: bool = False
+
+
+@dataclass
+class Model:
+    user_id: str
+    head: int = 0
+    tasks: dict[int, JSONObject] = field(default_factory=dict)
+    uids: set[str] = field(default_factory=set)  # also those of deleted tasks
+    answers: dict[Any, tuple[JSONObject, Expected]] = field(default_factory=dict)
+
+    def expect(self, request: Request, is_valid: bool, now: str, made: JSONObject | None) -> Expected:
+        """The answer to a request; `made` is the new task as answered, of which only id and uid are unforeseeable."""
+        slot = (request.key, request.method, request.task_id, request.action)
+        if request.key is not None and slot in self.answers:
+            body, answer = self.answers[slot]
+            return answer._replace(replayed=True) if body == request.body else Expected(422)
+        expected = self._answer(request, now, made) if is_valid else Expected(400)
+        if request.key is not None and expected.status < 400:
+            self.answers[slot] = (request.body, expected)
+        return expected
+
+    def _answer(self, request: Request, now: str, made: JSONObject | None) -> Expected:
+        if request.task_id is None:
+            return self._create(request.body, now, made)
+        task = self.tasks.get(request.task_id)
+        if task is None:
+            return Expected(404)
+        if request.if_match is not None and not _matches(request.if_match, task["version"]):
+            return Expected(412, task)
+        if request.method == "delete":
+            self.head += 1
+            del self.tasks[request.task_id]
+            return Expected(204)
+        if request.body.get("uid", task["uid"]) != task["uid"]:
+            return Expected(400)
+        body = request.body
+        if request.action and "completed" not in body:
+            body = {"completed": not task["completed"]}
+        return Expected(200, self._change(task, body, now))
+
+    def _create(self, body: JSONObject, now: str, made: JSONObject | None) -> Expected:
+        if body.get("uid") in self.uids:
+            return Expected(409, next((task for task in self.tasks.values() if task["uid"] == body["uid"]), None))
+        assert made is not None
+        new = {**DEFAULTS, "status": "pending", "due_date": None, "due_at": None, "completed_at": None, "version": None}
+        fixed = {"id": made["id"], "uid": body.get("uid", made["uid"]), "user_id": self.user_id, "created_at": now}
+        self.uids.add(fixed["uid"])
+        return Expected(201, self._change({**new, **fixed}, body, now))
+
+    def _change(self, task: JSONObject, sent: JSONObject, now: str) -> JSONObject:
+        changed = _settled({**task, **_meant({name: sent[name] for name in sent if name not in READ_ONLY})}, now)
+        if changed != task:
+            self.head += 1
+            changed |= {"version": self.head, "updated_at": now}
+        self.tasks[task["id"]] = changed
+        return changed
+
+
+def _matches(if_match: str, version: int) -> bool:
+    return if_match == "*" or f'"{version}"' in if_match.split(", ")
+
+
+def _meant(sent: JSONObject) -> JSONObject:
+    """The members of a task that a body sets."""
+    meant = {name: DEFAULTS[name] if value is None and name in DEFAULTS else value for name, value in sent.items()}
+    if "title" in meant:
+        meant["title"] = meant["title"].strip()
+    if "tags" in meant:
+        meant["tags"] = list(dict.fromkeys(tag.strip() for tag in meant["tags"]))
+    if "completed" in meant:
+        meant.setdefault("status", "completed" if meant["completed"] else "pending")
+    if meant.get("due_at"):
+        meant["due_date"] = meant["due_at"][:10]  # their time zone is UTC
+    elif "due_date" in meant:
+        meant["due_at"] = None
+    return meant
+
+
+def _settled(task: JSONObject, now: str) -> JSONObject:
+    completed = task["status"] == "completed"
+    return {**task, "completed": completed, "completed_at": (task["completed_at"] or now) if completed else None}
+
+
+# --- The list ---------------------------------------------------------------------------------------
+
+
+def plain(text: str) -> str:
+    """As the words of these tests are searched and sorted."""
+    return text.lower().replace("é", "e")
+
+
+def _texts(task: JSONObject) -> str:
+    return plain("\n".join([task["title"], task["description"], *task["tags"]]))
+
+
+FILTERS: dict[str, Callable[[JSONObject, Any], bool]] = {
+    "status": lambda task, wanted: wanted == "all" or task["status"] in wanted.split(","),
+    "completed": lambda task, wanted: task["completed"] == (wanted == "true"),
+    "priority": lambda task, wanted: bool(task["priority"] == wanted),
+    "tag": lambda task, wanted: set(wanted) <= set(task["tags"]),
+    "due_before": lambda task, wanted: bool(task["due_date"] and task["due_date"] < wanted),
+    "due_after": lambda task, wanted: bool(task["due_date"] and task["due_date"] > wanted),
+    "search": lambda task, wanted: all(word in _texts(task) for word in plain(wanted).split()),
+    "updated_since": lambda task, wanted: bool(task["updated_at"] >= wanted),
+}
+SORTS: dict[str, Callable[[JSONObject], Any]] = {
+    "created": lambda task: task["created_at"],
+    "updated": lambda task: task["updated_at"],
+    "due_date": lambda task: task["due_date"],
+    "priority": lambda task: PRIORITIES.index(task["priority"]),
+    "title": lambda task: plain(task["title"]),
+}
+
+
+def selected(tasks: list[JSONObject], query: JSONObject) -> list[JSONObject]:
+    """What the list answers, all pages together."""
+    wanted = {name: value for name, value in query.items() if name in FILTERS}
+    found = [task for task in tasks if all(FILTERS[name](task, value) for name, value in wanted.items())]
+    sort = query.get("sort", "-created")
+    key = SORTS[sort.removeprefix("-")]
+    dated = [task for task in found if key(task) is not None]
+    undated = [task for task in found if key(task) is None]
+    backwards = sort.startswith("-")
+    return [
+        *sorted(dated, key=lambda task: (key(task), task["id"]), reverse=backwards),
+        *sorted(undated, key=lambda task: int(task["id"]), reverse=backwards),
+    ]
+
+
+def instant(moment: dt.datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
