@@ -88,9 +88,8 @@ def kept_running(data_dir: Path) -> Iterator[None]:
 def _watch(pgdata: Path, is_over: threading.Event) -> None:
     wait = WATCH_SECONDS
     while not is_over.wait(wait):
-        wait = WATCH_SECONDS
-        if not _is_alive(PostgresServer._instances[pgdata]):
-            wait = wait if _restart(pgdata) else RETRY_SECONDS
+        is_well = _is_alive(PostgresServer._instances[pgdata]) or _restart(pgdata)
+        wait = WATCH_SECONDS if is_well else RETRY_SECONDS
 
 
 def _is_alive(server: PostgresServer) -> bool:
@@ -107,7 +106,7 @@ def _restart(pgdata: Path) -> bool:
     try:
         with InterProcessLock(pgdata.parent / "start.lock"):
             _forget_the_dead(pgdata)
-            _get_server(pgdata)
+            _get_server(pgdata, patience=RETRY_SECONDS)  # no longer: whoever stops the service waits for us
     except (EmbeddedPostgresError, OSError, ValueError) as error:
         logger.error("the embedded PostgreSQL stays away: %s", error)
         PostgresServer._instances[pgdata] = server
@@ -144,8 +143,8 @@ def _leave_through_exit_handlers() -> None:
         signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
 
 
-def _get_server(pgdata: Path) -> PostgresServer:
-    deadline = time.monotonic() + RECOVERY_SECONDS
+def _get_server(pgdata: Path, patience: float = RECOVERY_SECONDS) -> PostgresServer:
+    deadline = time.monotonic() + patience
     while True:
         try:
             return get_server(pgdata)

@@ -220,8 +220,7 @@ def _clean(text: str) -> str:
 
 def _outage(request: HttpRequest) -> HttpResponse:
     """Outside of DRF's views, as in the admin."""
-    page = is_page(request)
-    response = defaults.server_error(request) if page else problem(request, OUTAGE, DATABASE_AWAY)
+    response = defaults.server_error(request) if is_page(request) else problem(request, OUTAGE, DATABASE_AWAY)
     response.status_code = OUTAGE.status
     response["Retry-After"] = str(DatabaseUnavailable.retry_after)
     return response

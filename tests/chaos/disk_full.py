@@ -85,8 +85,9 @@ def read(load: Load, seconds: float) -> Counter[int]:
 
 def begin_wal_file(disk: Path) -> None:
     """The next write needs a new file of the WAL. (In service some used ones lie ready.)"""
-    superuser = psycopg.connect(host=str(disk / "postgres"), user="postgres", autocommit=True)
-    with suppress(psycopg.OperationalError), superuser:  # PostgreSQL may stop before it answers
+    address = f"host={disk / 'postgres'} user=postgres"
+    # PostgreSQL may stop before it answers, or has stopped already because it needed one.
+    with suppress(psycopg.OperationalError), psycopg.connect(address, autocommit=True) as superuser:
         superuser.execute("SELECT pg_switch_wal()")
 
 

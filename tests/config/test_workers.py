@@ -122,6 +122,7 @@ def test_two_workers_stop_with_their_server(way: str) -> None:
 
 def test_a_killed_worker_is_replaced() -> None:
     with two_workers() as server:
+        assert wait_until(lambda: len(workers(server)) == 2)  # one alone makes the service ready
         killed, survivor = workers(server)
         killed.kill()
         psutil.wait_procs([killed], timeout=10)
@@ -143,7 +144,7 @@ def test_a_worker_that_dies_again_and_again_ends_the_service_with_an_error() -> 
         assert server.process.wait(10) == 1
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 10) -> bool:
+def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> bool:
     deadline = time.monotonic() + seconds
     while not is_so() and time.monotonic() < deadline:
         time.sleep(0.05)
