@@ -53,9 +53,10 @@ def _make_acceptable(case: Case) -> None:
         case.body = body
     if isinstance(case.query, dict):
         case.query.update(_storable(dict(case.query)))
+    # One tag is hardly ever the current one, and for coverage letters and digits have to do. Lists stay, and are stale.
     for header in ("If-Match", "If-None-Match"):
-        if case.headers and header in case.headers and '"' not in case.headers[header]:
-            case.headers[header] = "*"  # where schemathesis took letters and digits for enough
+        if case.headers and header in case.headers and "," not in case.headers[header]:
+            case.headers[header] = "*"
     if peers.operation_id(case) == "listTasks":
         _use_a_cursor_that_exists(case.query)
     if peers.operation_id(case) == "endSession":
