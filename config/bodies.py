@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from asgiref.typing import ASGIReceiveCallable
 
-from config.errors import BodyTooSlow
+from config.errors import BodyCutOff, BodyTooSlow
 
 SECONDS = 30
 # Of bodies that are larger than this, only so many are taken in at once: these two bound the memory for them.
@@ -14,10 +14,6 @@ SMALL = 64 * 1024
 LARGE_AT_ONCE = 256
 # What is too large is read all the same, up to here: a client that is cut off while it sends sees no answer.
 DISCARDED = 16 * 1024 * 1024
-
-
-class ClientGoneError(Exception):
-    """Nobody is left to be answered."""
 
 
 class Body(NamedTuple):
@@ -32,7 +28,7 @@ class Bodies:
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def take(self, headers: Mapping[str, str], receive: ASGIReceiveCallable) -> Body:
-        """Raises BodyTooSlow or ClientGoneError."""
+        """Raises BodyTooSlow and BodyCutOff."""
         declared = headers.get("CONTENT_LENGTH", "0")
         length = int(declared) if declared.isdecimal() else 0
         waits = "100-continue" in headers.get("HTTP_EXPECT", "").lower()
@@ -67,5 +63,6 @@ async def _receive(receive: ASGIReceiveCallable) -> tuple[bytes, bool]:
     """The next part, and whether it is the last."""
     event = await receive()
     if event["type"] != "http.request":
-        raise ClientGoneError
+        # The client has gone, or its chunks are none (RFC 9112, section 7.1), or it only stopped sending.
+        raise BodyCutOff("The body ended before all of it had arrived; send it again.")
     return event["body"], not event["more_body"]

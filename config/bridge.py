@@ -15,8 +15,8 @@ from urllib.parse import unquote_to_bytes
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-from config.bodies import Bodies, Body, ClientGoneError
-from config.errors import BodyTooSlow, DomainError, Overloaded
+from config.bodies import Bodies, Body
+from config.errors import BodyCutOff, BodyTooSlow, DomainError, Overloaded
 from config.threads import NoneFreeError, Threads
 
 if TYPE_CHECKING:
@@ -64,11 +64,9 @@ class Bridge:
             if _may_have_body(environ):
                 is_whole = _give(environ, await self._bodies.take(environ, receive))
             answer = await self._answer(environ)
-        except BodyTooSlow as refusal:
+        except (BodyTooSlow, BodyCutOff) as refusal:
             is_whole = False
             answer = await self._refuse(environ, refusal)
-        except ClientGoneError:
-            return
         if not is_whole:  # the rest of the body would be taken for the next request
             answer.headers.append((b"connection", b"close"))
         await _send(answer, send)

@@ -50,6 +50,12 @@ class NotFound(DomainError):
     title = "Not found"
 
 
+class BodyCutOff(DomainError):
+    status = 400
+    code = "malformed_body"
+    title = "The body is not valid JSON"
+
+
 class BodyTooSlow(DomainError):
     status = 408
     code = "body_too_slow"

@@ -232,7 +232,7 @@ def test_a_token_of_a_deleted_user(as_alice: Api, alice: User) -> None:
 
 
 def test_a_token_from_before_the_password_was_changed(as_alice: Api, alice: User) -> None:
-    services.set_password(alice, "another horse battery")
+    alice = services.set_password(alice, "another horse battery")
     problem_of(as_alice.get("/api/me/tasks"), 401)
     assert Api(alice).get("/api/me/tasks").status_code == 200
 

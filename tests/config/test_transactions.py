@@ -8,6 +8,7 @@ import pytest
 from django.core import mail as outbox
 from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
+from pytest_django import Settings
 
 from config.transactions import retried_transaction
 from tasks import services
@@ -217,8 +218,10 @@ def test_a_serialization_failure_is_not_seen_by_the_client(
     assert [message.partition(": ")[2] for message in reruns(caplog)] == ["SerializationFailure"]
 
 
-@pytest.mark.parametrize("limit", ["lock_timeout", "statement_timeout"])
-def test_who_waits_too_long_is_told_and_not_run_anew(user: User, limit: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("limit", ["DATABASE_LOCK_TIMEOUT", "DATABASE_STATEMENT_TIMEOUT"])
+def test_who_waits_too_long_is_told_and_not_run_anew(
+    user: User, settings: Settings, limit: str, caplog: pytest.LogCaptureFixture
+) -> None:
     task, api = Task.objects.get(), Api(user)
     before, release, holds = stored(), threading.Event(), threading.Event()
 
@@ -233,9 +236,8 @@ def test_who_waits_too_long_is_told_and_not_run_anew(user: User, limit: str, cap
     other = threading.Thread(target=hold)
     other.start()
     assert holds.wait(20)
-    execute(f"SET {limit} = '100ms'")
+    setattr(settings, limit, 0.1)
     answer = api.patch(f"/api/me/tasks/{task.pk}", {"title": "B"})
-    execute(f"SET {limit} TO DEFAULT")
     release.set()
     other.join()
     assert problem_of(answer, 503)["code"] == "database_unavailable"
