@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos import idle_dropped
 from tests.chaos.cluster import Cluster, service
-from tests.chaos.database_away import GOAL_SECONDS, WAYS, plain_connection_waits, take_away
+from tests.chaos.database_away import GOAL_SECONDS, WAYS, take_away
 from tests.server import Server
 
 
@@ -24,11 +24,6 @@ def test_every_answer_is_a_503_within_seconds_and_the_service_comes_back_by_itse
     assert result.wrong == []
     assert result.slowest <= GOAL_SECONDS
     assert result.return_seconds < 5
-
-
-def test_a_plain_connection_waits_for_a_frozen_server(running: tuple[Server, Cluster]) -> None:
-    """The control."""
-    assert plain_connection_waits(running[1], GOAL_SECONDS)
 
 
 @pytest.mark.parametrize("way", idle_dropped.WAYS)

@@ -313,8 +313,11 @@ def database_away(transactional_db: None) -> Iterator[None]:
         connection.close_pool()  # type: ignore[attr-defined]
         connection.settings_dict["HOST"] = to
 
+    pool = connection.settings_dict["OPTIONS"]["pool"]
+    patience, pool["timeout"] = pool["timeout"], 0.2
     reconnect("/nonexistent")
     yield
+    pool["timeout"] = patience
     reconnect(host)
 
 

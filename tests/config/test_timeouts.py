@@ -137,13 +137,13 @@ def test_the_service_answers_while_a_table_is_locked() -> None:
 
 
 def test_a_worker_opens_no_more_connections_than_the_pool_may_have() -> None:
-    setup = {"WORKERS": "2", "THREADS": "4", "DATABASE_POOL_SIZE": "2", "DATABASE_LOCK_TIMEOUT": "2"}
+    setup = {"WORKERS": "2", "THREADS": "4", "DATABASE_POOL_SIZE": "2", "DATABASE_LOCK_TIMEOUT": "1"}
     with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **setup) as server:
         url = f"postgresql://tickbase@/tickbase?host={folder}/postgres"
         with psycopg.connect(url) as locking, psycopg.connect(url, autocommit=True) as counting:
             locking.execute("LOCK TABLE users_user")
-            with ThreadPoolExecutor(16) as callers:
-                sent = [callers.submit(_sign_in, server) for _ in range(16)]
+            with ThreadPoolExecutor(12) as callers:
+                sent = [callers.submit(_sign_in, server) for _ in range(12)]
                 most = 0
                 while not all(each.done() for each in sent):
                     [(count,)] = counting.execute(COUNT_THE_OTHERS).fetchall()

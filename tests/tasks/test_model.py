@@ -23,7 +23,7 @@ from tests.factories import make_user
 from tests.tasks.model import PRIORITIES, SORTS, STATUSES, Expected, JSONObject, Model, Request, instant, selected
 
 NOW = dt.datetime(2026, 12, 1, 12, 0, tzinfo=dt.UTC)
-SIZES = {"suite": settings(max_examples=20, stateful_step_count=40), "fuzz": settings(max_examples=500)}
+SIZES = {"suite": settings(max_examples=12, stateful_step_count=40), "fuzz": settings(max_examples=500)}
 
 WORDS = ["Plan", "plan", "CAFÉ", "café", "報告", "完成季度報告", "50%", "a_b"]
 titles = st.lists(st.sampled_from([*WORDS, " "]), min_size=1, max_size=3).map(" ".join).filter(str.strip)
