@@ -30,6 +30,12 @@ def quick_passwords(settings: Settings) -> None:
 
 
 @pytest.fixture(autouse=True)
+def quick_middleware(settings: Settings) -> None:
+    """Each client of the tests makes the middleware anew; WhiteNoise would list all static files each time."""
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
+@pytest.fixture(autouse=True)
 def operator() -> Iterator[None]:
     """Tests read and write what they like; what a request does is nobody's or its caller's doing."""
     with all_users():
