@@ -1,5 +1,6 @@
 """The cast of the tests, and how they call the API."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,11 @@ from users.models import User
 hypothesis_settings.register_profile("suite", derandomize=True, deadline=None)
 hypothesis_settings.register_profile("fuzz", max_examples=1000, deadline=None, print_blob=True)
 hypothesis_settings.load_profile("suite")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for a process that starts, stops or times out."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 from tests.server import Server
 from tests.soak import WEIGHTS, running_server, soak
 
-SECONDS = 3
+SECONDS = 2
 
 
 @pytest.fixture(scope="module")
