@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from asgiref.typing import ASGIReceiveCallable
@@ -9,11 +10,14 @@ from asgiref.typing import ASGIReceiveCallable
 from config.errors import BodyCutOff, BodyTooSlow
 
 SECONDS = 30
-# Of bodies that are larger than this, only so many are taken in at once: these two bound the memory for them.
-SMALL = 64 * 1024
+# The largest legal task takes about 130 kB. Of bodies that are larger than this, only so many are held at once, until
+# they are answered: with the number of connections, these two bound the memory for bodies.
+SMALL = 160 * 1024
 LARGE_AT_ONCE = 256
 # What is too large is read all the same, up to here: a client that is cut off while it sends sees no answer.
 DISCARDED = 16 * 1024 * 1024
+# Each piece costs the event loop the same, however small it is.
+MANY, TINY = 4096, 64
 
 
 class Body(NamedTuple):
@@ -27,8 +31,8 @@ class Bodies:
         self._limit = limit
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
-    async def take(self, headers: Mapping[str, str], receive: ASGIReceiveCallable) -> Body:
-        """Raises BodyTooSlow and BodyCutOff."""
+    async def take(self, headers: Mapping[str, str], receive: ASGIReceiveCallable, answered: ExitStack) -> Body:
+        """Raises BodyTooSlow and BodyCutOff. `answered` ends with the request."""
         declared = headers.get("CONTENT_LENGTH", "0")
         length = int(declared) if declared.isdecimal() else 0
         waits = "100-continue" in headers.get("HTTP_EXPECT", "").lower()
@@ -36,26 +40,26 @@ class Bodies:
             return Body(b"", length, is_read=False)
         try:
             async with asyncio.timeout(SECONDS):
-                return await self._read(receive)
+                return await self._read(receive, answered)
         except TimeoutError as error:
             raise BodyTooSlow(f"The body did not arrive within {SECONDS} seconds; send it again.") from error
 
-    async def _read(self, receive: ASGIReceiveCallable) -> Body:
+    async def _read(self, receive: ASGIReceiveCallable, answered: ExitStack) -> Body:
         parts: list[bytes] = []
-        length, is_read, is_large = 0, False, False
-        try:
-            while not is_read and length <= DISCARDED:
-                part, is_read = await _receive(receive)
-                length += len(part)
-                if length > SMALL and not is_large:
-                    is_large = await self._large.acquire()
-                if length <= self._limit:
-                    parts.append(part)
-                else:
-                    parts.clear()
-        finally:
-            if is_large:
-                self._large.release()
+        length, count, is_read, is_large = 0, 0, False, False
+        while not is_read and length <= DISCARDED:
+            part, is_read = await _receive(receive)
+            length += len(part)
+            count += 1
+            if count > MANY and length < count * TINY:
+                raise BodyTooSlow("The body came in too many small pieces; send it in larger ones.")
+            if length > SMALL and not is_large:
+                is_large = await self._large.acquire()
+                answered.callback(self._large.release)
+            if length <= self._limit:
+                parts.append(part)
+            else:
+                parts.clear()
         return Body(b"".join(parts), length, is_read)
 
 

@@ -5,9 +5,10 @@ either goes over the network.
 """
 
 import asyncio
+import logging
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -16,16 +17,19 @@ from urllib.parse import unquote_to_bytes
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 from config.bodies import Bodies, Body
-from config.errors import BodyCutOff, BodyTooSlow, DomainError, Overloaded
+from config.errors import BodyCutOff, BodyTooSlow, DomainError, Failed, Overloaded
 from config.threads import NoneFreeError, Threads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
+logger = logging.getLogger(__name__)
+
 # Seconds for which no thread comes free. More than the three for which one may wait for a database connection, and
 # than a burst of sign-ins takes to hash its first passwords on a busy machine.
 PATIENCE = 5
-IN_MEMORY = 1024 * 1024  # of a streamed answer; the rest lies in a temporary file until it is read
+IN_MEMORY = 256 * 1024  # of an answer; larger ones lie in a temporary file until they are read
+SPOOLED = 1024 * 1024 * 1024  # bytes in all these files
 CHUNK = 64 * 1024
 STALLED = 60  # seconds for which a client may read nothing
 
@@ -36,6 +40,35 @@ class Answer(NamedTuple):
     status: int
     headers: Headers
     body: bytes | IO[bytes]
+
+
+class SpoolsFullError(Exception):
+    """What is being read from temporary files takes all the room that it may take."""
+
+
+class Spools:
+    """Bounds the bytes of answers that lie in temporary files until they are read."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def admit(self, answer: Answer) -> Answer:
+        """Raises SpoolsFullError; a single answer may be of any size."""
+        if not isinstance(answer.body, bytes):
+            size = answer.body.tell()
+            if self._bytes and self._bytes + size > SPOOLED:
+                answer.body.close()
+                raise SpoolsFullError
+            self._bytes += size
+        return answer
+
+    @contextmanager
+    def held(self, answer: Answer) -> Iterator[None]:
+        size = 0 if isinstance(answer.body, bytes) else answer.body.tell()
+        try:
+            yield
+        finally:
+            self._bytes -= size
 
 
 class Bridge:
@@ -52,6 +85,7 @@ class Bridge:
         self._bodies = Bodies(max_body)
         self._threads: Threads[Answer] = Threads(threads)
         self._reserve: Threads[Answer] = Threads(1)
+        self._spools = Spools()
         self._urgent = urgent
         self._refusal_key = refusal_key
 
@@ -60,23 +94,31 @@ class Bridge:
             raise NotImplementedError(f"{scope['type']} is not served.")
         environ = environ_of(scope)
         is_whole = True
-        try:
-            if _may_have_body(environ):
-                is_whole = _give(environ, await self._bodies.take(environ, receive))
-            answer = await self._answer(environ)
-        except (BodyTooSlow, BodyCutOff) as refusal:
-            is_whole = False
-            answer = await self._refuse(environ, refusal)
+        with ExitStack() as answered:
+            try:
+                if _may_have_body(environ):
+                    is_whole = _give(environ, await self._bodies.take(environ, receive, answered))
+                answer = await self._answer(environ)
+            except (BodyTooSlow, BodyCutOff) as refusal:
+                is_whole = False
+                answer = await self._refuse(environ, refusal)
         if not is_whole:  # the rest of the body would be taken for the next request
             answer.headers.append((b"connection", b"close"))
-        await _send(answer, send)
+        with self._spools.held(answer):
+            await _send(answer, send)
 
     async def _answer(self, environ: "WSGIEnvironment") -> Answer:
         threads = self._reserve if environ["PATH_INFO"] in self._urgent else self._threads
         try:
-            return await threads.run(lambda: call(self._application, environ), PATIENCE)
+            return self._spools.admit(await threads.run(lambda: call(self._application, environ), PATIENCE))
+        except SpoolsFullError:
+            return await self._refuse(environ, Overloaded("Too many large answers are being read; try again later."))
         except NoneFreeError:
             return await self._refuse(environ, Overloaded("All threads are busy; try again in a moment."))
+        except Exception:
+            # Django answers what happens in a view; this happened while a streamed answer was made.
+            logger.exception("no answer could be made")
+            return await self._refuse(environ, Failed("Something went wrong on our side; it has been logged."))
 
     async def _refuse(self, environ: "WSGIEnvironment", refusal: DomainError) -> Answer:
         environ[self._refusal_key] = refusal
@@ -145,7 +187,9 @@ def call(application: "WSGIApplication", environ: "WSGIEnvironment") -> Answer:
 
     content = application(environ, start_response)
     try:
-        body = _spool(content) if getattr(content, "streaming", False) else b"".join(content)
+        body: bytes | IO[bytes] = _spool(content) if getattr(content, "streaming", False) else b"".join(content)
+        if isinstance(body, bytes) and len(body) > IN_MEMORY:
+            body = _spool([body])
     finally:
         if close := getattr(content, "close", None):
             close()

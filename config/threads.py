@@ -8,13 +8,16 @@ from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
+QUEUE = 1000
+LONGEST = 15  # seconds
+
 
 class NoneFreeError(Exception):
     """No thread came free for too long."""
 
 
 class Threads(Generic[Result]):
-    """A fixed number of threads, so that each may keep what is slow to make.
+    """A fixed number of threads, so that each may keep what is slow to make, and a bounded queue before them.
 
     Those of concurrent.futures would hold up the end of the process until the last call is done.
     """
@@ -22,6 +25,7 @@ class Threads(Generic[Result]):
     def __init__(self, count: int) -> None:
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._freed_at = 0.0  # in the loop's time
+        self._waiting = 0
         for _ in range(count):
             Thread(target=self._work, daemon=True).start()
 
@@ -32,9 +36,12 @@ class Threads(Generic[Result]):
     async def run(self, call: Callable[[], Result], patience: float) -> Result:
         """Raises NoneFreeError if no thread comes free for so many seconds; the call is not made, then.
 
-        A queue that moves is no reason to give up, however long it is.
+        A queue that moves is no reason to give up, until LONGEST or while it is shorter than QUEUE.
         """
+        if self._waiting >= QUEUE:
+            raise NoneFreeError
         loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + LONGEST
         result: asyncio.Future[Result] = loop.create_future()
         begun = Lock()  # by a thread, or given up here: whoever comes first
 
@@ -46,19 +53,21 @@ class Threads(Generic[Result]):
             self._freed_at = loop.time()
             _settle(result, value, error)
 
-        timer = loop.call_later(patience, self._lose_patience, begun, result, patience)
+        timer = loop.call_later(patience, self._lose_patience, begun, result, patience, give_up_at)
+        self._waiting += 1
         self._calls.put(begin)
         try:
             return await result
         finally:  # also when the client has gone away
+            self._waiting -= 1
             begun.acquire(blocking=False)
             timer.cancel()
 
-    def _lose_patience(self, begun: Lock, result: "asyncio.Future[Result]", patience: float) -> None:
+    def _lose_patience(self, begun: Lock, result: "asyncio.Future[Result]", patience: float, give_up_at: float) -> None:
         loop = result.get_loop()
-        wait = self._freed_at + patience - loop.time()
+        wait = min(self._freed_at + patience, give_up_at) - loop.time()
         if wait > 0 and not begun.locked():
-            loop.call_later(wait, self._lose_patience, begun, result, patience)
+            loop.call_later(wait, self._lose_patience, begun, result, patience, give_up_at)
         elif begun.acquire(blocking=False):
             _settle(result, None, NoneFreeError())
 

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import django
 from django.conf import settings
+from django.core.checks import Tags, run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.http.response import HttpResponseBase
 from django.utils.http import parse_header_parameters
 
@@ -15,6 +18,20 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
+
+
+def _require_isolation() -> None:
+    """As `manage.py serve` does before; other servers call nothing of ours but this module."""
+    found = run_checks(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]  # servers may fork from here
+    for error in found:
+        if error.id == "users.E001":
+            raise ImproperlyConfigured(f"{error.msg} {error.hint}")
+
+
+if settings.PRODUCTION:
+    _require_isolation()
 
 
 class Application(WSGIHandler):

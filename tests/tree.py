@@ -41,6 +41,7 @@ class Tree:
             "config/environment.py",
             "config/external_issuer.py",
             "config/logs.py",
+            "config/paths.py",
             "config/rates.py",
             "users/__init__.py",
             "users/isolation.py",

@@ -17,6 +17,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
 from config.database import context
+from config.paths import is_in_admin
 
 Item = TypeVar("Item")
 
@@ -76,14 +77,10 @@ def isolation(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[
     """Middleware: nobody asks until a view has authenticated somebody; in the admin, staff does."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        with _as(ALL if _is_in_admin(request) else NOBODY):
+        with _as(ALL if is_in_admin(request) else NOBODY):
             return get_response(request)
 
     return middleware
-
-
-def _is_in_admin(request: HttpRequest) -> bool:
-    return bool(settings.ADMIN_PATH) and request.path_info.startswith(f"/{settings.ADMIN_PATH}")
 
 
 def isolate(table: str, owner: str = "user_id") -> RunSQL:
@@ -91,9 +88,10 @@ def isolate(table: str, owner: str = "user_id") -> RunSQL:
 
     FORCE, since the service owns its tables. CASE, since the planner takes it for true of every second row; of an
     OR it would believe that next to none pass, and would sort a user's tasks rather than read them in order. The
-    sub-selects are evaluated once for each statement.
+    sub-selects are evaluated once for each statement. What this returns is frozen: another rule is another function,
+    and a migration that replaces the policies.
     """
-    asking = "(SELECT NULLIF(current_setting('tickbase.user_id', true), '')::bigint)"
+    asking = f"(SELECT NULLIF(current_setting('{_SETTING}', true), '')::bigint)"
     rule = f"CASE {asking} WHEN {ALL} THEN true ELSE {owner} = {asking} END"
     return RunSQL(
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"

@@ -11,10 +11,15 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import TransactionManagementError
 from psycopg.pq import TransactionStatus
 
 # In front of another statement, this makes a transaction of both, in which VACUUM and the like refuse to run.
-_CONCERNS_ROWS = re.compile(r"[\s(]*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|EXPLAIN)\b", re.IGNORECASE)
+_CONCERNS_ROWS = re.compile(
+    r"(?:[\s(]|--[^\n]*\n|/\*.*?\*/)*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|TABLE|VALUES|COPY|CALL|EXPLAIN)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _HARMLESS = re.compile(r"[a-z0-9_.]*")
 _TOLD = re.compile(r"SELECT set_config\([^;]*; ")
 _NONE: dict[str, str] = {}
@@ -49,25 +54,32 @@ class Teller:
         self.told: dict[str, str] | None = _NONE  # None while unknown
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        wrapper, cursor = context["connection"], context["cursor"]
+        if not self._must_tell(sql, context["connection"]):
+            return execute(sql, params, many, context)
+        settings = _current.get()
+        telling = _telling(tuple({**dict.fromkeys(self.told or ()), **settings}.items()))
+        self.told = settings
+        if many:
+            if not context["connection"].in_atomic_block:
+                raise TransactionManagementError("Many statements at once need a transaction, which is told who asks.")
+            context["cursor"].cursor.execute(telling)
+            return execute(sql, params, many, context)
+        result = execute(telling + sql, params, many, context)
+        context["cursor"].nextset()
+        return result
+
+    def _must_tell(self, sql: str, wrapper: BaseDatabaseWrapper) -> bool:
+        if wrapper.connection is None:  # closed meanwhile, of which psycopg tells
+            return False
         status = wrapper.connection.pgconn.transaction_status
         if status == TransactionStatus.IDLE:
             self.told = _NONE  # they went with the last transaction
-        settings = _current.get()
-        is_told = settings == self.told or status == TransactionStatus.INERROR
-        if is_told or not (wrapper.in_atomic_block or _CONCERNS_ROWS.match(sql)):
-            result = execute(sql, params, many, context)
-            if sql.startswith("ROLLBACK TO SAVEPOINT"):
-                self.told = None  # they are again what they were at the savepoint
-            return result
-        self.told = settings
-        telling = _telling(tuple(settings.items()))
-        if many:
-            cursor.cursor.execute(telling)
-            return execute(sql, params, many, context)
-        result = execute(telling + sql, params, many, context)
-        cursor.nextset()
-        return result
+        if sql.startswith("ROLLBACK TO SAVEPOINT"):
+            self.told = None  # they will be again what they were at the savepoint
+            return False
+        if status == TransactionStatus.INERROR or self.told == _current.get():
+            return False
+        return wrapper.in_atomic_block or bool(_CONCERNS_ROWS.match(sql))
 
 
 def statement_of(sql: str) -> str:
@@ -76,7 +88,9 @@ def statement_of(sql: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _telling(settings: tuple[tuple[str, str], ...]) -> str:
-    if not all(_HARMLESS.fullmatch(text) for item in settings for text in item):
+def _telling(settings: tuple[tuple[str, str | None], ...]) -> str:
+    """Without a value, a setting is again what the session has."""
+    if not all(_HARMLESS.fullmatch(text or "") for item in settings for text in item):
         raise ValueError("a name or value that would need quoting")
-    return "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings) + "; "
+    calls = (f"set_config('{name}', {'NULL' if value is None else repr(value)}, true)" for name, value in settings)
+    return f"SELECT {', '.join(calls)}; "

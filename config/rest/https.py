@@ -8,6 +8,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 
+from config.paths import is_in_admin
 from config.rest import problems
 
 # Load balancers ask over plain HTTP, and send no secrets.
@@ -21,7 +22,7 @@ def require_https(get_response: Callable[[HttpRequest], HttpResponse]) -> Callab
     def middleware(request: HttpRequest) -> HttpResponse:
         if not settings.REQUIRE_HTTPS or request.is_secure() or request.path_info in PROBES:
             return get_response(request)
-        if problems.is_page(request) and request.method in SAFE:
+        if is_in_admin(request) and request.method in SAFE:
             # A person typed the address of the admin.
             return HttpResponsePermanentRedirect(f"https://{request.get_host()}{request.get_full_path()}")
         return problems.problem(request, problems.HTTPS_REQUIRED, _advice())

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import orjson
-from django.conf import settings
 from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,7 +14,8 @@ from django.views import defaults
 from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
 
-from config.errors import DomainError, Unavailable
+from config.errors import BodyCutOff, DomainError, Failed, Unavailable
+from config.paths import is_in_admin
 from config.rest.request_id import request_id_of
 
 if TYPE_CHECKING:
@@ -75,10 +75,10 @@ NOT_FOUND = Kind(404, "not_found", "Not found")
 FORBIDDEN = Kind(403, "permission_denied", "Permission denied")
 OUTAGE = Kind.of(DatabaseUnavailable)
 THROTTLED = Kind(429, "throttled", "Too many requests")
-INTERNAL = Kind(500, "internal_error", "Internal error")
+INTERNAL = Kind.of(Failed)
 
 KINDS: Mapping[type[Exception], Kind] = {
-    exceptions.ParseError: Kind(400, "malformed_body", "The body is not valid JSON"),
+    exceptions.ParseError: Kind.of(BodyCutOff),
     exceptions.ValidationError: INVALID,
     exceptions.NotAuthenticated: Kind(401, "not_authenticated", "Authentication required"),
     exceptions.AuthenticationFailed: Kind(401, "invalid_token", "The token is not valid"),
@@ -220,18 +220,13 @@ def _clean(text: str) -> str:
 
 def _outage(request: HttpRequest) -> HttpResponse:
     """Outside of DRF's views, as in the admin."""
-    response = defaults.server_error(request) if is_page(request) else problem(request, OUTAGE, DATABASE_AWAY)
+    response = defaults.server_error(request) if is_in_admin(request) else problem(request, OUTAGE, DATABASE_AWAY)
     response.status_code = OUTAGE.status
     response["Retry-After"] = str(DatabaseUnavailable.retry_after)
     return response
 
 
 # --- Django's own error views, for whatever no DRF view handled ----------------------------------------
-
-
-def is_page(request: HttpRequest) -> bool:
-    """Staff in the admin see pages; everybody else is a program."""
-    return bool(settings.ADMIN_PATH) and request.path_info.startswith(f"/{settings.ADMIN_PATH}")
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -243,13 +238,13 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if is_page(request):
+    if is_in_admin(request):
         return defaults.permission_denied(request, exception)
     return problem(request, FORBIDDEN, "You may not do this.")
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if is_page(request):
+    if is_in_admin(request):
         return defaults.page_not_found(request, exception)
     return problem(request, NOT_FOUND, "Nothing is here; /api/docs lists every address.")
 
@@ -257,6 +252,6 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 def handler500(request: HttpRequest) -> HttpResponse:
     if is_outage(sys.exception()):
         return _outage(request)
-    if is_page(request):
+    if is_in_admin(request):
         return defaults.server_error(request)
     return problem(request, INTERNAL, "Something went wrong on our side; it has been logged.")

@@ -70,6 +70,7 @@ class _Entry:
             # Nobody above can answer any more, and the server would log the text of the error, too.
             with self.watching():
                 logger.exception("the answer broke off")
+            status = 500
             raise
         finally:
             with self.watching():

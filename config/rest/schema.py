@@ -6,10 +6,11 @@ from copy import copy
 from typing import Any, ClassVar, NamedTuple
 
 from drf_spectacular import openapi
+from drf_spectacular.drainage import get_override
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework import exceptions, serializers
 
-from config.errors import DomainError, KeyInFlight, KeyReused, PreconditionFailed
+from config.errors import BodyTooSlow, DomainError, KeyInFlight, KeyReused, PreconditionFailed
 from config.rest import problems
 from config.rest.fields import Clearable
 from config.rest.parsers import JSONParser
@@ -101,6 +102,12 @@ _SHARED = (
         "This Idempotency-Key came with another body before; choose a new key.",
     ),
     Shared(
+        "TooSlow",
+        problems.Kind.of(BodyTooSlow),
+        "The body did not arrive within 30 seconds.",
+        "The body did not arrive within 30 seconds; send it again.",
+    ),
+    Shared(
         "TooLarge",
         problems.TOO_LARGE,
         "The body is larger than 1 MiB.",
@@ -121,7 +128,7 @@ _SHARED = (
     Shared(
         "Unavailable",
         problems.OUTAGE,
-        "The database is away; try again after `Retry-After` seconds.",
+        "The database is away, or the service is overloaded; try again after `Retry-After` seconds.",
         "The database cannot answer now; try again in a moment.",
     ),
 )
@@ -171,6 +178,13 @@ class Generator(SchemaGenerator):
 
 class AutoSchema(openapi.AutoSchema):
     """drf-spectacular's, with the types that clients meet."""
+
+    def _get_serializer_field_meta(self, field: serializers.Field, direction: str) -> Schema:
+        """What a field says of itself stands, against what would follow from its not being blank."""
+        meta: Schema = super()._get_serializer_field_meta(field, direction)
+        if isinstance(own := get_override(field, "field"), dict):
+            return {name: value for name, value in meta.items() if name not in own}
+        return meta
 
     def _map_serializer_field(
         self, field: serializers.Field, direction: str, bypass_extensions: bool = False
@@ -320,6 +334,7 @@ def _implied_statuses(path: str, operation: Schema) -> set[int]:
         404: "_id}" in path.replace("{user_id}", ""),
         409: "Idempotency-Key" in headers,
         412: "If-Match" in headers,
+        408: "requestBody" in operation,
         413: "requestBody" in operation,
         415: "requestBody" in operation,
         422: "Idempotency-Key" in headers,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 
-from config import bodies, bridge
+from config import bodies, bridge, threads
 from config.bridge import Bridge, call, environ_of
 from config.rest.refusals import META_KEY
 from config.wsgi import application as tickbase
@@ -224,10 +224,13 @@ def test_an_answer_that_breaks_off_is_none_and_is_closed() -> None:
         raise RuntimeError("broken")
 
     stream, client = Stream(parts()), Client()
-    with pytest.raises(RuntimeError, match="broken"):
-        client.exchange(streaming(stream), scope())
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        return (mirror if META_KEY in environ else streaming(stream))(environ, start_response)
+
+    client.exchange(application, scope())
     assert stream.is_closed
-    assert client.got == []  # the server makes a 500 of it
+    assert client.status == 500 and b"a" not in client.got[1]["body"][:1]
 
 
 def test_a_reader_who_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,8 +320,65 @@ def test_a_request_whose_client_goes_while_it_waits_is_not_run() -> None:
         ]
         await asyncio.sleep(0)
         tasks[1].cancel()
+        await asyncio.wait([tasks[1]])
         event.set()
         await asyncio.wait(tasks)
 
     asyncio.run(run())
     assert ran == ["/first", "/last"]
+
+
+# --- Bounds -----------------------------------------------------------------------------------------
+
+
+def test_a_body_in_too_many_small_pieces_is_refused() -> None:
+    client = Client(*[b"a"] * 5000).exchange(mirror, scope("POST", transfer_encoding="chunked"))
+    assert client.status == 408
+
+
+def test_who_finds_a_full_queue_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "QUEUE", 2)
+    event = threading.Event()
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if META_KEY not in environ:
+            event.wait(10)
+        return mirror(environ, start_response)
+
+    async def run() -> list[int]:
+        bridged, clients = make_bridge(application), [Client() for _ in range(3)]
+        tasks = [asyncio.create_task(bridged(scope(), each.receive, each.send)) for each in clients]
+        await asyncio.wait([tasks[2]])
+        event.set()
+        await asyncio.gather(*tasks)
+        return [each.status for each in clients]
+
+    assert asyncio.run(run()) == [200, 200, 503]
+
+
+def test_answers_that_lie_in_files_are_bounded_but_for_a_single_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "SPOOLED", 10)
+    spools = bridge.Spools()
+
+    def answer() -> bridge.Answer:
+        return bridge.call(streaming(Stream([b"a" * 20])), {})
+
+    first = spools.admit(answer())
+    with pytest.raises(bridge.SpoolsFullError):
+        spools.admit(answer())
+    with spools.held(first):
+        pass
+    second = spools.admit(answer())
+    for each in (first, second):
+        assert not isinstance(each.body, bytes)
+        each.body.close()
+
+
+def test_a_large_answer_lies_in_a_file_and_arrives_whole() -> None:
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", "1000000")])
+        return [b"a" * 1_000_000]
+
+    client = Client().exchange(application, scope())
+    assert client.body == b"a" * 1_000_000
+    assert max(len(event["body"]) for event in client.got[1:]) <= 64 * 1024

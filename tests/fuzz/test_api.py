@@ -19,7 +19,7 @@ from tests.factories import PASSWORD
 from tests.server import ROOT, Server
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-FAILURE = re.compile(r"^Traceback|^\S+ \S+ (?:ERROR|CRITICAL) ", re.MULTILINE)
+FAILURE = re.compile(r"^Traceback|^\S+ (?:ERROR|CRITICAL) ", re.MULTILINE)
 
 
 class Size(NamedTuple):

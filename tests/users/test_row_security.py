@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import ProgrammingError, connection, transaction
 from django.db.models import Model
+from django.db.transaction import TransactionManagementError
 
 from tasks.models import Feed, Task
 from tests.client import Api
@@ -197,6 +199,39 @@ def test_after_a_failed_statement_the_next_one_is_told_again(alice: User, bob: U
         assert list(User.objects.all()) == [bob]
 
 
+def test_a_savepoint_is_rolled_back_to_who_asked_then(alice: User, bob: User) -> None:
+    with _nobody():
+        with all_users():
+            savepoint = transaction.savepoint()
+        with as_user(bob.pk):
+            assert list(User.objects.all()) == [bob]
+        transaction.savepoint_rollback(savepoint)
+        assert list(User.objects.all()) == []
+
+
+def test_where_nothing_is_said_nothing_remains(alice: User) -> None:
+    """As in a script, which is within no request and no command."""
+
+    def script() -> tuple[list[User], list[User]]:
+        with as_user(alice.pk):
+            own = list(User.objects.all())
+        return own, list(User.objects.all())
+
+    assert Context().run(script) == ([alice], [])
+
+
+@pytest.mark.parametrize("before", ["/* why */ ", "-- why\n", "(", "\n "])
+def test_a_statement_is_told_whatever_stands_before_it(transactional_db: None, before: str) -> None:
+    user = make_user()
+    with as_user(user.pk):
+        assert fetch(f"{before}SELECT id FROM users_user{')' if before == '(' else ''}") == [(user.pk,)]
+
+
+def test_many_at_once_need_a_transaction(transactional_db: None) -> None:
+    with connection.cursor() as cursor, pytest.raises(TransactionManagementError, match="need a transaction"):
+        cursor.executemany("UPDATE users_user SET name = 'x' WHERE id = %s", [[1], [2]])
+
+
 def test_statements_that_must_stand_alone_do(transactional_db: None) -> None:
     with all_users(), connection.cursor() as cursor:
         cursor.execute("VACUUM users_session")
@@ -337,7 +372,9 @@ def test_roles_that_pass_the_policies_by_are_refused(privileged: Callable[[str],
 
 def test_production_does_not_start_with_such_a_role(privileged: Callable[[str], str]) -> None:
     production = {**PRODUCTION, "DATABASE_URL": privileged("SUPERUSER"), "PORT": str(free_port())}
-    command = [sys.executable, "manage.py", "serve"]
-    done = subprocess.run(command, env={**os.environ, **production}, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "(users.E001) Row level security does not act on" in done.stderr
+    for command in (["manage.py", "serve"], ["-c", "import config.wsgi"]):
+        done = subprocess.run(
+            [sys.executable, *command], env={**os.environ, **production}, capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "Row level security does not act on" in done.stderr

@@ -22,7 +22,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from fasteners import InterProcessLock
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
@@ -93,6 +93,8 @@ class Command(BaseCommand):
             port=settings.PORT,
             interface=Interfaces.ASGINL,
             websockets=False,
+            # A connection that has said nothing yet has a deadline only where it cannot turn out to be HTTP/2.
+            http=HTTPModes.http1,
             workers=settings.WORKERS,
             backpressure=_connections(),
             # Also for how long a connection without a request stays open: clients and proxies expect no less.
