@@ -252,3 +252,9 @@ def test_origins_are_lists(tree: Tree) -> None:
         "CSRF_TRUSTED_ORIGINS": ["https://a.example"],
         "CORS_ALLOWED_ORIGIN_REGEXES": [],  # localhost is for development only
     }
+
+
+def test_production_logs_json_unless_told_otherwise(tree: Tree) -> None:
+    assert tree.load("LOG_FORMAT", **PRODUCTION) == {"LOG_FORMAT": "json"}
+    assert tree.load("LOG_FORMAT") == {"LOG_FORMAT": "text"}
+    assert tree.load("LOG_FORMAT", **PRODUCTION, LOG_FORMAT="text") == {"LOG_FORMAT": "text"}
