@@ -58,9 +58,12 @@ class Result(NamedTuple):
 
 @contextmanager
 def locked(data_dir: Path) -> Iterator[psycopg.Connection]:
-    """No task can be read or written; `commit()` of what is yielded releases them."""
+    """Whoever reads or writes tasks waits, once, for this lock; `commit()` of what is yielded releases it.
+
+    (PostgreSQL counts the timeout for each lock anew: for those of tasks_task, two writes of one user would wait twice.)
+    """
     with psycopg.connect(f"postgresql://tickbase@/tickbase?host={data_dir}/postgres") as holder:
-        holder.execute("LOCK TABLE tasks_task")
+        holder.execute("LOCK TABLE tasks_feed")
         yield holder
 
 
