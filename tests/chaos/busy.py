@@ -135,7 +135,7 @@ def unlimited_request_waits(seconds: float) -> bool:
 def measure() -> Outcome:
     results = {way: keep_busy(way, 12) for way in WAYS}
     is_control_waiting = unlimited_request_waits(CONTROL_SECONDS)
-    goal = f"200 or 503 problem in {GOAL_SECONDS:.0f} s, /healthz in {AT_ONCE:.0f} s, all well {RETURN_SECONDS:.0f} s after"
+    goal = f"200 or 503 problem in {GOAL_SECONDS:.0f} s; /healthz in {AT_ONCE:.0f} s; back in {RETURN_SECONDS:.0f} s"
     return Outcome(
         "every thread and connection busy",
         goal,
