@@ -9,8 +9,6 @@ from typing import Self
 
 import httpx
 
-from tests.server import Server
-
 DRIP_SECONDS = 0.3
 KINDS = ("heads", "bodies", "readers", "idle")
 TASKS = 125
@@ -38,8 +36,8 @@ def start_of(kind: str, token: str) -> bytes:
 class SlowClients:
     """`count` connections that go on with a byte now and then, or read no further than the beginning."""
 
-    def __init__(self, server: Server, kind: str, count: int, token: str) -> None:
-        self._address = ("127.0.0.1", server.port)
+    def __init__(self, port: int, kind: str, count: int, token: str) -> None:
+        self._address = ("127.0.0.1", port)
         self._start = start_of(kind, token)
         self._reads = kind == "readers"
         self._drips = kind in ("heads", "bodies")

@@ -54,7 +54,7 @@ def take_away(way: str, server: Server, database: Cluster, seconds: float) -> Re
     return Result(len(found), wrong, max(each for _, each in found), return_seconds)
 
 
-def ask_all(server: Server, token: str, seconds: float) -> list[tuple[httpx.Response, float]]:
+def ask_all(server: Server, token: str, seconds: float, clients: int = CLIENTS) -> list[tuple[httpx.Response, float]]:
     """What each of the clients got, one route after the other, and after how many seconds."""
     until = time.monotonic() + seconds
 
@@ -69,8 +69,8 @@ def ask_all(server: Server, token: str, seconds: float) -> list[tuple[httpx.Resp
                 time.sleep(PAUSE)
         return found
 
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        return [each for found in pool.map(ask, range(CLIENTS)) for each in found]
+    with ThreadPoolExecutor(clients) as pool:
+        return [each for found in pool.map(ask, range(clients)) for each in found]
 
 
 def is_outage(answer: httpx.Response) -> bool:

@@ -17,7 +17,7 @@ import psycopg
 
 from tests.chaos.cluster import folder
 from tests.chaos.load import Load, client_of
-from tests.chaos.outcome import Outcome
+from tests.chaos.outcome import NotMeasuredError, Outcome
 from tests.server import Server
 
 DISK = 192  # MiB
@@ -114,6 +114,8 @@ def filled(disk: Path) -> Iterator[None]:
 
 
 def measure() -> Outcome:
+    if not CAN_MOUNT:
+        raise NotMeasuredError("needs root")
     result = fill_up(10)
     data, wal = result.data, result.wal
     return Outcome(

@@ -3,6 +3,10 @@
 from typing import NamedTuple
 
 
+class NotMeasuredError(Exception):
+    """The fault cannot be caused here; the message says what it needs."""
+
+
 class Outcome(NamedTuple):
     fault: str
     goal: str

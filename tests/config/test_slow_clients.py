@@ -65,7 +65,7 @@ def database(server: Server) -> Iterator[psycopg.Connection]:
 def test_slow_clients_keep_nobody_waiting(
     server: Server, client: httpx.Client, full: httpx.Client, kind: str, count: int
 ) -> None:
-    with SlowClients(server, kind, count, token_of(full)):
+    with SlowClients(server.port, kind, count, token_of(full)):
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             assert client.post("/api/me/tasks", json={"title": "a"}).status_code == 201
@@ -85,7 +85,7 @@ def test_slow_clients_do_not_hold_up_the_end() -> None:
         client = clients.enter_context(signed_in(server))
         fill(client)
         for kind in KINDS:
-            clients.enter_context(SlowClients(server, kind, 20, token_of(client)))
+            clients.enter_context(SlowClients(server.port, kind, 20, token_of(client)))
         started = time.monotonic()
         assert server.stop(signal.SIGTERM) == 0
         assert time.monotonic() - started < 20
