@@ -137,6 +137,6 @@ def test_without_the_policy_it_leaks(direct: Server, leaky: Server, meet: Meet) 
     tried = attempts([meet("cyd"), meet("dan")])
     execute(direct, "ALTER TABLE tasks_task DISABLE ROW LEVEL SECURITY")
     try:
-        assert leaked(tried) > 100
+        assert leaked(tried) > 0
     finally:
         execute(direct, "ALTER TABLE tasks_task ENABLE ROW LEVEL SECURITY")
