@@ -36,7 +36,7 @@ class Threads(Generic[Result]):
     async def run(self, call: Callable[[], Result], patience: float) -> Result:
         """Raises NoneFreeError if no thread comes free for so many seconds; the call is not made, then.
 
-        A queue that moves is no reason to give up, until LONGEST or while it is shorter than QUEUE.
+        A queue that moves is no reason to give up before LONGEST; who finds QUEUE calls waiting is refused at once.
         """
         if self._waiting >= QUEUE:
             raise NoneFreeError

@@ -1,4 +1,4 @@
-"""A short form of what `python -m tests.chaos failover` measures, and what becomes of connections to a standby."""
+"""A short form of what `python -m tests.chaos failover` measures."""
 
 from tests.chaos.failover import GOAL_SECONDS, fail_over
 
