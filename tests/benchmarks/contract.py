@@ -72,7 +72,7 @@ def _expect(server: Contestant, answer: httpx.Response, status: int) -> None:
         request = answer.request
         raise WrongAnswerError(
             f"{server.name}: {request.method} {request.url.path} answered {answer.status_code} instead of {status}: "
-            f"{answer.text[:500]}"
+            f"{answer.text[:500]}\n{server.log.read_text()[-2000:]}"
         )
 
 

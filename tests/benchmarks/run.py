@@ -1,10 +1,11 @@
-"""`python -m tests.benchmarks.run [--quick] [--only NAME] [--workers N]`: Tickbase, its peers and the limits.
+"""`python -m tests.benchmarks.run --help`: Tickbase, its peers and the limits.
 
 What is measured and how is in README.md beside this file.
 """
 
 import argparse
 import atexit
+import logging
 import os
 import shutil
 import sys
@@ -32,6 +33,7 @@ def main() -> None:
         os.environ |= {"DATA_DIR": str(data_dir), "DJANGO_SETTINGS_MODULE": "config.settings"}
         os.environ["DATABASE_URL"] = ""  # whatever .env says
         django.setup()
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # or it tells of each request
         from tests.benchmarks.comparison import compare
 
         compare(options, data_dir, cores)
@@ -42,7 +44,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--only", action="append", choices=NAMES, help="measure this server; may be repeated")
     parser.add_argument("--workers", type=int, default=1, help="processes of each server; several are not pinned")
-    return parser.parse_args()
+    parser.add_argument("--output", type=Path, help="directory for benchmarks.json and .svg; of all of it, docs")
+    options = parser.parse_args()
+    is_all = not options.quick and not options.only and options.workers == 1
+    if is_all and options.output is None:
+        options.output = ROOT / "docs"
+    return options
 
 
 def _data_dir() -> Path:

@@ -13,13 +13,13 @@ from tests.benchmarks.data import Size
 from tests.server import NO_RATE_LIMITS, ROOT, START_SECONDS, Server, free_port
 
 FOLDER = Path(__file__).parent / "peers"
-ENVIRONMENT = ROOT / ".venv-bench"
-BIN = ENVIRONMENT / "bin"
+BIN = ROOT / ".venv-bench" / "bin"
 
 
 class Contestant(Protocol):
     name: str
     base: str
+    log: Path
     process: subprocess.Popen[bytes]
     to_do: str  # the status of a task that nobody has begun
     knows_etags: bool
@@ -49,12 +49,12 @@ class Peer:
     to_do = "todo"
     knows_etags = False
 
-    def __init__(self, name: str, command: list[str], log: Path, **environment: str) -> None:
-        self.name, self.log = name, log
+    def __init__(self, name: str, command: list[str], log: Path, folder: Path = FOLDER, **environment: str) -> None:
+        self.name, self.log, self.folder = name, log, folder
         port = str(free_port())
         self.base = f"http://127.0.0.1:{port}"
         self.command = [argument.replace("PORT", port) for argument in command]
-        self.environment = {**os.environ, "JWT_SECRET": callers.SECRET, **environment}
+        self.environment = {**os.environ, "PORT": port, "JWT_SECRET": callers.SECRET, **environment}
 
     def tokens(self, size: Size) -> dict[int, str]:
         return callers.of_peers(range(1, size.users + 1))
@@ -62,7 +62,7 @@ class Peer:
     def __enter__(self) -> Self:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                self.command, cwd=FOLDER, env=self.environment, stdout=log, stderr=log, start_new_session=True
+                self.command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
@@ -81,21 +81,36 @@ class Peer:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.base}/api/1/tasks", timeout=5).status_code == 401
+            httpx.get(f"{self.base}/api/1/tasks", timeout=5)
         except httpx.TransportError:
             return False
+        return True
 
 
 def peers(folder: Path, database: str, workers: int) -> list[Peer]:
     """The names are the issue's: A as tutorials write it, A2 by somebody who knows how, and Django as it comes."""
     async_database = database.replace("postgresql:", "postgresql+asyncpg:")
     sync_database = database.replace("postgresql:", "postgresql+psycopg:")
-    gunicorn = [str(BIN / "gunicorn"), "naive_drf.wsgi", "--bind", "127.0.0.1:PORT", "--workers", str(workers)]
+    gunicorn = [
+        str(BIN / "gunicorn"),
+        "naive_drf.wsgi",
+        "--bind",
+        "127.0.0.1:PORT",
+        "--workers",
+        str(workers),
+        "--no-control-socket",
+    ]
     return [
         # With the pool that its tutorial leaves it, 15 connections, it locks up at 16 concurrent requests.
         Peer("A", _uvicorn("fastapi_sqlmodel", workers), folder / "a.log", DATABASE_URL=sync_database, A_POOL="100"),
         Peer("A2", _uvicorn("fastapi_tuned", workers), folder / "a2.log", DATABASE_URL=async_database),
-        Peer("naive DRF", gunicorn, folder / "naive_drf.log", DATABASE_URL=database),
+        Peer(
+            "naive DRF",
+            gunicorn,
+            folder / "naive_drf.log",
+            DATABASE_URL=database,
+            DJANGO_SETTINGS_MODULE="naive_drf.settings",
+        ),
     ]
 
 

@@ -3,6 +3,7 @@ from rest_framework import pagination, permissions, serializers, viewsets
 
 
 class TaskPagination(pagination.PageNumberPagination):
+    page_size = 50
     page_size_query_param = "limit"
     max_page_size = 100
 
@@ -23,6 +24,7 @@ class IsOwner(permissions.BasePermission):
 class TaskViewSet(viewsets.ModelViewSet):
     serializer_class = TaskSerializer
     permission_classes = [permissions.IsAuthenticated, IsOwner]
+    pagination_class = TaskPagination
 
     def get_queryset(self):
         tasks = Task.objects.filter(user=self.request.user)
