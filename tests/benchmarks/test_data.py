@@ -1,5 +1,7 @@
 """The benchmark's tasks are such as Tickbase itself would have stored."""
 
+import datetime as dt
+
 import pytest
 from django.utils.timezone import now
 
@@ -7,7 +9,7 @@ from tasks import services
 from tasks.models import Feed, Task
 from tests.benchmarks import callers, data
 from users import tokens
-from users.models import User
+from users.models import Session, User
 
 SIZE = data.Size(users=3, rich=2, many=6, few=3)
 
@@ -46,6 +48,7 @@ def test_the_next_task_and_the_next_account_find_free_ids() -> None:
     assert User.objects.create_user("new@example.com", None).pk == SIZE.users + 1
 
 
-def test_minted_tokens_are_their_users() -> None:
+def test_minted_tokens_are_their_users_and_not_as_old_as_the_sessions() -> None:
+    Session.objects.update(last_used_at=now() - dt.timedelta(hours=1))
     minted = callers.of_tickbase()
     assert {tokens.authenticate(token).user.pk for token in minted.values()} == {1, 2, 3} == minted.keys()
