@@ -14,7 +14,7 @@ $(shell rm -rf $(VENV))
 endif
 endif
 
-.PHONY: run test fuzz lint schema soak chaos requirements clean help
+.PHONY: run test fuzz lint schema soak chaos bench bench-quick requirements clean help
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed ## Migrate and serve on 127.0.0.1:$PORT (8000)
@@ -43,16 +43,22 @@ soak: $(VENV)/.installed-dev ## 30 s of mixed writes by 16 clients, with and wit
 	$(BIN)/python -m tests.soak
 	$(BIN)/python -m tests.soak --rival
 
+bench: $(VENV)/.installed-dev .venv-bench/.installed ## Tickbase beside FastAPI and plain DRF: a table, docs/benchmarks.json and .svg
+	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
+
+bench-quick: $(VENV)/.installed-dev .venv-bench/.installed ## The same within three minutes, for the terminal alone
+	@$(BIN)/python -m tests.benchmarks.run --quick $(ARGS)
+
 requirements: $(VENV)/.installed-dev ## Pin requirements*.txt again from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --no-header --upgrade --universal --no-emit-index-url pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --no-header --upgrade --universal --no-emit-index-url pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
 
 help: ## What make can do here
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
 
 clean: ## Remove the virtual environment and caches, not the data
-	rm -rf $(VENV) tests/clients/*/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-bench tests/clients/*/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # The stamps are made last: what was interrupted begins anew.
 $(VENV)/.made:
@@ -70,4 +76,12 @@ $(VENV)/.installed: requirements.txt $(VENV)/.made
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@$(BIN)/pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+# What the peers need shall neither mix with what Tickbase needs nor be in its users' way.
+.venv-bench/.installed: tests/benchmarks/peers/requirements.txt $(VENV)/.made
+	@echo "Installing the benchmark's peers into .venv-bench ..."
+	@rm -rf .venv-bench
+	@$(BIN)/python -m venv .venv-bench
+	@.venv-bench/bin/pip install --quiet -r tests/benchmarks/peers/requirements.txt
 	@touch $@
