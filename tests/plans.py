@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.db import connection
+from django.db import connection, reset_queries
 from django.test.utils import CaptureQueriesContext
 
 from config.database.context import statement_of
@@ -14,6 +14,7 @@ from users.models import User
 
 def statements(call: Callable[[], Any], verb: str = "SELECT") -> list[str]:
     """Those about tasks, as they were sent."""
+    reset_queries()  # Django's log has room for 9,000
     with CaptureQueriesContext(connection) as captured:
         call()
     found = [statement_of(query["sql"]) for query in captured.captured_queries]
