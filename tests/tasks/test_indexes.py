@@ -96,6 +96,11 @@ def test_a_page_begins_where_the_last_one_ended(walter: User, sort: str) -> None
     assert ["ROW(" in node["Index Cond"] for node in found if "Index Cond" in node] == [True]
 
 
+def test_what_is_due_later_is_not_read_to_find_what_is_overdue(walter: User) -> None:
+    found = nodes(explain(walter, statement(walter, "overdue=true&sort=due_date"))["Plan"])
+    assert [" < '" in node["Index Cond"] for node in found if "Index Cond" in node] == [True]
+
+
 def test_no_index_is_there_for_nothing(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'tasks_task'")
