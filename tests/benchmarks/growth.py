@@ -39,12 +39,12 @@ def measure(rows: int) -> None:
     from users.isolation import all_users
 
     with all_users():
-        growth_data.seed_once(rows)
+        growth_data.prepare(rows)
         users = growth_data.measured_users(rows)
         print_table(["median ms", *(f"{size:,}" for size in users), "last / first"], growth_times.medians(users))
         print_table(["search, p95 ms", *(f"{size:,}" for size in users)], growth_times.searches(users))
         print_table(["index", "MB"], growth_costs.sizes())
-        costs = growth_costs.writes(users[max(users)])
+        costs = growth_costs.writes()
         print_table(["without", "insert, WAL bytes", "ms", "complete, WAL bytes", "ms"], costs)
 
 

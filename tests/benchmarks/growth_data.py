@@ -47,10 +47,16 @@ _FILL = f"""
 """
 
 
-def seed_once(rows: int) -> None:
+def prepare(rows: int) -> None:
+    """Fill the tables unless an earlier run has, and clear away what it left."""
+    if not Task.objects.exists():
+        _seed(rows)
+    for table in ("users_user", "tasks_feed", "tasks_task"):
+        _run(f"VACUUM (ANALYZE) {table}")
+
+
+def _seed(rows: int) -> None:
     """Indexes are built afterwards, which is several times faster."""
-    if Task.objects.exists():
-        return
     users = _create_users()
     _change_indexes(add=False)
     _create_samples()
@@ -63,8 +69,6 @@ def seed_once(rows: int) -> None:
     _run("INSERT INTO tasks_feed (user_id, head, floor) SELECT id, %(rows)s, 0 FROM users_user", {"rows": rows})
     _change_indexes(add=True)
     _run("ALTER TABLE tasks_task RESET (autovacuum_enabled)")
-    for table in ("users_user", "tasks_feed", "tasks_task"):
-        _run(f"VACUUM (FREEZE, ANALYZE) {table}")
 
 
 def sizes(rows: int) -> list[int]:

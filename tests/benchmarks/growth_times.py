@@ -46,7 +46,9 @@ Statement = Callable[[User], str]
 
 def medians(users: dict[int, User]) -> list[list[str]]:
     """A row for each kind of read, and one for a write."""
-    found = {name: [median(user, statement(user)) for user in users.values()] for name, statement in _reads().items()}
+    found = {
+        name: _medians([(user, statement(user)) for user in users.values()]) for name, statement in _reads().items()
+    }
     found["create, both statements"] = [_create(user) for user in users.values()]
     return [[name, *(f"{time:.2f}" for time in times), f"{times[-1] / times[0]:.1f}"] for name, times in found.items()]
 
@@ -57,8 +59,10 @@ def searches(users: dict[int, User]) -> list[list[str]]:
     return [["nothing found", *(f"{_p95(user, words):.1f}" for user in users.values())]]
 
 
-def median(user: User, sql: str) -> float:
-    return statistics.median(execution_time(user, sql) for _ in range(REPEATS))
+def _medians(asked: list[tuple[User, str]]) -> list[float]:
+    """In turns, so that whatever else the machine does falls on all of them alike."""
+    rounds = [[execution_time(user, sql) for user, sql in asked] for _ in range(REPEATS)]
+    return [statistics.median(times) for times in zip(*rounds, strict=True)]
 
 
 def execution_time(user: User, sql: str) -> float:
