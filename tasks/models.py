@@ -15,8 +15,8 @@ from django.db.models.functions import Length
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
 from config.errors import Invalid
 from config.text import is_storable
-from tasks.choices import Priority, Status
-from tasks.querysets import TaskQuerySet
+from tasks.choices import OPEN, Priority, Status
+from tasks.querysets import DUE, DUE_DESCENDING, PRIORITY_RANK, TaskQuerySet
 from tasks.text import fold
 
 MAX_TITLE = 200
@@ -50,6 +50,11 @@ class Feed(models.Model):
 
     class Meta:
         constraints = [models.CheckConstraint(name="tasks_feed_order", condition=Q(head__gte=F("floor")))]
+
+
+def _live(name: str, *columns: Any, **only: Any) -> models.Index:
+    """An index of each user's tasks without tombstones."""
+    return models.Index("user", *columns, name=f"tasks_task_{name}", condition=Q(deleted_at=None, **only))
 
 
 class Task(models.Model):
@@ -99,15 +104,17 @@ class Task(models.Model):
             ),
             models.CheckConstraint(name="tasks_task_due", condition=Q(due_at=None) | Q(due_date__isnull=False)),
         ]
+        # Each serves a query that tests/tasks/test_indexes.py names; what each costs: docs/performance.md.
         indexes = [
-            # The list in its default order.
-            models.Index(
-                "user",
-                F("created_at").desc(),
-                F("id").desc(),
-                name="tasks_task_list",
-                condition=Q(deleted_at=None),
-            ),
+            _live("list", F("created_at").desc(), F("id").desc()),
+            _live("status", "status", F("created_at").desc(), F("id").desc()),
+            _live("updated", "updated_at", "id"),
+            # Of an expression, PostgreSQL keeps statistics only where an index holds all rows.
+            models.Index("user", DUE, "id", name="tasks_task_due"),
+            _live("due_desc", DUE_DESCENDING, "id"),
+            _live("priority", PRIORITY_RANK, "id"),
+            _live("title", "title_key", "id"),
+            _live("open", DUE, "id", status__in=OPEN),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,42 @@
+from typing import Any
+
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations
+from django.db.models import F, Func, Index, IntegerField, OrderBy, Q
+
+
+class AddIndexAnew(AddIndexConcurrently):
+    """Writes go on meanwhile. What an interrupted run left, which may be invalid, is built again."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.index.name}")
+        super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+def live(name: str, *columns: Any, **only: Any) -> AddIndexAnew:
+    condition = Q(("deleted_at", None), *only.items())
+    return AddIndexAnew("task", Index(F("user"), *columns, name=f"tasks_task_{name}", condition=condition))
+
+
+def due(absent: str) -> Func:
+    template = f"(CASE WHEN %(expressions)s IS NULL THEN DATE '{absent}' ELSE %(expressions)s END)"
+    return Func(F("due_date"), template=template)
+
+
+RANK = "(CASE %(expressions)s WHEN 'low' THEN 0 WHEN 'medium' THEN 1 WHEN 'high' THEN 2 END)"
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [("tasks", "0002_isolation")]
+
+    operations = [
+        live("status", F("status"), OrderBy(F("created_at"), descending=True), OrderBy(F("id"), descending=True)),
+        live("updated", F("updated_at"), F("id")),
+        AddIndexAnew("task", Index(F("user"), due("9999-12-31"), F("id"), name="tasks_task_due")),
+        live("due_desc", due("0001-01-01"), F("id")),
+        live("priority", Func(F("priority"), output_field=IntegerField(), template=RANK), F("id")),
+        live("title", F("title_key"), F("id")),
+        live("open", due("9999-12-31"), F("id"), status__in=("pending", "in_progress")),
+    ]

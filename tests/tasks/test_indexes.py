@@ -1,0 +1,108 @@
+"""Each index of tasks earns its place: PostgreSQL takes it for what is named here, behind row level security."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from tasks import feed
+from tasks.choices import Sort
+from tasks.models import Task
+from tests.client import Api
+from tests.factories import make_user
+from tests.plans import explain, indexes, nodes, statements
+from users.models import User
+
+ROWS = 6_000  # of which every other one is walter's
+SORTS = [direction + sort for sort in Sort.values for direction in ("", "-")]
+
+LISTS = [
+    ("tasks_task_list", ""),
+    ("tasks_task_list", "sort=created"),
+    ("tasks_task_status", "status=pending"),
+    ("tasks_task_status", "status=cancelled"),
+    ("tasks_task_updated", "sort=updated"),
+    ("tasks_task_updated", "sort=-updated"),
+    ("tasks_task_updated", "updated_since=2026-11-01T23:45:00Z"),
+    ("tasks_task_due", "sort=due_date"),
+    ("tasks_task_due", "due_before=2025-01-02"),
+    ("tasks_task_due", "due_after=2026-01-01&due_before=2026-01-03"),
+    ("tasks_task_due_desc", "sort=-due_date"),
+    ("tasks_task_priority", "sort=priority"),
+    ("tasks_task_priority", "sort=-priority"),
+    ("tasks_task_title", "sort=title"),
+    ("tasks_task_title", "sort=-title"),
+    ("tasks_task_open", "status=pending,in_progress&sort=due_date"),
+    ("tasks_task_open", "overdue=true&sort=due_date"),
+]
+OTHERS: list[tuple[str, Callable[[User, Task], Any]]] = [
+    ("tasks_task_pkey", lambda walter, task: Api(walter).get(f"/api/me/tasks/{task.pk}")),
+    ("tasks_task_uid", lambda walter, task: Api(walter).post("/api/me/tasks", {"title": "A", "uid": task.uid})),
+    ("tasks_task_version", lambda walter, task: list(feed.since(walter, ROWS - 10))),
+]
+
+
+@pytest.fixture
+def walter(db: None) -> User:
+    """Has every other task of a table that PostgreSQL knows well."""
+    user, other = make_user("walter"), make_user()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO tasks_task (user_id, uid, title, description, status, priority, tags, due_date, completed_at,
+                created_at, updated_at, version, search_text, title_key)
+            SELECT CASE n % 2 WHEN 0 THEN {user.pk} ELSE {other.pk} END, n, 'Task', '', status,
+                (ARRAY['low', 'medium', 'high'])[1 + n % 3], '{{}}',
+                CASE WHEN n % 5 > 1 THEN DATE '2025-01-01' + n % 730 END, CASE status WHEN 'completed' THEN now() END,
+                TIMESTAMPTZ '2026-01-01' + interval '1 minute' * n,
+                TIMESTAMPTZ '2026-11-02' - interval '1 minute' * (n * 7919 % {ROWS}), n, repeat('text ', 40),
+                'task ' || n * 7919 % {ROWS}
+            FROM generate_series(1, {ROWS}) AS n, LATERAL (SELECT CASE WHEN n % 1000 = 0 THEN 'cancelled'
+                WHEN n % 10 = 8 THEN 'pending' ELSE 'completed' END) AS state (status)
+            """
+        )
+        cursor.execute("INSERT INTO tasks_feed VALUES (%s, %s, 0)", [user.pk, ROWS])
+        cursor.execute("ANALYZE tasks_task")
+    return user
+
+
+def statement(user: User, query: str) -> str:
+    (sql,) = statements(lambda: Api(user).get(f"/api/me/tasks?limit=20&{query}"))
+    return sql
+
+
+@pytest.mark.parametrize(("index", "query"), LISTS)
+def test_a_list_is_read_with_its_index(walter: User, index: str, query: str) -> None:
+    assert indexes(walter, statement(walter, query)) == {index}
+
+
+@pytest.mark.parametrize(("index", "call"), OTHERS)
+def test_other_reads_are_looked_up_in_an_index(walter: User, index: str, call: Callable[[User, Task], Any]) -> None:
+    task = Task.objects.for_user(walter)[100]
+    (sql,) = statements(lambda: call(walter, task))
+    assert indexes(walter, sql) == {index}
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_page_begins_where_the_last_one_ended(walter: User, sort: str) -> None:
+    """The index is entered at the cursor, not read up to it; nothing is sorted."""
+    link = Api(walter).get(f"/api/me/tasks?limit=20&sort={sort}")["Link"]
+    cursor = re.search(r"cursor=([^&>]+)", link)
+    assert cursor
+    found = list(nodes(explain(walter, statement(walter, f"sort={sort}&cursor={cursor[1]}"))["Plan"]))
+    assert [node["Node Type"] for node in found if node["Node Type"] in ("Sort", "Incremental Sort")] == []
+    assert ["ROW(" in node["Index Cond"] for node in found if "Index Cond" in node] == [True]
+
+
+def test_what_is_due_later_is_not_read_to_find_what_is_overdue(walter: User) -> None:
+    found = nodes(explain(walter, statement(walter, "overdue=true&sort=due_date"))["Plan"])
+    assert [" < '" in node["Index Cond"] for node in found if "Index Cond" in node] == [True]
+
+
+def test_no_index_is_there_for_nothing(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'tasks_task'")
+        names = {name for (name,) in cursor.fetchall()}
+    assert names == {index for index, _ in (*LISTS, *OTHERS)}
