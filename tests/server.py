@@ -61,6 +61,11 @@ class Server:
         self.process.send_signal(signum)
         return self.process.wait(30)
 
+    def workers(self) -> list[psutil.Process]:
+        """Those of its processes that lead a process group of their own, as each worker does."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if os.getpgid(child.pid) == child.pid and "python" in child.name()]
+
     def processes(self) -> list[psutil.Process]:
         """Whatever runs for this data directory: the server, its worker, PostgreSQL."""
         found = []

@@ -11,8 +11,9 @@ from redis import Redis
 
 from config.models import RateLimit
 from config.rates import Rate
-from config.rest import counters
-from config.rest.counters import Counters, FallbackCounters, PostgresCounters, RedisCounters, Taken
+from config.rest import counters, redis_counters
+from config.rest.counters import Counters, PostgresCounters, Taken
+from config.rest.redis_counters import FallbackCounters, RedisCounters
 from tests.redis_server import RedisServer
 
 MakeCounters = Callable[[], Counters]
@@ -137,7 +138,7 @@ def test_a_key_that_lost_its_expiry_gets_one_again(redis: RedisServer) -> None:
 def test_postgresql_counts_while_redis_is_away(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(counters, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(redis_counters, "RETRY_SECONDS", 0)
     key, shared = new_key(), FallbackCounters(RedisCounters(redis.url), PostgresCounters())
     used = [shared.take(key, 1, MINUTE).used]
     assert not RateLimit.objects.exists()

