@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.core.management import call_command
@@ -14,6 +15,7 @@ from tests.benchmarks import chart, conditions, data, report, rounds
 from tests.benchmarks.cores import Cores, pinned
 from tests.benchmarks.limits import runs as limits
 from tests.benchmarks.servers import Contestant, Tickbase, peers
+from tests.pgbouncer import PgBouncer
 
 SIZE = data.Size()
 
@@ -26,8 +28,11 @@ def compare(options: argparse.Namespace, data_dir: Path, cores: Cores) -> None:
     peers_url = _prepare()
     # The first line, as PostgreSQL documents it.
     postgres = int((data_dir / "postgres" / "postmaster.pid").read_text().split("\n", 1)[0])
-    chosen = _chosen(options, data_dir, peers_url)
-    results = _measured(chosen, plan, data_dir, cores, postgres)
+    with ExitStack() as running:
+        chosen = _chosen(options, data_dir, peers_url)
+        if options.pgbouncer:
+            chosen.append(_pooled(options, data_dir, running))
+        results = _measured(chosen, plan, data_dir, cores, postgres)
     measured_limits = limits.run(data_dir, SIZE, plan.seconds, cores, postgres)
     sys.stdout.write(report.table(results) + "\n" + report.limits_table(measured_limits))
     if options.output:
@@ -47,6 +52,13 @@ def _chosen(options: argparse.Namespace, data_dir: Path, peers_url: str) -> list
     tickbase = Tickbase(data_dir, WORKERS=str(options.workers))
     everybody: list[Contestant] = [tickbase, *peers(data_dir, peers_url, options.workers)]
     return [each for each in everybody if not options.only or each.name.lower().replace(" ", "-") in options.only]
+
+
+def _pooled(options: argparse.Namespace, data_dir: Path, running: ExitStack) -> Tickbase:
+    """Behind a PgBouncer that shares three connections with everybody."""
+    folder = running.enter_context(TemporaryDirectory(prefix="tickbase-"))
+    bouncer = running.enter_context(PgBouncer(Path(folder), data_dir / "postgres"))
+    return Tickbase(data_dir, "pooled", WORKERS=str(options.workers), DATABASE_URL=bouncer.url)
 
 
 def _measured(

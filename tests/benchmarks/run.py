@@ -44,9 +44,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--only", action="append", choices=NAMES, help="measure this server; may be repeated")
     parser.add_argument("--workers", type=int, default=1, help="processes of each server; several are not pinned")
+    parser.add_argument("--pgbouncer", action="store_true", help="also Tickbase behind PgBouncer, as 'pooled'")
     parser.add_argument("--output", type=Path, help="directory for benchmarks.json and .svg; of all of it, docs")
     options = parser.parse_args()
-    is_all = not options.quick and not options.only and options.workers == 1
+    is_all = not (options.quick or options.only or options.pgbouncer) and options.workers == 1
     if is_all and options.output is None:
         options.output = ROOT / "docs"
     return options

@@ -32,12 +32,13 @@ class Contestant(Protocol):
 class Tickbase(Server):
     """With its rate limits, from which tests/server.py frees the tests."""
 
-    name = "Tickbase"
     to_do = "pending"
     knows_etags = True
 
-    def __init__(self, data_dir: Path, **environment: str) -> None:
+    def __init__(self, data_dir: Path, name: str = "Tickbase", **environment: str) -> None:
         super().__init__(data_dir)
+        self.name = name
+        self.log = data_dir / f"{name}.log"
         limited = {name: value for name, value in self.environment.items() if name not in NO_RATE_LIMITS}
         self.environment = {**limited, **environment}
 
