@@ -6,4 +6,5 @@ from django.http import HttpRequest
 
 def is_in_admin(request: HttpRequest) -> bool:
     """Where staff see pages, and rows of everybody; whoever else calls is a program, and sees the own ones."""
-    return bool(settings.ADMIN_PATH) and request.path_info.startswith(f"/{settings.ADMIN_PATH}")
+    admin: str = settings.ADMIN_PATH
+    return admin != "" and request.path_info.startswith(f"/{admin}")

@@ -94,11 +94,12 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "config.rest.refusals.refusals",
     "config.rest.throttling.rate_limits",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "config.rest.common.common",
+    "config.browsers.Sessions",
+    "config.browsers.Common",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "config.browsers.Authentication",
+    "config.browsers.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -131,6 +132,8 @@ DATABASE_POOL_SIZE = env_int("DATABASE_POOL_SIZE", THREADS, minimum=1, maximum=1
 # Seconds, for requests; 0 lifts a limit.
 DATABASE_STATEMENT_TIMEOUT = env_int("DATABASE_STATEMENT_TIMEOUT", 10, minimum=0, maximum=3600)
 DATABASE_LOCK_TIMEOUT = env_int("DATABASE_LOCK_TIMEOUT", 3, minimum=0, maximum=3600)
+# Where it is not known to be safe: behind a pooler that is none of PgBouncer 1.21 or newer, and Neon's.
+DATABASE_PREPARED_STATEMENTS = env_choice("DATABASE_PREPARED_STATEMENTS", "auto", "on", "off")
 DATABASE_IDLE_TRANSACTION_TIMEOUT = env_int("DATABASE_IDLE_TRANSACTION_TIMEOUT", 15, minimum=0, maximum=3600)
 
 

@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from config.rest import health
 
 urlpatterns = [
+    path("api/", include("tasks.api.urls")),  # first, as they are called most
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path(
         "api/docs",
@@ -17,7 +18,6 @@ urlpatterns = [
         name="docs",
     ),
     path("api/", include("users.api.urls")),
-    path("api/", include("tasks.api.urls")),
     path("healthz", health.LivenessView.as_view(), name="healthz"),
     path("readyz", health.ReadinessView.as_view(), name="readyz"),
 ]

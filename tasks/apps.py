@@ -10,3 +10,5 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("tasks.exports")  # registers its sections
+        tokens = import_module("users.tokens")
+        tokens.load_with_user("feed")  # whose head is the ETag of every list

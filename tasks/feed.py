@@ -1,11 +1,16 @@
 """The change feed: one number per user, in commit order (design, section 2.3)."""
 
+from typing import TypeVar
+
 from django.db import connection
 
+from config.database.compiled import Asked, Raw, both
 from tasks.models import Feed, Task
 from tasks.querysets import TaskQuerySet
 from users.models import User
 from users.services import AccountGone
+
+R = TypeVar("R")
 
 _ADVANCE = """
     INSERT INTO tasks_feed AS feed (user_id, head, floor)
@@ -15,8 +20,8 @@ _ADVANCE = """
 """
 
 
-def advance(user: User) -> int:
-    """Take the user's next number, in one statement that also locks the feed until the commit.
+def advance(user: User, then: Asked[R]) -> tuple[int, R]:
+    """Take the user's next number, in one statement that also locks the feed until the commit; run another after it.
 
     The lock is what makes the numbers' order the commit order: whoever holds number n + 1 began to
     wait before n was committed. Always taken before any task's lock. A rollback gives the number back.
@@ -25,17 +30,19 @@ def advance(user: User) -> int:
     whoever deletes the account locks it first and then wants the feed. Raises AccountGone.
     """
     assert connection.in_atomic_block, "a feed number belongs to the transaction of its change"
-    with connection.cursor() as cursor:
-        cursor.execute(_ADVANCE, [user.pk])
-        row = cursor.fetchone()
-    if row is None:
+    numbers, result = both(Raw(_ADVANCE, [user.pk]), then)
+    if not numbers:
         raise AccountGone("The account was deleted.")
-    return int(row[0])
+    return numbers[0][0], result
 
 
-def head(user: User) -> int:
-    """The user's last committed number; 0 before the first change."""
-    return Feed.objects.filter(user=user).values_list("head", flat=True).first() or 0
+def known_head(user: User) -> int:
+    """The user's last committed number: when the user was loaded, or now if that was without the feed; 0 before the
+    first change."""
+    try:
+        return int(user.feed.head)
+    except Feed.DoesNotExist:
+        return 0
 
 
 def since(user: User, version: int) -> TaskQuerySet:

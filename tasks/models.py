@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Length
 
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
+from config.database.row_model import RowModel
 from config.errors import Invalid
 from config.text import is_storable
 from tasks.choices import OPEN, Priority, Status
@@ -41,7 +42,7 @@ class DueConflict(Invalid):
     code = "conflicting_members"
 
 
-class Feed(models.Model):
+class Feed(RowModel):
     """Numbers one user's changes; `tasks.feed` advances it."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="feed")
@@ -57,7 +58,7 @@ def _live(name: str, *columns: Any, **only: Any) -> models.Index:
     return models.Index("user", *columns, name=f"tasks_task_{name}", condition=Q(deleted_at=None, **only))
 
 
-class Task(models.Model):
+class Task(RowModel):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="tasks", db_index=False
     )  # the constraints below begin with it

@@ -8,6 +8,7 @@ from django.db.models import F, Field, Func, IntegerField, OrderBy, Q, QuerySet,
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan, LessThan
 
+from config.database.compiled import Given
 from tasks.choices import OPEN, Priority, Sort, Status
 from tasks.text import words
 from users.models import User
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 # An index serves only the very expression that it was made of, so that these take no parameters.
 _RANKS = " ".join(f"WHEN '{priority}' THEN {rank}" for rank, priority in enumerate(Priority))
 PRIORITY_RANK = Func(F("priority"), template=f"(CASE %(expressions)s {_RANKS} END)", output_field=IntegerField())
+
+
+NEAR = dt.timedelta(days=3)
 
 
 class SortKey(NamedTuple):
@@ -74,13 +78,17 @@ DUE_DESCENDING = SORT_KEYS[Sort.DUE_DATE].by(descending=True)
 
 
 class TaskQuerySet(QuerySet["Task"]):
-    def for_user(self, user: User) -> Self:
+    def for_user(self, user: User | Given) -> Self:
         """The first wall: every read begins here."""
         return self.filter(user=user)
 
     def visible(self) -> Self:
         """Without tombstones."""
         return self.filter(deleted_at=None)
+
+    def shown(self) -> Self:
+        """Without the columns that no answer shows; they are loaded if they are needed after all."""
+        return self.defer("search_text", "deleted_at")
 
     def pending(self) -> Self:
         return self.with_status([Status.PENDING])
@@ -107,11 +115,11 @@ class TaskQuerySet(QuerySet["Task"]):
     def due_after(self, date: dt.date) -> Self:
         return self.filter(GreaterThan(DUE, date), LessThan(DUE, dt.date.max))
 
-    def overdue(self, now: dt.datetime, today: dt.date) -> Self:
+    def overdue(self, now: dt.datetime | Given, today: dt.date | Given) -> Self:
         """Open, and past their instant, or past their whole day. `today` is the user's."""
         return self.filter(_is_overdue(now, today))
 
-    def not_overdue(self, now: dt.datetime, today: dt.date) -> Self:
+    def not_overdue(self, now: dt.datetime | Given, today: dt.date | Given) -> Self:
         return self.exclude(_is_overdue(now, today))
 
     def updated_since(self, instant: dt.datetime) -> Self:
@@ -131,21 +139,25 @@ class TaskQuerySet(QuerySet["Task"]):
         key = OrderBy(SORT_KEYS[sort].by(descending=descending), descending=descending)
         return self.order_by(key, "-id" if descending else "id")
 
-    def after(self, sort: Sort, key: Any, task_id: int, *, descending: bool) -> Self:
+    def after(self, sort: Sort, key: Any, task_id: int | Given, *, descending: bool) -> Self:
         """The rows behind the one with this key and id, in the same order as `sorted_by`."""
         sort_key = SORT_KEYS[sort]
         row = _row(sort_key.by(descending=descending), F("id"))
-        last = _row(Value(sort_key.at(key, descending=descending)), Value(task_id))
+        last = _row(_value(sort_key.at(key, descending=descending)), _value(task_id))
         return self.filter(LessThan(row, last) if descending else GreaterThan(row, last))
+
+
+def _value(value: Any) -> Any:
+    return value if isinstance(value, Given) else Value(value)
 
 
 def _row(*members: Any) -> Func:
     return Func(*members, function="ROW", output_field=Field())
 
 
-def _is_overdue(now: dt.datetime, today: dt.date) -> Q:
+def _is_overdue(now: dt.datetime | Given, today: dt.date | Given) -> Q:
     timed = Q(due_at__isnull=False, due_at__lt=now)
     whole_day = Q(due_at=None, due_date__isnull=False, due_date__lt=today)
     # An instant has another date elsewhere, at most two days from today's: a range that an index finds.
-    near = LessThan(DUE, today + dt.timedelta(days=3))
+    near = LessThan(DUE, Given("near") if isinstance(today, Given) else today + NEAR)
     return Q(status__in=OPEN) & (timed | whole_day) & Q(near)

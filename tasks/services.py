@@ -10,9 +10,10 @@ from typing import TypedDict, Unpack
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from config.database.compiled import run
 from config.errors import Conflict, NotFound, PreconditionFailed, violated_constraint
 from config.transactions import retried_transaction
-from tasks import feed
+from tasks import feed, statements
 from tasks.choices import Status
 from tasks.models import Task, new_uid
 from users.models import User
@@ -71,8 +72,9 @@ def _insert(user: User, uid: str, title: str, fields: TaskFields) -> Task:
     now = timezone.now()
     task = Task(user=user, uid=uid, created_at=now, updated_at=now)
     task.apply({"title": title, **fields}, user.zone, now)
-    task.version = feed.advance(user)
-    task.save(force_insert=True)
+    task.version, rows = feed.advance(user, statements.insert(task))
+    task.pk = rows[0][0]
+    task._state.adding = False
     return task
 
 
@@ -114,7 +116,7 @@ def delete_task(user: User, task_id: int, *, expected_version: Collection[int] |
     task, version = _lock(user, task_id, expected_version)
     task.deleted_at = task.updated_at = timezone.now()
     task.version = version
-    task.save(update_fields=["deleted_at", "updated_at", "version"])
+    run(statements.update(task, ["deleted_at", "updated_at", "version"]))
 
 
 def _lock(user: User, task_id: int, expected_version: Collection[int] | None) -> tuple[Task, int]:
@@ -122,10 +124,10 @@ def _lock(user: User, task_id: int, expected_version: Collection[int] | None) ->
 
     The feed's lock keeps other services out; the task's keeps out whatever writes without them.
     """
-    version = feed.advance(user)
-    task = Task.objects.for_user(user).visible().select_for_update().filter(pk=task_id).first()
-    if task is None:
+    version, found = feed.advance(user, statements.lock(user.pk, task_id))
+    if not found:
         raise no_such_task()
+    task = found[0]
     task.user = user  # spares a query for what we know
     if expected_version is not None and task.version not in expected_version:
         raise StaleVersion(
@@ -143,7 +145,7 @@ def _store(task: Task, changes: TaskChanges, version: int) -> Task:
         transaction.set_rollback(True)
         return task
     task.version, task.updated_at = version, now
-    task.save(update_fields=[*changed, "version", "updated_at"])
+    run(statements.update(task, [*changed, "version", "updated_at"]))
     return task
 
 

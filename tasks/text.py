@@ -21,6 +21,8 @@ def fold(text: str) -> str:
     Compatibility decomposition makes equal what only looks different (NFKD), case folding drops case,
     `_is_noise` drops accents, and composing again (NFKC) keeps scripts such as Hangul whole.
     """
+    if text.isascii():
+        return text.lower()  # which is all that happens to it
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     kept = "".join(character for character in decomposed if not _is_noise(character))
     return unicodedata.normalize("NFKC", kept.translate(_LOOK_ALIKES))

@@ -4,7 +4,7 @@ from itertools import count
 from typing import Any
 
 from tasks import services
-from tasks.models import Task
+from tasks.models import Feed, Task
 from users import services as accounts
 from users import tokens
 from users.models import Session, User
@@ -30,3 +30,8 @@ def make_tokens(user: User) -> tokens.TokenPair:
 def make_task(user: User, **overrides: Any) -> Task:
     """A task like any other; `status`, `due_date` and so on as `services.create_task` takes them."""
     return services.create_task(user, **{"title": f"Task {next(_numbers)}", **overrides})
+
+
+def head_of(user: User) -> int:
+    """The number of the user's last change; 0 before the first."""
+    return Feed.objects.filter(user=user).values_list("head", flat=True).first() or 0

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import orjson
 from django.contrib.admin.models import LogEntry
 from django.db.models import Model, QuerySet
 
+from config.encoding import to_json
 from users.isolation import each_as
 from users.models import IdempotencyKey, Session, User
 
@@ -17,7 +17,6 @@ ACCOUNT = (
     "id", "issuer", "subject", "email", "email_verified_at", "name", "timezone", "is_active", "is_staff",
     "is_superuser", "created_at", "last_login", "token_version",
 )  # fmt: skip
-_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 _sections: dict[str, Section] = {}
 
 
@@ -39,12 +38,12 @@ def stream(user: User) -> Iterator[bytes]:
 def _pieces(user: User) -> Iterator[bytes]:
     account = {**User.objects.filter(pk=user.pk).values(*ACCOUNT).get(), "public_id": user.public_id}
     account["groups"] = list(user.groups.values_list("name", flat=True))
-    yield b'{"account":' + orjson.dumps(account, option=_OPTIONS)
+    yield b'{"account":' + to_json(account)
     for name, section in _sections.items():
         yield f',"{name}":['.encode()
         separator = b""
         for row in section(user):
-            yield separator + orjson.dumps(row, option=_OPTIONS)
+            yield separator + to_json(row)
             separator = b","
         yield b"]"
     yield b"}"

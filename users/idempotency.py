@@ -22,6 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from config.encoding import to_json
 from config.errors import KeyInFlight, KeyReused
 from config.rest.address import client_address, network
 from config.rest.problems import InvalidHeader
@@ -180,7 +181,7 @@ class _Attempt:
             generation=session.generation if session else None,
             status=response.status_code,
             headers={name: response[name] for name in _KEPT_HEADERS if name in response},
-            body=orjson.dumps(response.data).decode() if has_body else "",
+            body=to_json(response.data).decode() if has_body else "",
             created_at=now,
             expires_at=now + self.lifetime,
         )
@@ -223,4 +224,4 @@ def _route(request: Request) -> str:
 
 def _digest(*parts: str) -> str:
     """Keyed: without our secret nobody finds a password, or an address, by trying which one fits."""
-    return salted_hmac("users.idempotency", orjson.dumps(parts), algorithm="sha256").hexdigest()
+    return salted_hmac("users.idempotency", to_json(parts), algorithm="sha256").hexdigest()

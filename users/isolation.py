@@ -5,7 +5,6 @@ somebody is named.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TypeVar
 
 from django.apps import apps
@@ -32,17 +31,13 @@ def enter(user_id: int) -> None:
     context.enter({_SETTING: _name(user_id)})
 
 
-@contextmanager
-def as_user(user_id: int) -> Iterator[None]:
-    with _as(_name(user_id)):
-        yield
+def as_user(user_id: int) -> context.local:
+    return _as(_name(user_id))
 
 
-@contextmanager
-def all_users() -> Iterator[None]:
+def all_users() -> context.local:
     """For staff, for maintenance, and for finding out who somebody is. Also a decorator."""
-    with _as(ALL):
-        yield
+    return _as(ALL)
 
 
 def _name(user_id: int) -> str:
@@ -51,10 +46,8 @@ def _name(user_id: int) -> str:
     return str(int(user_id))
 
 
-@contextmanager
-def _as(who: str) -> Iterator[None]:
-    with context.local({_SETTING: who}):
-        yield
+def _as(who: str) -> context.local:
+    return context.local({_SETTING: who})
 
 
 def asking() -> str:

@@ -13,6 +13,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils.timezone import now
 
+from config.database.row_model import RowModel
 from config.errors import violated_constraint
 from users.text import MAX_EMAIL, MAX_NAME, canonical_email, known_timezones
 
@@ -55,7 +56,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email_canonical=canonical_email(email or ""))
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+class User(RowModel, AbstractBaseUser, PermissionsMixin):
     """A local account signs in here with its e-mail; an external one is `subject` to its `issuer`.
 
     The e-mail of an external account is what its issuer said at first sight: it identifies nobody, so that
@@ -147,7 +148,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return self.filter(last_used_at__lte=now() - settings.REFRESH_TOKEN_LIFETIME)
 
 
-class Session(models.Model):
+class Session(RowModel):
     """A sign-in. Its refresh tokens are one family (RFC 9700, section 4.14.2): each is traded for the next.
 
     No token is stored. The live one is that of the current generation; it can be signed anew from this row.

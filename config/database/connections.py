@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from config.database.exchange import Prepared
 from config.database.outage import outage
 
 PATIENCE = 1.0  # seconds without an answer
@@ -33,6 +34,7 @@ class Connection(psycopg.Connection[Any]):
     exports and migrations. So whoever waits asks, by another connection, whether the server still takes any.
     """
 
+    prepared: Prepared  # set by the backend
     _pool: ConnectionPool[Any] | None = None  # set by the pool while the connection is out
 
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:

@@ -5,11 +5,11 @@ connection that a pool, PgBouncer or Neon's pooler hands on to somebody else.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ContextDecorator
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
@@ -36,14 +36,20 @@ def enter(settings: dict[str, str]) -> None:
     _current.set(_current.get() | settings)
 
 
-@contextmanager
-def local(settings: dict[str, str]) -> Iterator[None]:
-    """Within this, PostgreSQL has these settings, and those of what is around."""
-    token = _current.set(_current.get() | settings)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+class local(ContextDecorator):  # noqa: N801 (reads as a verb, as contextlib's own)
+    """Within this, PostgreSQL has these settings, and those of what is around. Also a decorator."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        self._settings = settings
+
+    def __enter__(self) -> None:
+        self._token = _current.set(_current.get() | self._settings)
+
+    def __exit__(self, *error: object) -> None:
+        _current.reset(self._token)
+
+    def _recreate_cm(self) -> Self:
+        return type(self)(self._settings)  # a decorated function may run in several threads
 
 
 class Teller:
@@ -52,39 +58,59 @@ class Teller:
 
     def __init__(self) -> None:
         self.told: dict[str, str] | None = _NONE  # None while unknown
+        self._names: set[str] = set()  # of all settings that the transaction has, or may have
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if not self._must_tell(sql, context["connection"]):
+        wrapper = context["connection"]
+        if sql.startswith("ROLLBACK TO SAVEPOINT"):
+            self.told = None  # they will be again what they were at the savepoint
             return execute(sql, params, many, context)
-        settings = _current.get()
-        telling = _telling(tuple({**dict.fromkeys(self.told or ()), **settings}.items()))
-        self.told = settings
-        if many:
-            if not context["connection"].in_atomic_block:
-                raise TransactionManagementError("Many statements at once need a transaction, which is told who asks.")
-            context["cursor"].cursor.execute(telling)
+        if not (wrapper.in_atomic_block or _concerns_rows(sql)) or not (settings := self.news(wrapper)):
             return execute(sql, params, many, context)
-        result = execute(telling + sql, params, many, context)
+        telling = _telling(tuple(settings.items()))
+        try:
+            if many:
+                if not wrapper.in_atomic_block:
+                    raise TransactionManagementError("Many statements need a transaction, which is told who asks.")
+                context["cursor"].cursor.execute(telling)
+                return execute(sql, params, many, context)
+            result = execute(telling + sql, params, many, context)
+        except BaseException:
+            self.told = None  # perhaps nothing was sent
+            raise
         context["cursor"].nextset()
         return result
 
-    def _must_tell(self, sql: str, wrapper: BaseDatabaseWrapper) -> bool:
+    def statement(self, wrapper: BaseDatabaseWrapper) -> tuple[str, list[str | None]] | None:
+        """The same as a statement of its own, with parameters."""
+        settings = self.news(wrapper)
+        return (_telling_given(tuple(settings)), list(settings.values())) if settings else None
+
+    def news(self, wrapper: BaseDatabaseWrapper) -> dict[str, str | None]:
+        """The settings that the transaction does not have yet; whoever asks must tell them with the next statement."""
         if wrapper.connection is None:  # closed meanwhile, of which psycopg tells
-            return False
+            return {}
         status = wrapper.connection.pgconn.transaction_status
         if status == TransactionStatus.IDLE:
             self.told = _NONE  # they went with the last transaction
-        if sql.startswith("ROLLBACK TO SAVEPOINT"):
-            self.told = None  # they will be again what they were at the savepoint
-            return False
-        if status == TransactionStatus.INERROR or self.told == _current.get():
-            return False
-        return wrapper.in_atomic_block or bool(_CONCERNS_ROWS.match(sql))
+            self._names.clear()
+        settings = _current.get()
+        if status == TransactionStatus.INERROR or self.told == settings:
+            return {}
+        news = {**dict.fromkeys(self._names), **settings}
+        self.told = settings
+        self._names |= settings.keys()
+        return news
 
 
 def statement_of(sql: str) -> str:
     """What was to be executed, without what was told in front of it."""
     return _TOLD.sub("", sql, count=1)
+
+
+@lru_cache(maxsize=1024)
+def _concerns_rows(sql: str) -> bool:
+    return bool(_CONCERNS_ROWS.match(sql))
 
 
 @lru_cache(maxsize=1024)
@@ -94,3 +120,9 @@ def _telling(settings: tuple[tuple[str, str | None], ...]) -> str:
         raise ValueError("a name or value that would need quoting")
     calls = (f"set_config('{name}', {'NULL' if value is None else repr(value)}, true)" for name, value in settings)
     return f"SELECT {', '.join(calls)}; "
+
+
+@lru_cache(maxsize=64)
+def _telling_given(names: tuple[str, ...]) -> str:
+    calls = (f"set_config('{name}', %s, true)" for name in names)
+    return f"SELECT {', '.join(calls)}"

@@ -3,15 +3,18 @@
 import datetime as dt
 import re
 import unicodedata
+from copy import copy
+from functools import partial
 from typing import Any, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
-from config.text import ascii_domain
+from config.text import ascii_domain, is_storable
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
@@ -28,10 +31,21 @@ def is_visible(text: str) -> bool:
     return any(unicodedata.category(character) not in INVISIBLE for character in text)
 
 
+def _refuse_surrogates(refuse: ProhibitSurrogateCharactersValidator, text: Any) -> None:
+    """DRF's looks at each character, in Python."""
+    if not is_storable(str(text)):
+        refuse(text)
+
+
 class TextField(serializers.CharField):
     """A JSON string without NUL, which PostgreSQL cannot store, and without lone surrogates."""
 
     is_for_people: ClassVar[bool] = True  # and therefore blank if nothing of it can be seen
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        slow = next(each for each in self.validators if isinstance(each, ProhibitSurrogateCharactersValidator))
+        self.validators[self.validators.index(slow)] = partial(_refuse_surrogates, slow)
 
     def run_validation(self, data: Any = empty) -> Any:
         if data is not empty and data is not None and not isinstance(data, str):
@@ -49,7 +63,7 @@ class Clearable(serializers.Field):
         self.cleared = cleared
 
     def run_validation(self, data: Any = empty) -> Any:
-        return self.cleared if data is None else super().run_validation(data)
+        return copy(self.cleared) if data is None else super().run_validation(data)
 
 
 class ChoiceField(serializers.ChoiceField):
@@ -104,8 +118,8 @@ class DateField(serializers.Field):
             self.fail("out_of_range")
         return date
 
-    def to_representation(self, value: dt.date) -> str:
-        return value.isoformat()
+    def to_representation(self, value: dt.date) -> dt.date:
+        return value  # the renderer writes it
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)
@@ -130,8 +144,8 @@ class InstantField(serializers.Field):
             self.fail("out_of_range")
         return instant
 
-    def to_representation(self, value: dt.datetime) -> str:
-        return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    def to_representation(self, value: dt.datetime) -> dt.datetime:
+        return value.astimezone(dt.UTC)  # the renderer writes it
 
 
 class EmailField(TextField, serializers.EmailField):

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 from django.utils.encoding import escape_uri_path
 
-from config.rest.serializers import query_pairs
+from config.rest.serializers import query_of, query_pairs
 
 
 class Cursor(NamedTuple):
@@ -39,6 +39,6 @@ class Cursor(NamedTuple):
 
 def next_link(request: HttpRequest, cursor: Cursor) -> str:
     """The `Link` header's value: this request's own address, continued at `cursor`."""
-    rest = [(name, value) for name, value in query_pairs(request) if name not in {"cursor", "offset"}]
+    rest = [(name, value) for name, value in query_pairs(query_of(request)) if name not in {"cursor", "offset"}]
     address = f"{escape_uri_path(request.path)}?{urlencode([*rest, ('cursor', cursor.encode())])}"
     return f'<{request.build_absolute_uri(address)}>; rel="next"'

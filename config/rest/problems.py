@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-import orjson
 from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -14,6 +13,7 @@ from django.views import defaults
 from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
 
+from config.encoding import to_json
 from config.errors import BodyCutOff, DomainError, Failed, Unavailable
 from config.paths import is_in_admin
 from config.rest.request_id import request_id_of
@@ -108,7 +108,7 @@ def problem(
         "request_id": request_id_of(request),
         **members,
     }
-    return HttpResponse(orjson.dumps(body), status=kind.status, content_type=CONTENT_TYPE, headers=headers)
+    return HttpResponse(to_json(body), status=kind.status, content_type=CONTENT_TYPE, headers=headers)
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:

@@ -3,14 +3,14 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import cast
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils.functional import SimpleLazyObject
 
 from config import logs
+from config.database.base import DatabaseWrapper
 from config.rest.request_id import request_id_of
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
 
     def middleware(request: HttpRequest) -> HttpResponse:
         entry = _Entry(request)
-        with entry.watching():
+        with entry:
             response = get_response(request)
             if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
                 response.streaming_content = entry.streamed(response.streaming_content, response.status_code)
@@ -40,40 +40,34 @@ class _Entry:
         self.queries = 0
         self.began = time.perf_counter()
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Count the queries of this thread, and let its records carry the request's id."""
-        token = logs.request_id.set(request_id_of(self.request))
-        wrappers = connection.execute_wrappers
-        wrappers.append(self._count)
-        try:
-            yield
-        finally:
-            wrappers.remove(self._count)
-            logs.request_id.reset(token)
+        self.token = logs.request_id.set(request_id_of(self.request))
+        self.database = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS])
+        self.queries -= self.database.messages
 
-    def _count(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
-        self.queries += 1
-        return execute(sql, params, many, context)
+    def __exit__(self, *error: object) -> None:
+        self.queries += self.database.messages
+        logs.request_id.reset(self.token)
 
     def streamed(self, chunks: Iterable[bytes], status: int) -> Iterator[bytes]:
         """The line comes when all is sent or the client is gone. Each chunk may be asked for in another thread."""
         iterator = iter(chunks)
         try:
             while True:
-                with self.watching():
+                with self:
                     chunk = next(iterator, None)
                 if chunk is None:
                     return
                 yield chunk
         except Exception:
             # Nobody above can answer any more, and the server would log the text of the error, too.
-            with self.watching():
+            with self:
                 logger.exception("the answer broke off")
             status = 500
             raise
         finally:
-            with self.watching():
+            with self:
                 self.write(status)
 
     def write(self, status: int) -> None:
@@ -87,7 +81,7 @@ class _Entry:
             "route": route,
             "status": status,
             "ms": round((time.perf_counter() - self.began) * 1000, 1),
-            "queries": self.queries,
+            "queries": self.queries + self.database.messages,
             "user": _user_of(self.request),
         }
         logger.info("%s %s %s", method, route, status, extra={"fields": fields})

@@ -5,6 +5,7 @@ The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 
 import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from django.conf import settings
@@ -105,9 +106,13 @@ def take(scope: str, identity: str, policy: str) -> Verdict | None:
     rate: Rate | None = settings.RATE_LIMITS[scope]
     if rate is None:
         return None
+    return Verdict(policy, rate, leases.limiter().take(_key(policy, identity, settings.SECRET_KEY), rate))
+
+
+@lru_cache(maxsize=4096)
+def _key(policy: str, identity: str, secret: str) -> str:
     text = f"{policy}:{identity}".encode("utf-8", "surrogatepass")
-    key = salted_hmac("tickbase.rate_limit", text, algorithm="sha256").hexdigest()[:32]
-    return Verdict(policy, rate, leases.limiter().take(key, rate))
+    return salted_hmac("tickbase.rate_limit", text, secret, algorithm="sha256").hexdigest()[:32]
 
 
 def rate_limits(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

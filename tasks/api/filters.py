@@ -1,6 +1,7 @@
 """The query parameters of the task list, and the page that they describe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.utils import timezone
@@ -9,13 +10,14 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from config.database.compiled import Compiled, Given, Query
 from config.rest.fields import ChoiceField, DateField, InstantField, ListField, TextField
 from config.rest.pagination import Cursor
 from config.rest.problems import InvalidParameter
 from config.rest.serializers import QuerySerializer
 from tasks.choices import Priority, Sort, Status
 from tasks.models import MAX_TAG, MAX_TAGS, Task
-from tasks.querysets import SORT_KEYS, TaskQuerySet
+from tasks.querysets import NEAR, SORT_KEYS, TaskQuerySet
 from users.models import User
 
 ALL = "all"
@@ -50,10 +52,10 @@ class StatusesField(TextField):
     def to_internal_value(self, data: Any) -> Any:
         statuses = str(super().to_internal_value(data)).split(",")
         if statuses == [ALL]:
-            return Status.values
+            return tuple(Status.values)
         if not set(statuses) <= set(Status.values):
             self.fail("invalid_choice", known=", ".join(Status.values))
-        return statuses
+        return tuple(sorted(set(statuses)))
 
 
 class CountField(serializers.IntegerField):
@@ -135,6 +137,8 @@ class TaskListQuery(QuerySerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs["order"] = Order.parse(attrs["sort"])
+        if "tag" in attrs:
+            attrs["tag"] = tuple(attrs["tag"])  # can be remembered
         if cursor := attrs.get("cursor"):
             if attrs["offset"]:
                 raise _invalid("offset", "A cursor says where to continue; leave offset out.")
@@ -167,33 +171,70 @@ FILTERS: dict[str, Callable[[TaskQuerySet, Any], TaskQuerySet]] = {
 }
 
 
-class Page(NamedTuple):
-    tasks: list[Task]
-    next: Cursor | None
-    total: int | None
+def rows(user_id: int, query: Mapping[str, Any], **clock: Any) -> Query[Task]:
+    """The tasks of a page, and one more, which tells whether there is a next page."""
+    cursor = query.get("cursor")
+    after = {"after": query["after"], "after_id": cursor.id} if cursor else {}
+    return _compiled(_Shape.of(query)).given(user=user_id, **after, **clock)
 
 
-def filtered(tasks: TaskQuerySet, query: dict[str, Any], user: User) -> TaskQuerySet:
+def clock(user: User, query: Mapping[str, Any]) -> dict[str, Any]:
+    """What a query means by now and by today, if it does: today is the user's."""
+    if "overdue" not in query:
+        return {}
+    now = timezone.now()
+    today = now.astimezone(user.zone).date()
+    return {"now": now, "today": today, "near": today + NEAR}
+
+
+def next_page(found: list[Task], query: Mapping[str, Any]) -> Cursor | None:
+    limit = query["limit"]
+    if len(found) <= limit:
+        return None
+    last = found[limit - 1]
+    return Cursor(query["sort"], SORT_KEYS[query["order"].sort].to_text(last), last.pk)
+
+
+def count(user: User, query: Mapping[str, Any], **clock: Any) -> int:
+    """How many tasks all pages have."""
+    return _filtered(Task.objects.for_user(user), query, **clock).count()
+
+
+class _Shape(NamedTuple):
+    """What the rows of a page have in common with those of other users, and of other pages."""
+
+    query: tuple[tuple[str, Any], ...]
+    continues: bool
+    continues_after_null: bool
+
+    @classmethod
+    def of(cls, query: Mapping[str, Any]) -> "_Shape":
+        shared = tuple(item for item in query.items() if item[0] not in ("cursor", "after"))
+        return cls(shared, "after" in query, query.get("after", ...) is None)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(shape: _Shape) -> Compiled[Task]:
+    return Compiled(lambda: _tasks_of(shape))
+
+
+def _tasks_of(shape: _Shape) -> TaskQuerySet:
+    query = dict(shape.query)
+    sort, descending = query["order"]
+    tasks = _filtered(Task.objects.for_user(Given("user")), query, now=Given("now"), today=Given("today"))
+    if shape.continues:
+        key = None if shape.continues_after_null else Given("after")
+        tasks = tasks.after(sort, key, Given("after_id"), descending=descending)
+    start, limit = query["offset"], query["limit"]
+    return tasks.shown().sorted_by(sort, descending=descending)[start : start + limit + 1]
+
+
+def _filtered(tasks: TaskQuerySet, query: Mapping[str, Any], **clock: Any) -> TaskQuerySet:
+    tasks = tasks.visible()
     for name, narrow in FILTERS.items():
         if name in query:
             tasks = narrow(tasks, query[name])
     if "overdue" in query:
-        now = timezone.now()
         narrow_overdue = TaskQuerySet.overdue if query["overdue"] else TaskQuerySet.not_overdue
-        tasks = narrow_overdue(tasks, now, now.astimezone(user.zone).date())
+        tasks = narrow_overdue(tasks, clock["now"], clock["today"])
     return tasks
-
-
-def page(tasks: TaskQuerySet, query: dict[str, Any]) -> Page:
-    """One page of already filtered tasks, in one query; two with the total."""
-    sort, descending = query["order"]
-    total = tasks.count() if query.get("total") else None
-    rows = tasks.sorted_by(sort, descending=descending)
-    if cursor := query.get("cursor"):
-        rows = rows.after(sort, query["after"], cursor.id, descending=descending)
-    start, limit = query["offset"], query["limit"]
-    found = list(rows[start : start + limit + 1])  # one more tells whether there is a next page
-    if len(found) <= limit:
-        return Page(found, None, total)
-    last = found[limit - 1]
-    return Page(found[:limit], Cursor(query["sort"], SORT_KEYS[sort].to_text(last), last.pk), total)

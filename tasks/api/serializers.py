@@ -1,6 +1,7 @@
 """The shape of a task: what clients may send, and what they get."""
 
 import datetime as dt
+from functools import cached_property
 from typing import Any
 
 from rest_framework import serializers
@@ -8,7 +9,7 @@ from rest_framework.exceptions import ErrorDetail
 
 from config.rest.fields import BooleanField, ChoiceField, Clearable, DateField, InstantField, ListField, TextField
 from config.rest.problems import InvalidBody
-from config.rest.serializers import StrictSerializer
+from config.rest.serializers import AttributesSerializer, StrictSerializer
 from tasks.choices import Priority, Status
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, MAX_UID, Task
 
@@ -39,7 +40,7 @@ class TagsField(Clearable, ListField):
         return list(dict.fromkeys(super().to_internal_value(data)))
 
 
-class TaskSerializer(StrictSerializer):
+class TaskSerializer(AttributesSerializer):
     id = serializers.IntegerField(read_only=True)
     uid = TextField(
         max_length=MAX_UID,
@@ -47,7 +48,7 @@ class TaskSerializer(StrictSerializer):
         required=False,
         help_text="Unique among your tasks; made by you or else by us, and then fixed.",
     )
-    user_id = serializers.SerializerMethodField(help_text="The owner's public id.")
+    user_id = serializers.CharField(read_only=True, help_text="The owner's public id.")
     title = TextField(max_length=MAX_TITLE)
     description = DescriptionField(cleared="", max_length=MAX_DESCRIPTION, allow_blank=True, trim_whitespace=False)
     status = ChoiceField(choices=Status.choices, required=False)
@@ -65,7 +66,13 @@ class TaskSerializer(StrictSerializer):
     updated_at = InstantField(read_only=True)
     version = serializers.IntegerField(read_only=True, help_text="Grows with every change; in quotes, the ETag.")
 
-    def get_user_id(self, task: Task) -> str:
+    def to_representation(self, instance: Task) -> dict[str, Any]:
+        representation = super().to_representation(instance)
+        representation["user_id"] = self._owner_id  # in place of the row's
+        return representation
+
+    @cached_property
+    def _owner_id(self) -> str:
         """Tasks are only ever shown to their owner."""
         public_id: str = self.context["request"].user.public_id
         return public_id

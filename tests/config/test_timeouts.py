@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 
 from config.database import context, limits
 from config.database.base import DatabaseWrapper
+from config.database.exchange import THRESHOLD
 from config.database.url import parse
 from tests.client import Api
 from tests.factories import PASSWORD
@@ -179,3 +180,12 @@ def test_they_hold_behind_a_pooler_and_stay_with_nobody(pooled: DatabaseWrapper)
         with context.local(limits.of_requests()), pytest.raises(OperationalError, match="statement timeout"):
             cursor.execute("SELECT pg_sleep(5)")
         assert shown(cursor) == ["0", "0", "0"]
+
+
+@pytest.mark.pgbouncer
+@needs_pgbouncer
+def test_nothing_is_prepared_behind_a_pooler(pooled: DatabaseWrapper) -> None:
+    """PgBouncer before 1.21 would look for it in another session."""
+    for _ in range(THRESHOLD + 1):
+        assert pooled.run(("SELECT 7::bigint", [])) == [[(7,)]]
+    assert pooled.run(("SELECT count(*) FROM pg_prepared_statements", [])) == [[(0,)]]

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tasks import feed, services
 from tasks.models import Task
-from tests.factories import make_task, make_user
+from tests.factories import head_of, make_task, make_user
 from tests.pages import Page, open_page, send, signed_in, submit, wait_for_a_lock
 from users.models import User
 
@@ -46,7 +46,7 @@ def test_add_creates_a_task_of_its_owner(staff: Client, alice: User, carol: User
     task = Task.objects.get()
     assert "was added successfully" in page.messages
     assert (task.user, task.title, task.description, task.tags) == (alice, "Post", "a\nb", ["x, y", "x"])
-    assert (task.priority, task.version, feed.head(alice), feed.head(carol)) == ("high", 1, 1, 0)
+    assert (task.priority, task.version, head_of(alice), head_of(carol)) == ("high", 1, 1, 0)
     assert task.search_text == "post\na\nb\nx, y\nx"
 
 
@@ -63,7 +63,7 @@ def test_a_form_sent_twice_makes_one_task(staff: Client, alice: User) -> None:
     fields = {**open_page(staff, ADD).fields, **new_task(alice)}
     assert "was added successfully" in send(staff, ADD, fields).messages
     assert "a task with this uid already" in send(staff, ADD, fields).errors
-    assert (Task.objects.count(), feed.head(alice)) == (1, 1)
+    assert (Task.objects.count(), head_of(alice)) == (1, 1)
 
 
 def test_an_empty_uid_means_a_new_one(staff: Client, alice: User) -> None:
@@ -76,7 +76,7 @@ def test_change_takes_the_next_number_and_leaves_the_rest(staff: Client, alice: 
     page = submit(staff, change(task), title="Changed", status="completed")
     stored = Task.objects.get()
     assert "was changed successfully" in page.messages
-    assert (stored.title, stored.status, stored.version, feed.head(alice)) == ("Changed", "completed", 2, 2)
+    assert (stored.title, stored.status, stored.version, head_of(alice)) == ("Changed", "completed", 2, 2)
     assert stored.completed_at == stored.updated_at
     assert (stored.description, stored.tags, stored.due_at) == (task.description, task.tags, task.due_at)
 
@@ -95,7 +95,7 @@ def test_saving_what_was_shown_takes_no_number(staff: Client, alice: User, store
     before = Task.objects.values().get()
     submit(staff, change(task))
     assert Task.objects.values().get() == before
-    assert feed.head(alice) == 1
+    assert head_of(alice) == 1
 
 
 def test_saving_an_old_page_undoes_nothing(staff: Client, alice: User) -> None:
@@ -136,7 +136,7 @@ def test_bad_input_is_a_form_error(staff: Client, alice: User, typed: Typed, mes
     assert message in page.errors.replace("&#x27;", "'")
     assert page.messages == ""
     assert list(Task.objects.values_list("title", "version")) == [(task.title, 1)]
-    assert feed.head(alice) == 1
+    assert head_of(alice) == 1
 
 
 @pytest.mark.parametrize("typed", [{"title": "😀" * 200}, {"description": "a\r\n" * 5_000}, {"tags": TAGS_21[:-3]}])
@@ -152,7 +152,7 @@ def test_a_bad_uid_is_a_form_error(staff: Client, alice: User, uid: str, message
     page = submit(staff, ADD, **new_task(alice, uid=uid, description="typed"))
     assert message in page.errors
     assert page.fields["description"] == "typed"
-    assert (Task.objects.count(), feed.head(alice), LogEntry.objects.count()) == (1, 1, 0)
+    assert (Task.objects.count(), head_of(alice), LogEntry.objects.count()) == (1, 1, 0)
 
 
 def test_owner_and_uid_never_change(staff: Client, alice: User, bob: User) -> None:
@@ -171,7 +171,7 @@ def test_delete_leaves_a_tombstone(staff: Client, alice: User) -> None:
     page = send(staff, path, {"post": "yes"})
     task.refresh_from_db()
     assert "was deleted successfully" in page.messages
-    assert (task.deleted_at is not None, task.version, feed.head(alice)) == (True, 3, 3)
+    assert (task.deleted_at is not None, task.version, head_of(alice)) == (True, 3, 3)
     assert list(Task.objects.visible()) == [other]
 
 
@@ -183,7 +183,7 @@ def test_bulk_delete_leaves_tombstones_in_each_owners_feed(staff: Client, alice:
     page = send(staff, LIST, {**delete_selected(*tasks), "post": "yes"})
     assert "Successfully deleted 3 tasks." in page.messages
     assert list(Task.objects.visible()) == [kept]
-    assert (Task.objects.count(), feed.head(alice), feed.head(bob)) == (4, 4, 3)
+    assert (Task.objects.count(), head_of(alice), head_of(bob)) == (4, 4, 3)
     assert sorted(task.version for task in feed.since(alice, 2)) == [3, 4]
 
 
@@ -194,7 +194,7 @@ def test_a_bulk_delete_that_fails_halfway_leaves_no_trace(staff: Client, alice: 
         cursor.execute(f"ALTER TABLE tasks_task ADD CHECK (id <> {tasks[1].pk} OR deleted_at IS NULL)")
     staff.raise_request_exception = False
     assert staff.post(LIST, {**delete_selected(*tasks), "post": "yes"}).status_code == 500
-    assert (Task.objects.visible().count(), feed.head(alice), LogEntry.objects.count()) == (2, 2, 0)
+    assert (Task.objects.visible().count(), head_of(alice), LogEntry.objects.count()) == (2, 2, 0)
 
 
 def test_tombstones_are_nowhere(staff: Client, alice: User) -> None:
@@ -204,7 +204,7 @@ def test_tombstones_are_nowhere(staff: Client, alice: User) -> None:
     for path in (change(task), f"{LIST}{task.pk}/delete/", f"{LIST}{task.pk}/history/"):
         assert "Perhaps it was deleted?" in open_page(staff, path).messages
     send(staff, LIST, {**delete_selected(task), "post": "yes"})
-    assert feed.head(alice) == 2
+    assert head_of(alice) == 2
 
 
 @pytest.fixture
@@ -235,14 +235,14 @@ def test_a_task_deleted_while_it_is_saved_is_a_message(meanwhile: Callable[..., 
     page = meanwhile(task, lambda: send(staff, change(task), fields))
     task.refresh_from_db()
     assert "Perhaps it was deleted?" in page.messages
-    assert (task.version, feed.head(task.user), LogEntry.objects.count()) == (2, 2, 0)
+    assert (task.version, head_of(task.user), LogEntry.objects.count()) == (2, 2, 0)
 
 
 def test_a_task_deleted_while_it_is_deleted_is_a_message(meanwhile: Callable[..., Page]) -> None:
     task, staff = make_task(make_user()), signed_in(make_user(is_staff=True, is_superuser=True))
     page = meanwhile(task, lambda: send(staff, f"{LIST}{task.pk}/delete/", {"post": "yes"}))
     assert "No such task." in page.messages
-    assert (feed.head(task.user), LogEntry.objects.count()) == (2, 0)
+    assert (head_of(task.user), LogEntry.objects.count()) == (2, 0)
 
 
 def test_a_task_deleted_while_many_are_deleted_is_passed_over(meanwhile: Callable[..., Page]) -> None:
@@ -250,7 +250,7 @@ def test_a_task_deleted_while_many_are_deleted_is_passed_over(meanwhile: Callabl
     task, other = make_task(user), make_task(user)
     page = meanwhile(task, lambda: send(staff, LIST, {**delete_selected(task, other), "post": "yes"}))
     assert "Successfully deleted" in page.messages
-    assert (Task.objects.visible().count(), feed.head(user)) == (0, 4)
+    assert (Task.objects.visible().count(), head_of(user)) == (0, 4)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_staff_with_permission_to_look_cannot_write(alice: User) -> None:
     for path, fields in [(ADD, new_task(alice)), (change(task), {"title": "x"}), (f"{LIST}{task.pk}/delete/", {})]:
         assert client.post(path, fields).status_code == 403
     client.post(LIST, {**delete_selected(task), "post": "yes"})
-    assert (Task.objects.get().title, feed.head(alice)) == (task.title, 1)
+    assert (Task.objects.get().title, head_of(alice)) == (task.title, 1)
 
 
 def test_strangers_and_users_are_sent_to_sign_in(client: Client, alice: User) -> None:

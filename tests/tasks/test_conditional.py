@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tasks import feed, services
+from tasks import services
 from tests.client import Api
-from tests.factories import make_task, make_user
+from tests.factories import head_of, make_task, make_user
 from tests.problems import places_of, problem_of
 from tests.races import at_once
 from users.models import User
@@ -125,6 +125,6 @@ def test_800_increments_by_8_threads_lose_no_update(wide_pool: None) -> None:
 
     statuses = [status for made in at_once([attempt_100_increments] * 8) for status in made]
     successes, task = statuses.count(200), user.tasks.get()
-    assert (task.description, task.version - 1, feed.head(user) - 1) == (str(successes), successes, successes)
+    assert (task.description, task.version - 1, head_of(user) - 1) == (str(successes), successes, successes)
     assert successes + statuses.count(412) == 800
     assert 0 < successes < 800  # else nobody was in anybody's way

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 from django.db import connections, transaction
 
+from config.database.compiled import Raw
 from tasks import feed, services
 from tasks.models import Task
 from tests.client import Api
-from tests.factories import make_task, make_user
+from tests.factories import head_of, make_task, make_user
 from users.isolation import all_users
 from users.models import User
 
@@ -27,19 +28,19 @@ def state(tasks: list[Task]) -> State:
 
 def test_every_kind_of_write_takes_the_next_number(alice: User) -> None:
     task = make_task(alice)
-    assert (task.version, feed.head(alice)) == (1, 1)
+    assert (task.version, head_of(alice)) == (1, 1)
     assert services.update_task(alice, task.pk, {"title": "New"}).version == 2
     assert services.complete_task(alice, task.pk).version == 3
     services.delete_task(alice, task.pk)
     task.refresh_from_db()
-    assert (task.version, feed.head(alice)) == (4, 4)
+    assert (task.version, head_of(alice)) == (4, 4)
 
 
 def test_users_count_apart(alice: User, bob: User) -> None:
     make_task(alice)
     make_task(alice)
     assert make_task(bob).version == 1
-    assert (feed.head(alice), feed.head(bob)) == (2, 1)
+    assert (head_of(alice), head_of(bob)) == (2, 1)
     assert feed.since(bob, 0).count() == 1
 
 
@@ -49,7 +50,7 @@ def test_refused_writes_give_their_number_back(as_alice: Api, alice: User) -> No
     as_alice.delete("/api/me/tasks/999999")
     as_alice.post("/api/me/tasks", {"title": "Twin", "uid": task.uid})
     as_alice.patch(f"/api/me/tasks/{task.pk}", {"title": task.title})
-    assert (feed.head(alice), Task.objects.get().version) == (1, 1)
+    assert (head_of(alice), Task.objects.get().version) == (1, 1)
 
 
 def test_since_holds_tombstones_and_only_the_last_change_of_each_task(alice: User) -> None:
@@ -63,7 +64,7 @@ def test_since_holds_tombstones_and_only_the_last_change_of_each_task(alice: Use
 
 def test_advancing_outside_a_transaction_is_a_bug(transactional_db: None) -> None:
     with pytest.raises(AssertionError):
-        feed.advance(make_user())
+        feed.advance(make_user(), Raw("SELECT 1", []))
 
 
 def test_every_write_replayed_from_the_feed_gives_the_fresh_state(alice: User) -> None:
@@ -151,7 +152,7 @@ def test_a_reader_sees_every_change_of_8_concurrent_writers_once_and_in_order() 
     assert versions == sorted(set(versions))
     assert set(versions) <= set(committed)
     assert replica == state(list(Task.objects.for_user(user)))
-    assert sorted(committed) == list(range(1, feed.head(user) + 1))
+    assert sorted(committed) == list(range(1, head_of(user) + 1))
     assert all(writer.committed for writer in writers)
 
 

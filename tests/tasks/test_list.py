@@ -48,14 +48,16 @@ def test_a_hundred_tasks_are_listed_unless_another_limit_is_asked_for(as_alice: 
 
 
 @pytest.mark.parametrize("count", [3, 100])
-def test_the_list_costs_three_queries_however_long(
+def test_the_list_costs_one_message_however_long(
     as_alice: Api, alice: User, count: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(count):
         make_task(alice, tags=["a"])
-    with django_assert_num_queries(3):  # user, feed head, rows
-        tasks = as_alice.get(f"{LIST}?search=task&tag=a&sort=title").json()
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(1):  # user with the feed's head, and rows
+        tasks = as_alice.get(f"{LIST}?status=pending&sort=title").json()
+    with django_assert_num_queries(2):  # what may take long is not read before the caller is known
+        assert as_alice.get(f"{LIST}?search=task&tag=a&sort=title").json() == tasks
+    with django_assert_num_queries(2):
         as_alice.get(f"{LIST}?total=true")
     assert len(tasks) == count
 
@@ -65,7 +67,7 @@ def test_the_same_tag_is_answered_without_reading_tasks(
 ) -> None:
     make_task(alice)
     tag = as_alice.get(LIST)["ETag"]
-    with django_assert_num_queries(2) as queries:
+    with django_assert_num_queries(1) as queries:
         answer = as_alice.get(LIST, if_none_match=tag)
     assert (answer.status_code, answer.content, answer["ETag"]) == (304, b"", '"1"')
     assert not any("tasks_task" in query["sql"] for query in queries)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from config.errors import Invalid
-from tasks import feed, services
+from tasks import services
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, Task
-from tests.factories import make_task, make_user
+from tests.factories import head_of, make_task, make_user
 from users.models import User
 
 BAD: list[tuple[str, Any]] = [
@@ -46,7 +46,7 @@ def test_a_bad_value_is_refused_by_name_and_takes_no_number(db: None, member: st
     with pytest.raises(Invalid) as updated:
         services.update_task(user, task.pk, {member: value})  # type: ignore[misc]  # the name is a parameter
     assert created.value.pointer == updated.value.pointer == f"/{member}"
-    assert (Task.objects.count(), feed.head(user)) == (1, 1)
+    assert (Task.objects.count(), head_of(user)) == (1, 1)
 
 
 @pytest.mark.parametrize("uid", ["x" * 256, "a\0b"])

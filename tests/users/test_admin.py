@@ -303,3 +303,8 @@ def test_the_list_takes_as_many_queries_for_30_rows_as_for_3(staff: Client, path
             rows = len(staff.get(path).context["cl"].result_list)
         counts.append((rows, len(queries)))
     assert counts == [(3, counts[0][1]), (30, counts[0][1])]
+
+
+def test_the_admin_is_found_without_its_slash(db: None) -> None:
+    answer = Client().get("/admin")
+    assert (answer.status_code, answer["Location"]) == (301, "/admin/")

@@ -13,10 +13,11 @@ import yaml
 from django.conf import settings
 from django.db import connection, connections, transaction
 
+from config.database.compiled import Raw
 from tasks import feed
 from tasks.models import Task
 from tests.client import Answer, Api
-from tests.factories import PASSWORD, make_task, make_user
+from tests.factories import PASSWORD, head_of, make_task, make_user
 from tests.pages import wait_for_a_lock
 from tests.problems import exact, places_of, problem_of, stored
 from tests.races import at_once
@@ -172,6 +173,9 @@ def test_other_methods_are_idempotent_by_themselves(as_alice: Api, alice: User, 
 # --- Races and crashes ------------------------------------------------------------------------------
 
 
+NOTHING = Raw("SELECT 1", [])
+
+
 class Holder(threading.Thread):
     """Another transaction that holds a user's feed, so that a write of that user waits in the middle."""
 
@@ -182,7 +186,7 @@ class Holder(threading.Thread):
     @all_users()
     def run(self) -> None:
         with transaction.atomic():
-            feed.advance(self.user)
+            feed.advance(self.user, NOTHING)
             self.holds.set()
             self.release.wait(20)
             transaction.set_rollback(True)
@@ -269,7 +273,7 @@ def test_20_threads_with_the_same_100_keys_make_exactly_100_tasks(wide_pool: Non
     ids = {key: {task for each, status, task in answers if (each, status) == (key, 201)} for key in keys}
     assert [len(tasks) for tasks in ids.values()] == [1] * 100
     assert Task.objects.count() == IdempotencyKey.objects.count() == 100
-    assert feed.head(user) == 100
+    assert head_of(user) == 100
 
 
 def test_an_account_deleted_meanwhile_is_told_so(user: User, wide_pool: None) -> None:

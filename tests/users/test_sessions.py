@@ -10,6 +10,7 @@ import pytest
 import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_session, make_task, make_user
@@ -330,3 +331,42 @@ def test_a_refresh_that_meets_a_new_password_brings_tokens_that_were_good(wide_p
         if answer.status_code == 200:
             assert tokens.read_refresh(answer.json()["refresh"]).version == 0
         assert not Session.objects.filter(user=user).exists()
+
+
+# --- What is remembered of a token ------------------------------------------------------------------
+
+
+def test_a_token_that_was_good_a_moment_ago_expires(alice: User) -> None:
+    """Its signature is remembered; its expiry is looked at each time."""
+    with time_machine.travel(dt.datetime.now(dt.UTC), tick=False) as clock:
+        access = signed_in(alice)["access"]
+        assert works(access)
+        clock.shift(dt.timedelta(minutes=10, seconds=29))
+        assert works(access)
+        clock.shift(dt.timedelta(seconds=1))
+        assert not works(access)
+
+
+def test_a_key_that_is_withdrawn_takes_its_tokens_along(alice: User, settings: Settings) -> None:
+    access = signed_in(alice)["access"]
+    assert works(access)
+    settings.JWT_SIGNING_KEY = "another key of thirty-two bytes!"
+    assert not works(access)
+
+
+def test_what_was_read_ahead_is_for_nobody_when_the_session_has_ended(alice: User) -> None:
+    api = Api(alice)
+    path = f"{api.tasks}/{make_task(alice, title='secret').pk}"
+    Session.objects.all().delete()
+    for answer in (api.get(path), api.get(api.tasks)):
+        assert answer.status_code == 401 and b"secret" not in answer.content
+
+
+@pytest.mark.parametrize("me", [True, False])
+def test_only_the_own_path_is_read_ahead(alice: User, me: bool) -> None:
+    api = Api(alice)
+    task = make_task(alice)
+    with CaptureQueriesContext(connection) as captured:
+        api.get(f"/api/{'me' if me else make_user().pk}/tasks/{task.pk}")
+    asked = [query["sql"] for query in captured.captured_queries if "users_session" in query["sql"]]
+    assert ["tasks_task" in sql for sql in asked][-1:] == [me]

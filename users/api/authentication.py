@@ -1,18 +1,27 @@
 """Bearer tokens (RFC 6750): who sends this request?"""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
+from config.database.compiled import Query
+from config.errors import DomainError
 from users import isolation, issuers, services, tokens
+from users.api.permissions import ME
 from users.models import User
 
 
 class BearerAuthentication(JWTAuthentication):
     """`request.auth` is the Grant; the token and its user are checked in one query."""
+
+    def __init__(self) -> None:
+        pass  # simplejwt's looks the user model up, for each request
 
     def authenticate(self, request: Request) -> Any:
         # The scheme is case-insensitive (RFC 9110, section 11.1).
@@ -23,15 +32,26 @@ class BearerAuthentication(JWTAuthentication):
         # With its Idempotency-Key, a request that ends the very token it comes with can be sent again;
         # `users.idempotency` lets such a caller have the stored answer and nothing else.
         is_repeatable = "Idempotency-Key" in request.headers and getattr(view, "ends_its_token", False)
-        grant = _grant(token.strip(), outdated=is_repeatable)
+        grant = _grant(token.strip(), outdated=is_repeatable, reads_ahead=functools.partial(_reads_ahead, view))
         isolation.enter(grant.user.pk)
         return grant.user, grant
 
 
-def _grant(token: str, *, outdated: bool) -> tokens.Grant:
+def _reads_ahead(view: Any, user_id: int) -> Query[Any] | None:
+    """What a view is about to read, so that it comes with the account; nothing for another user's path."""
+    reads_ahead: Callable[[int], Query[Any] | None] | None = getattr(view, "reads_ahead", None)
+    if reads_ahead is None or view.kwargs.get("user_id") not in (ME, str(user_id)):
+        return None
+    try:
+        return reads_ahead(user_id)
+    except (APIException, DomainError):
+        return None  # the view will raise it again, once it is clear that the caller may know
+
+
+def _grant(token: str, **options: Any) -> tokens.Grant:
     """Raises InvalidToken. A token that names no key of ours can only be the external issuer's."""
     if not issuers.is_configured() or tokens.names_our_key(token):
-        return tokens.authenticate(token, outdated=outdated)
+        return tokens.authenticate(token, **options)
     identity = issuers.verify(token)
     return tokens.Grant(services.identify(identity), None, identity.signed_in_at)
 

@@ -1,5 +1,6 @@
 """`manage.py serve`: the whole service in one process tree."""
 
+import gc
 import os
 import resource
 import signal
@@ -139,6 +140,11 @@ def application() -> Bridge:
     threading.Thread(target=_leave_with, args=[os.getppid()], daemon=True).start()
     from config.asgi import application
 
+    # What is there now stays: the collector need not look at all of it again whenever it looks at what requests leave
+    # behind, which it does less often, too. It took a sixth of the time of a list.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
     return application
 
 

@@ -32,9 +32,8 @@ SIGNED_IN = OpenApiExample("Signed in", value={"user": USER, **PAIR}, response_o
 
 class AccountView(GenericAPIView):
     def validated(self, request: Request, **options: Any) -> dict[str, Any]:
-        serializer = self.get_serializer(data=request.data, **options)
-        serializer.is_valid(raise_exception=True)
-        data: dict[str, Any] = serializer.validated_data
+        serializer: Any = self.get_serializer_class()
+        data: dict[str, Any] = serializer.validated(request.data, **options)
         return data
 
 

@@ -1,0 +1,42 @@
+"""Django's middleware for browsers with a session: only the admin is called by such, everything else by programs.
+
+Elsewhere a request passes it by, as each of these would cost it time and do nothing.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpRequest
+from django.middleware.common import CommonMiddleware
+from django.utils.deprecation import MiddlewareMixin
+
+from config.paths import is_in_admin
+
+
+class _InAdmin(MiddlewareMixin):
+    def __call__(self, request: HttpRequest) -> Any:
+        return super().__call__(request) if is_in_admin(request) else self.get_response(request)
+
+
+class Sessions(_InAdmin, SessionMiddleware):
+    pass
+
+
+class Common(_InAdmin, CommonMiddleware):
+    """Also leads from `/admin` to `/admin/`."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if f"{request.path_info}/" == f"/{settings.ADMIN_PATH}":
+            return CommonMiddleware.__call__(self, request)
+        return super().__call__(request)
+
+
+class Authentication(_InAdmin, AuthenticationMiddleware):
+    pass
+
+
+class Messages(_InAdmin, MessageMiddleware):
+    pass
