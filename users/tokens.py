@@ -20,7 +20,7 @@ from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from config.database.compiled import Compiled, Given, Query, both
+from config.database.compiled import Compiled, Given, Query, both, run
 from config.errors import InvalidToken
 from users.isolation import as_user
 from users.models import Session, User
@@ -111,7 +111,7 @@ class Grant:
 
     def read(self, query: Query[M]) -> list[M]:
         """What the query finds; if it is the one that was read ahead, it is not asked again."""
-        return self.ahead.rows if self.ahead and self.ahead.query == query else query.all()
+        return self.ahead.rows if self.ahead and self.ahead.query == query else run(query)
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def authenticate(
     query, ahead = reads_ahead(user_id), None
     with as_user(user_id):
         if query is None:
-            session = next(iter(session_query.all()), None)
+            session = next(iter(run(session_query)), None)
         else:
             found, rows = both(session_query, query)
             session, ahead = next(iter(found), None), ReadAhead(query, rows)

@@ -70,9 +70,6 @@ class Query(Generic[M]):
     def result(self, rows: Rows) -> list[M]:
         return self.compiled.select.instances(rows)
 
-    def all(self) -> list[M]:
-        return run(self)
-
 
 @dataclass(frozen=True)
 class Raw:

@@ -7,7 +7,7 @@ from django.db.models.base import ModelState
 
 
 class RowModel(models.Model):
-    """A model whose instances are made from rows in a sixth of the time that Model.__init__ takes.
+    """A model whose instances are made from rows in a third of the time that Model.__init__ takes.
 
     That one also takes keyword arguments and sends signals, which nobody here listens to. Fields that were not asked
     for are loaded when they are needed, as ever.
