@@ -18,7 +18,7 @@ def statements(call: Callable[[], Any], verb: str = "SELECT") -> list[str]:
     with CaptureQueriesContext(connection) as captured:
         call()
     found = [sql for query in captured.captured_queries for sql in statement_of(query["sql"]).split("; ")]
-    return [sql for sql in found if sql.startswith(verb) and '"tasks_task"' in sql]
+    return [sql for sql in found if sql.startswith(verb) and "tasks_task" in sql]
 
 
 def explain(user: User, sql: str, options: str = "COSTS OFF") -> dict[str, Any]:

@@ -49,7 +49,7 @@ def medians(users: dict[int, User]) -> list[list[str]]:
     found = {
         name: _medians([(user, statement(user)) for user in users.values()]) for name, statement in _reads().items()
     }
-    found["create, both statements"] = [_create(user) for user in users.values()]
+    found["create"] = [_create(user) for user in users.values()]
     return [[name, *(f"{time:.2f}" for time in times), f"{times[-1] / times[0]:.1f}"] for name, times in found.items()]
 
 
@@ -96,7 +96,7 @@ def _deep(user: User, sort: str) -> str:
 
 
 def _total(user: User) -> str:
-    counted, _ = statements(lambda: Api(user).get("/api/me/tasks?limit=50&total=true"))
+    _, counted = statements(lambda: Api(user).get("/api/me/tasks?limit=50&total=true"))
     return counted
 
 
@@ -113,7 +113,7 @@ def _since(user: User) -> str:
 
 
 def _create(user: User) -> float:
-    """As the service waits for them; the commit is left out, for it waits for the disk."""
+    """As the service waits for its message; the commit is left out, for it waits for the disk."""
     spent: list[float] = []
 
     def timed(execute: Callable[..., Any], *arguments: Any) -> Any:
@@ -126,4 +126,4 @@ def _create(user: User) -> float:
     with as_user(user.pk), connection.execute_wrapper(timed):
         for _ in range(10 * REPEATS):
             services.create_task(user, title="Call the dentist", description="About the invoice", tags=["health"])
-    return statistics.median(map(sum, zip(spent[::2], spent[1::2], strict=True)))
+    return statistics.median(spent)
