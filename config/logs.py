@@ -21,6 +21,10 @@ from config.database.context import statement_of
 # Of the request that this thread answers just now.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
+# What no line shows need not be found out for each (Python's Logging HOWTO, "Optimization").
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+logging._srcfile = None
+
 _IN_MESSAGE = frozenset({"method", "route", "status"})
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

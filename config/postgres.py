@@ -40,8 +40,11 @@ ROLE = DATABASE = "tickbase"
 RECOVERY_SECONDS = 300
 WATCH_SECONDS = 0.5
 RETRY_SECONDS = 5.0  # after a start that failed, as on a full disk
+_CONFIGURED = "# Written by Tickbase at its first start; change it as you like."
 _PASS = stat.S_IXGRP | stat.S_IXOTH
 MAX_SOCKET_PATH = 103  # bytes; Linux takes 107, macOS 103
+MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
+MAX_BUFFERS = 1024  # MiB
 
 
 class EmbeddedPostgresError(Exception):
@@ -147,6 +150,7 @@ def _get_server(pgdata: Path, patience: float = RECOVERY_SECONDS) -> PostgresSer
     deadline = time.monotonic() + patience
     while True:
         try:
+            _configure(pgdata)
             return get_server(pgdata)
         except (subprocess.SubprocessError, AssertionError) as error:
             # Still replaying its log (the package's wait has ended, the server is not "ready"), or broken.
@@ -157,6 +161,24 @@ def _get_server(pgdata: Path, patience: float = RECOVERY_SECONDS) -> PostgresSer
                     "Free disk space, or set DATABASE_URL to a server of your own."
                 ) from error
             time.sleep(0.2)
+
+
+def _configure(pgdata: Path) -> None:
+    """Once, before the first start: what operators write there later stays."""
+    if not (pgdata / "PG_VERSION").exists():
+        get_server(pgdata, start=False).ensure_pgdata_inited()
+    configuration = pgdata / "postgresql.conf"
+    if _CONFIGURED not in configuration.read_text():
+        with configuration.open("a") as file:
+            file.write(f"\n{_CONFIGURED}\nshared_buffers = {_buffers()}MB\n")
+
+
+def _buffers() -> int:
+    """MiB: a quarter of the memory, as PostgreSQL's manual advises. They are taken only as they are used."""
+    memory: int = psutil.virtual_memory().total
+    with suppress(OSError, ValueError):  # no container, or one without a limit ("max")
+        memory = min(memory, int(MEMORY_LIMIT.read_text()))
+    return max(128, min(memory // 4 // 2**20, MAX_BUFFERS))
 
 
 def _forget_the_dead(pgdata: Path) -> None:

@@ -8,9 +8,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
+import psutil
 import pytest
 from django.conf import settings
+
+from config import postgres
 
 CHECK = [sys.executable, "manage.py", "check"]
 # A holder: it has the server while it waits for its standard input to end.
@@ -46,6 +50,45 @@ def test_a_directory_that_cannot_hold_the_socket_is_refused(folder: Path, name: 
 def test_data_and_socket_are_for_the_owner_only(folder: Path) -> None:
     assert run(folder / "data").returncode == 0
     assert stat.S_IMODE((folder / "data" / "postgres").stat().st_mode) == 0o700
+
+
+def test_it_has_a_share_of_the_memory_until_the_operator_says_otherwise(folder: Path) -> None:
+    assert run(folder / "data").returncode == 0
+    configuration = folder / "data" / "postgres" / "postgresql.conf"
+    memory = psutil.virtual_memory().total // 2**20
+    assert int(shown(folder / "data", "shared_buffers")) * 8 // 1024 == max(128, min(memory // 4, 1024))
+    configuration.write_text(configuration.read_text() + "shared_buffers = 64MB\n")
+    assert int(shown(folder / "data", "shared_buffers")) * 8 // 1024 == 64
+    assert configuration.read_text().count("Tickbase") == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "buffers"), [("max\n", 1024), (f"{2**30}\n", 256), (f"{2**28}\n", 128), (None, 1024)]
+)
+def test_its_memory_is_that_of_its_container(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, buffers: int
+) -> None:
+    if limit is not None:
+        (folder / "memory.max").write_text(limit)
+    monkeypatch.setattr(postgres, "MEMORY_LIMIT", folder / "memory.max")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=64 * 2**30))
+    assert postgres._buffers() == buffers
+
+
+def shown(data_dir: Path, setting: str) -> str:
+    code = (
+        "import django; django.setup(); from django.db import connection; cursor = connection.cursor(); "
+        f"cursor.execute(\"SELECT setting FROM pg_settings WHERE name = '{setting}'\"); print(*cursor.fetchone())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=settings.BASE_DIR,
+        env=environment(data_dir),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
 
 
 @needs_root
