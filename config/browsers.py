@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
+from config import origin
 from config.paths import is_in_admin
 
 
@@ -22,7 +23,13 @@ class _InAdmin(MiddlewareMixin):
 
 
 class Sessions(_InAdmin, SessionMiddleware):
-    pass
+    """The outermost of them; what staff does from here on is written down with where it came from."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if not is_in_admin(request):
+            return self.get_response(request)
+        with origin.of(request):
+            return SessionMiddleware.__call__(self, request)
 
 
 class Common(_InAdmin, CommonMiddleware):

@@ -15,6 +15,8 @@ class DomainError(Exception):
     code: ClassVar[str] = "invalid"
     title: ClassVar[str] = "The request is not valid"
     retry_after: ClassVar[int | None] = None  # seconds
+    # Whether what was written before this is raised shall stay: the record of a failed sign-in, an ended session.
+    keeps_writes: ClassVar[bool] = False
 
     def __init__(self, detail: str, *, pointer: str | None = None, current: Any = None) -> None:
         super().__init__(detail)

@@ -18,11 +18,16 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from config.admin import ServiceAdmin, ServiceForm
+from config.admin import ServiceForm
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
 from tasks import services
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, MAX_UID, Task, new_uid
 from tasks.querysets import PRIORITY_RANK, TaskQuerySet
+from users import audit
+from users.audit import Action
+from users.audited_admin import AuditedAdmin
+
+TEXT = ("title", "description", "tags")
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 
@@ -98,10 +103,11 @@ class TaskForm(ServiceForm):
 
 
 @admin.register(Task)
-class TaskAdmin(ServiceAdmin):
+class TaskAdmin(AuditedAdmin):
     """Everybody's tasks, without tombstones. A write is a change of the owner's feed, as any other."""
 
     form = TaskForm
+    unrecorded = TEXT
     list_display = ("title_link", "user", "status", "priority_word", "due_date", "created_at")
     list_filter = ("status", "priority", "due_date", "created_at")
     search_fields = ("search_text",)  # shows the box; get_search_results searches
@@ -144,6 +150,34 @@ class TaskAdmin(ServiceAdmin):
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[TaskQuerySet, bool]:
         return queryset.matching(search_term), False
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        response = super().changelist_view(request, extra_context)
+        if changelist := (getattr(response, "context_data", None) or {}).get("cl"):
+            self._note_reading(request, changelist.result_list, page="list")
+        return response
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Task | None = None,
+    ) -> Any:
+        if obj is not None:
+            self._note_reading(request, [obj], page="task")
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def _note_reading(self, request: HttpRequest, tasks: Iterable[Task], *, page: str) -> None:
+        """The list shows titles: one event for a page of it."""
+        others = [task for task in tasks if task.user_id != request.user.pk]
+        if len(others) == 1:
+            self.note(Action.STAFF_READ, others[0], page=page)
+        elif others:
+            users = sorted({task.user_id for task in others})
+            audit.record(Action.STAFF_READ, page=page, tasks=[task.pk for task in others], users=users)
+
     def save_model(self, request: HttpRequest, obj: Task, form: Any, change: bool) -> None:
         values: dict[str, Any] = form.cleaned_data
         if change:
@@ -164,5 +198,8 @@ class TaskAdmin(ServiceAdmin):
 
     def get_deleted_objects(self, objs: Iterable[Task], request: HttpRequest) -> Any:
         """Only the tasks: a tombstone takes nothing else with it."""
-        links = [self.change_link(task) for task in objs]
+        tasks = list(objs)
+        if "post" not in request.POST:
+            self._note_reading(request, tasks, page="deletion")
+        links = [self.change_link(task) for task in tasks]
         return links, {self.opts.verbose_name_plural: len(links)}, set(), []

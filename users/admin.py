@@ -7,20 +7,25 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.forms import AdminPasswordChangeForm as OldPasswordForm
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminPasswordChangeForm, BaseUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
-from django.db.models import QuerySet
+from django.db.models import DO_NOTHING, QuerySet
 from django.db.models.deletion import get_candidate_relations_to_delete
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from config.admin import ServiceAdmin, ServiceForm
+from config.admin import ServiceForm
 from users import services
-from users.models import User
+from users.audit import Action
+from users.audit_admin import AuditEventAdmin
+from users.audited_admin import AuditedAdmin
+from users.models import AuditEvent, User
 from users.text import canonical_email
 
 COLUMNS = ("email", "name", "timezone", "is_active", "is_staff", "is_superuser")
@@ -106,10 +111,11 @@ admin.site.password_change = change_own_password  # type: ignore[method-assign] 
 
 
 @admin.register(User)
-class UserAdmin(ServiceAdmin, DjangoUserAdmin):
+class UserAdmin(AuditedAdmin, DjangoUserAdmin):
     """Who is no superuser changes no privileges, and of accounts that have some only the own one."""
 
     list_display = ("email", "name", "is_active", "is_staff", "created_at")
+    recorded_by_services = frozenset({Action.STAFF_ADDED, Action.STAFF_DELETED})
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_fields = ("email", "name", "subject")
     date_hierarchy = "created_at"
@@ -183,9 +189,20 @@ class UserAdmin(ServiceAdmin, DjangoUserAdmin):
         relations: Iterable[Any] = get_candidate_relations_to_delete(self.opts)
         for relation in relations:
             model = relation.related_model
+            if relation.on_delete is DO_NOTHING:
+                continue  # the audit stays
             rows = model._base_manager.filter(**{f"{relation.field.name}__in": users})
             counts[model._meta.verbose_name_plural] += rows.count()
         return [self.change_link(user) for user in users], +counts, refused, []
+
+
+admin.site.register(AuditEvent, AuditEventAdmin)
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(AuditedAdmin, DjangoGroupAdmin):
+    pass
 
 
 def _is_superuser(request: HttpRequest) -> bool:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.contrib.admin.models import LogEntry
 from django.db.models import Model, QuerySet
 
 from config.encoding import to_json
+from users import audit
 from users.isolation import each_as
-from users.models import IdempotencyKey, Session, User
+from users.models import AuditEvent, IdempotencyKey, Session, User
 
 Section = Callable[[User], Iterator[dict[str, Any]]]
 
@@ -32,6 +32,7 @@ def register(name: str) -> Callable[[Section], Section]:
 
 def stream(user: User) -> Iterator[bytes]:
     """The document in pieces, in constant memory. A piece that is missing leaves it invalid as JSON."""
+    audit.record(audit.Action.EXPORTED, user)
     return each_as(user.pk, _pieces(user))
 
 
@@ -74,8 +75,17 @@ def _idempotency_keys(user: User) -> Iterator[dict[str, Any]]:
     return rows(IdempotencyKey.objects.filter(user=user), *fields)
 
 
+@register("events")
+def _events(user: User) -> Iterator[dict[str, Any]]:
+    """What was done to the account and by whom, without the name and address of a member of the staff."""
+    fields = ("at", "action", "object_type", "object_id", "address", "request_id", "details", "actor")
+    for row in rows(AuditEvent.objects.filter(subject=user), *fields):
+        is_staffs = row["actor"] not in (None, user.pk)
+        yield {**row, "actor": "staff" if is_staffs else row["actor"], "address": None if is_staffs else row["address"]}
+
+
 @register("staff_actions")
 def _staff_actions(user: User) -> Iterator[dict[str, Any]]:
-    """What a member of the staff did; not the names of whom it was done to."""
-    fields = ("action_time", "action_flag", "content_type__model", "object_id")
-    return rows(LogEntry.objects.filter(user=user), *fields)
+    """What a member of the staff did to others; not their names, and not what changed."""
+    done = AuditEvent.objects.filter(actor=user).exclude(subject=user)
+    return rows(done, "at", "action", "object_type", "object_id", "address", "request_id")

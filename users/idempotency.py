@@ -23,7 +23,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.encoding import to_json
-from config.errors import KeyInFlight, KeyReused
+from config.errors import DomainError, KeyInFlight, KeyReused
 from config.rest.address import client_address, network
 from config.rest.problems import InvalidHeader
 from config.transactions import retried_transaction
@@ -117,12 +117,12 @@ class _Attempt:
             if self.user and not User.objects.filter(pk=self.user.pk).exists():
                 raise services.AccountGone("The account was deleted.") from error
             raise
-        if isinstance(outcome, services.TokenReused):
+        if isinstance(outcome, DomainError):
             raise outcome
         return outcome
 
     @retried_transaction
-    def _once(self, call: Callable[[], Response]) -> Response | services.TokenReused:
+    def _once(self, call: Callable[[], Response]) -> Response | DomainError:
         self._lock()
         if replay := self._replay():
             return replay
@@ -130,8 +130,10 @@ class _Attempt:
             raise tokens.refusal()
         try:
             response = call()
-        except services.TokenReused as error:
-            return error  # not raised: the session that it ended must stay so
+        except DomainError as error:
+            if not error.keeps_writes:
+                raise
+            return error  # not raised, which would undo them
         self._store(response)
         return response
 

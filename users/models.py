@@ -189,3 +189,30 @@ class IdempotencyKey(models.Model):
     body = models.TextField(blank=True, default="")  # JSON, to the letter
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
+
+
+class AuditEvent(models.Model):
+    """Who did what to whom, when and from where. The migration makes the table append-only.
+
+    The accounts are not referred to by a constraint: an event outlives them, and names them as they were.
+    """
+
+    at = models.DateTimeField(db_index=True)
+    action = models.CharField(max_length=40)
+    # Null where nobody has proven who he is, and in commands.
+    actor = models.ForeignKey(User, models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
+    actor_email = models.TextField("actor", blank=True, default="")
+    # Whose account, or whose row it was done to.
+    subject = models.ForeignKey(User, models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
+    subject_email = models.TextField("subject", blank=True, default="")
+    object_type = models.CharField(max_length=60, blank=True, default="")  # such as tasks.task
+    object_id = models.TextField(blank=True, default="")
+    address = models.GenericIPAddressField(null=True, blank=True)
+    request_id = models.TextField(blank=True, default="")
+    details = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["object_type", "object_id"], name="users_auditevent_object")]
+
+    def __str__(self) -> str:
+        return f"{self.action} of {self.at:%Y-%m-%d %H:%M:%S} UTC"

@@ -244,7 +244,7 @@ def test_nothing_tells_whom_a_counter_is_of(limit: Limit) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT string_agg(c::text, ' ') FROM config_rate_limit c")
         stored = cursor.fetchone()[0]
-    assert len(re.findall(r"[0-9a-f]{8}-", stored)) == 3  # the address twice, and the account
+    assert len(re.findall(r"[0-9a-f]{8}-", stored)) == 4  # the address twice, the account, all failed sign-ins
     assert not re.search(r"192\.0\.2|ada|example|login|anon", stored)
 
 

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.db import connection, connections, transaction
 from django.test import Client
@@ -13,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tasks import feed, services
 from tasks.models import Task
+from tests.audited import staff_changes
 from tests.factories import head_of, make_task, make_user
 from tests.pages import Page, open_page, send, signed_in, submit, wait_for_a_lock
 from users.models import User
@@ -152,7 +152,7 @@ def test_a_bad_uid_is_a_form_error(staff: Client, alice: User, uid: str, message
     page = submit(staff, ADD, **new_task(alice, uid=uid, description="typed"))
     assert message in page.errors
     assert page.fields["description"] == "typed"
-    assert (Task.objects.count(), head_of(alice), LogEntry.objects.count()) == (1, 1, 0)
+    assert (Task.objects.count(), head_of(alice), staff_changes()) == (1, 1, 0)
 
 
 def test_owner_and_uid_never_change(staff: Client, alice: User, bob: User) -> None:
@@ -194,7 +194,7 @@ def test_a_bulk_delete_that_fails_halfway_leaves_no_trace(staff: Client, alice: 
         cursor.execute(f"ALTER TABLE tasks_task ADD CHECK (id <> {tasks[1].pk} OR deleted_at IS NULL)")
     staff.raise_request_exception = False
     assert staff.post(LIST, {**delete_selected(*tasks), "post": "yes"}).status_code == 500
-    assert (Task.objects.visible().count(), head_of(alice), LogEntry.objects.count()) == (2, 2, 0)
+    assert (Task.objects.visible().count(), head_of(alice), staff_changes()) == (2, 2, 0)
 
 
 def test_tombstones_are_nowhere(staff: Client, alice: User) -> None:
@@ -235,14 +235,14 @@ def test_a_task_deleted_while_it_is_saved_is_a_message(meanwhile: Callable[..., 
     page = meanwhile(task, lambda: send(staff, change(task), fields))
     task.refresh_from_db()
     assert "Perhaps it was deleted?" in page.messages
-    assert (task.version, head_of(task.user), LogEntry.objects.count()) == (2, 2, 0)
+    assert (task.version, head_of(task.user), staff_changes()) == (2, 2, 0)
 
 
 def test_a_task_deleted_while_it_is_deleted_is_a_message(meanwhile: Callable[..., Page]) -> None:
     task, staff = make_task(make_user()), signed_in(make_user(is_staff=True, is_superuser=True))
     page = meanwhile(task, lambda: send(staff, f"{LIST}{task.pk}/delete/", {"post": "yes"}))
     assert "No such task." in page.messages
-    assert (head_of(task.user), LogEntry.objects.count()) == (2, 0)
+    assert (head_of(task.user), staff_changes()) == (2, 0)
 
 
 def test_a_task_deleted_while_many_are_deleted_is_passed_over(meanwhile: Callable[..., Page]) -> None:

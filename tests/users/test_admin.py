@@ -3,13 +3,13 @@
 import threading
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.db import connection, connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from config.errors import InvalidToken
+from tests.audited import staff_changes
 from tests.factories import PASSWORD, make_task, make_tokens, make_user
 from tests.pages import open_page, send, signed_in, submit, wait_for_a_lock
 from users import services, tokens
@@ -85,7 +85,7 @@ def test_a_bad_registration_is_a_form_error(staff: Client, typed: dict[str, str]
     make_user(email="taken@example.com")
     page = submit(staff, ADD, **new_account(**typed))
     assert message in page.errors
-    assert (User.objects.count(), LogEntry.objects.count()) == (2, 0)
+    assert (User.objects.count(), staff_changes()) == (2, 0)
 
 
 def test_change_updates_the_account(staff: Client, alice: User) -> None:
@@ -134,7 +134,7 @@ def test_an_email_taken_while_the_form_is_saved_is_a_form_error(transactional_db
         wait_for_a_lock()
     thread.join()
     assert "An account with this e-mail address exists" in pages[0].errors
-    assert (User.objects.count(), LogEntry.objects.count()) == (3, 0)
+    assert (User.objects.count(), staff_changes()) == (3, 0)
 
 
 def test_no_page_shows_a_hash_or_a_token(staff: Client, alice: User, carol: User) -> None:

@@ -3,12 +3,15 @@
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from tasks.models import Task
 from tests.factories import make_user
-from users.models import User
+from users.models import AuditEvent, User
 
 
 def migrate(name: str) -> None:
@@ -45,3 +48,29 @@ def test_addresses_of_before_are_found_after() -> None:
     User.objects.filter(pk=user.pk).update(email_canonical="ada@bücher.example")
     migrate("0006")
     assert User.objects.get_by_natural_key("ADA@Bücher.example") == user
+
+
+@pytest.mark.usefixtures("migrated_again")
+def test_the_admins_log_moves_into_the_audit_without_titles() -> None:
+    carol, alice = make_user("carol"), make_user("alice")
+    migrate("0007")
+    for model, flag, about in [(User, CHANGE, alice.pk), (Task, DELETION, 7)]:
+        kind = ContentType.objects.get_for_model(model)
+        LogEntry.objects.create(
+            user=carol, content_type=kind, object_id=str(about), object_repr="A title", action_flag=flag
+        )
+    migrate("0009")
+    changed, deleted = AuditEvent.objects.order_by("pk")
+    assert (changed.action, changed.actor, changed.subject, changed.object_type) == (
+        "staff.changed",
+        carol,
+        alice,
+        "users.user",
+    )
+    assert (deleted.action, deleted.actor_email, deleted.subject, deleted.object_id) == (
+        "staff.deleted",
+        carol.email,
+        None,
+        "7",
+    )
+    assert LogEntry.objects.count() == 0

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import TypedDict, Unpack
 
 from django.conf import settings
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -14,7 +13,8 @@ from django.utils.crypto import salted_hmac
 
 from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
 from config.transactions import retried_transaction
-from users import mail, proofs
+from users import audit, mail, proofs
+from users.audit import Action
 from users.isolation import all_users, as_user
 from users.models import EMAIL_TAKEN, Session, SpentInvitation, User
 from users.services import external
@@ -110,7 +110,9 @@ def register(email: str, password: str, *, is_verified: bool = False, **fields: 
     require_strong(password, User(email=email, name=fields.get("name", "")), pointer="/password")
     try:
         with all_users(), transaction.atomic():  # it has no id yet
-            return User.objects.create_user(email, password, email_verified_at=verified_at, **fields)
+            user = User.objects.create_user(email, password, email_verified_at=verified_at, **fields)
+            audit.record(Action.REGISTERED, user)
+            return user
     except IntegrityError as error:
         raise _email_taken(error) from error
 
@@ -135,6 +137,7 @@ def verify_email(token: str) -> User:
         if user.email_verified_at is None:
             user.email_verified_at = timezone.now()
             user.save(update_fields=["email_verified_at"])
+            audit.record(Action.EMAIL_VERIFIED, user)
     return user
 
 
@@ -166,6 +169,7 @@ def update_account(user: User, *, email: str | None = None, **changes: Unpack[Ac
     if was_active and not account.is_active:
         # Whoever activates the account again does not bring its old tokens back.
         fields += end_tokens(account)
+        audit.record(Action.DEACTIVATED, account)
     try:
         with transaction.atomic():
             account.save(update_fields=fields)
@@ -201,10 +205,7 @@ def delete_account(user: User) -> None:
     account = locked(user, against_new_tasks=True)
     if account.is_external:
         external.note_closing(account)
-    # What staff did to the account stays on record, without its name.
-    about = LogEntry.objects.filter(content_type__app_label="users", content_type__model="user", object_id=str(user.pk))
-    with all_users():
-        about.update(object_repr="a deleted account")
+    audit.record(Action.DELETED, account)
     account.delete()
 
 

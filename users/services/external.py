@@ -9,7 +9,8 @@ from django.utils.crypto import salted_hmac
 
 from config.errors import violated_constraint
 from config.transactions import retried_transaction
-from users import tokens
+from users import audit, tokens
+from users.audit import Action
 from users.isolation import all_users
 from users.issuers import Identity
 from users.models import ClosedAccount, User
@@ -50,6 +51,7 @@ def _insert(identity: Identity) -> User:
     user.email_verified_at = timezone.now() if identity.is_email_verified else None
     user.set_unusable_password()
     user.save(force_insert=True)
+    audit.record(Action.REGISTERED, user, issuer=identity.issuer)
     return user
 
 

@@ -7,7 +7,8 @@ from django.utils import timezone
 
 from config.errors import AuthenticationFailed, Forbidden, Invalid
 from config.transactions import retried_transaction
-from users import mail, proofs, tokens
+from users import audit, mail, proofs, tokens
+from users.audit import Action
 from users.isolation import all_users, as_user
 from users.models import Session, User
 from users.services import sessions
@@ -19,11 +20,13 @@ FRESH = dt.timedelta(minutes=5)
 
 
 class WrongCredentials(AuthenticationFailed):
+    keeps_writes = True
     code = "wrong_credentials"
     title = "E-mail or password is wrong"
 
 
 class WrongPassword(Invalid):
+    keeps_writes = True
     code = "wrong_password"
 
 
@@ -52,6 +55,7 @@ def sign_in(device: sessions.Device, *, email: str, password: str) -> Session:
             session = _open_session(user, device)
         if session is not None:
             return session
+    audit.failed_sign_in(user, email)
     raise WrongCredentials("No active account has this e-mail and password.")
 
 
@@ -62,7 +66,11 @@ def _open_session(user: User, device: sessions.Device) -> Session | None:
     The update locks the account, so that from here on none of these can happen before the session is there.
     """
     same = User.objects.filter(pk=user.pk, is_active=True, token_version=user.token_version)
-    return sessions.open_session(user, device) if same.update(last_login=timezone.now()) else None
+    if not same.update(last_login=timezone.now()):
+        return None
+    session = sessions.open_session(user, device)
+    audit.record(Action.SIGNED_IN, user, of=session, user_agent=session.user_agent)
+    return session
 
 
 def change_password(grant: Grant, *, current: str, new: str) -> Session:
@@ -87,12 +95,14 @@ def _replace_password(user: User, session: Session, hashed: str) -> Session:
     account.password = hashed
     account.token_version += 1
     account.save(update_fields=["password", "token_version"])
-    sessions.end_other_sessions(account, session)
+    sessions.forget_other_sessions(account, session)
+    audit.record(Action.PASSWORD_CHANGED, account)
     return sessions.renew(account, session)
 
 
 def require_password(user: User, password: str, *, pointer: str) -> None:
     if not user.check_password(password):
+        audit.record(Action.PASSWORD_REFUSED, user)
         raise WrongPassword("This is not your password.", pointer=pointer)
 
 
@@ -109,6 +119,7 @@ def _set_password(user: User, hashed: str) -> User:
     account = locked(user)
     account.password = hashed
     account.save(update_fields=["password", *end_tokens(account)])
+    audit.record(Action.PASSWORD_SET, account, is_usable=account.has_usable_password())
     return account
 
 
@@ -134,6 +145,7 @@ def reset_password(token: str, password: str) -> User:
         user.set_password(password)
         user.email_verified_at = user.email_verified_at or timezone.now()
         user.save(update_fields=["password", "email_verified_at", *end_tokens(user)])
+        audit.record(Action.PASSWORD_RESET, user)
     return user
 
 

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from config.errors import InvalidToken, NotFound
 from config.transactions import retried_transaction
-from users import tokens
+from users import audit, tokens
+from users.audit import Action
 from users.isolation import as_user
 from users.models import Session, User
 
@@ -40,6 +41,7 @@ class TokenReused(InvalidToken):
     Its session has been ended, which must outlast whatever transaction this is raised in.
     """
 
+    keeps_writes = True
     code = "token_reused"
     title = "The refresh token was used before"
 
@@ -80,8 +82,13 @@ def _rotate(claims: tokens.RefreshClaims) -> Session | None:
     age = timezone.now() - session.last_used_at
     if claims.generation == session.generation - 1 and age <= dt.timedelta(seconds=REUSE_SECONDS):
         return session
-    session.delete()
+    _end(session, Action.TOKEN_REUSED, proven=False)
     return None
+
+
+def _end(session: Session, action: Action, *, proven: bool = True) -> None:
+    audit.record(action, session.user, of=session, proven=proven)
+    session.delete()
 
 
 def _locked(user_id: int, session_id: uuid.UUID) -> Session | None:
@@ -122,7 +129,7 @@ def sign_out(token: str) -> None:
     with as_user(claims.user_id):
         session = _locked(claims.user_id, claims.session_id)
         if session is not None:
-            session.delete()
+            _end(session, Action.SIGNED_OUT)
 
 
 @retried_transaction
@@ -131,14 +138,20 @@ def end_session(user: User, session_id: uuid.UUID) -> None:
     session = _locked(user.pk, session_id)
     if session is None:
         raise no_such_session()
-    session.delete()
+    _end(session, Action.SESSION_ENDED)
 
 
 @retried_transaction
 def end_other_sessions(user: User, current: Session | None) -> None:
     lock_user(user.pk)
+    audit.record(Action.SESSIONS_ENDED, user, sessions=forget_other_sessions(user, current))
+
+
+def forget_other_sessions(user: User, current: Session | None) -> int:
+    """Of a locked user. Returns how many there were."""
     sessions = Session.objects.for_user(user)
-    (sessions.exclude(pk=current.pk) if current else sessions).delete()
+    others = sessions.exclude(pk=current.pk) if current else sessions
+    return others.delete()[1].get("users.Session", 0)
 
 
 def no_such_session() -> SessionNotFound:

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 
+from config import origin
 from config.rest.address import client_address
 from config.text import storable
 from users import services, tokens
@@ -31,6 +34,10 @@ SIGNED_IN = OpenApiExample("Signed in", value={"user": USER, **PAIR}, response_o
 
 
 class AccountView(GenericAPIView):
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with origin.of(request):
+            return super().dispatch(request, *args, **kwargs)
+
     def validated(self, request: Request, **options: Any) -> dict[str, Any]:
         serializer: Any = self.get_serializer_class()
         data: dict[str, Any] = serializer.validated(request.data, **options)

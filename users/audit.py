@@ -1,0 +1,163 @@
+"""Who did what to whom, when and from where: written in the transaction of the deed, and never changed.
+
+What PostgreSQL itself holds to that, and what it cannot: docs/security.md.
+"""
+
+import datetime as dt
+import getpass
+import uuid
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import connection
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils import timezone
+
+from config import logs, origin
+from config.paths import is_in_admin
+from config.rates import Rate
+from config.rest import leases
+from config.rest.address import client_address
+from config.rest.request_id import request_id_of
+from config.text import storable
+from config.transactions import retried_transaction
+from users.isolation import all_users
+from users.models import AuditEvent, User
+from users.text import MAX_EMAIL
+
+# A password hash is tried for each, and rate limits count addresses and accounts; of a botnet that tries many
+# accounts from many addresses, this bounds what is written down: some 60 MB a day.
+FAILED_SIGN_INS = Rate(10_000, 3600)
+_FAILED_SIGN_INS_KEY = uuid.uuid5(uuid.NAMESPACE_URL, "tickbase:failed-sign-ins").hex
+
+
+class Action(StrEnum):
+    """What stands in the column `action`; those of a member of the staff upon an object begin with `staff`."""
+
+    REGISTERED = "account.registered"
+    SIGNED_IN = "account.signed_in"
+    SIGN_IN_FAILED = "account.sign_in_failed"
+    SIGNED_OUT = "account.signed_out"
+    EMAIL_VERIFIED = "account.email_verified"
+    EXPORTED = "account.exported"
+    DEACTIVATED = "account.deactivated"
+    DELETED = "account.deleted"
+    PASSWORD_CHANGED = "password.changed"
+    PASSWORD_RESET = "password.reset"
+    PASSWORD_SET = "password.set"
+    PASSWORD_REFUSED = "password.refused"
+    SESSION_ENDED = "session.ended"
+    SESSIONS_ENDED = "session.others_ended"
+    TOKEN_REUSED = "session.token_reused"
+    STAFF_ADDED = "staff.added"
+    STAFF_CHANGED = "staff.changed"
+    STAFF_DELETED = "staff.deleted"
+    STAFF_RAN = "staff.ran_action"
+    STAFF_READ = "staff.read_text"
+    PRUNED = "audit.pruned"
+
+
+def record(
+    action: Action,
+    subject: User | None = None,
+    *,
+    of: Model | None = None,
+    email: str = "",
+    proven: bool = True,
+    **details: Any,
+) -> None:
+    """Write an event down, about an account or about an object `of` one.
+
+    Whoever asks through the API does so about the own account, unless that is not `proven`; in the admin it is staff.
+    `email` is for a subject that has no account.
+    """
+    request = origin.request()
+    actor = _actor(request, subject) if proven else None
+    AuditEvent.objects.create(
+        at=timezone.now(),
+        action=action,
+        actor=actor,
+        actor_email=actor.email if actor else "",
+        subject=subject,
+        subject_email=subject.email if subject else email,
+        object_type=of._meta.label_lower if of else "",
+        object_id=str(of.pk) if of else "",
+        address=(client_address(request) or None) if request else None,
+        request_id=request_id_of(request) if request else logs.request_id.get(),
+        details=details,
+    )
+
+
+def _actor(request: HttpRequest | None, subject: User | None) -> User | None:
+    if request is None:
+        return None
+    if not is_in_admin(request):
+        return subject
+    user = getattr(request, "user", None)
+    return user if user is not None and user.is_authenticated else None
+
+
+def failed_sign_in(user: User | None, email: str, **details: Any) -> None:
+    """The same work whether there is such an account or not."""
+    decision = leases.limiter().take(_FAILED_SIGN_INS_KEY, FAILED_SIGN_INS)
+    if not decision.is_granted:
+        return
+    if not decision.remaining:
+        details["more"] = "will not be written down within this hour"
+    with all_users():
+        record(Action.SIGN_IN_FAILED, user, email=_shown(email), proven=False, **details)
+
+
+def _shown(email: str) -> str:
+    """People type their password into the wrong box."""
+    with suppress(ValidationError):
+        validate_email(email)
+        return storable(email)[:MAX_EMAIL]
+    return "not an e-mail address"
+
+
+# --- Pruning ----------------------------------------------------------------------------------------
+
+# The right to delete is there for this transaction only, and nobody else ever sees it.
+_PERMIT = (
+    "SELECT pg_advisory_xact_lock(hashtext('users_auditevent'));"
+    "GRANT DELETE ON users_auditevent TO CURRENT_USER;"
+    "SET LOCAL tickbase.prunes_audit = 'on'"
+)
+_FORBID = "REVOKE DELETE ON users_auditevent FROM CURRENT_USER; SET LOCAL tickbase.prunes_audit = ''"
+
+
+@retried_transaction
+def prune(days: int) -> int:
+    """Delete the events that are older, at once: no other transaction ever waits for their rows.
+
+    The last of them then tells that this was done. Returns how many there were.
+    """
+    with all_users(), connection.cursor() as cursor:
+        cursor.execute(_PERMIT)
+        cursor.execute("DELETE FROM users_auditevent WHERE at < %s", [_before(days)])
+        pruned: int = cursor.rowcount
+        cursor.execute(_FORBID)
+        record(Action.PRUNED, events=pruned, older_than_days=days, operator=_operator())
+    return pruned
+
+
+def prunable(days: int) -> int:
+    with all_users():
+        return AuditEvent.objects.filter(at__lt=_before(days)).count()
+
+
+def _before(days: int) -> dt.datetime:
+    return timezone.now() - dt.timedelta(days=days)
+
+
+def _operator() -> str:
+    """Who runs the command, as far as the system knows."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""

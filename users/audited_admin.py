@@ -1,0 +1,107 @@
+"""The admin's log is the audit: what staff changes is written there instead of into Django's own, and read from it."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import PAGE_VAR
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from config.admin import ServiceAdmin
+from users import audit
+from users.audit import Action
+from users.models import AuditEvent, User
+
+PER_PAGE = 100
+
+
+class Entry(NamedTuple):
+    """An event, as the template of an object's history wants it."""
+
+    action_time: dt.datetime
+    user: User
+    get_change_message: str
+
+
+class AuditedAdmin(ServiceAdmin):
+    # Of these only that they changed is written down: an event outlives the account that a text must go with.
+    unrecorded: tuple[str, ...] = ()
+    # What services write down already.
+    recorded_by_services: frozenset[Action] = frozenset()
+
+    def subject_of(self, obj: Model) -> User | None:
+        return obj if isinstance(obj, User) else getattr(obj, "user", None)
+
+    def note(self, action: Action, obj: Any, **details: Any) -> None:
+        if action not in self.recorded_by_services:
+            audit.record(action, self.subject_of(obj), of=obj, **details)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """What changed, from what to what; goes to `log_addition` or `log_change`, and to nobody else."""
+        names = [name for name in form.changed_data if "password" not in name]  # of which the service tells
+        fields = {name: self._change(form, name, add) for name in names}
+        return {"fields": fields} if fields else {}
+
+    def _change(self, form: Any, name: str, add: bool) -> list[Any] | None:
+        if name in self.unrecorded:
+            return None
+        before = None if add else _shown(form.get_initial_for_field(form.fields[name], name))
+        return [before, _shown(form.cleaned_data.get(name))]
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self.note(Action.STAFF_ADDED, obj, **message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        if message:
+            self.note(Action.STAFF_CHANGED, obj, **message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Iterable[Any]) -> Any:
+        for obj in queryset:
+            self.note(Action.STAFF_DELETED, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions: dict[str, Any] = super().get_actions(request)
+        # That one asks first, and then logs the deletions.
+        return {
+            name: action if name == "delete_selected" else (self._recorded(name, action[0]), *action[1:])
+            for name, action in actions.items()
+        }
+
+    def _recorded(self, name: str, run: Callable[..., Any]) -> Callable[..., Any]:
+        def recorded(admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+            chosen = list(queryset)
+            answer = run(admin, request, queryset)
+            for obj in chosen:
+                self.note(Action.STAFF_RAN, obj, ran=name)
+            return answer
+
+        return recorded
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        events = AuditEvent.objects.filter(object_type=self.opts.label_lower, object_id=unquote(object_id))
+        paginator = self.get_paginator(request, events.order_by("-pk"), PER_PAGE)
+        page = paginator.get_page(request.GET.get(PAGE_VAR, 1))
+        page.object_list = [_entry(event) for event in page.object_list]
+        context = {
+            "action_list": page,
+            "page_range": paginator.get_elided_page_range(page.number),
+            "pagination_required": paginator.num_pages > 1,
+        }
+        return super().history_view(request, object_id, {**context, **(extra_context or {})})
+
+
+def _entry(event: AuditEvent) -> Entry:
+    """Without a look-up: the account may be gone."""
+    fields = ", ".join(event.details.get("fields", ()))
+    return Entry(event.at, User(email=event.actor_email), f"{event.action}: {fields}" if fields else event.action)
+
+
+def _shown(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, QuerySet | list | tuple | set):
+        return sorted(str(item) for item in value)
+    if isinstance(value, Model):
+        return value.pk
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
