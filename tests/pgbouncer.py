@@ -20,6 +20,16 @@ from tests.server import free_port
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 START_SECONDS = 10
+
+
+def version() -> tuple[int, ...]:
+    """(0,) where there is none."""
+    if PROGRAM is None:
+        return (0,)
+    first = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    return tuple(int(part) for part in first.split("."))
+
+
 needs_pgbouncer = pytest.mark.skipif(PROGRAM is None and "CI" not in os.environ, reason="needs Debian's pgbouncer")
 CONFIG = """
 [databases]
@@ -41,11 +51,13 @@ client_tls_key_file = {folder}/key.pem
 class PgBouncer:
     """In transaction mode with TLS and a password, and few connections, each of which serves everybody in turns."""
 
-    def __init__(self, folder: Path, socket: Path, name: str = "tickbase") -> None:
+    def __init__(self, folder: Path, socket: Path, name: str = "tickbase", config: str = CONFIG) -> None:
         self.folder = folder
         self.port = free_port()
-        self.url = f"postgresql://tickbase:p%40ss@localhost:{self.port}/{name}?sslmode=require"
-        (folder / "pgbouncer.ini").write_text(CONFIG.format(name=name, socket=socket, port=self.port, folder=folder))
+        self.url = f"postgresql://tickbase:p%40ss@localhost:{self.port}/{name}"
+        if "client_tls" in config:
+            self.url += "?sslmode=require"
+        (folder / "pgbouncer.ini").write_text(config.format(name=name, socket=socket, port=self.port, folder=folder))
         (folder / "users").write_text('"tickbase" "p@ss"\n')
         _write_certificate(folder)
         # As root it would not run; PostgreSQL's own user may read the socket's directory.

@@ -19,11 +19,11 @@ from rest_framework.views import APIView
 
 from config.database import context, limits
 from config.database.base import DatabaseWrapper
-from config.database.exchange import THRESHOLD
+from config.database.exchange import THRESHOLD, Statement
 from config.database.url import parse
 from tests.client import Api
 from tests.factories import PASSWORD
-from tests.pgbouncer import PgBouncer, needs_pgbouncer
+from tests.pgbouncer import PgBouncer, needs_pgbouncer, version
 from tests.problems import problem_of
 from tests.server import Server
 from tests.tree import PRODUCTION, Tree
@@ -189,3 +189,21 @@ def test_nothing_is_prepared_behind_a_pooler(pooled: DatabaseWrapper) -> None:
     for _ in range(THRESHOLD + 1):
         assert pooled.run(("SELECT 7::bigint", [])) == [[(7,)]]
     assert pooled.run(("SELECT count(*) FROM pg_prepared_statements", [])) == [[(0,)]]
+
+
+@pytest.mark.pgbouncer
+@needs_pgbouncer
+@pytest.mark.skipif(version() < (1, 21), reason="PgBouncer knows prepared statements from 1.21 on; Debian 12 has 1.18")
+def test_a_pooler_that_knows_what_is_prepared_has_it_in_every_session(
+    pooled: DatabaseWrapper, settings: Settings
+) -> None:
+    settings.DATABASE_PREPARED_STATEMENTS = "on"
+    pooled.close()
+    seven: Statement = ("SELECT 7::bigint, pg_backend_pid()", [])
+    for _ in range(THRESHOLD):
+        [[(_, first)]] = pooled.run(seven)
+    assert pooled.connection.prepared.names
+    with psycopg.connect(**pooled.get_connection_params()) as other:
+        other.execute("SELECT 1")  # takes that session, up to the end of its transaction
+        [[(value, second)]] = pooled.run(seven)
+    assert (value, second != first) == (7, True)
