@@ -27,7 +27,8 @@ from users import admin_sign_in, services
 from users.audit import Action
 from users.audit_admin import AuditEventAdmin
 from users.audited_admin import AuditedAdmin
-from users.models import AuditEvent, User
+from users.models import AuditEvent, Session, User
+from users.session_admin import SessionAdmin
 from users.text import canonical_email
 
 COLUMNS = ("email", "name", "timezone", "is_active", "is_staff", "is_superuser")
@@ -205,6 +206,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
 
 
 admin.site.register(AuditEvent, AuditEventAdmin)
+admin.site.register(Session, SessionAdmin)
 admin.site.unregister(Group)
 
 
