@@ -80,9 +80,9 @@ class ServiceAdmin(admin.ModelAdmin):
         """Run an action; what it does and what it logs stand or fall together."""
         return super().response_action(request, queryset, *args)
 
-    def change_link(self, obj: Model) -> str:
+    def change_link(self, obj: Model, text: str | None = None) -> str:
         address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])
-        return format_html('{}: <a href="{}">{}</a>', str(self.opts.verbose_name).capitalize(), address, obj)
+        return format_html('{}: <a href="{}">{}</a>', str(self.opts.verbose_name).capitalize(), address, text or obj)
 
 
 def _rendered(response: Any) -> Any:

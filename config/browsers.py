@@ -3,6 +3,7 @@
 Elsewhere a request passes it by, as each of these would cost it time and do nothing.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
 from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
+from django_otp.middleware import OTPMiddleware
 
 from config import origin
 from config.paths import is_in_admin
@@ -42,7 +44,17 @@ class Common(_InAdmin, CommonMiddleware):
 
 
 class Authentication(_InAdmin, AuthenticationMiddleware):
-    pass
+    """Also lets `request.user.is_verified()` tell whether the second factor was shown."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        super().__init__(get_response)
+        self._verified = OTPMiddleware(get_response)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if not is_in_admin(request):
+            return self.get_response(request)
+        self.process_request(request)
+        return self._verified(request)
 
 
 class Messages(_InAdmin, MessageMiddleware):

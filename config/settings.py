@@ -67,6 +67,10 @@ if PRODUCTION and (not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS):
     raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts that production answers to, without *.")
 
 INSTALLED_APPS = [
+    # Before the app whose admin takes its own away: they would show secrets.
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "config",
     "users",
     "tasks",
@@ -106,6 +110,9 @@ ROOT_URLCONF = "config.urls"
 ADMIN_PATH = env_path("ADMIN_PATH", "admin/")
 if ADMIN_PATH.partition("/")[0] in {"api", "static", "healthz", "readyz"}:
     raise ImproperlyConfigured(f"ADMIN_PATH={ADMIN_PATH!r} is taken; choose another path, or off.")
+# Whether staff without a second factor must set one up before anything else; whoever has one has to show it anyhow.
+ADMIN_REQUIRE_TOTP = env_bool("ADMIN_REQUIRE_TOTP", PRODUCTION)
+OTP_TOTP_ISSUER = "Tickbase"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

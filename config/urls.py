@@ -22,7 +22,10 @@ urlpatterns = [
     path("readyz", health.ReadinessView.as_view(), name="readyz"),
 ]
 if settings.ADMIN_PATH:
-    urlpatterns.append(path(settings.ADMIN_PATH, admin.site.urls))
+    urlpatterns += [
+        path(f"{settings.ADMIN_PATH}second-factor/", include("users.admin_urls")),
+        path(settings.ADMIN_PATH, admin.site.urls),
+    ]
 
 handler400 = "config.rest.problems.handler400"
 handler403 = "config.rest.problems.handler403"

@@ -26,8 +26,11 @@ from tasks.querysets import PRIORITY_RANK, TaskQuerySet
 from users import audit
 from users.audit import Action
 from users.audited_admin import AuditedAdmin
+from users.models import User
 
 TEXT = ("title", "description", "tags")
+# Whoever may filter by a column, or sort by it, finds out what is in it.
+_TELLS_TEXT = {*TEXT, "search_text", "title_key"}
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 
@@ -136,11 +139,34 @@ class TaskAdmin(AuditedAdmin):
     def priority_word(self, task: Task) -> str:
         return task.get_priority_display()
 
+    @admin.display(description="task", ordering="pk")
+    def number_link(self, task: Task) -> str:
+        return str(task)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = super().get_list_display(request)
+        if _reads_text(request):
+            return columns
+        return ["number_link" if column == "title_link" else column for column in columns]
+
     def get_fieldsets(self, request: HttpRequest, obj: Task | None = None) -> Any:
-        return self.add_fieldsets if obj is None else self.fieldsets
+        if obj is None:
+            return self.add_fieldsets
+        return self.fieldsets if _reads_text(request) else _without_text(self.fieldsets)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Task | None = None) -> Any:
-        return self.readonly_fields if obj is None else (*self.readonly_fields, "user", "uid")
+        if obj is None:
+            return self.readonly_fields
+        # What is read-only is no field of the form.
+        return (*self.readonly_fields, "user", "uid", *(() if _reads_text(request) else TEXT))
+
+    def get_search_fields(self, request: HttpRequest) -> Any:
+        return self.search_fields if _reads_text(request) else ()
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        if not _TELLS_TEXT.isdisjoint(lookup.split("__")) and (request is None or not _reads_text(request)):
+            return False
+        return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
     def get_queryset(self, request: HttpRequest) -> TaskQuerySet:
         tasks: Any = super().get_queryset(request)
@@ -148,7 +174,7 @@ class TaskAdmin(AuditedAdmin):
         return visible
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[TaskQuerySet, bool]:
-        return queryset.matching(search_term), False
+        return queryset.matching(search_term) if _reads_text(request) else queryset, False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         response = super().changelist_view(request, extra_context)
@@ -171,7 +197,7 @@ class TaskAdmin(AuditedAdmin):
 
     def _note_reading(self, request: HttpRequest, tasks: Iterable[Task], *, page: str) -> None:
         """The list shows titles: one event for a page of it."""
-        others = [task for task in tasks if task.user_id != request.user.pk]
+        others = [task for task in tasks if task.user_id != request.user.pk] if _reads_text(request) else []
         if len(others) == 1:
             self.note(Action.STAFF_READ, others[0], page=page)
         elif others:
@@ -201,5 +227,18 @@ class TaskAdmin(AuditedAdmin):
         tasks = list(objs)
         if "post" not in request.POST:
             self._note_reading(request, tasks, page="deletion")
-        links = [self.change_link(task) for task in tasks]
+        links = [self.change_link(task, task.title if _reads_text(request) else None) for task in tasks]
         return links, {self.opts.verbose_name_plural: len(links)}, set(), []
+
+
+def _reads_text(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and request.user.has_perm("tasks.view_task_text")
+
+
+def _without_text(fieldsets: Any) -> Any:
+    shown = [(name, {**options, "fields": _others(options["fields"])}) for name, options in fieldsets]
+    return [(name, options) for name, options in shown if options["fields"]]
+
+
+def _others(fields: Iterable[str]) -> list[str]:
+    return [field for field in fields if field not in TEXT]

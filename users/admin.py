@@ -19,13 +19,16 @@ from django.db.models.deletion import get_candidate_relations_to_delete
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from config.admin import ServiceForm
-from users import services
+from users import admin_sign_in, services
 from users.audit import Action
 from users.audit_admin import AuditEventAdmin
 from users.audited_admin import AuditedAdmin
-from users.models import AuditEvent, User
+from users.models import AuditEvent, Session, User
+from users.session_admin import SessionAdmin
 from users.text import canonical_email
 
 COLUMNS = ("email", "name", "timezone", "is_active", "is_staff", "is_superuser")
@@ -107,7 +110,13 @@ def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | No
     return view(request)
 
 
-admin.site.password_change = change_own_password  # type: ignore[method-assign]  # AdminSite has no option for it
+# What AdminSite has no options for; config.urls reads its addresses later.
+admin.site.password_change = change_own_password  # type: ignore[method-assign]
+admin.site.login = admin_sign_in.sign_in  # type: ignore[method-assign]
+admin.site.logout = admin_sign_in.sign_out  # type: ignore[assignment, method-assign]
+admin.site.has_permission = admin_sign_in.has_permission  # type: ignore[method-assign]
+admin.site.login_form = admin_sign_in.SignInForm
+admin.site.unregister([TOTPDevice, StaticDevice])
 
 
 @admin.register(User)
@@ -197,6 +206,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
 
 
 admin.site.register(AuditEvent, AuditEventAdmin)
+admin.site.register(Session, SessionAdmin)
 admin.site.unregister(Group)
 
 

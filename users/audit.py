@@ -58,6 +58,11 @@ class Action(StrEnum):
     STAFF_DELETED = "staff.deleted"
     STAFF_RAN = "staff.ran_action"
     STAFF_READ = "staff.read_text"
+    CODE_ACCEPTED = "second_factor.code_accepted"
+    CODE_REFUSED = "second_factor.code_refused"
+    RECOVERY_CODE_USED = "second_factor.recovery_code_used"
+    TOTP_ENROLLED = "second_factor.enrolled"
+    TOTP_RESET = "second_factor.reset"
     PRUNED = "audit.pruned"
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db.models import Model, QuerySet
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from config.encoding import to_json
 from users import audit
@@ -73,6 +75,14 @@ def _sessions(user: User) -> Iterator[dict[str, Any]]:
 def _idempotency_keys(user: User) -> Iterator[dict[str, Any]]:
     fields = ("status", "headers", "body", "created_at", "expires_at")
     return rows(IdempotencyKey.objects.filter(user=user), *fields)
+
+
+@register("second_factor")
+def _second_factor(user: User) -> Iterator[dict[str, Any]]:
+    """That there is one; no secret of it."""
+    fields = ("name", "confirmed", "created_at", "last_used_at")
+    for model in (TOTPDevice, StaticDevice):
+        yield from rows(model.objects.filter(user=user), *fields)
 
 
 @register("events")

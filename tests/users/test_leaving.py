@@ -11,6 +11,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tasks import services as tasks
 from tasks.exports import TASK
@@ -204,7 +206,7 @@ def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: U
 
 
 def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
-    exported = {Task, Feed, Session, IdempotencyKey, AuditEvent}
+    exported = {Task, Feed, Session, IdempotencyKey, AuditEvent, TOTPDevice, StaticDevice}
     exported |= {LogEntry}  # Django's, into which nothing is written any more
     owned = {
         model

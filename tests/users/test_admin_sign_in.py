@@ -1,0 +1,300 @@
+"""Signing in to the admin: as often as through the API, and with the second factor, which serves once."""
+
+import base64
+import datetime as dt
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import time_machine
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django_otp.oath import totp
+from django_otp.plugins.otp_static.models import StaticToken
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from pytest_django import Settings
+
+from tests.audited import events, only
+from tests.client import Api
+from tests.factories import PASSWORD, make_user
+from tests.pages import signed_in
+from tests.races import at_once
+from tests.server import Server
+from users.audit import Action
+from users.models import User
+from users.services import second_factor
+
+LOGIN, INDEX = "/admin/login/", "/admin/"
+CODE, ENROL = "/admin/second-factor/code/", "/admin/second-factor/enrol/"
+START = dt.datetime(2026, 11, 24, 9, 0, tzinfo=dt.UTC)
+STEP = dt.timedelta(seconds=30)
+
+
+def code_of(device: TOTPDevice) -> str:
+    """What the app shows now."""
+    return f"{totp(device.bin_key, drift=0):06}"
+
+
+def sign_in(email: str, password: str = PASSWORD, **environ: Any) -> tuple[Client, Any]:
+    client = Client(**environ)
+    return client, client.post(f"{LOGIN}?next={INDEX}", {"username": email, "password": password})
+
+
+@pytest.fixture
+def clock() -> Any:
+    with time_machine.travel(START, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def enrolled(clock: Any, carol: User) -> tuple[TOTPDevice, list[str]]:
+    """Of carol; the code that confirmed the device is half a minute ago."""
+    enrolment = second_factor.enrol(carol, code_of(second_factor.begin_enrolment(carol)))
+    clock.shift(STEP)
+    return enrolment
+
+
+# --- The password -----------------------------------------------------------------------------------
+
+
+def test_staff_signs_in_with_the_password(carol: User) -> None:
+    client, answer = sign_in(carol.email.upper())
+    assert (answer.status_code, answer["Location"]) == (302, INDEX)
+    assert client.get(INDEX).status_code == 200
+    event = only(Action.SIGNED_IN)
+    assert (event.actor_id, event.details, event.address) == (carol.pk, {"admin": True}, "127.0.0.1")
+    client.post("/admin/logout/")
+    assert only(Action.SIGNED_OUT).actor_id == carol.pk
+    assert client.get(INDEX).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("whom", "password"), [("carol", "wrong"), ("alice", PASSWORD), ("nobody", PASSWORD), ("carol", "x" * 257)]
+)
+def test_who_is_not_let_in_reads_the_same_and_is_written_down(
+    alice: User, carol: User, whom: str, password: str
+) -> None:
+    email = {"carol": carol.email, "alice": alice.email}.get(whom, "nobody@example.com")
+    client, answer = sign_in(email, password)
+    assert answer.status_code == 200
+    if len(password) <= 256:
+        assert "Please enter the correct e-mail and password for a staff account" in answer.content.decode()
+        assert (only(Action.SIGN_IN_FAILED).subject_email, only(Action.SIGN_IN_FAILED).actor_id) == (email, None)
+    assert client.get(INDEX).status_code == 302
+
+
+def test_attempts_are_limited_together_with_those_through_the_api(carol: User, limit: Callable[..., None]) -> None:
+    limit(login="3/min")
+    assert sign_in(carol.email, "wrong")[1].status_code == 200
+    assert Api().post("/api/auth/login", {"email": carol.email, "password": "wrong"}).status_code == 401
+    assert sign_in(carol.email, "wrong")[1].status_code == 200
+    _, refused = sign_in(carol.email)
+    assert (refused.status_code, 0 < int(refused["Retry-After"]) <= 60) == (429, True)
+    assert "Too many attempts" in refused.content.decode()
+    assert Api().post("/api/auth/login", {"email": carol.email, "password": PASSWORD}).status_code == 429
+
+
+def test_an_account_is_limited_wherever_the_attempts_come_from(carol: User, limit: Callable[..., None]) -> None:
+    limit(login="2/min")
+    statuses = [sign_in(carol.email, "wrong", REMOTE_ADDR=f"192.0.2.{n}")[1].status_code for n in range(3)]
+    other = sign_in(make_user(is_staff=True).email, REMOTE_ADDR="192.0.2.9")[1].status_code
+    assert (statuses, other) == ([200, 200, 429], 302)
+
+
+# --- Setting the second factor up -------------------------------------------------------------------
+
+
+def secret_on(page: str) -> str:
+    [text] = re.findall(r'<code id="secret">([A-Z2-7 ]+)</code>', page)
+    return str(text)
+
+
+def test_staff_sets_it_up_and_sees_the_recovery_codes_once(clock: Any, carol: User) -> None:
+    client = signed_in(carol)
+    page = client.get(ENROL)
+    device = TOTPDevice.objects.get()
+    assert page["Cache-Control"].count("no-store") == 1
+    assert '<svg xmlns="http://www.w3.org/2000/svg"' in page.content.decode()
+    assert len(secret_on(page.content.decode()).replace(" ", "")) == 32
+    done = client.post(ENROL, {"code": code_of(device)}).content.decode()
+    codes = re.findall(r"<li><code>([a-z2-9-]{19})</code></li>", done)
+    assert len(set(codes)) == 10
+    assert client.get(INDEX).status_code == 200
+    assert only(Action.TOTP_ENROLLED).subject_id == carol.pk
+    kept = set(StaticToken.objects.values_list("token", flat=True))
+    assert len(kept) == 10 and not kept & {code.replace("-", "") for code in codes}
+    assert (client.get(ENROL).status_code, TOTPDevice.objects.count()) == (302, 1)
+
+
+def test_a_wrong_code_keeps_the_secret_and_confirms_nothing(clock: Any, carol: User) -> None:
+    client = signed_in(carol)
+    secret = secret_on(client.get(ENROL).content.decode())
+    again = client.post(ENROL, {"code": "000000"}).content.decode()
+    assert ("This code is wrong" in again, secret_on(again)) == (True, secret)
+    assert second_factor.device_of(carol) is None
+    assert secret_on(client.get(ENROL).content.decode()) != secret
+
+
+def test_where_it_is_required_nothing_comes_before_it(settings: Settings, carol: User) -> None:
+    settings.ADMIN_REQUIRE_TOTP = True
+    client, _ = sign_in(carol.email)
+    for path in (INDEX, "/admin/users/user/", "/admin/password_change/", "/admin/autocomplete/", "/admin/jsi18n/"):
+        answer = client.get(path, follow=True)
+        assert answer.redirect_chain[-1][0].startswith(f"{ENROL}?next=")
+    client.post(ENROL, {"code": code_of(TOTPDevice.objects.get())})
+    assert client.get(INDEX).status_code == 200
+
+
+def test_no_page_of_the_admin_shows_a_device(enrolled: Any, carol: User) -> None:
+    client = signed_in(carol)
+    client.post(CODE, {"code": code_of(enrolled[0])})
+    for path in ("otp_totp/totpdevice/", "otp_static/staticdevice/"):
+        assert client.get(f"{INDEX}{path}").status_code == 404
+    texts = [client.get(path).content.decode() for path in (INDEX, f"{INDEX}users/user/{carol.pk}/change/")]
+    assert not any(enrolled[0].key in text for text in texts)
+
+
+@pytest.mark.parametrize("path", [CODE, ENROL])
+def test_who_is_no_staff_sets_nothing_up(alice: User, path: str) -> None:
+    for client in (Client(), signed_in(alice)):
+        for answer in (client.get(path), client.post(path, {"code": "123456"})):
+            assert (answer.status_code, answer["Location"]) == (302, LOGIN)
+    assert not TOTPDevice.objects.exists()
+
+
+# --- Showing it -------------------------------------------------------------------------------------
+
+
+def test_whoever_has_one_has_to_show_it(enrolled: Any, carol: User) -> None:
+    client, _ = sign_in(carol.email)
+    wanted = "/admin/users/user/"
+    answer = client.get(wanted, follow=True)
+    assert answer.redirect_chain[-1][0] == f"{CODE}?next=%2Fadmin%2Fusers%2Fuser%2F"
+    key = client.session.session_key
+    answer = client.post(answer.redirect_chain[-1][0], {"code": code_of(enrolled[0])})
+    assert (answer["Location"], client.get(wanted).status_code) == (wanted, 200)
+    assert client.session.session_key != key
+    assert only(Action.CODE_ACCEPTED).actor_id == carol.pk
+
+
+@pytest.mark.parametrize("address", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
+def test_nobody_is_led_elsewhere(enrolled: Any, carol: User, address: str) -> None:
+    client, _ = sign_in(carol.email)
+    answer = client.post(f"{CODE}?next={address}", {"code": code_of(enrolled[0])})
+    assert answer["Location"] == INDEX
+
+
+def test_a_code_serves_once(enrolled: Any, carol: User) -> None:
+    code = code_of(enrolled[0])
+    first, second = sign_in(carol.email)[0], sign_in(carol.email)[0]
+    assert first.post(CODE, {"code": code}).status_code == 302
+    answer = second.post(CODE, {"code": code})
+    assert (answer.status_code, second.get(INDEX).status_code) == (200, 302)
+    assert only(Action.CODE_REFUSED).subject_id == carol.pk
+
+
+def test_of_two_at_once_a_code_lets_one_in(transactional_db: None, wide_pool: None) -> None:
+    carol = make_user(is_staff=True)
+    with time_machine.travel(START - STEP):
+        device, _ = second_factor.enrol(carol, code_of(second_factor.begin_enrolment(carol)))
+    with time_machine.travel(START, tick=False):
+        code = code_of(device)
+
+        def show() -> bool:
+            try:
+                second_factor.verify(carol, code)
+            except second_factor.WrongCode:
+                return False
+            return True
+
+        assert sorted(at_once([show] * 4)) == [False, False, False, True]
+
+
+def test_after_mistakes_the_next_attempt_has_to_wait(clock: Any, enrolled: Any, carol: User) -> None:
+    client, _ = sign_in(carol.email)
+    for _ in range(3):
+        clock.shift(dt.timedelta(seconds=10))
+        client.post(CODE, {"code": "000000"})
+    answer = client.post(CODE, {"code": code_of(enrolled[0])})
+    assert "wait for 4 s" in answer.content.decode()
+    clock.shift(dt.timedelta(seconds=5))
+    assert client.post(CODE, {"code": code_of(enrolled[0])}).status_code == 302
+
+
+def test_codes_are_limited_like_passwords(enrolled: Any, carol: User, limit: Callable[..., None]) -> None:
+    limit(login="2/min")
+    client = signed_in(carol)
+    statuses = [client.post(CODE, {"code": "000000"}).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+
+
+@pytest.mark.parametrize("code", ["", " ", "abc", "x" * 41, "９９９９９９", "\0", "-1", "1e5", "999999999999"])
+def test_a_code_that_is_none_lets_nobody_in(enrolled: Any, carol: User, code: str) -> None:
+    client, _ = sign_in(carol.email)
+    assert client.post(CODE, {"code": code}).status_code == 200
+    assert client.get(INDEX).status_code == 302
+
+
+@pytest.mark.parametrize("typed", [str, str.upper, lambda code: code.replace("-", " ")])
+def test_a_recovery_code_serves_once(clock: Any, enrolled: Any, carol: User, typed: Callable[[str], str]) -> None:
+    code = typed(enrolled[1][3])
+    client, _ = sign_in(carol.email)
+    assert client.post(CODE, {"code": code}).status_code == 302
+    assert client.get(INDEX).status_code == 200
+    assert (only(Action.RECOVERY_CODE_USED).subject_id, StaticToken.objects.count()) == (carol.pk, 9)
+    other, _ = sign_in(carol.email)
+    assert other.post(CODE, {"code": code}).status_code == 200
+    assert other.get(INDEX).status_code == 302
+
+
+def test_nothing_writes_a_secret_down(clock: Any, enrolled: Any, carol: User, caplog: pytest.LogCaptureFixture) -> None:
+    client, _ = sign_in(carol.email)
+    code = code_of(enrolled[0])
+    client.post(CODE, {"code": "000000"})
+    clock.shift(dt.timedelta(seconds=2))
+    client.post(CODE, {"code": code}), client.post(CODE, {"code": enrolled[1][0]})
+    told = caplog.text + str([vars(event) for event in events()])
+    assert not any(secret in told for secret in (enrolled[0].key, enrolled[1][0], f"{code!r}", PASSWORD))
+
+
+# --- A lost device ----------------------------------------------------------------------------------
+
+
+def test_a_lost_device_is_reset_by_the_operator(enrolled: Any, carol: User, capsys: pytest.CaptureFixture[str]) -> None:
+    client, _ = sign_in(carol.email)
+    client.post(CODE, {"code": code_of(enrolled[0])})
+    call_command("reset_totp", carol.email)
+    assert "is forgotten" in capsys.readouterr().out
+    assert (TOTPDevice.objects.count(), StaticToken.objects.count()) == (0, 0)
+    assert (only(Action.TOTP_RESET).subject_id, only(Action.TOTP_RESET).actor_id) == (carol.pk, None)
+    assert client.get(INDEX).status_code == 200
+    assert "otp_device_id" not in client.session
+
+
+@pytest.mark.parametrize("email", ["nobody@example.com", "CAROL"])
+def test_a_reset_of_nothing_says_so(carol: User, email: str) -> None:
+    with pytest.raises(CommandError, match="No account has|has no second factor"):
+        call_command("reset_totp", carol.email if email == "CAROL" else email)
+
+
+# --- As an operator runs it -------------------------------------------------------------------------
+
+
+def test_it_works_where_the_admin_is_elsewhere(tmp_path: Path) -> None:
+    with Server(tmp_path, ADMIN_PATH="back/office", ADMIN_REQUIRE_TOTP="true") as server:
+        server.environment |= {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+        server.manage("createsuperuser", "--no-input", "--email=root@example.com")
+        with httpx.Client(base_url=f"{server.base}/back/office/", follow_redirects=True) as browser:
+            page = browser.get("")
+            typed = {"username": "root@example.com", "password": PASSWORD, "next": "/back/office/users/user/"}
+            page = browser.post("login/", data={**typed, "csrfmiddlewaretoken": browser.cookies["csrftoken"]})
+            assert page.url.path == "/back/office/second-factor/enrol/"
+            key = base64.b32decode(secret_on(page.text).replace(" ", ""))
+            code = {"code": f"{totp(key):06}", "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+            page = browser.post(str(page.url), data=code)
+            assert "Recovery codes" in page.text
+            assert browser.get("users/user/").status_code == 200
+            assert httpx.get(f"{server.base}/admin/").status_code == 404

@@ -1,0 +1,11 @@
+"""The pages of the admin that are not of its site."""
+
+from django.urls import path
+
+from users import admin_second_factor
+
+app_name = "second_factor"
+urlpatterns = [
+    path("code/", admin_second_factor.enter_code, name="code"),
+    path("enrol/", admin_second_factor.enrol, name="enrol"),
+]
