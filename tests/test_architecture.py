@@ -19,8 +19,9 @@ WRITES = {
     "execute", "executemany",
 }  # fmt: skip
 WRITERS = {
-    "tasks/services.py", "tasks/feed.py", "users/services/accounts.py", "users/services/external.py",
-    "users/services/passwords.py", "users/services/sessions.py", "users/idempotency.py",
+    "tasks/services.py", "tasks/feed.py", "tasks/pruning.py", "users/services/accounts.py",
+    "users/services/external.py", "users/services/pruning.py", "users/services/passwords.py",
+    "users/services/sessions.py", "users/idempotency.py",
     "users/models.py", "users/isolation.py", "config/postgres.py",
     "config/rest/counters.py", "config/database/context.py", "config/database/base.py",
 }  # fmt: skip
