@@ -82,6 +82,12 @@ class KeyReused(DomainError):
     title = "The Idempotency-Key was used for another request"
 
 
+class Gone(DomainError):
+    status = 410
+    code = "gone"
+    title = "No longer there"
+
+
 class PreconditionFailed(DomainError):
     status = 412
     code = "stale_version"

@@ -5,8 +5,8 @@ from typing import TypeVar
 from django.db import connection
 
 from config.database.compiled import Asked, Raw, both
+from config.errors import Gone
 from tasks.models import Feed, Task
-from tasks.querysets import TaskQuerySet
 from users.models import User
 from users.services import AccountGone
 
@@ -18,6 +18,11 @@ _ADVANCE = """
     ON CONFLICT (user_id) DO UPDATE SET head = feed.head + 1
     RETURNING head
 """
+
+
+class CursorExpired(Gone):
+    code = "cursor_expired"
+    title = "The cursor is too old"
 
 
 def advance(user: User, then: Asked[R]) -> tuple[int, R]:
@@ -45,6 +50,17 @@ def known_head(user: User) -> int:
         return 0
 
 
-def since(user: User, version: int) -> TaskQuerySet:
-    """Tasks that changed after `version`, tombstones included, each as it is now, oldest change first."""
-    return Task.objects.for_user(user).filter(version__gt=version).order_by("version")
+def since(user: User, version: int) -> list[Task]:
+    """Tasks that changed after `version`, tombstones included, each as it is now, oldest change first.
+
+    Raises CursorExpired for a version below the floor: of what was deleted since then, not all is known any more. The
+    floor is read last, as pruning raises it with what it removes. Whoever begins, at 0, has nothing to delete.
+    """
+    changes = list(Task.objects.for_user(user).filter(version__gt=version).order_by("version"))
+    if 0 < version < _floor(user):
+        raise CursorExpired("Too much has been deleted since then; fetch all tasks anew.")
+    return changes
+
+
+def _floor(user: User) -> int:
+    return Feed.objects.filter(user=user).values_list("floor", flat=True).first() or 0

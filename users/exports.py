@@ -38,6 +38,13 @@ def stream(user: User) -> Iterator[bytes]:
     return each_as(user.pk, _pieces(user))
 
 
+def counts(user: User) -> dict[str, int]:
+    """How much is in each section, by its name."""
+    return {
+        name.replace("_", " "): sum(1 for _ in each_as(user.pk, section(user))) for name, section in _sections.items()
+    }
+
+
 def _pieces(user: User) -> Iterator[bytes]:
     account = {**User.objects.filter(pk=user.pk).values(*ACCOUNT).get(), "public_id": user.public_id}
     account["groups"] = list(user.groups.values_list("name", flat=True))

@@ -3,6 +3,7 @@
 A window begins with its first request. Each take is one atomic statement, never a read and then a write.
 """
 
+from collections.abc import Iterator
 from itertools import count
 from typing import NamedTuple, Protocol
 
@@ -61,9 +62,22 @@ class PostgresCounters:
         with connection.cursor() as cursor:
             cursor.execute(self._TAKE, values)
             used, seconds_left = cursor.fetchone()
-            if next(self._takes) % SWEEP_EVERY == 0:
-                cursor.execute(self._SWEEP, [SWEEP_ROWS])
+        if next(self._takes) % SWEEP_EVERY == 0:
+            self.sweep()
         return Taken(used, seconds_left)
+
+    def sweep(self) -> int:
+        """Forget some windows that have ended; returns how many."""
+        with connection.cursor() as cursor:
+            cursor.execute(self._SWEEP, [SWEEP_ROWS])
+            return int(cursor.rowcount)
+
+
+def prune_windows() -> Iterator[int]:
+    """Forget all windows that have ended, some at a time; yields how many."""
+    counters = PostgresCounters()
+    while swept := counters.sweep():
+        yield swept
 
 
 def shared_counters() -> Counters:

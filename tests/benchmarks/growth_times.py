@@ -109,7 +109,7 @@ def _get(user: User) -> str:
 def _since(user: User) -> str:
     with as_user(user.pk):
         version = Task.objects.for_user(user).order_by("-version").values_list("version", flat=True)[50]
-        return statements(lambda: list(feed.since(user, version)))[0]
+        return statements(lambda: feed.since(user, version))[0]
 
 
 def _create(user: User) -> float:

@@ -40,6 +40,7 @@ from users.services.sessions import (
     open_session,
     refresh,
     sign_out,
+    start_session,
 )
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "sign_in",
     "sign_out",
     "sign_up",
+    "start_session",
     "update_account",
     "update_profile",
     "verify_email",

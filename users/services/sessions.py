@@ -56,6 +56,15 @@ def open_session(user: User, device: Device) -> Session:
     )
 
 
+@retried_transaction
+def start_session(user: User, device: Device) -> Session:
+    """As an operator, without a password. Raises InvalidToken for an account that is inactive or gone."""
+    account = lock_user(user.pk)
+    if account is None or not account.is_active:
+        raise tokens.refusal()
+    return open_session(account, device)
+
+
 def refresh(token: str) -> Session:
     """Trade a refresh token for its successor: the session, one generation on.
 

@@ -1,0 +1,81 @@
+"""`manage.py prune`: remove what has expired, while the service goes on; for a daily timer."""
+
+import datetime as dt
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from django.core.management.base import BaseCommand
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from config.console import progress
+from config.models import RateLimit
+from config.rest.counters import prune_windows
+from tasks import pruning
+from users.services import pruning as accounts
+
+DAYS = 30
+
+
+class Prunable(NamedTuple):
+    name: str
+    due: Callable[[], int]
+    prune: Callable[[], Iterator[int]]  # yields what each transaction has removed
+
+
+class Command(BaseCommand):
+    help = (
+        "Remove expired sessions, idempotency keys, invitations and rate-limit windows, and the traces of tasks that "
+        "were deleted long ago. Works in small transactions and can run while the service does, for example daily."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--days",
+            type=days,
+            default=DAYS,
+            help="keep the traces of deleted tasks for so many days (default %(default)s); "
+            "a device that has not synced for longer has to fetch all of its tasks anew",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+
+    def handle(self, *args: Any, days: int, dry_run: bool, **options: Any) -> None:
+        for each in prunables(timezone.now(), days):
+            count = each.due()
+            if dry_run:
+                self.stdout.write(f"{each.name}: {count} would be removed")
+            else:
+                self.stdout.write(f"{each.name}: {self._prune(each, count)} removed")
+
+    def _prune(self, each: Prunable, count: int) -> int:
+        removed = 0
+        with progress(each.name, count) as advance:
+            for more in each.prune():
+                removed += more
+                advance(more)
+        return removed
+
+
+def prunables(now: dt.datetime, days: int) -> list[Prunable]:
+    before = now - dt.timedelta(days=days)
+    keys, invitations = accounts.expired_idempotency_keys(now), accounts.expired_invitations(now)
+    admin_sessions, windows = accounts.expired_admin_sessions(now), RateLimit.objects.filter(resets_at__lte=Now())
+    return [
+        Prunable("expired sessions", accounts.expired_sessions().count, accounts.prune_sessions),
+        Prunable("expired sessions of the admin", admin_sessions.count, lambda: accounts.prune_rows(admin_sessions)),
+        Prunable("expired idempotency keys", keys.count, lambda: accounts.prune_rows(keys)),
+        Prunable("used invitations", invitations.count, lambda: accounts.prune_rows(invitations)),
+        Prunable("rate-limit windows that have ended", windows.count, prune_windows),
+        Prunable(
+            f"tasks deleted more than {days} days ago",
+            pruning.old_tombstones(before).count,
+            lambda: pruning.prune_tombstones(before),
+        ),
+    ]
+
+
+def days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 36_500:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to 36500")
+    return int(text)

@@ -1,0 +1,52 @@
+"""Removes tombstones that every client has had time to see, and raises the floor of their owner's feed with them."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+from django.db.models import Count
+
+from config.transactions import retried_transaction
+from tasks.models import Feed, Task
+from tasks.querysets import TaskQuerySet
+
+BATCH = 1000  # for about so many rows a user's writers wait at once
+
+
+def old_tombstones(before: dt.datetime) -> TaskQuerySet:
+    return Task.objects.filter(deleted_at__lt=before)
+
+
+def prune_tombstones(before: dt.datetime, batch: int = BATCH) -> Iterator[int]:
+    """Remove those of everybody, in transactions of `batch` rows; yields how many each has removed.
+
+    Other rows are neither locked nor changed, so that the service can go on.
+    """
+    owners = old_tombstones(before).values_list("user_id").annotate(Count("pk")).order_by("user_id")
+    for user_id, _ in list(owners):
+        after = 0
+        while True:
+            removed, after = _prune_batch(user_id, before, after, batch)
+            yield removed
+            if removed < batch:
+                break
+
+
+@retried_transaction
+def _prune_batch(user_id: int, before: dt.datetime, after: int, batch: int) -> tuple[int, int]:
+    """Remove the user's next tombstones behind the version `after`; returns how many, and the last one's version.
+
+    Under the feed's lock, as every write: nobody brings one of them back meanwhile, and whoever reads the floor after
+    the changes knows whether some are missing.
+    """
+    feed = Feed.objects.select_for_update().filter(user_id=user_id).first()
+    if feed is None:
+        return 0, after  # the account was deleted
+    due = old_tombstones(before).filter(user_id=user_id, version__gt=after).order_by("version")
+    found = list(due.values_list("pk", "version")[:batch])
+    if not found:
+        return 0, after
+    last = found[-1][1]
+    feed.floor = max(feed.floor, last)
+    feed.save(update_fields=["floor"])
+    Task.objects.filter(pk__in=[pk for pk, _ in found]).delete()
+    return len(found), last

@@ -1,0 +1,35 @@
+"""Finds the account that an operator names on the command line."""
+
+from argparse import ArgumentParser
+
+from django.core.management.base import CommandError
+from django.db.models import Q
+
+from config.text import is_storable
+from users.models import User
+from users.text import canonical_email
+
+HELP = "the e-mail address of the account, or its public id if another issuer has made it"
+_MAX_ID = 2**63 - 1
+
+
+def add_account(parser: ArgumentParser) -> None:
+    parser.add_argument("account", metavar="EMAIL", help=HELP)
+
+
+def find(name: str) -> User:
+    """Raises CommandError unless exactly one account is meant."""
+    found = list(User.objects.filter(_named(name))[:2]) if is_storable(name) else []
+    if len(found) > 1:
+        raise CommandError(f"{name!r} may mean several accounts; name the one by its e-mail address.")
+    if not found:
+        raise CommandError(f"No account has the e-mail address or the id {name!r}; look it up in the admin.")
+    return found[0]
+
+
+def _named(name: str) -> Q:
+    """The e-mail of an external account is what its issuer said, and identifies nobody."""
+    meant = Q(email_canonical=canonical_email(name)) | Q(subject=name)
+    if name.isascii() and name.isdecimal() and int(name) <= _MAX_ID:
+        meant |= Q(pk=int(name), issuer=None)
+    return meant

@@ -1,0 +1,30 @@
+"""`manage.py create_token`: an access token for trying the API, without the account's password."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from config.errors import DomainError
+from users import services, tokens
+from users.management.accounts import add_account, find
+
+
+class Command(BaseCommand):
+    help = (
+        "Print an access token of an account, and nothing else. It lives ten minutes and cannot be refreshed; "
+        "the account's owner sees its session as 'manage.py create_token', and can end it."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_account(parser)
+
+    def handle(self, *args: Any, account: str, **options: Any) -> str:
+        user = find(account)
+        if user.is_external:
+            raise CommandError(f"{user} belongs to another issuer, {user.issuer}; get a token from there.")
+        try:
+            session = services.start_session(user, services.Device("manage.py create_token"))
+        except DomainError as error:
+            raise CommandError(f"{user} gets no token: the account is inactive or was just deleted.") from error
+        return tokens.mint(session).access

@@ -1,0 +1,60 @@
+"""Removes what has expired and nobody can use any more; in small transactions, while the service goes on.
+
+Each function yields how many rows a transaction has removed. Rows that somebody is at are left to the next run.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.sessions.models import Session as AdminSession
+from django.db.models import Model, QuerySet
+
+from config.transactions import retried_transaction
+from users.models import IdempotencyKey, Session, SpentInvitation, User
+
+BATCH = 1000
+USERS = 100  # at once; each has but a few sessions
+
+
+def expired_sessions() -> QuerySet[Session]:
+    return Session.objects.expired()
+
+
+def expired_idempotency_keys(now: dt.datetime) -> QuerySet[IdempotencyKey]:
+    return IdempotencyKey.objects.filter(expires_at__lte=now)
+
+
+def expired_invitations(now: dt.datetime) -> QuerySet[SpentInvitation]:
+    return SpentInvitation.objects.filter(expires_at__lte=now)
+
+
+def expired_admin_sessions(now: dt.datetime) -> QuerySet[AdminSession]:
+    return AdminSession.objects.filter(expire_date__lte=now)
+
+
+def prune_sessions(users: int = USERS) -> Iterator[int]:
+    """By their users, whom every change of a session locks first."""
+    owners = list(expired_sessions().order_by("user_id").values_list("user_id", flat=True).distinct())
+    for start in range(0, len(owners), users):
+        yield _prune_sessions_of(owners[start : start + users])
+
+
+@retried_transaction
+def _prune_sessions_of(owners: list[int]) -> int:
+    users = User.objects.select_for_update(no_key=True, skip_locked=True).filter(pk__in=owners).order_by("pk")
+    locked = list(users.values_list("pk", flat=True))
+    return expired_sessions().filter(user_id__in=locked).delete()[1].get("users.Session", 0)
+
+
+def prune_rows(expired: QuerySet[Any], batch: int = BATCH) -> Iterator[int]:
+    """For tables whose rows nothing else is locked before: all but sessions."""
+    while removed := _prune_rows(expired, batch):
+        yield removed
+
+
+@retried_transaction
+def _prune_rows(expired: QuerySet[Any], batch: int) -> int:
+    model: type[Model] = expired.model
+    some = expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:batch]
+    return model._default_manager.filter(pk__in=list(some)).delete()[0]
