@@ -20,6 +20,7 @@ from config.environment import (
     env_choice,
     env_int,
     env_list,
+    env_networks,
     env_path,
     env_rate,
     env_secret,
@@ -108,7 +109,7 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "config.urls"
 ADMIN_PATH = env_path("ADMIN_PATH", "admin/")
-if ADMIN_PATH.partition("/")[0] in {"api", "static", "healthz", "readyz"}:
+if ADMIN_PATH.partition("/")[0] in {"api", "static", "healthz", "readyz", "metrics"}:
     raise ImproperlyConfigured(f"ADMIN_PATH={ADMIN_PATH!r} is taken; choose another path, or off.")
 # Whether staff without a second factor must set one up before anything else; whoever has one has to show it anyhow.
 ADMIN_REQUIRE_TOTP = env_bool("ADMIN_REQUIRE_TOTP", PRODUCTION)
@@ -375,6 +376,15 @@ RATE_LIMITS = {
 REDIS_URL = env_secret("REDIS_URL")
 if REDIS_URL and not is_redis_url(REDIS_URL):
     raise ImproperlyConfigured("REDIS_URL is not one: redis://user:password@host:6379/0, rediss:// or unix:///path")
+
+# Each that is set must be met by whoever asks for /metrics; without either there is none, and nothing is counted.
+METRICS_TOKEN = env_secret("METRICS_TOKEN")
+METRICS_ALLOWED = env_networks("METRICS_ALLOWED")
+METRICS = bool(METRICS_TOKEN or METRICS_ALLOWED)
+if METRICS_TOKEN and len(METRICS_TOKEN.encode()) < 32:
+    raise ImproperlyConfigured("METRICS_TOKEN is too short: it needs at least 32 bytes.")
+if METRICS_TOKEN and PRODUCTION:
+    refuse_guessable(METRICS_TOKEN=METRICS_TOKEN)
 
 STATIC_URL = "/static/"
 # The admin's and Swagger UI's files are served from the packages that bring them: no collectstatic.

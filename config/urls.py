@@ -6,6 +6,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config.rest import health
+from config.rest.metrics import MetricsView
 
 urlpatterns = [
     path("api/", include("tasks.api.urls")),  # first, as they are called most
@@ -21,6 +22,8 @@ urlpatterns = [
     path("healthz", health.LivenessView.as_view(), name="healthz"),
     path("readyz", health.ReadinessView.as_view(), name="readyz"),
 ]
+if settings.METRICS:
+    urlpatterns.append(path("metrics", MetricsView.as_view(), name="metrics"))
 if settings.ADMIN_PATH:
     urlpatterns += [
         path(f"{settings.ADMIN_PATH}second-factor/", include("users.admin_urls")),

@@ -13,7 +13,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg_pool import ConnectionPool
 
-from config.database.connections import Connection
+from config.database.connections import Connection, TimedConnection
 from config.database.context import Teller
 from config.database.exchange import Prepared, Rows, Statement, exchange
 from config.database.outage import outage
@@ -53,6 +53,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         if pool := self.settings_dict["OPTIONS"].get("pool"):
             pool |= POOL_OPTIONS
+            if settings.METRICS:
+                pool["connection_class"] = TimedConnection
         self.messages = 0  # that waited for an answer
         self._teller = Teller()
         self.execute_wrappers += [self._teller, self._count]

