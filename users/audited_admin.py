@@ -54,8 +54,9 @@ class AuditedAdmin(ServiceAdmin):
         self.note(Action.STAFF_ADDED, obj, **message)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Django's own hook, to which actions may also give a sentence."""
         if message:
-            self.note(Action.STAFF_CHANGED, obj, **message)
+            self.note(Action.STAFF_CHANGED, obj, **({"said": message} if isinstance(message, str) else message))
 
     def log_deletions(self, request: HttpRequest, queryset: Iterable[Any]) -> Any:
         for obj in queryset:

@@ -96,6 +96,18 @@ def test_an_action_is_an_event_for_each_object(
     assert ran[0].details == {"ran": "touch"}
 
 
+def test_what_an_action_says_of_an_object_is_written_down(
+    alice: User, carol: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def touch(admin: Any, request: Any, queryset: Any) -> None:
+        admin.log_change(request, queryset.get(), "Touched.")
+
+    monkeypatch.setattr(TaskAdmin, "actions", [touch])
+    form: dict[str, Any] = {"action": "touch", "_selected_action": str(make_task(alice).pk)}
+    send(signed_in(carol), "/admin/tasks/task/", form)
+    assert only(Action.STAFF_CHANGED).details == {"said": "Touched."}
+
+
 def test_reading_the_text_of_another_is_an_event(alice: User, carol: User) -> None:
     task, own, client = make_task(alice), make_task(carol), signed_in(carol)
     client.get(f"/admin/tasks/task/{own.pk}/change/")

@@ -226,6 +226,7 @@ def test_nobody_guesses_text_by_what_is_found(task: Task, alice: User, guess: st
 
     assert found("biopsy") == found("nothing-such")
     assert found(SECRETS[0]) == found("Nothing such")
+    assert found(SECRETS[2]) == found("no-such-tag")
 
 
 def test_a_role_that_changes_tasks_without_their_text_leaves_it(task: Task, alice: User) -> None:
