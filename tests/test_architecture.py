@@ -19,7 +19,8 @@ WRITES = {
     "execute", "executemany",
 }  # fmt: skip
 WRITERS = {
-    "tasks/services.py", "tasks/feed.py", "tasks/pruning.py", "users/services/accounts.py",
+    "tasks/services.py", "tasks/feed.py", "tasks/pruning.py", "tasks/bulk.py", "users/services/demo.py",
+    "users/services/accounts.py",
     "users/services/external.py", "users/services/pruning.py", "users/services/passwords.py",
     "users/services/sessions.py", "users/idempotency.py",
     "users/models.py", "users/isolation.py", "config/postgres.py",
