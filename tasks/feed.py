@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from django.db import connection
 
-from config.database.compiled import Asked, Raw, both
+from config.database.compiled import Asked, Raw, both, run
 from config.errors import Gone
 from tasks.models import Feed, Task
 from users.models import User
@@ -17,6 +17,14 @@ _ADVANCE = """
     SELECT id, 1, 0 FROM users_user WHERE id = %s FOR KEY SHARE
     ON CONFLICT (user_id) DO UPDATE SET head = feed.head + 1
     RETURNING head
+"""
+
+_RESERVE = """
+    INSERT INTO tasks_feed AS feed (user_id, head, floor)
+    SELECT id, amount, 0 FROM users_user JOIN unnest(%s::bigint[], %s::bigint[]) AS asked (user_id, amount)
+        ON id = user_id ORDER BY id FOR KEY SHARE OF users_user
+    ON CONFLICT (user_id) DO UPDATE SET head = feed.head + EXCLUDED.head
+    RETURNING user_id, head
 """
 
 
@@ -39,6 +47,15 @@ def advance(user: User, then: Asked[R]) -> tuple[int, R]:
     if not numbers:
         raise AccountGone("The account was deleted.")
     return numbers[0][0], result
+
+
+def reserve(amounts: dict[int, int]) -> dict[int, int]:
+    """Take so many numbers for each of these users, as `advance` takes one; returns the last ones taken before."""
+    assert connection.in_atomic_block, "a feed number belongs to the transaction of its change"
+    heads = dict(run(Raw(_RESERVE, [list(amounts), list(amounts.values())])))
+    if heads.keys() != amounts.keys():
+        raise AccountGone("An account was deleted.")
+    return {user_id: head - amounts[user_id] for user_id, head in heads.items()}
 
 
 def known_head(user: User) -> int:

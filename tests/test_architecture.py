@@ -22,7 +22,7 @@ WRITERS = {
     "tasks/services.py", "tasks/feed.py", "users/services/accounts.py", "users/services/external.py",
     "users/services/passwords.py", "users/services/sessions.py", "users/services/second_factor.py",
     "users/idempotency.py", "users/audit.py", "users/models.py", "users/isolation.py", "config/postgres.py",
-    "tasks/pruning.py", "users/services/pruning.py",
+    "tasks/pruning.py", "users/services/pruning.py", "tasks/bulk.py", "users/services/demo.py",
     "config/rest/counters.py", "config/database/context.py", "config/database/base.py",
 }  # fmt: skip
 

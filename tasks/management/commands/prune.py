@@ -1,7 +1,7 @@
 """`manage.py prune`: remove what has expired, while the service goes on; for a daily timer."""
 
 import datetime as dt
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from config.arguments import whole_number
 from config.console import progress
 from config.models import RateLimit
 from config.rest.counters import prune_windows
@@ -33,7 +34,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--days",
-            type=days,
+            type=whole_number(1, 36_500),
             default=DAYS,
             help="keep the traces of deleted tasks for so many days (default %(default)s); "
             "a device that has not synced for longer has to fetch all of its tasks anew",
@@ -73,9 +74,3 @@ def prunables(now: dt.datetime, days: int) -> list[Prunable]:
             lambda: pruning.prune_tombstones(before),
         ),
     ]
-
-
-def days(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 36_500:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to 36500")
-    return int(text)

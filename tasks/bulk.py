@@ -1,0 +1,51 @@
+"""Stores many new tasks of many users at once, some twenty thousand a second, as numbered as if each had come alone."""
+
+import datetime as dt
+from operator import attrgetter
+from typing import NamedTuple
+
+from django.db import connection
+
+from config.transactions import retried_transaction
+from tasks import feed
+from tasks.models import Task, new_uid
+
+# What `Task.apply` makes; it has to be run on what is stored.
+CONTENT = (
+    "title", "description", "status", "priority", "tags", "due_date", "due_at", "search_text", "title_key",
+)  # fmt: skip
+_COLUMNS = ", ".join(("user_id", "uid", "created_at", "updated_at", "completed_at", "version", *CONTENT))
+_SELECT = f"SELECT {_COLUMNS}"
+_content = attrgetter(*CONTENT)
+
+
+class NewTask(NamedTuple):
+    user_id: int
+    like: Task  # one that was never stored, with `apply` run on it in the time zone of the user
+    created_at: dt.datetime
+    completed_at: dt.datetime | None
+
+
+@retried_transaction
+def create_tasks(tasks: list[NewTask]) -> None:
+    """Each takes its user's next number, in this order. Raises AccountGone.
+
+    Into a table with row level security one cannot COPY; hence the detour, which is still several times as fast as
+    an INSERT for each.
+    """
+    counts: dict[int, int] = {}
+    for task in tasks:
+        counts[task.user_id] = counts.get(task.user_id, 0) + 1
+    versions = feed.reserve(counts)
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TEMPORARY TABLE incoming ON COMMIT DROP AS {_SELECT} FROM tasks_task WITH NO DATA")
+        with cursor.copy(f"COPY incoming ({_COLUMNS}) FROM STDIN") as copy:
+            for task in tasks:
+                changed_at = task.completed_at or task.created_at
+                version = versions[task.user_id] = versions[task.user_id] + 1
+                copy.write_row(
+                    (task.user_id, new_uid(), task.created_at, changed_at, task.completed_at, version)
+                    + _content(task.like)
+                )
+        cursor.execute(f"INSERT INTO tasks_task ({_COLUMNS}) {_SELECT} FROM incoming")  # nosec B608
+        cursor.execute("DROP TABLE incoming")  # within another transaction there may be a next batch

@@ -1,0 +1,57 @@
+"""Opens many accounts at once, for trying things."""
+
+import re
+from typing import NamedTuple
+
+from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError
+from django.utils import timezone
+
+from config.errors import violated_constraint
+from config.transactions import retried_transaction
+from users.models import EMAIL_TAKEN, User
+from users.services.accounts import EmailTaken, require_strong
+from users.text import canonical_email
+
+
+class Person(NamedTuple):
+    name: str
+    timezone: str
+
+
+_NUMBERED = re.compile(r"demo(\d{1,9})@example\.com")
+
+
+def open_demo_accounts(people: list[Person], password: str) -> list[User]:
+    """Verified accounts demo1@example.com and on, behind those of earlier runs. Raises WeakPassword and EmailTaken.
+
+    They share one password, and so may share its hash, which takes long to make.
+    """
+    for person in people:
+        require_strong(password, User(email="demo@example.com", name=person.name), pointer="/password")
+    return _open(people, make_password(password))
+
+
+@retried_transaction
+def _open(people: list[Person], hashed: str) -> list[User]:
+    taken = User.objects.filter(email_canonical__regex=r"^demo\d{1,9}@example\.com$")
+    numbers = [int(_NUMBERED.sub(r"\1", str(email))) for email in taken.values_list("email_canonical", flat=True)]
+    first = max(numbers, default=0) + 1
+    users = [_user(f"demo{number}@example.com", person, hashed) for number, person in enumerate(people, first)]
+    try:
+        return User.objects.bulk_create(users)
+    except IntegrityError as error:
+        if violated_constraint(error) != EMAIL_TAKEN:
+            raise
+        raise EmailTaken("Somebody else has just made demo accounts; run it again.") from error
+
+
+def _user(email: str, person: Person, hashed: str) -> User:
+    return User(
+        email=email,
+        email_canonical=canonical_email(email),
+        email_verified_at=timezone.now(),
+        name=person.name,
+        timezone=person.timezone,
+        password=hashed,
+    )
