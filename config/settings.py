@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
 from config import logs
+from config.appearance import UNFOLD  # noqa: F401 (Django reads it)
 from config.database import url as database_url
 from config.environment import (
     env,
@@ -75,9 +76,12 @@ INSTALLED_APPS = [
     "config",
     "users",
     "tasks",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "config.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
@@ -331,26 +335,13 @@ CORS_ALLOWED_ORIGINS = env_list("CORS_ALLOWED_ORIGINS")
 CORS_ALLOWED_ORIGIN_REGEXES = [] if PRODUCTION else [r"^http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"]
 CORS_URLS_REGEX = r"^/api/"
 CORS_ALLOW_HEADERS = [
-    "accept",
-    "authorization",
-    "content-type",
-    "idempotency-key",
-    "if-match",
-    "if-none-match",
-    "last-event-id",
-    "x-request-id",
-]
+    "accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
+    "last-event-id", "x-request-id",
+]  # fmt: skip
 CORS_EXPOSE_HEADERS = [
-    "ETag",
-    "Link",
-    "Location",
-    "X-Total-Count",
-    "Retry-After",
-    "RateLimit",
-    "RateLimit-Policy",
-    "Idempotency-Replayed",
-    "X-Request-ID",
-]
+    "ETag", "Link", "Location", "X-Total-Count", "Retry-After", "RateLimit", "RateLimit-Policy",
+    "Idempotency-Replayed", "X-Request-ID",
+]  # fmt: skip
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 
 # Proxies say in X-Forwarded-For who calls, and in X-Forwarded-Proto that TLS ends there. Anyone else could
@@ -396,6 +387,7 @@ WHITENOISE_AUTOREFRESH = False
 LANGUAGE_CODE = "en"
 USE_I18N = False
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "config.formats"
 
 LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in logging.getLevelNamesMapping():
