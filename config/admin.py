@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.db import DataError
 from django.db.models import Model, QuerySet
@@ -12,11 +12,10 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
+from unfold.admin import ModelAdmin
 
 from config.errors import DomainError
 from config.transactions import retried_transaction
-
-admin.site.site_header = admin.site.site_title = "Tickbase"
 
 _REFUSAL = "tickbase.admin_refusal"
 
@@ -34,15 +33,19 @@ class ServiceForm(forms.ModelForm):
         return cleaned
 
 
-class ServiceAdmin(admin.ModelAdmin):
+class ServiceAdmin(ModelAdmin):
     """Writes through services; what they refuse becomes a form error or a message, never a 500."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        view = super().changelist_view
         try:
-            return _rendered(super().changelist_view(request, extra_context))
+            return _rendered((retried_transaction(view) if request.method == "POST" else view)(request, extra_context))
         except (ValueError, DataError):
             # A look-up that was typed into the address, and that the database or Python cannot take.
             return redirect(f"{request.path}?{ERROR_FLAG}=1")
+        except DomainError as refusal:
+            self.message_user(request, f"Nothing was saved: {refusal.title}. Look again.", messages.ERROR)
+            return redirect(request.get_full_path())
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)

@@ -1,7 +1,13 @@
-"""Registers the process itself as an app, for its management command."""
+"""Registers the process itself as an app, for its management command, and the admin with a site of ours."""
 
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 
 
 class ConfigConfig(AppConfig):
     name = "config"
+
+
+class AdminConfig(admin_apps.AdminConfig):
+    default = False  # of this module; INSTALLED_APPS names it
+    default_site = "config.sites.AdminSite"

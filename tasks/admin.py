@@ -1,29 +1,43 @@
 """The staff's view on tasks."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.contrib.admin.widgets import (
-    AdminDateWidget,
-    AdminSplitDateTime,
-    AdminTextareaWidget,
-    AdminTextInputWidget,
-)
+from django.contrib import admin, messages
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import display
+from unfold.widgets import (
+    UnfoldAdminSingleDateWidget,
+    UnfoldAdminSplitDateTimeWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from config.admin import ServiceForm
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
 from tasks import services
+from tasks.admin_lists import (
+    DeletedFilter,
+    OverdueFilter,
+    Rows,
+    StatusForm,
+    TagFilter,
+    TaskList,
+    shows_tombstones,
+)
+from tasks.choices import Priority
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, MAX_UID, Task, new_uid
 from tasks.querysets import PRIORITY_RANK, TaskQuerySet
 from users import audit
+from users.admin_lists import count_per_user
 from users.audit import Action
 from users.audited_admin import AuditedAdmin
 from users.models import User
@@ -31,6 +45,10 @@ from users.models import User
 TEXT = ("title", "description", "tags")
 # Whoever may filter by a column, or sort by it, finds out what is in it.
 _TELLS_TEXT = {*TEXT, "search_text", "title_key"}
+PRIORITY_COLOURS = {Priority.HIGH.label: "danger", Priority.MEDIUM.label: "info", Priority.LOW.label: "default"}
+
+count_per_user("tasks", lambda: Task.objects.visible())
+count_per_user("open tasks", lambda: Task.objects.visible().open())
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 
@@ -40,6 +58,12 @@ class LineField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return super().has_changed(_BREAK.sub("", initial or "").strip(), _BREAK.sub("", data or ""))
+
+
+class PlainTextarea(UnfoldAdminTextareaWidget):
+    """Unfold's template leaves out the line break that browsers drop: theirs would be the first of the text."""
+
+    template_name = "django/forms/widgets/textarea.html"
 
 
 class TextField(forms.CharField):
@@ -61,22 +85,22 @@ class TagsField(SimpleArrayField):
 
 
 class TaskForm(ServiceForm):
-    title = LineField(max_length=MAX_TITLE, widget=AdminTextInputWidget(attrs={"class": "vLargeTextField"}))
-    description = TextField(max_length=MAX_DESCRIPTION, required=False, strip=False, widget=AdminTextareaWidget())
+    title = LineField(max_length=MAX_TITLE, widget=UnfoldAdminTextInputWidget())
+    description = TextField(max_length=MAX_DESCRIPTION, required=False, strip=False, widget=PlainTextarea())
     tags = TagsField(
         required=False,
-        widget=AdminTextareaWidget(attrs={"rows": 4}),
+        widget=PlainTextarea(attrs={"rows": 4}),
         help_text=f"One per line, up to {MAX_TAGS} of up to {MAX_TAG} characters.",
     )
     due_date = forms.DateField(
         required=False,
-        widget=AdminDateWidget(),
+        widget=UnfoldAdminSingleDateWidget(),
         validators=[MinValueValidator(FIRST_DATE), MaxValueValidator(LAST_DATE)],
         help_text="A whole day, wherever the owner is. Setting it clears “due at”.",
     )
     due_at = forms.SplitDateTimeField(
         required=False,
-        widget=AdminSplitDateTime(),
+        widget=UnfoldAdminSplitDateTimeWidget(),
         validators=[MinValueValidator(FIRST_INSTANT), MaxValueValidator(LAST_INSTANT)],
         help_text="In UTC. Sets “due date” to its day in the owner’s time zone.",
     )
@@ -85,7 +109,7 @@ class TaskForm(ServiceForm):
         max_length=MAX_UID,
         initial=new_uid,
         required=False,
-        widget=AdminTextInputWidget(attrs={"class": "vLargeTextField"}),
+        widget=UnfoldAdminTextInputWidget(),
         help_text="The task’s identity in clients and exports. Never changes.",
     )
 
@@ -107,16 +131,28 @@ class TaskForm(ServiceForm):
 
 @admin.register(Task)
 class TaskAdmin(AuditedAdmin):
-    """Everybody's tasks, without tombstones. A write is a change of the owner's feed, as any other."""
+    """Everybody's tasks. A write is a change of the owner's feed, as any other."""
 
     form = TaskForm
     unrecorded = TEXT
     list_display = ("title_link", "user", "status", "priority_word", "due_date", "created_at")
-    list_filter = ("status", "priority", "due_date", "created_at")
+    list_editable = ("status",)
+    list_filter = (
+        "status",
+        "priority",
+        OverdueFilter,
+        DeletedFilter,
+        TagFilter,
+        ("user", AutocompleteSelectFilter),
+        "due_date",
+        "created_at",
+    )
+    list_filter_submit = True
+    actions = ("complete", "reopen", "restore")
     search_fields = ("search_text",)  # shows the box; get_search_results searches
     search_help_text = "Every word must occur in title, description or tags."
     date_hierarchy = "created_at"
-    ordering = ("-created_at", "-pk")
+    ordering = ("-pk",)  # of everybody's tasks, only this order has an index
     show_full_result_count = False
     autocomplete_fields = ("user",)
     readonly_fields = ("version", "created_at", "updated_at", "completed_at")
@@ -135,7 +171,7 @@ class TaskAdmin(AuditedAdmin):
     def title_link(self, task: Task) -> str:
         return task.title
 
-    @admin.display(description="priority", ordering=PRIORITY_RANK)
+    @display(description="priority", ordering=PRIORITY_RANK, label=PRIORITY_COLOURS)  # type: ignore[untyped-decorator]
     def priority_word(self, task: Task) -> str:
         return task.get_priority_display()
 
@@ -163,15 +199,37 @@ class TaskAdmin(AuditedAdmin):
     def get_search_fields(self, request: HttpRequest) -> Any:
         return self.search_fields if _reads_text(request) else ()
 
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        filters = super().get_list_filter(request)
+        return filters if _reads_text(request) else [each for each in filters if each is not TagFilter]
+
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         if not _TELLS_TEXT.isdisjoint(lookup.split("__")) and (request is None or not _reads_text(request)):
             return False
-        return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+        allowed: bool = super().lookup_allowed(lookup, value, request)
+        return allowed
 
     def get_queryset(self, request: HttpRequest) -> TaskQuerySet:
         tasks: Any = super().get_queryset(request)
         visible: TaskQuerySet = tasks.visible().select_related("user")
         return visible
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TaskList]:
+        return TaskList
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().get_changelist_form(request, form=StatusForm, **kwargs)
+
+    def get_changelist_formset(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().get_changelist_formset(request, formset=Rows, **kwargs)
+
+    def get_list_display_links(self, request: HttpRequest, list_display: Any) -> Any:
+        """A tombstone has no page."""
+        return None if shows_tombstones(request) else super().get_list_display_links(request, list_display)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)
+        return {name: action for name, action in actions.items() if (name == "restore") == shows_tombstones(request)}
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[TaskQuerySet, bool]:
         return queryset.matching(search_term) if _reads_text(request) else queryset, False
@@ -208,7 +266,9 @@ class TaskAdmin(AuditedAdmin):
         values: dict[str, Any] = form.cleaned_data
         if change:
             changes: Any = {name: values[name] for name in form.changed_data}
-            services.update_task(obj.user, obj.pk, changes)
+            # A row of the list was compared with what is stored before anything was locked.
+            unchanged = {obj.version} if isinstance(form, StatusForm) else None
+            services.update_task(obj.user, obj.pk, changes, expected_version=unchanged)
         else:
             fields = {name: value for name, value in values.items() if name != "user"}
             obj.pk = services.create_task(obj.user, **fields).pk
@@ -221,6 +281,27 @@ class TaskAdmin(AuditedAdmin):
         for task in queryset.order_by("user_id", "pk"):
             with suppress(services.TaskNotFound):
                 services.delete_task(task.user, task.pk)
+
+    @admin.action(description="Complete", permissions=["change"])
+    def complete(self, request: HttpRequest, queryset: TaskQuerySet) -> None:
+        self._each(request, queryset.not_completed(), partial(services.complete_task, completed=True), "Completed")
+
+    @admin.action(description="Reopen", permissions=["change"])
+    def reopen(self, request: HttpRequest, queryset: TaskQuerySet) -> None:
+        self._each(request, queryset.closed(), partial(services.complete_task, completed=False), "Reopened")
+
+    @admin.action(description="Restore", permissions=["change"])
+    def restore(self, request: HttpRequest, queryset: TaskQuerySet) -> None:
+        self._each(request, queryset.deleted(), services.restore_task, "Restored")
+
+    def _each(self, request: HttpRequest, tasks: TaskQuerySet, service: Callable[[User, int], Task], did: str) -> None:
+        """In the order of `delete_queryset`, and for the same reasons."""
+        count = 0
+        for task in tasks.order_by("user_id", "pk"):
+            with suppress(services.TaskNotFound):
+                service(task.user, task.pk)
+                count += 1
+        self.message_user(request, f"{did}: {count} {'task' if count == 1 else 'tasks'}.", messages.SUCCESS)
 
     def get_deleted_objects(self, objs: Iterable[Task], request: HttpRequest) -> Any:
         """Only the tasks: a tombstone takes nothing else with it."""

@@ -1,7 +1,7 @@
 """The task, the feed that numbers its owner's changes, and the rules of a single row."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -53,9 +53,10 @@ class Feed(RowModel):
         constraints = [models.CheckConstraint(name="tasks_feed_order", condition=Q(head__gte=F("floor")))]
 
 
-def _live(name: str, *columns: Any, **only: Any) -> models.Index:
-    """An index of each user's tasks without tombstones."""
-    return models.Index("user", *columns, name=f"tasks_task_{name}", condition=Q(deleted_at=None, **only))
+def _live(name: str, *columns: Any, include: Sequence[str] | None = None, **only: Any) -> models.Index:
+    """An index of each user's tasks without tombstones. What it includes, the staff's dashboard counts."""
+    condition = Q(deleted_at=None, **only)
+    return models.Index("user", *columns, name=f"tasks_task_{name}", include=include, condition=condition)
 
 
 class Task(RowModel):
@@ -109,14 +110,14 @@ class Task(RowModel):
         # Each serves a query that tests/tasks/test_indexes.py names; what each costs: docs/performance.md.
         indexes = [
             _live("list", F("created_at").desc(), F("id").desc()),
-            _live("status", "status", F("created_at").desc(), F("id").desc()),
+            _live("status", "status", F("created_at").desc(), F("id").desc(), include=["completed_at"]),
             _live("updated", "updated_at", "id"),
             # Of an expression, PostgreSQL keeps statistics only where an index holds all rows.
             models.Index("user", DUE, "id", name="tasks_task_due"),
             _live("due_desc", DUE_DESCENDING, "id"),
             _live("priority", PRIORITY_RANK, "id"),
             _live("title", "title_key", "id"),
-            _live("open", DUE, "id", status__in=OPEN),
+            _live("open", DUE, "id", include=["priority", "due_date", "due_at", "created_at"], status__in=OPEN),
         ]
 
     def __str__(self) -> str:

@@ -86,6 +86,10 @@ class TaskQuerySet(QuerySet["Task"]):
         """Without tombstones."""
         return self.filter(deleted_at=None)
 
+    def deleted(self) -> Self:
+        """Tombstones."""
+        return self.exclude(deleted_at=None)
+
     def shown(self) -> Self:
         """Without the columns that no answer shows; they are loaded if they are needed after all."""
         return self.defer("search_text", "deleted_at")
@@ -98,6 +102,12 @@ class TaskQuerySet(QuerySet["Task"]):
 
     def not_completed(self) -> Self:
         return self.exclude(status=Status.COMPLETED)
+
+    def open(self) -> Self:
+        return self.with_status(OPEN)
+
+    def closed(self) -> Self:
+        return self.exclude(status__in=OPEN)
 
     def with_status(self, statuses: Collection[str]) -> Self:
         return self.filter(status__in=statuses)
@@ -156,8 +166,13 @@ def _row(*members: Any) -> Func:
 
 
 def _is_overdue(now: dt.datetime | Given, today: dt.date | Given) -> Q:
-    timed = Q(due_at__isnull=False, due_at__lt=now)
-    whole_day = Q(due_at=None, due_date__isnull=False, due_date__lt=today)
     # An instant has another date elsewhere, at most two days from today's: a range that an index finds.
     near = LessThan(DUE, Given("near") if isinstance(today, Given) else today + NEAR)
-    return Q(status__in=OPEN) & (timed | whole_day) & Q(near)
+    return Q(status__in=OPEN) & is_past_due(now, today) & Q(near)
+
+
+def is_past_due(now: dt.datetime | Given, today: dt.date | Given) -> Q:
+    """What makes an open task an overdue one."""
+    timed = Q(due_at__isnull=False, due_at__lt=now)
+    whole_day = Q(due_at=None, due_date__isnull=False, due_date__lt=today)
+    return timed | whole_day

@@ -119,6 +119,19 @@ def delete_task(user: User, task_id: int, *, expected_version: Collection[int] |
     run(statements.update(task, ["deleted_at", "updated_at", "version"]))
 
 
+@retried_transaction
+def restore_task(user: User, task_id: int) -> Task:
+    """Make a tombstone the task that it was: its uid has stayed its own. Raises TaskNotFound for all but tombstones."""
+    version, found = feed.advance(user, statements.lock_tombstone(user.pk, task_id))
+    if not found:
+        raise TaskNotFound("There is no deleted task with this id; its tombstone may be gone.")
+    task = found[0]
+    task.user = user
+    task.deleted_at, task.updated_at, task.version = None, timezone.now(), version
+    run(statements.update(task, ["deleted_at", "updated_at", "version"]))
+    return task
+
+
 def _lock(user: User, task_id: int, expected_version: Collection[int] | None) -> tuple[Task, int]:
     """Take the next number, then read the task for update. Only here are versions compared: once, under the lock.
 

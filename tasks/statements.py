@@ -10,6 +10,10 @@ from tasks.models import Task
 _TASK = Compiled(lambda: Task.objects.for_user(Given("user")).visible().shown().filter(pk=Given("id")))
 _LOCKED = Compiled(lambda: Task.objects.for_user(Given("user")).visible().filter(pk=Given("id")).select_for_update())
 
+_LOCKED_TOMBSTONE = Compiled(
+    lambda: Task.objects.for_user(Given("user")).deleted().filter(pk=Given("id")).select_for_update()
+)
+
 
 def get(user_id: int, task_id: int) -> Query[Task]:
     return _TASK.given(user=user_id, id=task_id)
@@ -17,6 +21,10 @@ def get(user_id: int, task_id: int) -> Query[Task]:
 
 def lock(user_id: int, task_id: int) -> Query[Task]:
     return _LOCKED.given(user=user_id, id=task_id)
+
+
+def lock_tombstone(user_id: int, task_id: int) -> Query[Task]:
+    return _LOCKED_TOMBSTONE.given(user=user_id, id=task_id)
 
 
 def insert(task: Task) -> Raw:

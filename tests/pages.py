@@ -10,6 +10,8 @@ from django.test import Client
 from users.models import User
 
 CHOSEN = {"checkbox", "radio"}
+MESSAGES = r'(?s)<ul class="flex flex-col gap-4 mb-6">(.*?)</ul>'
+ERRORS = r'(?s)<div class="(?:errornote|mt-2 text-red-600) [^>]*>(.*?)</div>'
 
 
 def signed_in(user: User) -> Client:
@@ -19,14 +21,16 @@ def signed_in(user: User) -> Client:
 
 
 class Page(HTMLParser):
-    """The fields of the page's main form, its error messages and its messages to the user."""
+    """The fields of the page's main form or list, its error messages and its messages to the user."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.fields: dict[str, str | list[str]] = {}
-        self.readonly = re.findall(r'<div class="readonly">(.*?)</div>', html, re.DOTALL)
-        self.errors = _texts(r'<ul class="errorlist[^>]*>(.*?)</ul>', html)
-        self.messages = _texts(r'<ul class="messagelist">(.*?)</ul>', html)
+        self.readonly = re.findall(r'<div class="readonly [^>]*>(.*?)</div>', html, re.DOTALL)
+        self.messages = _texts(MESSAGES, html)
+        self.errors = _texts(
+            r'<div class="(?:errornote|mt-2 text-red-600) [^>]*>(.*?)</div>', re.sub(MESSAGES, "", html)
+        )
         self._form = self._text = self._select = ""
         self.feed(re.sub(r"\r\n?", "\n", html))
 
@@ -35,7 +39,7 @@ class Page(HTMLParser):
         name = values.get("name", "")
         if tag == "form":
             self._form = values.get("id", "")
-        elif not self._form.endswith("_form"):
+        elif self._form != "changelist-form" and not self._form.endswith("_form"):
             return
         elif tag == "input" and name and (values["type"] not in CHOSEN or "checked" in values):
             if values["type"] != "submit":

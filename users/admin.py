@@ -1,29 +1,44 @@
 """The staff's view on accounts."""
 
+import uuid
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.contrib.admin.forms import AdminPasswordChangeForm as OldPasswordForm
+from django.conf import settings
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminPasswordChangeForm, BaseUserCreationForm, UserChangeForm
+from django.contrib.auth.forms import BaseUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.contrib.auth.views import PasswordChangeView
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db.models import DO_NOTHING, QuerySet
 from django.db.models.deletion import get_candidate_relations_to_delete
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html
+from django.views.decorators.http import require_POST
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm
+from unfold.widgets import UnfoldAdminPasswordWidget
 
 from config.admin import ServiceForm
-from users import admin_sign_in, services
+from users import admin_sign_in, exports, services
+from users.admin_lists import (
+    IssuerFilter,
+    LastSeenFilter,
+    SessionInline,
+    UserList,
+    count_columns,
+    may_end_sessions,
+    outranks,
+)
 from users.audit import Action
 from users.audit_admin import AuditEventAdmin
 from users.audited_admin import AuditedAdmin
@@ -32,6 +47,7 @@ from users.session_admin import SessionAdmin
 from users.text import canonical_email
 
 COLUMNS = ("email", "name", "timezone", "is_active", "is_staff", "is_superuser")
+EXPORTED = ("users.view_user", "users.view_session", "tasks.view_task", "tasks.view_task_text")
 PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
@@ -52,6 +68,8 @@ class RegistrationForm(UniqueEmail, BaseUserCreationForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name in ("password1", "password2"):
+            self.fields[name].widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})
         _limit(self.fields["password1"])
 
     def set_password_and_save(self, user: User, *args: Any, **kwargs: Any) -> User:
@@ -70,6 +88,8 @@ class AccountForm(UniqueEmail, UserChangeForm):
 class PasswordForm(AdminPasswordChangeForm):
     """Staff sets somebody's password, or takes it away."""
 
+    user: User
+
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(user, *args, **kwargs)
         _limit(self.fields["password1"])
@@ -81,8 +101,10 @@ class PasswordForm(AdminPasswordChangeForm):
         return user
 
 
-class OwnPasswordForm(OldPasswordForm):
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
     """Staff changes the own password, and knows the old one."""
+
+    user: User
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -123,9 +145,12 @@ admin.site.unregister([TOTPDevice, StaticDevice])
 class UserAdmin(AuditedAdmin, DjangoUserAdmin):
     """Who is no superuser changes no privileges, and of accounts that have some only the own one."""
 
-    list_display = ("email", "name", "is_active", "is_staff", "created_at")
+    list_display = ("email", "name", "is_active", "is_staff", "last_seen", "created_at")
     recorded_by_services = frozenset({Action.STAFF_ADDED, Action.STAFF_DELETED})
-    list_filter = ("is_active", "is_staff", "is_superuser")
+    list_filter = ("is_active", "is_staff", "is_superuser", IssuerFilter, LastSeenFilter)
+    actions = ("deactivate", "send_password_reset", "export_data")
+    inlines = (SessionInline,)
+    change_form_outer_after_template = "users/admin/end_session.html"
     search_fields = ("email", "name", "subject")
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-pk")
@@ -142,10 +167,29 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "timezone", "password1", "password2")}),)
 
+    @admin.display(description="last seen")
+    def last_seen(self, user: Any) -> Any:
+        return user.last_seen
+
     @admin.display(description="password")
     def set_password(self, user: User) -> str:
         address = reverse("admin:auth_user_password_change", args=[user.pk])
-        return format_html('<a href="{}">Set a new password</a>', address)
+        return format_html('<a href="{}" class="tickbase-link">Set a new password</a>', address)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        *first, created_at = self.list_display
+        return [*first, *count_columns(), created_at]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[UserList]:
+        return UserList
+
+    def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
+        return () if obj is None else self.inlines
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.end_session)
+        ending = path("<str:user_id>/sessions/<uuid:session_id>/end/", view, name="users_user_end_session")
+        return [ending, *super().get_urls()]
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
@@ -204,6 +248,66 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
             counts[model._meta.verbose_name_plural] += rows.count()
         return [self.change_link(user) for user in users], +counts, refused, []
 
+    @admin.action(description="Deactivate, and end all sessions", permissions=["change"])
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        active = [user for user in queryset.filter(is_active=True).order_by("pk") if self._may_act_on(request, user)]
+        for user in active:
+            services.update_account(user, is_active=False)
+        self._tell(request, "Deactivated", len(active), queryset)
+
+    @admin.action(description="Send a password reset", permissions=["change"])
+    def send_password_reset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """External accounts have no password here, and their address may be that of a local one."""
+        if settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"):
+            self.message_user(request, "This service sends no mail: EMAIL_HOST is not set.", messages.ERROR)
+            return
+        local = queryset.filter(is_active=True, issuer=None).order_by("pk")
+        users = [user for user in local if user.has_usable_password() and self._may_act_on(request, user)]
+        for user in users:
+            services.request_password_reset(user.email)
+        self._tell(request, "Mailed to", len(users), queryset)
+
+    @admin.action(description="Export data", permissions=["export"])
+    def export_data(self, request: HttpRequest, queryset: QuerySet[User]) -> StreamingHttpResponse | None:
+        users = list(queryset[:2])
+        if len(users) > 1:
+            self.message_user(request, "An export holds one account: choose one.", messages.ERROR)
+            return None
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="tickbase-{users[0].pk}.json"',
+        }
+        return StreamingHttpResponse(exports.stream(users[0]), content_type="application/json", headers=headers)
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        """An export holds all that belongs to an account."""
+        return isinstance(request.user, User) and request.user.has_perms(EXPORTED)
+
+    def _may_act_on(self, request: HttpRequest, user: User) -> bool:
+        return user != request.user and _outranks(request, user)
+
+    def _tell(self, request: HttpRequest, did: str, count: int, chosen: QuerySet[User]) -> None:
+        passed_over = chosen.count() - count
+        self.message_user(
+            request,
+            f"{did} {count} {'account' if count == 1 else 'accounts'}"
+            + (f"; passed over {passed_over} to which it does not apply." if passed_over else "."),
+            messages.WARNING if passed_over else messages.SUCCESS,
+        )
+
+    @method_decorator(require_POST)
+    def end_session(self, request: HttpRequest, user_id: str, session_id: uuid.UUID) -> HttpResponse:
+        user = self.get_object(request, user_id)
+        if user is None or not self.has_view_permission(request, user) or not may_end_sessions(request, user):
+            raise PermissionDenied
+        try:
+            services.end_session(user, session_id)
+        except services.SessionNotFound:
+            self.message_user(request, "The session has ended already.", messages.WARNING)
+        else:
+            self.message_user(request, "The session has ended, and with it its tokens.", messages.SUCCESS)
+        return redirect("admin:users_user_change", user.pk)
+
 
 admin.site.register(AuditEvent, AuditEventAdmin)
 admin.site.register(Session, SessionAdmin)
@@ -220,5 +324,4 @@ def _is_superuser(request: HttpRequest) -> bool:
 
 
 def _outranks(request: HttpRequest, account: User | None) -> bool:
-    """Whoever may change an account may sign in to it, and has its privileges."""
-    return account is None or _is_superuser(request) or not (account.is_staff or account.is_superuser)
+    return isinstance(request.user, User) and outranks(request.user, account)

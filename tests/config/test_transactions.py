@@ -167,9 +167,11 @@ def test_the_whole_request_with_a_key_is_run_anew_and_sends_one_mail(caplog: pyt
     assert [user.email for user in User.objects.all()] == [NEW]
 
 
+LIST = "/admin/tasks/task/"
 ADMIN: dict[str, Callable[[User, Task], Page]] = {
     "change": lambda carol, task: submit(signed_in(carol), f"/admin/tasks/task/{task.pk}/change/", title="B"),
     "delete": lambda carol, task: submit(signed_in(carol), f"/admin/tasks/task/{task.pk}/delete/", post="yes"),
+    "list": lambda carol, task: submit(signed_in(carol), LIST, **{"form-0-status": "completed", "_save": "Save"}),
 }
 
 

@@ -11,11 +11,10 @@ from tasks import feed
 from tasks.choices import Sort
 from tasks.models import Task
 from tests.client import Api
-from tests.factories import make_user
 from tests.plans import explain, indexes, nodes, statements
+from tests.tasks.conftest import ROWS
 from users.models import User
 
-ROWS = 6_000  # of which every other one is walter's
 SORTS = [direction + sort for sort in Sort.values for direction in ("", "-")]
 
 LISTS = [
@@ -42,30 +41,6 @@ OTHERS: list[tuple[str, Callable[[User, Task], Any]]] = [
     ("tasks_task_uid", lambda walter, task: Api(walter).post("/api/me/tasks", {"title": "A", "uid": task.uid})),
     ("tasks_task_version", lambda walter, task: feed.since(walter, ROWS - 10)),
 ]
-
-
-@pytest.fixture
-def walter(db: None) -> User:
-    """Has every other task of a table that PostgreSQL knows well."""
-    user, other = make_user("walter"), make_user()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            INSERT INTO tasks_task (user_id, uid, title, description, status, priority, tags, due_date, completed_at,
-                created_at, updated_at, version, search_text, title_key)
-            SELECT CASE n % 2 WHEN 0 THEN {user.pk} ELSE {other.pk} END, n, 'Task', '', status,
-                (ARRAY['low', 'medium', 'high'])[1 + n % 3], '{{}}',
-                CASE WHEN n % 5 > 1 THEN DATE '2025-01-01' + n % 730 END, CASE status WHEN 'completed' THEN now() END,
-                TIMESTAMPTZ '2026-01-01' + interval '1 minute' * n,
-                TIMESTAMPTZ '2026-11-02' - interval '1 minute' * (n * 7919 % {ROWS}), n, repeat('text ', 40),
-                'task ' || n * 7919 % {ROWS}
-            FROM generate_series(1, {ROWS}) AS n, LATERAL (SELECT CASE WHEN n % 1000 = 0 THEN 'cancelled'
-                WHEN n % 10 = 8 THEN 'pending' ELSE 'completed' END) AS state (status)
-            """
-        )
-        cursor.execute("INSERT INTO tasks_feed VALUES (%s, %s, 0)", [user.pk, ROWS])
-        cursor.execute("ANALYZE tasks_task")
-    return user
 
 
 def statement(user: User, query: str) -> str:

@@ -1,0 +1,57 @@
+"""How the admin looks: the settings of unfold."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+
+ICONS = {"User": "person", "Group": "group", "Task": "task_alt", "AuditEvent": "history"}
+
+
+def _file(name: str) -> Callable[[HttpRequest], str]:
+    def address(request: HttpRequest) -> str:
+        from django.templatetags.static import static  # the settings are not there yet
+
+        return static(f"config/{name}")
+
+    return address
+
+
+def _navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """What this member of the staff may see of each app."""
+    from django.contrib import admin
+    from django.urls import reverse
+
+    dashboard = {"title": "Dashboard", "icon": "dashboard", "link": reverse("admin:index")}
+    return [
+        {"items": [dashboard]},
+        *(
+            {
+                "title": app["name"],
+                "separator": True,
+                "items": [
+                    {
+                        "title": model["name"],
+                        "icon": ICONS.get(model["object_name"], "database"),
+                        "link": model["admin_url"],
+                    }
+                    for model in app["models"]
+                    if model["admin_url"]
+                ],
+            }
+            for app in admin.site.get_app_list(request)
+        ),
+    ]
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Tickbase",
+    "SITE_HEADER": "Tickbase",
+    "SITE_SYMBOL": "task_alt",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _file("favicon.svg")}],
+    "STYLES": [_file("admin.css")],
+    "SCRIPTS": [_file("admin.js")],
+    "SIDEBAR": {"navigation": _navigation},
+    "DASHBOARD_CALLBACK": "tasks.dashboard.add_figures",
+}

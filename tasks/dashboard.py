@@ -1,0 +1,136 @@
+"""The pictures and numbers on the first page of the admin."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from django.db import OperationalError
+from django.http import HttpRequest
+from django.urls import reverse
+
+from tasks import figures
+from tasks.choices import Priority
+from tasks.figures import DAYS, Figures
+
+BLUE, GREEN, RED = ("var(--chart-blue)", "var(--chart-green)", "var(--chart-red)")
+TEXT = "#8b93a1"  # of axes; reads on white and on black
+
+
+class Series(NamedTuple):
+    name: str
+    colour: str
+    values: list[int]
+
+
+@dataclass
+class Chart:
+    """Drawn by unfold's Chart.js; the page also has it as a table, for those who do not see it."""
+
+    title: str
+    labels: list[str]
+    series: list[Series]
+    kind: str = "bar"
+    stacked: bool = False
+    lying: bool = False
+    wide: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(sum(series.values) for series in self.series)
+
+    @property
+    def data(self) -> str:
+        datasets = [
+            {
+                "label": series.name,
+                "data": series.values,
+                "backgroundColor": series.colour,
+                "borderColor": series.colour,
+                "borderWidth": 2 if self.kind == "line" else 0,
+                "borderRadius": 3,
+                "pointRadius": 0,
+                "pointHitRadius": 12,
+                "tension": 0.3,
+                "maxBarThickness": 36,
+            }
+            for series in self.series
+        ]
+        return json.dumps({"labels": self.labels, "datasets": datasets})
+
+    @property
+    def options(self) -> str:
+        ticks = {"color": TEXT, "maxRotation": 0, "autoSkipPadding": 12}
+        counts = {"stacked": self.stacked, "beginAtZero": True, "ticks": {**ticks, "precision": 0}}
+        names = {"stacked": self.stacked, "grid": {"display": False}, "ticks": ticks}
+        legend = {"display": len(self.series) > 1, "align": "end", "labels": {"color": TEXT, "boxWidth": 10}}
+        return json.dumps(
+            {
+                "animation": False,
+                "responsive": True,
+                "maintainAspectRatio": False,
+                "indexAxis": "y" if self.lying else "x",
+                "interaction": {"mode": "index", "intersect": False, "axis": "y" if self.lying else "x"},
+                "plugins": {"legend": legend},
+                "scales": {"x": counts, "y": names} if self.lying else {"x": names, "y": counts},
+            }
+        )
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        values = zip(*(series.values for series in self.series), strict=True)
+        return [(label, *map(str, row)) for label, row in zip(self.labels, values, strict=True)]
+
+
+class Number(NamedTuple):
+    title: str
+    value: int
+    link: str
+
+
+def add_figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """For unfold's setting DASHBOARD_CALLBACK."""
+    try:
+        known = figures.current()
+    except OperationalError:
+        return {**context, "charts": [], "numbers": []}  # the page says so
+    may_read = request.user.has_perm("tasks.view_task_text")
+    charts = [*_charts(known), *([_tags(known)] if may_read else [])]
+    return {**context, "charts": charts, "numbers": _numbers(known), "made_at": known.made_at}
+
+
+def _charts(known: Figures) -> list[Chart]:
+    days = [f"{day:%-d %b}" for day in known.days]
+    priorities = [Priority(priority).label for priority in known.open]
+    overdue = list(known.overdue.values())
+    on_time = [count - late for count, late in zip(known.open.values(), overdue, strict=True)]
+    activity = [Series("Created", BLUE, known.created), Series("Completed", GREEN, known.completed)]
+    return [
+        Chart("Tasks per day", days, activity, kind="line", wide=True),
+        Chart(
+            "Open tasks by priority",
+            priorities,
+            [Series("On time", BLUE, on_time), Series("Overdue", RED, overdue)],
+            stacked=True,
+        ),
+        Chart(
+            "Age of open tasks", list(known.ages), [Series("Open tasks", BLUE, list(known.ages.values()))], lying=True
+        ),
+        Chart("Sign-ups per day", days, [Series("Sign-ups", GREEN, known.signed_up)]),
+    ]
+
+
+def _tags(known: Figures) -> Chart:
+    """They are text of people's tasks."""
+    title = f"Busiest tags of the latest {figures.LATEST:,} tasks"
+    counts = [Series("Tasks", BLUE, [count for _, count in known.tags])]
+    return Chart(title, [tag for tag, _ in known.tags], counts, lying=True)
+
+
+def _numbers(known: Figures) -> list[Number]:
+    tasks, users = reverse("admin:tasks_task_changelist"), reverse("admin:users_user_changelist")
+    return [
+        Number("Open tasks", sum(known.open.values()), f"{tasks}?status__in=pending,in_progress"),
+        Number("Overdue", sum(known.overdue.values()), f"{tasks}?overdue=yes"),
+        Number("Users active in 7 days", known.active[7], f"{users}?seen=week"),
+        Number(f"Users active in {DAYS} days", known.active[DAYS], f"{users}?seen=month"),
+    ]
