@@ -96,7 +96,13 @@ def test_the_export_is_what_the_api_answers(alice: User, bob: User, tmp_path: Pa
     file = tmp_path / "alice.json"
     run("export_user", alice.email, str(file))
     answer: Any = api.get("/api/users/me/export")
-    assert json.loads(file.read_text("utf-8")) == json.loads(b"".join(answer.streaming_content))
+    exported, answered = json.loads(file.read_text("utf-8")), json.loads(b"".join(answer.streaming_content))
+    # The second of them tells of the first, too.
+    assert [event["action"] for event in answered.pop("events")] == [
+        *(event["action"] for event in exported.pop("events")),
+        "account.exported",
+    ]
+    assert exported == answered
     assert json.loads(run("export_user", alice.email)) == json.loads(file.read_text("utf-8"))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [file]
