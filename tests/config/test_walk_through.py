@@ -1,0 +1,83 @@
+"""Every command of the README and of docs/guide/ runs, and prints what the page shows."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from tests.documents import BLOCK, GUIDE, README, Step, section, steps
+from tests.server import NO_RATE_LIMITS, ROOT, Server
+
+BASE = "http://127.0.0.1:8000"
+GRACE = "grace@example.com"
+# Members that differ from run to run; they are compared by type, so that null stays null.
+VOLATILE = {
+    "id", "uid", "user_id", "request_id", "access", "refresh", "created_at", "updated_at", "completed_at",
+}  # fmt: skip
+SEPARATOR = "\x1e"
+WALKED = [README, *GUIDE]
+CASES = [(page, number) for page in WALKED for number in range(len(steps(page.read_text())))]
+# The helpers of the shell, and an account: where each page of the guide begins.
+BEGINNING = steps(section("The first steps")) + steps(section("Make an account"))
+
+
+@pytest.fixture(scope="module")
+def documented() -> Iterator[Server]:
+    """With the rate limits that an operator gets, of which one page tells."""
+    defaults = dict.fromkeys(NO_RATE_LIMITS, "")
+    with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **defaults) as server:
+        yield server
+
+
+@cache
+def printed(server: Server, page: Path) -> list[str]:
+    """What each step of the page prints, all run in one shell; shorter than the steps if one of them fails."""
+    own = steps(page.read_text())
+    before = [] if page == README else BEGINNING
+    script = "".join(f"{step.shell}printf '\\036'\n" for step in [*before, *own])
+    assert script.count(f"BASE={BASE}\n") == 1
+    script = "set -euo pipefail\n" + script.replace(BASE, server.base).replace(GRACE, f"{page.stem}.{GRACE}")
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    outputs = done.stdout.replace("\r", "").replace(server.base, BASE).replace(f"{page.stem}.{GRACE}", GRACE)
+    parts = outputs.split(SEPARATOR)
+    if done.returncode or done.stderr:
+        step = [*before, *own][min(len(parts), len(before) + len(own)) - 1].shell
+        pytest.fail(f"exit status {done.returncode} in or after:\n{step}\n{parts[-1]}{done.stderr}")
+    return parts[len(before) : -1]
+
+
+def settled(value: Any) -> Any:
+    """JSON with its volatile members replaced by the names of their types."""
+    if isinstance(value, list):
+        return [settled(item) for item in value]
+    if isinstance(value, dict):
+        return {name: type(member).__name__ if name in VOLATILE else settled(member) for name, member in value.items()}
+    return value
+
+
+@pytest.mark.parametrize(("page", "number"), CASES, ids=[f"{page.stem}-{number + 1}" for page, number in CASES])
+def test_each_step_prints_what_the_page_shows(documented: Server, page: Path, number: int) -> None:
+    step: Step = steps(page.read_text())[number]
+    output = printed(documented, page)[number]
+    if step.language == "json":
+        assert settled(json.loads(output)) == settled(json.loads(step.shown))
+    elif "…" in step.shown:
+        assert re.fullmatch(re.escape(step.shown).replace("…", ".+"), output), output
+    else:
+        assert output == step.shown
+
+
+def test_every_page_of_the_guide_is_walked() -> None:
+    assert {page.stem for page, _ in CASES} == {"README", "errors", "limits", "list", "offline", "sign-in"}
+    assert len(CASES) >= 35
+
+
+def test_no_block_of_the_guide_is_in_a_language_that_no_test_knows() -> None:
+    found = {language for page in WALKED for language, _ in BLOCK.findall(page.read_text())}
+    assert found == {"bash", "json", "text", "sh", "ini"}
