@@ -24,7 +24,7 @@ WRITERS = {
     "users/services/external.py", "users/services/pruning.py", "users/services/passwords.py",
     "users/services/sessions.py", "users/idempotency.py",
     "users/models.py", "users/isolation.py", "config/postgres.py",
-    "config/rest/counters.py", "config/database/context.py", "config/database/base.py",
+    "config/backups.py", "config/programs.py", "config/rest/counters.py", "config/database/context.py", "config/database/base.py",
 }  # fmt: skip
 
 
