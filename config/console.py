@@ -49,3 +49,10 @@ def table(stream: Any, headings: list[str], rows: list[list[str]], styles: list[
     for row, style in zip(rows, styles or [""] * len(rows), strict=True):
         shown.add_row(*map(Text, row), style=style)  # Text: brackets in a cell are no markup
     Console(file=getattr(stream, "_out", stream)).print(shown)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """For what tells nothing of how far it is."""
+    with progress(what, None):
+        yield

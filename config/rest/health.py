@@ -1,11 +1,7 @@
 """Is the process up, and can it serve? For load balancers and orchestrators."""
 
-from functools import cache
-
 from django.core import checks
-from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.recorder import MigrationRecorder
+from django.db import DEFAULT_DB_ALIAS
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
@@ -13,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from config import migrated
 from config.errors import Unavailable
 from config.rest.schema import also_answers
 
@@ -58,7 +55,7 @@ class ReadinessView(APIView):
         summary="Does the database answer, with every migration applied and row level security active?",
     )
     def get(self, request: Request) -> Response:
-        missing = _known_migrations() - MigrationRecorder(connection).applied_migrations().keys()
+        missing = migrated.missing()
         if missing:
             raise MigrationsMissing(
                 f"Migrations are missing: {len(missing)}. The operator has to apply them (migrate)."
@@ -66,9 +63,3 @@ class ReadinessView(APIView):
         if checks.run_checks(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS]):
             raise DatabaseUnfit("The operator has to run the `check` command, which says what to do.")
         return Response({"status": "ok"})
-
-
-@cache
-def _known_migrations() -> frozenset[tuple[str, str]]:
-    """(app, name) of each migration in the code, which does not change while the process runs."""
-    return frozenset(MigrationLoader(None).disk_migrations or {})

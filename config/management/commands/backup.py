@@ -1,0 +1,35 @@
+"""`manage.py backup`: all data in one file, checked before it counts."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from config import backups
+from config.console import working
+from config.programs import ProgramError, Target
+from users.isolation import SHOW_ALL
+
+
+class Command(BaseCommand):
+    help = (
+        "Write all data into one new file, while the service goes on. It is read again and its rows are counted before "
+        "it gets its name, so that a file that is there is whole. `manage.py restore` takes it back."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", type=Path, help="a new file, for you only to read")
+
+    def handle(self, *args: Any, file: Path, **options: Any) -> str:
+        if file.exists():
+            raise CommandError(f"{file} exists; name a new file, for example with the date in it.")
+        try:
+            with working("Dumping, and reading it again"):
+                rows = backups.dump(file, Target(*SHOW_ALL))
+        except ProgramError as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"{error.filename or file} cannot be written: {error.strerror}.") from error
+        size = file.stat().st_size
+        return f"Wrote {file}: {sum(rows.values()):,} rows of {len(rows)} tables, {size:,} bytes. Keep it secret."

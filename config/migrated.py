@@ -1,0 +1,29 @@
+"""Which migrations the code knows, and which the database has."""
+
+from functools import cache
+
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+Names = set[tuple[str, str]]  # of app and migration
+
+
+def missing() -> Names:
+    return set(known() - applied())
+
+
+def unknown(names: Names) -> Names:
+    """Those of a newer Tickbase, among apps that are still there."""
+    apps = {app for app, _ in known()}
+    return {(app, name) for app, name in names - known() if app in apps}
+
+
+def applied() -> Names:
+    return set(MigrationRecorder(connection).applied_migrations())
+
+
+@cache
+def known() -> frozenset[tuple[str, str]]:
+    """The code does not change while the process runs."""
+    return frozenset(MigrationLoader(None).disk_migrations or {})
