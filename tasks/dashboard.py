@@ -83,7 +83,7 @@ class Chart:
 
 class Number(NamedTuple):
     title: str
-    value: int
+    value: str
     link: str
 
 
@@ -129,8 +129,8 @@ def _tags(known: Figures) -> Chart:
 def _numbers(known: Figures) -> list[Number]:
     tasks, users = reverse("admin:tasks_task_changelist"), reverse("admin:users_user_changelist")
     return [
-        Number("Open tasks", sum(known.open.values()), f"{tasks}?status__in=pending,in_progress"),
-        Number("Overdue", sum(known.overdue.values()), f"{tasks}?overdue=yes"),
-        Number("Users active in 7 days", known.active[7], f"{users}?seen=week"),
-        Number(f"Users active in {DAYS} days", known.active[DAYS], f"{users}?seen=month"),
+        Number("Open tasks", f"{sum(known.open.values()):,}", f"{tasks}?status__in=pending,in_progress"),
+        Number("Overdue", f"{sum(known.overdue.values()):,}", f"{tasks}?overdue=yes"),
+        Number("Users active in 7 days", f"{known.active[7]:,}", f"{users}?seen=week"),
+        Number(f"Users active in {DAYS} days", f"{known.active[DAYS]:,}", f"{users}?seen=month"),
     ]

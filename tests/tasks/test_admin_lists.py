@@ -203,6 +203,15 @@ def test_the_list_can_be_of_one_user(staff: Client, alice: User, bob: User) -> N
     assert shown(staff, f"user__id__exact={alice.pk}") == ["Hers"]
 
 
+def test_tags_are_filtered_by_those_who_may_read_them(alice: User) -> None:
+    make_task(alice, title="Secret", tags=["secret"])
+    member = make_user(is_staff=True)
+    member.user_permissions.add(Permission.objects.get(codename="view_task"))
+    answer = signed_in(member).get(f"{LIST}?tag=secret")
+    assert (answer.status_code, answer["Location"]) == (302, f"{LIST}?e=1")
+    assert b'name="tag"' not in signed_in(member).get(LIST).content
+
+
 def test_staff_who_may_only_look_change_nothing_in_the_list(alice: User) -> None:
     task = make_task(alice)
     viewer = make_user(is_staff=True)
