@@ -129,6 +129,8 @@ class SessionInline(TabularInline):
 
     @admin.display(description="expires at")
     def expires_at(self, session: Session) -> str:
+        if session.last_used_at is None:
+            return ""  # a form that was sent without its rows is shown with empty ones
         return date_format(session.expires_at, "DATETIME_FORMAT")
 
     @admin.display(description="")
