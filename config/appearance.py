@@ -5,7 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-ICONS = {"User": "person", "Group": "group", "Task": "task_alt", "AuditEvent": "history"}
+ICONS = {"User": "person", "Group": "group", "Task": "task_alt", "Session": "devices", "AuditEvent": "history"}
 
 
 def _file(name: str) -> Callable[[HttpRequest], str]:
@@ -44,6 +44,15 @@ def _navigation(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
+def _account_links(request: HttpRequest) -> list[dict[str, str]]:
+    from django.urls import reverse
+
+    return [
+        {"title": "Change password", "link": reverse("admin:password_change")},
+        {"title": "Second factor", "link": reverse("second_factor:enrol")},
+    ]
+
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Tickbase",
     "SITE_HEADER": "Tickbase",
@@ -52,6 +61,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _file("favicon.svg")}],
     "STYLES": [_file("admin.css")],
     "SCRIPTS": [_file("admin.js")],
+    "ACCOUNT": {"navigation": _account_links},
     "SIDEBAR": {"navigation": _navigation},
     "DASHBOARD_CALLBACK": "tasks.dashboard.add_figures",
 }

@@ -18,6 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from users.admin_sign_in import is_staff_member, refused, user_of
 from users.services import second_factor
@@ -28,7 +29,9 @@ View = Callable[[HttpRequest], HttpResponse]
 class CodeForm(forms.Form):
     code = forms.CharField(
         max_length=40,
-        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "autofocus": True, "spellcheck": "false"}),
+        widget=UnfoldAdminTextInputWidget(
+            attrs={"autocomplete": "one-time-code", "autofocus": True, "spellcheck": "false"}
+        ),
     )
 
 

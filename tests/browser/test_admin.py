@@ -1,9 +1,12 @@
 """What staff does in the admin, and what an API client then sees."""
 
+import base64
+
 import pytest
+from django_otp.oath import totp
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, Account
+from tests.browser.conftest import DESKTOP, PHONE, Account, make_staff, sign_in
 from tests.server import Server
 
 USERS, TASKS = "/admin/users/user/", "/admin/tasks/task/"
@@ -34,13 +37,30 @@ def run_action(admin: Page, name: str) -> None:
     admin.get_by_role("button", name="Run").click()
 
 
-def test_staff_ends_a_session_and_its_token_is_refused(admin: Page, user: Account) -> None:
+def code(secret: str, steps: int = 0) -> str:
+    """What an authenticator app shows, or did so many steps ago."""
+    return f"{totp(base64.b32decode(secret.replace(' ', '')), t0=30 * steps):06}"
+
+
+def test_staff_signs_in_with_the_second_factor_and_ends_a_session(page: Page, server: Server, user: Account) -> None:
+    staff = make_staff(server)
+    sign_in(page, staff)
+    page.locator("#nav-sidebar").get_by_text(staff).first.click()
+    page.get_by_role("link", name="Second factor").click()
+    secret = page.locator("#secret").inner_text()
+    page.locator("#id_code").fill(code(secret, steps=1))
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.locator("#recovery-codes li")).to_have_count(10)
+    page.context.clear_cookies()
+    sign_in(page, staff)
+    page.locator("#id_code").fill(code(secret))  # no code serves twice
+    page.get_by_role("button", name="Continue").click()
     assert user.api.get("/api/users/me").status_code == 200
-    find(admin, USERS, user.email)
-    admin.get_by_role("link", name=user.email).click()
-    admin.get_by_role("button", name="End session").click()
-    expect(admin.get_by_text("The session has ended, and with it its tokens.")).to_be_visible()
-    expect(admin.get_by_role("button", name="End session")).to_have_count(0)
+    find(page, USERS, user.email)
+    page.get_by_role("link", name=user.email).click()
+    page.get_by_role("button", name="End session").click()
+    expect(page.get_by_text("The session has ended, and with it its tokens.")).to_be_visible()
+    expect(page.get_by_role("button", name="End session")).to_have_count(0)
     assert user.api.get("/api/users/me").status_code == 401
 
 
@@ -133,7 +153,8 @@ def test_every_page_fits_its_window_and_its_colours(
     for address in (
         "", "users/user/", "users/user/add/", f"users/user/{own}/change/", f"users/user/{own}/password/",
         "tasks/task/", "tasks/task/add/", f"tasks/task/{number}/change/", f"tasks/task/{number}/delete/",
-        f"tasks/task/{number}/history/", "password_change/", "users/auditevent/", "auth/group/add/",
+        f"tasks/task/{number}/history/", "password_change/", "users/auditevent/", "users/session/",
+        "auth/group/add/", "second-factor/enrol/",
     ):  # fmt: skip
         admin.goto(f"/admin/{address}")
         assert admin.evaluate("document.documentElement.scrollWidth") <= looks[0][0], address
