@@ -41,13 +41,18 @@ def _version(path: str) -> int:
 _POOLER = "Through a pooler this cannot work: let DATABASE_URL name the server itself, at Neon without `-pooler`."
 
 
+def connection_parameters() -> dict[str, Any]:
+    """Those that PostgreSQL's own library takes."""
+    known = {each.keyword.decode() for each in Conninfo.get_defaults()}
+    return {name: value for name, value in connection.get_connection_params().items() if name in known}
+
+
 class Target:
     """The database that the settings name, for sessions in which PostgreSQL has a setting."""
 
     def __init__(self, name: str, value: str) -> None:
         self._name, self._value = name, value
-        known = {each.keyword.decode() for each in Conninfo.get_defaults()}
-        given = {name: value for name, value in connection.get_connection_params().items() if name in known}
+        given = connection_parameters()
         self._password = str(given.pop("password", "") or "")
         given["options"] = f"{given.get('options') or ''} -c {name}={value}".strip()
         self._conninfo = make_conninfo(**given)

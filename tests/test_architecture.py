@@ -24,7 +24,7 @@ WRITERS = {
     "users/idempotency.py", "users/audit.py", "users/models.py", "users/isolation.py", "config/postgres.py",
     "tasks/pruning.py", "users/services/pruning.py", "tasks/bulk.py", "users/services/demo.py",
     "config/rest/counters.py", "config/database/context.py", "config/database/base.py", "config/backups.py",
-    "config/programs.py",
+    "config/programs.py", "config/management/diagnosis.py",
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     requires_system_checks = ()  # what is there now may be what has to be replaced
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", type=Path)
+        parser.add_argument("file", metavar="FILE", type=Path, help="what `manage.py backup` wrote")
         parser.add_argument("--replace", action="store_true", help="remove the data that the database holds now")
         parser.add_argument(
             "--no-privileges", action="store_true", help="leave out what was granted to roles that are not there"

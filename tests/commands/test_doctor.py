@@ -1,0 +1,189 @@
+"""`manage.py doctor`: what it finds, what it advises, and what it keeps to itself."""
+
+import datetime as dt
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import time_machine
+from django.core.management import call_command
+from django.db import connection
+from pytest_django import Settings
+
+from config.management import diagnosis
+from config.management.diagnosis import EXAMINATIONS, Finding, State
+from tests.commands.databases import Database
+from tests.factories import make_user
+from tests.issuer import Issuer
+from tests.redis_server import RedisServer
+from tests.server import free_port
+from tests.tree import PRODUCTION
+from users.models import User
+
+SECRETS = {
+    "SECRET_KEY": "k9Qv-secret-Rt72mWx4LpZs8HdYq5Vn", "JWT_SIGNING_KEY": "b3Nf-signing-Ty81cVu6KqJr5GwEz4Ah",
+    "JWT_VERIFYING_KEYS": "x7Bd-former-Po92nMz3HsCt4FyLw6Eu", "EMAIL_HOST_PASSWORD": "mail-w0rd-Zk5",
+}  # fmt: skip
+PASSWORD_OF_DATABASE, PASSWORD_OF_REDIS = "db-w0rd-Hx7", "redis-w0rd-Qm3"
+
+
+def doctor(*arguments: str) -> tuple[int, str]:
+    """The exit status, and what is printed."""
+    out = StringIO()
+    try:
+        call_command("doctor", *arguments, stdout=out)
+    except SystemExit as error:
+        return int(error.code or 0), out.getvalue()
+    return 0, out.getvalue()
+
+
+def find(name: str) -> Finding:
+    [found] = [each.find() for each in EXAMINATIONS if each.name == name]
+    assert (found.advice == "") is (found.state == State.OK), "advice where something is to be done, and only there"
+    return found
+
+
+def test_all_is_well(db: None) -> None:
+    status, printed = doctor("--json")
+    found = {each["name"]: each for each in json.loads(printed)}
+    assert list(found) == [each.name for each in EXAMINATIONS]
+    assert {name for name, each in found.items() if each["state"] != "ok"} <= {"disk"}, printed
+    assert status == 0
+    assert "PostgreSQL 18." in found["database"]["what"]
+
+
+def test_for_people_it_is_a_line_each(db: None) -> None:
+    _, printed = doctor()
+    assert "✓  row security  PostgreSQL keeps users' rows apart." in printed.splitlines()
+
+
+def test_on_a_terminal_it_is_a_table(db: None) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    call_command("doctor", stdout=out)
+    assert "what to do" in out.getvalue()
+    assert "┃" in out.getvalue()
+
+
+def test_without_a_database_it_goes_on_and_tells_no_secret() -> None:
+    environment = {
+        **PRODUCTION, **SECRETS, "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(free_port()), "EMAIL_HOST_USER": "me",
+        "REDIS_URL": f"redis://me:{PASSWORD_OF_REDIS}@127.0.0.1:{free_port()}/0", "REQUIRE_HTTPS": "false",
+        "JWT_EXTERNAL_ISSUER": "https://issuer.test", "JWT_EXTERNAL_AUDIENCE": "tickbase",
+        "JWT_EXTERNAL_JWKS_URL": f"http://127.0.0.1:{free_port()}/jwks",
+    }  # fmt: skip
+    away = Database(f"postgresql://tickbase:{PASSWORD_OF_DATABASE}@127.0.0.1:{free_port()}/tickbase")
+    environment["DATABASE_URL"] = away.url
+    for arguments in (["doctor"], ["doctor", "--json"]):
+        done = away.manage(*arguments, **environment)
+        assert done.returncode == 1
+        for secret in (*SECRETS.values(), PASSWORD_OF_DATABASE, PASSWORD_OF_REDIS):
+            assert secret not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+    found = {each["name"]: each["state"] for each in json.loads(done.stdout)}
+    assert {name for name, state in found.items() if state == "skipped"} == {
+        each.name for each in EXAMINATIONS if each.needs_database
+    }
+    assert [found[name] for name in ("database", "mail", "redis", "external issuer")] == ["failed"] * 4
+    assert (found["keys"], found["deployment"]) == ("ok", "warning")
+
+
+# --- Each by itself ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("version", "state"), [(140_010, "failed"), (150_001, "ok"), (190_000, "warning")])
+def test_servers_that_are_too_old_or_too_new(
+    db: None, monkeypatch: pytest.MonkeyPatch, version: int, state: str
+) -> None:
+    class Connected:
+        class info:  # noqa: N801
+            server_version = version
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(diagnosis, "_connect", Connected)
+    assert find("database").state == state
+
+
+def test_missing_and_newer_migrations(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('tasks', '9999_future', now())")
+        assert find("migrations").what == "1 are of a newer Tickbase."
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'tasks'")
+    assert find("migrations").advice == "Apply them: python manage.py migrate"
+
+
+def test_exposed_rows(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE tasks_task NO FORCE ROW LEVEL SECURITY")
+    found = find("row security")
+    assert (found.state, "tasks_task" in found.what, "CREATE ROLE" in found.advice) == ("failed", True, True)
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(0, "ok"), (5, "warning"), (-5, "warning"), (60, "failed")])
+def test_clocks_that_are_apart(db: None, seconds: int, state: str) -> None:
+    with time_machine.travel(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)):
+        assert find("clock").state == state
+
+
+def test_more_connections_than_there_are(db: None, settings: Settings) -> None:
+    settings.WORKERS, settings.DATABASE_POOL_SIZE = 64, 100
+    assert find("connections").state == State.FAILED
+    settings.WORKERS, settings.DATABASE_POOL_SIZE, settings.THREADS = 1, 2, 4
+    assert find("connections").state == State.WARNING
+
+
+def test_programs_that_are_too_old(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "major", lambda connected: 99)
+    assert "apt install postgresql-client-99" in find("backup").advice
+
+
+def test_time_zones_that_are_not_known_here(db: None) -> None:
+    User.objects.filter(pk=make_user().pk).update(timezone="Mars/Olympus")
+    assert find("time zones").what == "Accounts have unknown ones: Mars/Olympus."
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SIGNING_KEY", "JWT_EXTERNAL_SECRET"])
+def test_keys_that_can_be_guessed(settings: Settings, name: str) -> None:
+    setattr(settings, name, "change-me-" * 5)
+    found = find("keys")
+    assert (found.state, found.what.startswith(name)) == (State.FAILED, True)
+    assert "change-me" not in found.what + found.advice
+
+
+def test_keys_that_others_can_read(settings: Settings, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+    (tmp_path / "secret_key.secret").touch(0o644)
+    assert find("keys").advice == f"chmod 600 {tmp_path}/secret_key.secret"
+
+
+def test_a_mail_server_that_is_away_or_missing(settings: Settings) -> None:
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    assert find("mail").what.endswith("cannot be reached: ConnectionRefusedError.")
+    settings.EMAIL_HOST, settings.PRODUCTION = "", True
+    assert find("mail").state == State.WARNING
+
+
+@pytest.mark.parametrize(("free", "state"), [(10, "failed"), (1 << 30, "warning"), (1 << 40, "ok")])
+def test_a_disk_that_is_full(monkeypatch: pytest.MonkeyPatch, free: int, state: str) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": free}))
+    assert find("disk").state == state
+
+
+def test_redis_is_asked(settings: Settings, redis: RedisServer) -> None:
+    settings.REDIS_URL = redis.url
+    assert find("redis").what == "Rate limits are counted in Redis."
+    redis.kill()
+    assert find("redis").state == State.FAILED
+
+
+def test_the_issuer_is_asked(settings: Settings) -> None:
+    with Issuer() as issuer:
+        settings.JWT_EXTERNAL_JWKS_URL = issuer.url
+        assert find("external issuer").state == State.OK
+    assert find("external issuer").state == State.FAILED
