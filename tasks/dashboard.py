@@ -61,7 +61,8 @@ class Chart:
     def options(self) -> str:
         ticks = {"color": TEXT, "maxRotation": 0, "autoSkipPadding": 12}
         counts = {"stacked": self.stacked, "beginAtZero": True, "ticks": {**ticks, "precision": 0}}
-        names = {"stacked": self.stacked, "grid": {"display": False}, "ticks": ticks}
+        # Of days not each has room for its name; a bar that lies always has.
+        names = {"stacked": self.stacked, "grid": {"display": False}, "ticks": {**ticks, "autoSkip": not self.lying}}
         legend = {"display": len(self.series) > 1, "align": "end", "labels": {"color": TEXT, "boxWidth": 10}}
         return json.dumps(
             {
