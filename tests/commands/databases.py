@@ -42,7 +42,7 @@ class Database:
         return {name: self.fetch(select.format(sql.Identifier(name))) for (name,) in sorted(names)}
 
     def schema(self) -> list[tuple[Any, ...]]:
-        """Columns, indexes, constraints, policies and sequences."""
+        """Columns, indexes, constraints, policies, triggers, privileges and sequences."""
         return self.fetch("""
             SELECT 'column', table_name, column_name, data_type || is_nullable || coalesce(column_default, '')
                 FROM information_schema.columns WHERE table_schema = 'public'
@@ -51,8 +51,11 @@ class Database:
             UNION ALL SELECT 'sequence', schemaname, sequencename, last_value::text FROM pg_sequences
             UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid)
                 FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+            UNION ALL SELECT 'trigger', tgrelid::regclass::text, tgname, pg_get_triggerdef(oid)
+                FROM pg_trigger WHERE NOT tgisinternal
             UNION ALL SELECT 'table', relname, relpersistence::text, relrowsecurity::text || relforcerowsecurity::text
-                || coalesce(reloptions::text, '') FROM pg_class WHERE relnamespace = 'public'::regnamespace
+                || coalesce(reloptions::text, '') || coalesce(relacl::text, '')
+                FROM pg_class WHERE relnamespace = 'public'::regnamespace
             ORDER BY 1, 2, 3, 4
         """)
 

@@ -16,7 +16,7 @@ from tasks.models import Feed, Task
 from tests.client import Api
 from tests.factories import make_session, make_task
 from users import tokens
-from users.models import Session, User
+from users.models import AuditEvent, Session, User
 
 
 def run(*arguments: str, **options: Any) -> str:
@@ -40,6 +40,8 @@ def test_accounts_are_named_by_address_or_id(alice: User, external: User) -> Non
     for name in (alice.email.upper(), f" {alice.email} ", str(alice.pk)):
         assert str(alice) in run("delete_user", name, "--dry-run")
     assert str(external) in run("delete_user", "auth0|65a", "--dry-run")
+    with pytest.raises(CommandError, match="No account has"):
+        run("delete_user", str(external.pk), "--dry-run")
 
 
 @pytest.mark.parametrize("command", ["create_token", "export_user", "delete_user"])
@@ -69,6 +71,12 @@ def test_the_token_serves_and_its_session_shows(alice: User) -> None:
     assert session["user_agent"] == "manage.py create_token"
     api.delete(f"/api/users/me/sessions/{session['id']}")
     assert api.get("/api/me/tasks").status_code == 401
+
+
+def test_a_token_is_written_down_in_the_audit(alice: User) -> None:
+    run("create_token", alice.email)
+    event = AuditEvent.objects.get(action="account.signed_in")
+    assert (event.subject, event.details["user_agent"]) == (alice, "manage.py create_token")
 
 
 def test_nothing_but_the_token_is_printed(alice: User) -> None:
