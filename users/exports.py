@@ -20,13 +20,16 @@ ACCOUNT = (
     "is_superuser", "created_at", "last_login", "token_version",
 )  # fmt: skip
 _sections: dict[str, Section] = {}
+_outliving: set[str] = set()  # sections that stay when the account goes
 
 
-def register(name: str) -> Callable[[Section], Section]:
+def register(name: str, *, outlives: bool = False) -> Callable[[Section], Section]:
     """Contribute a section, an array of objects; for the `ready()` of an app."""
 
     def decorate(section: Section) -> Section:
         _sections[name] = section
+        if outlives:
+            _outliving.add(name)
         return section
 
     return decorate
@@ -39,10 +42,9 @@ def stream(user: User) -> Iterator[bytes]:
 
 
 def counts(user: User) -> dict[str, int]:
-    """How much is in each section, by its name."""
-    return {
-        name.replace("_", " "): sum(1 for _ in each_as(user.pk, section(user))) for name, section in _sections.items()
-    }
+    """How much would go with the account, by the name of its section."""
+    going = {name: section for name, section in _sections.items() if name not in _outliving}
+    return {name.replace("_", " "): sum(1 for _ in each_as(user.pk, section(user))) for name, section in going.items()}
 
 
 def _pieces(user: User) -> Iterator[bytes]:
@@ -92,7 +94,7 @@ def _second_factor(user: User) -> Iterator[dict[str, Any]]:
         yield from rows(model.objects.filter(user=user), *fields)
 
 
-@register("events")
+@register("events", outlives=True)
 def _events(user: User) -> Iterator[dict[str, Any]]:
     """What was done to the account and by whom, without the name and address of a member of the staff."""
     fields = ("at", "action", "object_type", "object_id", "address", "request_id", "details", "actor")
@@ -101,7 +103,7 @@ def _events(user: User) -> Iterator[dict[str, Any]]:
         yield {**row, "actor": "staff" if is_staffs else row["actor"], "address": None if is_staffs else row["address"]}
 
 
-@register("staff_actions")
+@register("staff_actions", outlives=True)
 def _staff_actions(user: User) -> Iterator[dict[str, Any]]:
     """What a member of the staff did to others; not their names, and not what changed."""
     done = AuditEvent.objects.filter(actor=user).exclude(subject=user)

@@ -7,17 +7,27 @@ from django.http import HttpRequest
 
 
 def client_address(request: HttpRequest) -> str:
-    """The client's IP address; empty when it is unknown, as over a unix socket.
+    """The client's IP address; empty when it is unknown, as over a unix socket."""
+    return forwarded_address(request) or _normalised(request.META.get("REMOTE_ADDR", ""))
+
+
+def admitted_address(request: HttpRequest) -> str:
+    """The same for letting somebody in by it: empty where the last of our proxies named nobody, for the proxy's own
+    address is often one of those that may come in."""
+    is_forwarded = settings.TRUSTED_PROXIES > 0 and "HTTP_X_FORWARDED_FOR" in request.META
+    return forwarded_address(request) if is_forwarded else client_address(request)
+
+
+def forwarded_address(request: HttpRequest) -> str:
+    """Whom our proxies got the request from; empty where they name nobody.
 
     Each proxy appends whom it got the request from. So of `X-Forwarded-For` only the entries on the right,
     which our own TRUSTED_PROXIES wrote, are believed: what is further left, anybody may have sent.
     """
-    peer: str = request.META.get("REMOTE_ADDR", "")
     proxies: int = settings.TRUSTED_PROXIES
     # Several headers of this name arrive as one, joined in their order.
     entries = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
-    forwarded = _normalised(entries[-proxies]) if 0 < proxies <= len(entries) else ""
-    return forwarded or _normalised(peer)
+    return _normalised(entries[-proxies]) if 0 < proxies <= len(entries) else ""
 
 
 def network(address: str) -> str:

@@ -2,9 +2,11 @@
 
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, cast
 
+import psutil
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
 from django.http import HttpResponse
@@ -15,7 +17,7 @@ from rest_framework.views import APIView
 
 from config.database.base import DatabaseWrapper
 from config.errors import InvalidToken, NotFound
-from config.rest.address import client_address
+from config.rest.address import admitted_address
 
 # Each change of a task takes a number of its user's feed: one row is inserted or updated. PostgreSQL's own count
 # costs the same for a million users, and does not fall when one of them leaves.
@@ -30,7 +32,7 @@ class MayScrape(BasePermission):
     """Whatever is configured must be met; without either, there is no such address."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        if settings.METRICS_ALLOWED and not _is_allowed(client_address(request)):
+        if settings.METRICS_ALLOWED and not _is_allowed(admitted_address(request)):
             raise NotFound("Nothing is here; /api/docs lists every address.")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         is_known = scheme.lower() == "bearer" and _is_same(token.strip(), settings.METRICS_TOKEN)
@@ -117,7 +119,8 @@ def _of_processes() -> Families:
     yield GaugeMetricFamily("tickbase_workers", "Processes that run requests.", len(workers))
     memory = GaugeMetricFamily("tickbase_worker_resident_bytes", "Memory of each worker.", labels=["worker"])
     for number, process in workers.items():
-        memory.add_metric([str(number)], process.memory_info().rss)
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            memory.add_metric([str(number)], process.memory_info().rss)
     yield memory
 
 

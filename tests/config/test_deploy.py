@@ -248,6 +248,7 @@ def test_caddy_passes_on_etags_and_tells_who_calls() -> None:
         path = f"{base}/api/me/tasks/{made.json()['id']}"
         assert httpx.patch(path, json={"title": "B"}, headers={**bearer, "If-Match": '"1"'}).status_code == 200
         # Whoever makes up an address is still the same caller.
+        assert httpx.get(f"{base}/metrics").content == b""
         forged = [{"X-Forwarded-For": f"203.0.113.{number}"} for number in range(4)]
         assert [httpx.get(f"{base}/api/me/tasks", headers=each).status_code for each in forged][-1] == 429
 

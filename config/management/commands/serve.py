@@ -170,10 +170,11 @@ def _counters() -> Iterator[None]:
     if not settings.METRICS:
         yield
         return
-    folder = _own("metrics")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)  # fails where a stranger's is in the way
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    own = _own("metrics")
+    for left in own.parent.glob(f"{own.name}-*"):  # by a server that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"{own.name}-")  # of a new name, which no stranger can have taken
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     try:
         yield
     finally:

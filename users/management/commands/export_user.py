@@ -54,10 +54,9 @@ def _write_file(user: User, path: Path) -> None:
         with open(descriptor, "wb") as file:
             _write(user, file)
             os.fsync(file.fileno())
-        os.rename(draft, path)
-    except BaseException:
+        os.link(draft, path)  # which replaces no file that was made meanwhile
+    finally:
         os.unlink(draft)
-        raise
 
 
 def _write(user: User, file: BinaryIO | _Encoded) -> None:
