@@ -166,6 +166,19 @@ def test_who_is_no_staff_sets_nothing_up(alice: User, path: str) -> None:
     assert not TOTPDevice.objects.exists()
 
 
+@pytest.mark.parametrize("path", [CODE, ENROL])
+def test_before_it_no_page_tells_what_the_admin_holds(
+    request: Any, settings: Settings, carol: User, path: str
+) -> None:
+    settings.ADMIN_REQUIRE_TOTP = True
+    if path == CODE:
+        request.getfixturevalue("enrolled")
+    page = signed_in(carol).get(path)
+    assert page.context["sidebar_navigation"] == []
+    text = page.content.decode()
+    assert ("nav-sidebar" in text, f"{INDEX}users/" in text, f"{INDEX}tasks/" in text) == (False, False, False)
+
+
 # --- Showing it -------------------------------------------------------------------------------------
 
 
