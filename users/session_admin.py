@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from users import services
+from users.admin_lists import may_end_sessions
 from users.audit import Action
 from users.audited_admin import AuditedAdmin
 from users.models import Session
@@ -34,6 +35,9 @@ class SessionAdmin(AuditedAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Session | None = None) -> bool:
         return False
 
+    def has_delete_permission(self, request: HttpRequest, obj: Session | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or may_end_sessions(request, obj.user))
+
     def delete_model(self, request: HttpRequest, obj: Session) -> None:
         services.end_session(obj.user, obj.pk)
 
@@ -44,5 +48,7 @@ class SessionAdmin(AuditedAdmin):
                 services.end_session(session.user, session.pk)
 
     def get_deleted_objects(self, objs: Iterable[Session], request: HttpRequest) -> Any:
-        links = [self.change_link(session) for session in objs]
-        return links, {self.opts.verbose_name_plural: len(links)}, set(), []
+        sessions = list(objs)
+        refused = {self.opts.verbose_name for each in sessions if not self.has_delete_permission(request, each)}
+        links = [self.change_link(session) for session in sessions]
+        return links, {self.opts.verbose_name_plural: len(links)}, refused, []

@@ -29,6 +29,7 @@ from users.services import second_factor
 
 LOGIN, INDEX = "/admin/login/", "/admin/"
 CODE, ENROL = "/admin/second-factor/code/", "/admin/second-factor/enrol/"
+LEAVE = "/admin/second-factor/leave/"
 START = dt.datetime(2026, 11, 24, 9, 0, tzinfo=dt.UTC)
 STEP = dt.timedelta(seconds=30)
 
@@ -165,6 +166,19 @@ def test_who_is_no_staff_sets_nothing_up(alice: User, path: str) -> None:
     assert not TOTPDevice.objects.exists()
 
 
+@pytest.mark.parametrize("path", [CODE, ENROL])
+def test_before_it_no_page_tells_what_the_admin_holds(
+    request: Any, settings: Settings, carol: User, path: str
+) -> None:
+    settings.ADMIN_REQUIRE_TOTP = True
+    if path == CODE:
+        request.getfixturevalue("enrolled")
+    page = signed_in(carol).get(path)
+    assert page.context["sidebar_navigation"] == []
+    text = page.content.decode()
+    assert ("nav-sidebar" in text, f"{INDEX}users/" in text, f"{INDEX}tasks/" in text) == (False, False, False)
+
+
 # --- Showing it -------------------------------------------------------------------------------------
 
 
@@ -270,8 +284,48 @@ def test_a_lost_device_is_reset_by_the_operator(enrolled: Any, carol: User, caps
     assert "is forgotten" in capsys.readouterr().out
     assert (TOTPDevice.objects.count(), StaticToken.objects.count()) == (0, 0)
     assert (only(Action.TOTP_RESET).subject_id, only(Action.TOTP_RESET).actor_id) == (carol.pk, None)
+    assert client.get(INDEX)["Location"] == f"{LOGIN}?next=/admin/"
+
+
+def test_a_reset_ends_the_sessions_of_who_lost_it_and_of_nobody_else(enrolled: Any, carol: User) -> None:
+    other = signed_in(make_user(is_staff=True))
+    clients = [sign_in(carol.email)[0] for _ in range(2)]
+    call_command("reset_totp", carol.email)
+    assert [client.get(ENROL)["Location"] for client in clients] == [LOGIN, LOGIN]
+    assert other.get(INDEX).status_code == 200
+
+
+# --- Signing out ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [CODE, ENROL])
+def test_staff_signs_out_without_the_second_factor(request: Any, settings: Settings, carol: User, path: str) -> None:
+    settings.ADMIN_REQUIRE_TOTP = True
+    if path == CODE:
+        request.getfixturevalue("enrolled")
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(carol)
+    page = client.get(path).content.decode()
+    [token] = set(re.findall(rf'action="{LEAVE}".*?value="(\w+)"', page, re.DOTALL))
+    assert client.post(LEAVE).status_code == 403
+    assert client.post(LEAVE, {"csrfmiddlewaretoken": token}).status_code == 200
+    assert only(Action.SIGNED_OUT).actor_id == carol.pk
+    assert client.get(path)["Location"] == LOGIN
+
+
+def test_signing_out_takes_a_press_of_the_button(carol: User) -> None:
+    client = signed_in(carol)
+    assert (client.get(LEAVE).status_code, client.get(INDEX).status_code) == (405, 200)
+    assert Client().post(LEAVE).status_code == 200
+    assert events() == []
+
+
+def test_staff_is_signed_out_after_half_a_day(clock: Any, carol: User) -> None:
+    client = signed_in(carol)
+    clock.shift(dt.timedelta(hours=11, minutes=59))
     assert client.get(INDEX).status_code == 200
-    assert "otp_device_id" not in client.session
+    clock.shift(dt.timedelta(minutes=2))
+    assert client.get(INDEX).status_code == 302
 
 
 @pytest.mark.parametrize("email", ["nobody@example.com", "CAROL"])

@@ -135,6 +135,17 @@ def test_support_ends_sessions_and_their_tokens(alice: User, support: Client) ->
     assert (event.actor_email.startswith("support"), event.subject_id) == (True, alice.pk)
 
 
+def test_support_ends_no_session_of_those_above(carol: User, support: Client) -> None:
+    session = make_session(carol)
+    for path, form in (
+        ("/admin/users/session/", {"action": "delete_selected", "_selected_action": str(session.pk), "post": "yes"}),
+        (f"/admin/users/session/{session.pk}/delete/", {"post": "yes"}),
+    ):
+        assert support.post(path, form).status_code == 403
+    assert "Delete" not in support.get(f"/admin/users/session/{session.pk}/change/").content.decode()
+    assert list(Session.objects.all()) == [session]
+
+
 def test_support_is_offered_no_action_upon_users_or_tasks(task: Task, support: Client) -> None:
     """Such as an export, which would hold the text."""
     for path in ("/admin/users/user/", "/admin/tasks/task/"):

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.models import Session as AdminSession
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -143,13 +145,21 @@ def _seconds_locked(device: Device) -> int:
 
 @retried_transaction
 def reset_second_factor(user: User) -> bool:
-    """Forget the device and the recovery codes; False if there were none. Browsers lose what they had proven."""
+    """Forget the device and the recovery codes, and end the sessions at the admin; False if there was no device."""
     lock_user(user.pk)
     deleted, _ = TOTPDevice.objects.filter(user=user).delete()
     StaticDevice.objects.filter(user=user).delete()
     if deleted:
+        _end_admin_sessions(user)
         audit.record(Action.TOTP_RESET, user)
     return bool(deleted)
+
+
+def _end_admin_sessions(user: User) -> None:
+    """Whoever has the lost device may be signed in. Only the sessions themselves tell whose they are."""
+    for session in AdminSession.objects.filter(expire_date__gt=timezone.now()):
+        if session.get_decoded().get(SESSION_KEY) == str(user.pk):
+            session.delete()
 
 
 def _digest(user: User, code: str) -> str:
