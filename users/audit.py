@@ -33,11 +33,14 @@ from users.text import MAX_EMAIL
 # accounts from many addresses, this bounds what is written down: some 60 MB a day.
 FAILED_SIGN_INS = Rate(10_000, 3600)
 _FAILED_SIGN_INS_KEY = uuid.uuid5(uuid.NAMESPACE_URL, "tickbase:failed-sign-ins").hex
+# Who ran a command; in the details.
+OPERATOR = "operator"
 
 
 class Action(StrEnum):
     """What stands in the column `action`; those of a member of the staff upon an object begin with `staff`."""
 
+    INVITED = "account.invited"
     REGISTERED = "account.registered"
     SIGNED_IN = "account.signed_in"
     SIGN_IN_FAILED = "account.sign_in_failed"
@@ -78,9 +81,11 @@ def record(
     """Write an event down, about an account or about an object `of` one.
 
     Whoever asks through the API does so about the own account, unless that is not `proven`; in the admin it is staff.
-    `email` is for a subject that has no account.
+    `email` is for a subject that has no account. Of a command, the details name who runs it.
     """
     request = origin.request()
+    if request is None and not logs.request_id.get():  # of a request that is answered no operator knows
+        details[OPERATOR] = _operator()
     actor = _actor(request, subject) if proven else None
     AuditEvent.objects.create(
         at=timezone.now(),
@@ -147,7 +152,7 @@ def prune(days: int) -> int:
         cursor.execute("DELETE FROM users_auditevent WHERE at < %s", [_before(days)])
         pruned: int = cursor.rowcount
         cursor.execute(_FORBID)
-        record(Action.PRUNED, events=pruned, older_than_days=days, operator=_operator())
+        record(Action.PRUNED, events=pruned, older_than_days=days)
     return pruned
 
 

@@ -167,9 +167,7 @@ def test_who_is_no_staff_sets_nothing_up(alice: User, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [CODE, ENROL])
-def test_before_it_no_page_tells_what_the_admin_holds(
-    request: Any, settings: Settings, carol: User, path: str
-) -> None:
+def test_before_it_no_page_tells_what_the_admin_holds(request: Any, settings: Settings, carol: User, path: str) -> None:
     settings.ADMIN_REQUIRE_TOTP = True
     if path == CODE:
         request.getfixturevalue("enrolled")

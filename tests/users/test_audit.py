@@ -1,6 +1,7 @@
 """The audit: each event with its who, whom, when and from where; nothing changes it, and one command prunes it."""
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +15,11 @@ from config.rates import Rate
 from tests.audited import events, only
 from tests.client import Api
 from tests.factories import PASSWORD, make_session
-from users import audit, proofs, services, tokens
+from users import audit, exports, proofs, services, tokens
 from users.audit import Action
 from users.isolation import as_user
 from users.models import AuditEvent, Session, User
+from users.services import second_factor
 
 NEW_PASSWORD = "another good passphrase"
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -174,10 +176,45 @@ def test_an_event_stands_or_falls_with_its_deed(alice: User) -> None:
     assert (events(), list(Session.objects.all())) == ([], [session])
 
 
-def test_a_command_is_nobodys_doing(alice: User) -> None:
+COMMANDS = [
+    (["create_token", "{}"], Action.SIGNED_IN),
+    (["changepassword", "{}"], Action.PASSWORD_SET),
+    (["export_user", "{}"], Action.EXPORTED),
+    (["delete_user", "--yes", "{}"], Action.DELETED),
+    (["reset_totp", "{}"], Action.TOTP_RESET),
+    (["createsuperuser", "--no-input", "--email=new@example.com"], Action.REGISTERED),
+    (["invite", "new@example.com"], Action.INVITED),
+]
+
+
+@pytest.mark.parametrize(("command", "action"), COMMANDS, ids=lambda value: value[0] if isinstance(value, list) else "")
+def test_a_command_is_an_event_that_names_its_operator(
+    alice: User, monkeypatch: pytest.MonkeyPatch, command: list[str], action: Action
+) -> None:
+    second_factor.begin_enrolment(alice)
+    monkeypatch.setenv("LOGNAME", "grace")
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", NEW_PASSWORD)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: NEW_PASSWORD)
+    call_command(*(word.format(alice.email) for word in command))
+    [event] = events()
+    assert (event.action, event.details["operator"]) == (action, "grace")
+    assert (event.actor_id, event.address, event.request_id) == (None, None, "")
+    assert event.subject_email in (alice.email, "new@example.com")
+    assert NEW_PASSWORD not in str(vars(event))
+
+
+def test_a_request_names_no_operator(alice: User) -> None:
+    for deed in (sign_in, mistake_the_password, export):
+        deed(alice)
+    assert len(events()) == 3
+    assert not any("operator" in event.details for event in events())
+
+
+def test_users_do_not_learn_who_the_operator_is(alice: User) -> None:
     services.set_password(alice, NEW_PASSWORD)
-    event = only(Action.PASSWORD_SET)
-    assert (event.actor_id, event.address, event.subject_id) == (None, None, alice.pk)
+    assert "operator" in only(Action.PASSWORD_SET).details
+    exported = json.loads(b"".join(exports.stream(alice)))
+    assert [event["details"] for event in exported["events"]] == [{"is_usable": True}, {}]
 
 
 def test_requests_for_tasks_write_nothing_down(as_alice: Api) -> None:

@@ -62,7 +62,9 @@ def start_session(user: User, device: Device) -> Session:
     account = lock_user(user.pk)
     if account is None or not account.is_active:
         raise tokens.refusal()
-    return open_session(account, device)
+    session = open_session(account, device)
+    audit.record(Action.SIGNED_IN, account, of=session, user_agent=session.user_agent)
+    return session
 
 
 def refresh(token: str) -> Session:
