@@ -132,7 +132,9 @@ def _shown(email: str) -> str:
 
 # --- Pruning ----------------------------------------------------------------------------------------
 
-# The right to delete is there for this transaction only, and nobody else ever sees it.
+# So many go in a transaction: it ends before a pooler's time-out does it.
+BATCH = 10_000
+# The right to delete is there for such a transaction only, and nobody else ever sees it.
 _PERMIT = (
     "SELECT pg_advisory_xact_lock(hashtext('users_auditevent'));"
     "GRANT DELETE ON users_auditevent TO CURRENT_USER;"
@@ -141,18 +143,33 @@ _PERMIT = (
 _FORBID = "REVOKE DELETE ON users_auditevent FROM CURRENT_USER; SET LOCAL tickbase.prunes_audit = ''"
 
 
-@retried_transaction
 def prune(days: int) -> int:
-    """Delete the events that are older, at once: no other transaction ever waits for their rows.
+    """Delete the events that are older; a new one tells how many they were, also of a run that was cut off.
 
-    The last of them then tells that this was done. Returns how many there were.
+    No other transaction ever waits for their rows. Returns how many there were.
     """
-    with all_users(), connection.cursor() as cursor:
+    before, pruned = _before(days), 0
+    with all_users():
+        try:
+            while batch := _prune_batch(before):
+                pruned += batch
+        finally:
+            if pruned:
+                record(Action.PRUNED, events=pruned, older_than_days=days)
+    return pruned
+
+
+@retried_transaction
+def _prune_batch(before: dt.datetime) -> int:
+    with connection.cursor() as cursor:
         cursor.execute(_PERMIT)
-        cursor.execute("DELETE FROM users_auditevent WHERE at < %s", [_before(days)])
+        cursor.execute(
+            "DELETE FROM users_auditevent WHERE id IN"
+            " (SELECT id FROM users_auditevent WHERE at < %s ORDER BY at LIMIT %s)",
+            [before, BATCH],
+        )
         pruned: int = cursor.rowcount
         cursor.execute(_FORBID)
-        record(Action.PRUNED, events=pruned, older_than_days=days)
     return pruned
 
 

@@ -301,6 +301,55 @@ def test_pruning_deletes_what_is_older_and_tells_so(some: list[AuditEvent], caps
         run("DELETE FROM users_auditevent")
 
 
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many events each transaction deletes; of at most two."""
+    sizes: list[int] = []
+    prune_batch = audit._prune_batch
+
+    def noted(before: dt.datetime) -> int:
+        assert not connection.in_atomic_block
+        sizes.append(prune_batch(before))
+        return sizes[-1]
+
+    monkeypatch.setattr(audit, "BATCH", 2)
+    monkeypatch.setattr(audit, "_prune_batch", noted)
+    return sizes
+
+
+def test_pruning_is_many_short_transactions_and_one_event(transactional_db: None, batches: list[int]) -> None:
+    for _ in range(5):
+        make_old()
+    audit.record(Action.EXPORTED)
+    assert (audit.prune(90), batches) == (5, [2, 2, 1, 0])
+    assert [event.action for event in events()] == [Action.EXPORTED, Action.PRUNED]
+    assert only(Action.PRUNED).details["events"] == 5
+    assert (audit.prune(90), len(events())) == (0, 2)
+
+
+def test_a_pruning_that_is_cut_off_tells_what_is_gone(
+    transactional_db: None, batches: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        make_old()
+    go_on = audit._prune_batch
+
+    def interrupted(before: dt.datetime) -> int:
+        if len(batches) == 2:
+            raise Interrupted
+        return go_on(before)
+
+    monkeypatch.setattr(audit, "_prune_batch", interrupted)
+    with pytest.raises(Interrupted):
+        audit.prune(90)
+    assert [event.action for event in events()] == [Action.SIGNED_IN, Action.PRUNED]
+    assert only(Action.PRUNED).details["events"] == 4
+
+
 def test_a_dry_run_deletes_nothing(some: list[AuditEvent], capsys: pytest.CaptureFixture[str]) -> None:
     old = make_old()
     call_command("prune_audit", "--older-than=90", "--dry-run")
