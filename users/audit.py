@@ -33,6 +33,8 @@ from users.text import MAX_EMAIL
 # accounts from many addresses, this bounds what is written down: some 60 MB a day.
 FAILED_SIGN_INS = Rate(10_000, 3600)
 _FAILED_SIGN_INS_KEY = uuid.uuid5(uuid.NAMESPACE_URL, "tickbase:failed-sign-ins").hex
+# Of its own, so that noise at the API hides no attack on staff.
+_FAILED_ADMIN_SIGN_INS_KEY = uuid.uuid5(uuid.NAMESPACE_URL, "tickbase:failed-admin-sign-ins").hex
 # Who ran a command; in the details.
 OPERATOR = "operator"
 
@@ -111,11 +113,13 @@ def _actor(request: HttpRequest | None, subject: User | None) -> User | None:
     return user if user is not None and user.is_authenticated else None
 
 
-def failed_sign_in(user: User | None, email: str, **details: Any) -> None:
+def failed_sign_in(user: User | None, email: str, *, admin: bool = False) -> None:
     """The same work whether there is such an account or not."""
-    decision = leases.limiter().take(_FAILED_SIGN_INS_KEY, FAILED_SIGN_INS)
+    key = _FAILED_ADMIN_SIGN_INS_KEY if admin else _FAILED_SIGN_INS_KEY
+    decision = leases.limiter().take(key, FAILED_SIGN_INS)
     if not decision.is_granted:
         return
+    details: dict[str, Any] = {"admin": True} if admin else {}
     if not decision.remaining:
         details["more"] = "will not be written down within this hour"
     with all_users():
