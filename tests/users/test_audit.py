@@ -149,6 +149,11 @@ def test_a_sign_in_that_is_refused_for_its_rate_is_not_written_down(alice: User,
     assert (statuses, len(events())) == ([401, 401, 429, 429], 2)
 
 
+def test_exports_are_limited_as_the_audit_keeps_each(alice: User, limit: Callable[..., None]) -> None:
+    limit(login="2/min")
+    assert [Api(alice).get("/api/users/me/export").status_code for _ in range(3)] == [200, 200, 429]
+
+
 @pytest.mark.parametrize("key", [{}, {"idempotency_key": "k1"}])
 def test_a_refresh_token_that_comes_back_is_an_event_of_nobody(alice: User, key: dict[str, str]) -> None:
     session = make_session(alice)
