@@ -33,11 +33,16 @@ from users.text import MAX_EMAIL
 # accounts from many addresses, this bounds what is written down: some 60 MB a day.
 FAILED_SIGN_INS = Rate(10_000, 3600)
 _FAILED_SIGN_INS_KEY = uuid.uuid5(uuid.NAMESPACE_URL, "tickbase:failed-sign-ins").hex
+# Of its own, so that noise at the API hides no attack on staff.
+_FAILED_ADMIN_SIGN_INS_KEY = uuid.uuid5(uuid.NAMESPACE_URL, "tickbase:failed-admin-sign-ins").hex
+# Who ran a command; in the details.
+OPERATOR = "operator"
 
 
 class Action(StrEnum):
     """What stands in the column `action`; those of a member of the staff upon an object begin with `staff`."""
 
+    INVITED = "account.invited"
     REGISTERED = "account.registered"
     SIGNED_IN = "account.signed_in"
     SIGN_IN_FAILED = "account.sign_in_failed"
@@ -78,9 +83,11 @@ def record(
     """Write an event down, about an account or about an object `of` one.
 
     Whoever asks through the API does so about the own account, unless that is not `proven`; in the admin it is staff.
-    `email` is for a subject that has no account.
+    `email` is for a subject that has no account. Of a command, the details name who runs it.
     """
     request = origin.request()
+    if request is None and not logs.request_id.get():  # of a request that is answered no operator knows
+        details[OPERATOR] = _operator()
     actor = _actor(request, subject) if proven else None
     AuditEvent.objects.create(
         at=timezone.now(),
@@ -106,11 +113,13 @@ def _actor(request: HttpRequest | None, subject: User | None) -> User | None:
     return user if user is not None and user.is_authenticated else None
 
 
-def failed_sign_in(user: User | None, email: str, **details: Any) -> None:
+def failed_sign_in(user: User | None, email: str, *, admin: bool = False) -> None:
     """The same work whether there is such an account or not."""
-    decision = leases.limiter().take(_FAILED_SIGN_INS_KEY, FAILED_SIGN_INS)
+    key = _FAILED_ADMIN_SIGN_INS_KEY if admin else _FAILED_SIGN_INS_KEY
+    decision = leases.limiter().take(key, FAILED_SIGN_INS)
     if not decision.is_granted:
         return
+    details: dict[str, Any] = {"admin": True} if admin else {}
     if not decision.remaining:
         details["more"] = "will not be written down within this hour"
     with all_users():
@@ -127,7 +136,9 @@ def _shown(email: str) -> str:
 
 # --- Pruning ----------------------------------------------------------------------------------------
 
-# The right to delete is there for this transaction only, and nobody else ever sees it.
+# So many go in a transaction: it ends before a pooler's time-out does it.
+BATCH = 10_000
+# The right to delete is there for such a transaction only, and nobody else ever sees it.
 _PERMIT = (
     "SELECT pg_advisory_xact_lock(hashtext('users_auditevent'));"
     "GRANT DELETE ON users_auditevent TO CURRENT_USER;"
@@ -136,18 +147,33 @@ _PERMIT = (
 _FORBID = "REVOKE DELETE ON users_auditevent FROM CURRENT_USER; SET LOCAL tickbase.prunes_audit = ''"
 
 
-@retried_transaction
 def prune(days: int) -> int:
-    """Delete the events that are older, at once: no other transaction ever waits for their rows.
+    """Delete the events that are older; a new one tells how many they were, also of a run that was cut off.
 
-    The last of them then tells that this was done. Returns how many there were.
+    No other transaction ever waits for their rows. Returns how many there were.
     """
-    with all_users(), connection.cursor() as cursor:
+    before, pruned = _before(days), 0
+    with all_users():
+        try:
+            while batch := _prune_batch(before):
+                pruned += batch
+        finally:
+            if pruned:
+                record(Action.PRUNED, events=pruned, older_than_days=days)
+    return pruned
+
+
+@retried_transaction
+def _prune_batch(before: dt.datetime) -> int:
+    with connection.cursor() as cursor:
         cursor.execute(_PERMIT)
-        cursor.execute("DELETE FROM users_auditevent WHERE at < %s", [_before(days)])
+        cursor.execute(
+            "DELETE FROM users_auditevent WHERE id IN"
+            " (SELECT id FROM users_auditevent WHERE at < %s ORDER BY at LIMIT %s)",
+            [before, BATCH],
+        )
         pruned: int = cursor.rowcount
         cursor.execute(_FORBID)
-        record(Action.PRUNED, events=pruned, older_than_days=days, operator=_operator())
     return pruned
 
 

@@ -96,10 +96,11 @@ def _second_factor(user: User) -> Iterator[dict[str, Any]]:
 
 @register("events", outlives=True)
 def _events(user: User) -> Iterator[dict[str, Any]]:
-    """What was done to the account and by whom, without the name and address of a member of the staff."""
+    """What was done to the account and by whom, without the name and address of staff and operators."""
     fields = ("at", "action", "object_type", "object_id", "address", "request_id", "details", "actor")
     for row in rows(AuditEvent.objects.filter(subject=user), *fields):
         is_staffs = row["actor"] not in (None, user.pk)
+        row["details"].pop(audit.OPERATOR, None)
         yield {**row, "actor": "staff" if is_staffs else row["actor"], "address": None if is_staffs else row["address"]}
 
 

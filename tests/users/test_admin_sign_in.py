@@ -17,12 +17,14 @@ from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from pytest_django import Settings
 
+from config.rates import Rate
 from tests.audited import events, only
 from tests.client import Api
 from tests.factories import PASSWORD, make_user
 from tests.pages import signed_in
 from tests.races import at_once
 from tests.server import Server
+from users import audit
 from users.audit import Action
 from users.models import User
 from users.services import second_factor
@@ -105,6 +107,18 @@ def test_an_account_is_limited_wherever_the_attempts_come_from(carol: User, limi
     assert (statuses, other) == ([200, 200, 429], 302)
 
 
+def test_noise_at_the_api_hides_no_attack_on_staff(
+    carol: User, monkeypatch: pytest.MonkeyPatch, limit: Callable[..., None]
+) -> None:
+    limit()
+    monkeypatch.setattr(audit, "FAILED_SIGN_INS", Rate(2, 3600))
+    for _ in range(3):
+        Api().post("/api/auth/login", {"email": "nobody@example.com", "password": "wrong"})
+    for _ in range(3):
+        sign_in(carol.email, "wrong")
+    assert [event.details.get("admin", False) for event in events()] == [False, False, True, True]
+
+
 # --- Setting the second factor up -------------------------------------------------------------------
 
 
@@ -167,9 +181,7 @@ def test_who_is_no_staff_sets_nothing_up(alice: User, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [CODE, ENROL])
-def test_before_it_no_page_tells_what_the_admin_holds(
-    request: Any, settings: Settings, carol: User, path: str
-) -> None:
+def test_before_it_no_page_tells_what_the_admin_holds(request: Any, settings: Settings, carol: User, path: str) -> None:
     settings.ADMIN_REQUIRE_TOTP = True
     if path == CODE:
         request.getfixturevalue("enrolled")

@@ -1,6 +1,7 @@
 """The audit: each event with its who, whom, when and from where; nothing changes it, and one command prunes it."""
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +15,11 @@ from config.rates import Rate
 from tests.audited import events, only
 from tests.client import Api
 from tests.factories import PASSWORD, make_session
-from users import audit, proofs, services, tokens
+from users import audit, exports, proofs, services, tokens
 from users.audit import Action
 from users.isolation import as_user
 from users.models import AuditEvent, Session, User
+from users.services import second_factor
 
 NEW_PASSWORD = "another good passphrase"
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -147,6 +149,11 @@ def test_a_sign_in_that_is_refused_for_its_rate_is_not_written_down(alice: User,
     assert (statuses, len(events())) == ([401, 401, 429, 429], 2)
 
 
+def test_exports_are_limited_as_the_audit_keeps_each(alice: User, limit: Callable[..., None]) -> None:
+    limit(login="2/min")
+    assert [Api(alice).get("/api/users/me/export").status_code for _ in range(3)] == [200, 200, 429]
+
+
 @pytest.mark.parametrize("key", [{}, {"idempotency_key": "k1"}])
 def test_a_refresh_token_that_comes_back_is_an_event_of_nobody(alice: User, key: dict[str, str]) -> None:
     session = make_session(alice)
@@ -174,10 +181,45 @@ def test_an_event_stands_or_falls_with_its_deed(alice: User) -> None:
     assert (events(), list(Session.objects.all())) == ([], [session])
 
 
-def test_a_command_is_nobodys_doing(alice: User) -> None:
+COMMANDS = [
+    (["create_token", "{}"], Action.SIGNED_IN),
+    (["changepassword", "{}"], Action.PASSWORD_SET),
+    (["export_user", "{}"], Action.EXPORTED),
+    (["delete_user", "--yes", "{}"], Action.DELETED),
+    (["reset_totp", "{}"], Action.TOTP_RESET),
+    (["createsuperuser", "--no-input", "--email=new@example.com"], Action.REGISTERED),
+    (["invite", "new@example.com"], Action.INVITED),
+]
+
+
+@pytest.mark.parametrize(("command", "action"), COMMANDS, ids=lambda value: value[0] if isinstance(value, list) else "")
+def test_a_command_is_an_event_that_names_its_operator(
+    alice: User, monkeypatch: pytest.MonkeyPatch, command: list[str], action: Action
+) -> None:
+    second_factor.begin_enrolment(alice)
+    monkeypatch.setenv("LOGNAME", "grace")
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", NEW_PASSWORD)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: NEW_PASSWORD)
+    call_command(*(word.format(alice.email) for word in command))
+    [event] = events()
+    assert (event.action, event.details["operator"]) == (action, "grace")
+    assert (event.actor_id, event.address, event.request_id) == (None, None, "")
+    assert event.subject_email in (alice.email, "new@example.com")
+    assert NEW_PASSWORD not in str(vars(event))
+
+
+def test_a_request_names_no_operator(alice: User) -> None:
+    for deed in (sign_in, mistake_the_password, export):
+        deed(alice)
+    assert len(events()) == 3
+    assert not any("operator" in event.details for event in events())
+
+
+def test_users_do_not_learn_who_the_operator_is(alice: User) -> None:
     services.set_password(alice, NEW_PASSWORD)
-    event = only(Action.PASSWORD_SET)
-    assert (event.actor_id, event.address, event.subject_id) == (None, None, alice.pk)
+    assert "operator" in only(Action.PASSWORD_SET).details
+    exported = json.loads(b"".join(exports.stream(alice)))
+    assert [event["details"] for event in exported["events"]] == [{"is_usable": True}, {}]
 
 
 def test_requests_for_tasks_write_nothing_down(as_alice: Api) -> None:
@@ -262,6 +304,55 @@ def test_pruning_deletes_what_is_older_and_tells_so(some: list[AuditEvent], caps
     assert (pruned.details["events"], pruned.details["older_than_days"]) == (2, 90)
     with pytest.raises(ProgrammingError, match="permission denied"):
         run("DELETE FROM users_auditevent")
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many events each transaction deletes; of at most two."""
+    sizes: list[int] = []
+    prune_batch = audit._prune_batch
+
+    def noted(before: dt.datetime) -> int:
+        assert not connection.in_atomic_block
+        sizes.append(prune_batch(before))
+        return sizes[-1]
+
+    monkeypatch.setattr(audit, "BATCH", 2)
+    monkeypatch.setattr(audit, "_prune_batch", noted)
+    return sizes
+
+
+def test_pruning_is_many_short_transactions_and_one_event(transactional_db: None, batches: list[int]) -> None:
+    for _ in range(5):
+        make_old()
+    audit.record(Action.EXPORTED)
+    assert (audit.prune(90), batches) == (5, [2, 2, 1, 0])
+    assert [event.action for event in events()] == [Action.EXPORTED, Action.PRUNED]
+    assert only(Action.PRUNED).details["events"] == 5
+    assert (audit.prune(90), len(events())) == (0, 2)
+
+
+def test_a_pruning_that_is_cut_off_tells_what_is_gone(
+    transactional_db: None, batches: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        make_old()
+    go_on = audit._prune_batch
+
+    def interrupted(before: dt.datetime) -> int:
+        if len(batches) == 2:
+            raise Interrupted
+        return go_on(before)
+
+    monkeypatch.setattr(audit, "_prune_batch", interrupted)
+    with pytest.raises(Interrupted):
+        audit.prune(90)
+    assert [event.action for event in events()] == [Action.SIGNED_IN, Action.PRUNED]
+    assert only(Action.PRUNED).details["events"] == 4
 
 
 def test_a_dry_run_deletes_nothing(some: list[AuditEvent], capsys: pytest.CaptureFixture[str]) -> None:

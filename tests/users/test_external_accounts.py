@@ -11,6 +11,7 @@ import time_machine
 from pytest_django import Settings
 
 from tasks.models import Feed, Task
+from tests.audited import only
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_task, make_user
 from tests.issuer import ISSUER, SHARED, Issuer, claims_of, make_key, sign
@@ -18,6 +19,7 @@ from tests.pages import signed_in, submit
 from tests.problems import exact, problem_of
 from tests.races import at_once
 from users import services
+from users.audit import Action
 from users.models import ClosedAccount, User
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +66,7 @@ def test_a_shared_secret_opens_accounts_too() -> None:
     api = bearing(sign(SHARED, {"sub": "ada", "exp": time.time() + 60}))
     assert api.post("/api/ada/tasks", {"title": "A"}).json()["user_id"] == "ada"
     assert User.objects.get().issuer == "external"
+    assert only(Action.REGISTERED).details == {"issuer": "external"}
 
 
 @pytest.mark.usefixtures("wide_pool")

@@ -12,6 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from tests.audited import events
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_session, make_task, make_user
 from tests.problems import exact, problem_of, stored
@@ -208,6 +209,12 @@ def test_one_session_can_be_ended(alice: User) -> None:
     assert is_over(elsewhere)
     assert api.delete(f"/api/users/me/sessions/{session_id}").status_code == 404
     assert Session.objects.count() == 1
+
+
+def test_ending_no_other_session_is_no_event(alice: User) -> None:
+    api = Api(alice)
+    assert [api.delete("/api/users/me/sessions").status_code for _ in range(2)] == [204, 204]
+    assert events() == []
 
 
 def test_all_other_sessions_can_be_ended(alice: User, bob: User) -> None:

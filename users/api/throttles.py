@@ -30,6 +30,12 @@ class PasswordThrottle(LoginThrottle):
     policy = "password"
 
 
+class ExportThrottle(LoginThrottle):
+    """Exports, each of which the audit keeps."""
+
+    policy = "export"
+
+
 class CodeThrottle(LoginThrottle):
     """Requests that bring back a code from a mail."""
 
@@ -51,6 +57,7 @@ class RegisterThrottle(RateThrottle):
 
 LOGIN = (CallerThrottle, LoginThrottle)
 PASSWORD = (CallerThrottle, PasswordThrottle)
+EXPORT = (CallerThrottle, ExportThrottle)
 CODE = (CallerThrottle, CodeThrottle)
 MAIL = (CallerThrottle, MailThrottle)
 REGISTER = (CallerThrottle, RegisterThrottle)

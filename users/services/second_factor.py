@@ -33,7 +33,6 @@ _DIGITS = 6
 
 
 class WrongCode(Invalid):
-    keeps_writes = True
     code = "wrong_code"
 
 

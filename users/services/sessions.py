@@ -155,7 +155,8 @@ def end_session(user: User, session_id: uuid.UUID) -> None:
 @retried_transaction
 def end_other_sessions(user: User, current: Session | None) -> None:
     lock_user(user.pk)
-    audit.record(Action.SESSIONS_ENDED, user, sessions=forget_other_sessions(user, current))
+    if ended := forget_other_sessions(user, current):
+        audit.record(Action.SESSIONS_ENDED, user, sessions=ended)
 
 
 def forget_other_sessions(user: User, current: Session | None) -> int:

@@ -186,6 +186,7 @@ class SessionView(OwnAccountView):
 
 class ExportView(OwnAccountView):
     serializer_class = None
+    throttle_classes = throttles.EXPORT
 
     @extend_schema(
         operation_id="exportMe",

@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 
-from users import mail, proofs
+from users import audit, mail, proofs
+from users.audit import Action
 from users.models import User
 from users.text import canonical_email
 
@@ -30,6 +31,7 @@ class Command(BaseCommand):
         if settings.REGISTRATION != "invite":
             self.stderr.write(f"REGISTRATION is {settings.REGISTRATION}: invitations count once it is invite.")
         token = proofs.make_invitation(email)
+        audit.record(Action.INVITED, email=email)
         self.stdout.write(mail.link("register", token) or token)
         if send:
             self._mail(email, token)

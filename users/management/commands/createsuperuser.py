@@ -1,0 +1,25 @@
+"""`manage.py createsuperuser`: Django's, which would write down nothing."""
+
+from typing import Any
+
+from django.contrib.auth.management.commands import createsuperuser
+from django.db.models.signals import post_save
+
+from users import audit
+from users.audit import Action
+from users.models import User
+
+
+class Command(createsuperuser.Command):
+    def handle(self, *args: Any, **options: Any) -> str | None:
+        post_save.connect(_record, sender=User)
+        try:
+            return super().handle(*args, **options)
+        finally:
+            post_save.disconnect(_record, sender=User)
+
+
+def _record(instance: User, created: bool, **_: Any) -> None:
+    """In the transaction that opens the account."""
+    if created:
+        audit.record(Action.REGISTERED, instance, is_superuser=True)
