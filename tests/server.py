@@ -63,8 +63,12 @@ class Server:
 
     def workers(self) -> list[psutil.Process]:
         """Those of its processes that lead a process group of their own, as each worker does."""
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if os.getpgid(child.pid) == child.pid and "python" in child.name()]
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it has just ended
+                if os.getpgid(child.pid) == child.pid and "python" in child.name():
+                    found.append(child)
+        return found
 
     def processes(self) -> list[psutil.Process]:
         """Whatever runs for this data directory: the server, its worker, PostgreSQL."""

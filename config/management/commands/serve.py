@@ -1,6 +1,7 @@
 """`manage.py serve`: the whole service in one process tree."""
 
 import gc
+import multiprocessing
 import os
 import resource
 import shutil
@@ -139,7 +140,10 @@ def application() -> Bridge:
     would go on answering on the port, beside the worker of the next start.
     """
     os.setpgrp()
-    threading.Thread(target=_leave_with, args=[os.getppid()], daemon=True).start()
+    # Not whoever is the parent now: it may have been killed while this process started.
+    server = multiprocessing.parent_process()
+    assert server is not None and server.pid is not None
+    threading.Thread(target=_leave_with, args=[server.pid], daemon=True).start()
     from config.asgi import application
 
     # What is there now stays: the collector need not look at all of it again whenever it looks at what requests leave
