@@ -138,17 +138,6 @@ def test_a_worker_that_dies_again_and_again_ends_the_service_with_an_error() -> 
         assert server.process.wait(10) == 1
 
 
-def test_a_worker_leaves_whose_server_is_killed_while_it_starts() -> None:
-    with two_workers(WORKERS="1") as server:
-        parent = psutil.Process(server.process.pid)
-        before = set(parent.children())
-        server.workers()[0].kill()
-        assert wait_until(lambda: bool(set(parent.children()) - before))
-        starting = list(set(parent.children()) - before)
-        parent.kill()
-        assert psutil.wait_procs(starting, timeout=15)[1] == []
-
-
 def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> bool:
     deadline = time.monotonic() + seconds
     while not is_so() and time.monotonic() < deadline:
