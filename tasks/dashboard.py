@@ -50,7 +50,7 @@ class Chart:
                 "borderRadius": 3,
                 "pointRadius": 0,
                 "pointHitRadius": 12,
-                "tension": 0.3,
+                "cubicInterpolationMode": "monotone",  # swings above no point
                 "maxBarThickness": 36,
             }
             for series in self.series
