@@ -6,7 +6,6 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, cast
 
-import psutil
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
 from django.http import HttpResponse
@@ -111,6 +110,7 @@ def _sign_in(labels: dict[str, str]) -> tuple[str, str] | None:
 
 
 def _of_processes() -> Families:
+    import psutil
     from prometheus_client.core import GaugeMetricFamily
 
     from config import metrics
