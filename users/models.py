@@ -84,6 +84,7 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
     EMAIL_FIELD = "email"
 
     class Meta:
+        indexes = [models.Index(fields=["created_at", "id"], name="users_user_created")]
         constraints = [
             models.UniqueConstraint(fields=["email_canonical"], name=EMAIL_TAKEN),
             models.UniqueConstraint(fields=["issuer", "subject"], name="users_user_subject"),
@@ -163,6 +164,10 @@ class Session(RowModel):
     generation = models.PositiveIntegerField(default=0)
 
     objects = SessionQuerySet.as_manager()
+
+    class Meta:
+        # For the staff's list, which it orders, for who was active, and for those that have expired.
+        indexes = [models.Index(fields=["last_used_at", "id"], include=["user"], name="users_session_last_used")]
 
     def __str__(self) -> str:
         return f"{self.user_agent or 'unknown client'} ({self.address or 'unknown address'})"
