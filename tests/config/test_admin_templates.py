@@ -17,6 +17,7 @@ THEIRS = Path(unfold.__file__).parent / "templates"
 # How many lines each copy leaves out, and how many it has instead.
 CHANGES = {
     "unfold/layouts/skeleton.html": (24, 3),
+    "unfold/helpers/header_title.html": (1, 1),
     "unfold/helpers/welcomemsg.html": (1, 2),
     "admin/actions.html": (1, 2),
 }
