@@ -11,7 +11,6 @@ from tasks.choices import Priority, Status
 from tasks.models import Task
 from users.models import User
 
-DAYS = 180  # the oldest task's age
 VARIANTS = 250  # of content, for each language
 
 
@@ -94,11 +93,11 @@ class Author:
         self.variants = [self._variant() for _ in range(VARIANTS)]
 
     def tasks(self, user: User, count: int) -> Iterator[NewTask]:
-        """From the oldest to the newest, each finished or not."""
-        step = dt.timedelta(days=DAYS) / (count + 1)
+        """From the oldest to the newest, since there is the account, each finished or not."""
+        step = (self.now - user.created_at) / (count + 1)
         for number in range(count):
             like = self.variants[self.dice.randrange(len(self.variants))]
-            created_at = self.now - step * (count - number)
+            created_at = self.now - step * (count - number + self.dice.random())
             is_completed = like.status == Status.COMPLETED
             completed_at = created_at + (self.now - created_at) * self.dice.random() if is_completed else None
             yield NewTask(user.pk, like, created_at, completed_at)

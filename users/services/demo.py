@@ -1,11 +1,11 @@
 """Opens many accounts at once, for trying things."""
 
+import datetime as dt
 import re
 from typing import NamedTuple
 
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError
-from django.utils import timezone
 
 from config.errors import violated_constraint
 from config.transactions import retried_transaction
@@ -17,6 +17,7 @@ from users.text import canonical_email
 class Person(NamedTuple):
     name: str
     timezone: str
+    since: dt.datetime
 
 
 _NUMBERED = re.compile(r"demo(\d{1,9})@example\.com")
@@ -50,7 +51,8 @@ def _user(email: str, person: Person, hashed: str) -> User:
     return User(
         email=email,
         email_canonical=canonical_email(email),
-        email_verified_at=timezone.now(),
+        email_verified_at=person.since,
+        created_at=person.since,
         name=person.name,
         timezone=person.timezone,
         password=hashed,

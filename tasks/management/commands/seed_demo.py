@@ -1,5 +1,7 @@
 """`manage.py seed_demo`: accounts and tasks to look at, search in and measure with."""
 
+import datetime as dt
+import random
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from users.services import demo
 PASSWORD = "correct horse battery"
 BATCH = 10_000  # tasks of a transaction
 THREADS = 2
+DAYS = 180  # since the oldest account was made
 
 Item = TypeVar("Item")
 
@@ -45,9 +48,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, users: int, tasks: int, password: str | None, **options: Any) -> None:
         if password is None and settings.PRODUCTION:
             raise CommandError("Everybody knows the default password; choose one with --password.")
+        now, dice = timezone.now(), random.Random("tickbase")
         people = [
-            demo.Person(language.person, language.timezone)
-            for language in (LANGUAGES[number % len(LANGUAGES)] for number in range(users))
+            demo.Person(language.person, language.timezone, now - DAYS * dt.timedelta(days=dice.random()))
+            for language in islice(cycle(LANGUAGES), users)
         ]
         try:
             made = demo.open_demo_accounts(people, password or PASSWORD)
