@@ -37,7 +37,11 @@ def documented() -> Iterator[Server]:
 
 @cache
 def printed(server: Server, page: Path) -> list[str]:
-    """What each step of the page prints, all run in one shell; shorter than the steps if one of them fails."""
+    return walk(server, page)
+
+
+def walk(server: Server, page: Path) -> list[str]:
+    """What each step of the page prints, all run in one shell."""
     own = steps(page.read_text())
     before = [] if page == README else BEGINNING
     script = "".join(f"{step.shell}printf '\\036'\n" for step in [*before, *own])
@@ -71,6 +75,29 @@ def test_each_step_prints_what_the_page_shows(documented: Server, page: Path, nu
         assert re.fullmatch(re.escape(step.shown).replace("…", ".+"), output), output
     else:
         assert output == step.shown
+
+
+def test_the_first_steps_may_be_taken_again(documented: Server) -> None:
+    first, again = printed(documented, README), walk(documented, README)
+    account, created, _ = [number for number, step in enumerate(steps(README.read_text())) if step.language == "json"]
+    assert json.loads(again[account])["user"] == json.loads(first[account])["user"]
+    assert json.loads(again[created])["id"] > json.loads(first[created])["id"]
+
+
+REFUSED = [
+    ('api "$BASE/api/me/tasks" | titles', "The token is invalid or has expired; sign in again.\n"),
+    ('api "$BASE/api/me/tasks" | pick id', "The token is invalid or has expired; sign in again.\n"),
+    ("curl -s http://127.0.0.1:1 | show", "No answer came: is Tickbase running?\n"),
+    ("printf 'Bad gateway' | pick access", "Bad gateway\n"),
+]
+
+
+@pytest.mark.parametrize(("command", "said"), REFUSED)
+def test_where_a_request_fails_the_helpers_tell_why(documented: Server, command: str, said: str) -> None:
+    helpers, *_, token = (step.shell for step in BEGINNING)
+    script = f"""{helpers}ACCOUNT='{{"access": "wrong"}}'\n{token}{command}""".replace(BASE, documented.base)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
 def test_every_page_of_the_guide_is_walked() -> None:
