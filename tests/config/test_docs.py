@@ -23,7 +23,11 @@ DOCS = ROOT / "docs"
 OPERATIONS, SECURITY, DEPLOYMENT = (DOCS / f"{name}.md" for name in ("operations", "security", "deployment"))
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 # Which other pages' commands are, and why they are not run here.
-NOT_RUN = {"README.md", "deployment.md"}  # make and the service itself; Docker, systemd and their files: test_deploy.py
+NOT_RUN = {
+    "README.md",  # make and the service itself
+    "deployment.md",  # Docker, systemd and their files: test_deploy.py
+    "browsers.md",  # npm: tests/browser/test_guide.py
+}
 OPERATORS = [(page, block) for page in PAGES if page.name not in NOT_RUN for block in blocks(page.read_text(), "sh")]
 by_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 
