@@ -38,12 +38,18 @@ def operated(server: Server) -> Server:
     return server
 
 
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with passable_folder() as path:
+        yield path
+
+
 @pytest.mark.parametrize(
     ("page", "block"), OPERATORS, ids=[f"{page.stem}-{i}" for i, (page, _) in enumerate(OPERATORS)]
 )
-def test_operators_commands_run(operated: Server, page: Path, block: str) -> None:
+def test_operators_commands_run(operated: Server, home: Path, page: Path, block: str) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**operated.environment, "PATH": path}
+    environment = {**operated.environment, "PATH": path, "HOME": str(home)}
     done = subprocess.run(["sh", "-euc", block], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
 
