@@ -10,12 +10,13 @@ README = ROOT / "README.md"
 GUIDE = sorted(path for path in (ROOT / "docs" / "guide").glob("*.md") if path.name != "README.md")
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.M | re.S)
+SHOWN = ("json", "text")
 
 
 class Step(NamedTuple):
-    """A shell block, and the block right after it that shows what it prints."""
+    """A block of code, and the block right after it that shows what it prints."""
 
-    shell: str
+    code: str
     language: str
     shown: str
 
@@ -40,13 +41,16 @@ def blocks(text: str, language: str) -> list[str]:
     return [block for found, block in BLOCK.findall(text) if found == language]
 
 
-def steps(text: str) -> list[Step]:
-    """Of `bash` blocks; those in `sh` are for operators."""
+def steps(text: str, language: str = "bash") -> list[Step]:
+    """Shell commands are `bash`; those in `sh` are for operators."""
     found: list[Step] = []
-    for language, block in BLOCK.findall(text):
-        if language == "bash":
+    previous = ""
+    for kind, block in BLOCK.findall(text):
+        if kind == language:
             found.append(Step(block, "", ""))
-        elif language in ("json", "text"):
-            assert not found[-1].shown, "one shell block shows one output"
-            found[-1] = found[-1]._replace(language=language, shown=block)
+        elif kind in SHOWN:
+            assert previous not in SHOWN, "one block of code shows one output"
+            if previous == language:
+                found[-1] = found[-1]._replace(language=kind, shown=block)
+        previous = kind
     return found

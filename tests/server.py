@@ -22,6 +22,8 @@ NO_RATE_LIMITS = {f"RATE_LIMIT_{scope}": "off" for scope in ("ANON", "USER", "LO
 class Server:
     """`manage.py serve --migrate` on a free port; everything that it keeps lies in `data_dir`."""
 
+    command = [sys.executable, "manage.py", "serve", "--migrate"]
+
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.data_dir = data_dir
         data_dir.mkdir(exist_ok=True)
@@ -36,7 +38,7 @@ class Server:
         logged = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve", "--migrate"],
+                self.command,
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,

@@ -7,12 +7,11 @@ import datetime as dt
 import getpass
 import uuid
 from contextlib import suppress
-from enum import StrEnum
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import connection
+from django.db import connection, models
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils import timezone
@@ -39,36 +38,41 @@ _FAILED_ADMIN_SIGN_INS_KEY = uuid.uuid5(uuid.NAMESPACE_URL, "tickbase:failed-adm
 OPERATOR = "operator"
 
 
-class Action(StrEnum):
-    """What stands in the column `action`; those of a member of the staff upon an object begin with `staff`."""
+class Action(models.TextChoices):
+    """What stands in the column `action`, and how it is shown; those of staff upon an object begin with `staff`."""
 
-    INVITED = "account.invited"
-    REGISTERED = "account.registered"
-    SIGNED_IN = "account.signed_in"
-    SIGN_IN_FAILED = "account.sign_in_failed"
-    SIGNED_OUT = "account.signed_out"
-    EMAIL_VERIFIED = "account.email_verified"
-    EXPORTED = "account.exported"
-    DEACTIVATED = "account.deactivated"
-    DELETED = "account.deleted"
-    PASSWORD_CHANGED = "password.changed"
-    PASSWORD_RESET = "password.reset"
-    PASSWORD_SET = "password.set"
-    PASSWORD_REFUSED = "password.refused"
-    SESSION_ENDED = "session.ended"
-    SESSIONS_ENDED = "session.others_ended"
-    TOKEN_REUSED = "session.token_reused"
-    STAFF_ADDED = "staff.added"
-    STAFF_CHANGED = "staff.changed"
-    STAFF_DELETED = "staff.deleted"
-    STAFF_RAN = "staff.ran_action"
-    STAFF_READ = "staff.read_text"
-    CODE_ACCEPTED = "second_factor.code_accepted"
-    CODE_REFUSED = "second_factor.code_refused"
-    RECOVERY_CODE_USED = "second_factor.recovery_code_used"
-    TOTP_ENROLLED = "second_factor.enrolled"
-    TOTP_RESET = "second_factor.reset"
-    PRUNED = "audit.pruned"
+    INVITED = "account.invited", "Invited"
+    REGISTERED = "account.registered", "Registered"
+    SIGNED_IN = "account.signed_in", "Signed in"
+    SIGN_IN_FAILED = "account.sign_in_failed", "Sign-in failed"
+    SIGNED_OUT = "account.signed_out", "Signed out"
+    EMAIL_VERIFIED = "account.email_verified", "Address confirmed"
+    EXPORTED = "account.exported", "Account exported"
+    DEACTIVATED = "account.deactivated", "Account deactivated"
+    DELETED = "account.deleted", "Account deleted"
+    PASSWORD_CHANGED = "password.changed", "Password changed"
+    PASSWORD_RESET = "password.reset", "Password reset by mail"
+    PASSWORD_SET = "password.set", "Password set by staff or a command"
+    PASSWORD_REFUSED = "password.refused", "Password refused"
+    SESSION_ENDED = "session.ended", "Session ended"
+    SESSIONS_ENDED = "session.others_ended", "Other sessions ended"
+    TOKEN_REUSED = "session.token_reused", "Refresh token reused"
+    STAFF_ADDED = "staff.added", "Added by staff"
+    STAFF_CHANGED = "staff.changed", "Changed by staff"
+    STAFF_DELETED = "staff.deleted", "Deleted by staff"
+    STAFF_RAN = "staff.ran_action", "Action run by staff"
+    STAFF_READ = "staff.read_text", "Text read by staff"
+    CODE_ACCEPTED = "second_factor.code_accepted", "Second factor accepted"
+    CODE_REFUSED = "second_factor.code_refused", "Second factor refused"
+    RECOVERY_CODE_USED = "second_factor.recovery_code_used", "Recovery code used"
+    TOTP_ENROLLED = "second_factor.enrolled", "Second factor set up"
+    TOTP_RESET = "second_factor.reset", "Second factor reset"
+    PRUNED = "audit.pruned", "Audit pruned"
+
+
+def label(action: str) -> str:
+    """How it is shown; a name that another version has written, as it is."""
+    return Action(action).label if action in Action else action
 
 
 def record(

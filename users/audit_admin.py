@@ -9,17 +9,18 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from config.admin import ServiceAdmin
-from users.audit import Action
+from users.audit import Action, label
 from users.models import AuditEvent, User
 
 NOBODY = "nobody"
+_SHOWN = 5  # of the tasks on a page of the list; the details have them all
 
 
 class ActionFilter(admin.SimpleListFilter):
     title = parameter_name = "action"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(action.value, action.value) for action in Action]
+        return [(action.value, action.label) for action in Action]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset if self.value() is None else queryset.filter(action=self.value())
@@ -42,7 +43,7 @@ class ActorFilter(admin.SimpleListFilter):
 
 
 class AuditEventAdmin(ServiceAdmin):
-    list_display = ("at", "action", "actor_email", "subject_email", "object_name", "address")
+    list_display = ("at", "action_label", "actor_email", "subject_email", "object_name", "address")
     list_filter = (ActionFilter, "at", ActorFilter)
     search_fields = ("actor_email", "subject_email", "object_type", "=object_id", "address", "=request_id")
     search_help_text = "E-mail of who did it or of whom it was done to, object, address or request."
@@ -51,13 +52,19 @@ class AuditEventAdmin(ServiceAdmin):
     show_full_result_count = False
     actions = None
     fields = (
-        "at", "action", "actor_email", "actor_number", "subject_email", "subject_number", "object_name",
+        "at", "action_label", "actor_email", "actor_number", "subject_email", "subject_number", "object_name",
         "address", "request_id", "content",
     )  # fmt: skip
     readonly_fields = fields
 
+    @admin.display(description="action", ordering="action")
+    def action_label(self, event: AuditEvent) -> str:
+        return label(event.action)
+
     @admin.display(description="object")
     def object_name(self, event: AuditEvent) -> str:
+        if event.action == Action.STAFF_READ and "tasks" in event.details:
+            return _tasks_named(event.details["tasks"])
         return f"{event.object_type} {event.object_id}".strip()
 
     @admin.display(description="actor’s id")
@@ -81,3 +88,8 @@ class AuditEventAdmin(ServiceAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:
         return False
+
+
+def _tasks_named(ids: list[int]) -> str:
+    named = "tasks.task " + ", ".join(map(str, ids[:_SHOWN]))
+    return f"{named} and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else named

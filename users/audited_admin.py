@@ -95,8 +95,8 @@ class AuditedAdmin(ServiceAdmin):
 
 def _entry(event: AuditEvent) -> Entry:
     """Without a look-up: the account may be gone."""
-    fields = ", ".join(event.details.get("fields", ()))
-    return Entry(event.at, User(email=event.actor_email), f"{event.action}: {fields}" if fields else event.action)
+    fields, label = ", ".join(event.details.get("fields", ())), audit.label(event.action)
+    return Entry(event.at, User(email=event.actor_email), f"{label}: {fields}" if fields else label)
 
 
 def _shown(value: Any) -> Any:

@@ -4,10 +4,12 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from fasteners import InterProcessLock
 
 CLIENTS = Path(__file__).parent
 NETWORK_ERRORS = ("EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ENOTFOUND", "ETIMEDOUT")
@@ -22,6 +24,13 @@ def install(name: str) -> Path:
     project = CLIENTS / name
     if shutil.which("npm") is None or shutil.which("node") is None:
         skip(f"Node is not installed; install Node 20 or newer for the tests in {project.name}")
+    # Several processes run the tests.
+    with InterProcessLock(Path(tempfile.gettempdir()) / f"tickbase-{os.getuid()}-npm-{name}.lock"):
+        _install(project)
+    return project
+
+
+def _install(project: Path) -> None:
     # The lock file's hash, so that a second run installs nothing.
     installed = project / "node_modules" / ".installed"
     lock = hashlib.sha256((project / "package-lock.json").read_bytes()).hexdigest()
@@ -31,7 +40,6 @@ def install(name: str) -> Path:
             skip(f"npm cannot reach its registry to install what {project.name} needs")
         assert done.returncode == 0, done.stderr
         installed.write_text(lock)
-    return project
 
 
 def skip(reason: str) -> NoReturn:

@@ -44,7 +44,7 @@ def test_accounts_are_named_by_address_or_id(alice: User, external: User) -> Non
         run("delete_user", str(external.pk), "--dry-run")
 
 
-@pytest.mark.parametrize("command", ["create_token", "export_user", "delete_user"])
+@pytest.mark.parametrize("command", ["create_token", "export_user", "delete_user", "changepassword", "reset_totp"])
 @pytest.mark.parametrize("name", ["nobody@example.com", "alice@example.org", "99", "9" * 30, "²", "", "a\0b", "\udcff"])
 def test_unknown_accounts_are_refused(external: User, command: str, name: str) -> None:
     """The address of an external account identifies nobody."""
@@ -57,6 +57,13 @@ def test_an_id_that_two_accounts_have_is_refused(alice: User, external: User) ->
     with pytest.raises(CommandError, match="may mean several accounts"):
         run("delete_user", str(alice.pk), "--yes")
     assert User.objects.count() == 2
+
+
+@pytest.mark.parametrize("command", ["create_token", "changepassword", "reset_totp"])
+def test_what_concerns_a_sign_in_here_refuses_who_signs_in_elsewhere(external: User, command: str) -> None:
+    with pytest.raises(CommandError, match=r"another issuer, https://issuer\.example, and signs in there"):
+        run(command, "auth0|65a")
+    assert not Session.objects.exists()
 
 
 # --- create_token -----------------------------------------------------------------------------------
@@ -85,12 +92,10 @@ def test_nothing_but_the_token_is_printed(alice: User) -> None:
     assert tokens.authenticate(printed.strip()).user == alice
 
 
-def test_inactive_and_external_accounts_get_no_token(alice: User, external: User) -> None:
+def test_an_inactive_account_gets_no_token(alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(is_active=False)
     with pytest.raises(CommandError, match="gets no token: the account is inactive"):
         run("create_token", alice.email)
-    with pytest.raises(CommandError, match=r"another issuer, https://issuer\.example; get a token from there"):
-        run("create_token", "auth0|65a")
     assert not Session.objects.exists()
 
 

@@ -31,16 +31,20 @@ def folder() -> Iterator[Path]:
 def test_its_lines_run(folder: Path) -> None:
     with Server(folder / "data") as server:
         script = SCRIPT.replace("python manage.py", f"{sys.executable} {ROOT}/manage.py")
-        script += 'test -n "$TOKEN" && ls\n'
+        script += 'test -n "$TOKEN"\n'
+        checkout, home = folder / "checkout", folder / "home"
+        checkout.mkdir()
+        home.mkdir()
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
-            cwd=folder,
-            env=server.environment,
+            cwd=checkout,
+            env={**server.environment, "HOME": str(home)},
             capture_output=True,
             text=True,
         )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.split()[-3:] == ["data", "demo1.json", "tickbase.dump"]
+    assert sorted(path.name for path in home.iterdir()) == ["demo1.json", "tickbase.dump"]
+    assert list(checkout.iterdir()) == []
     assert "Restored 7 accounts and 700 tasks." in done.stdout
 
 

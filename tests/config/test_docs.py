@@ -23,7 +23,11 @@ DOCS = ROOT / "docs"
 OPERATIONS, SECURITY, DEPLOYMENT = (DOCS / f"{name}.md" for name in ("operations", "security", "deployment"))
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 # Which other pages' commands are, and why they are not run here.
-NOT_RUN = {"README.md", "deployment.md"}  # make and the service itself; Docker, systemd and their files: test_deploy.py
+NOT_RUN = {
+    "README.md",  # make and the service itself
+    "deployment.md",  # Docker, systemd and their files: test_deploy.py
+    "browsers.md",  # npm: tests/browser/test_guide.py
+}
 OPERATORS = [(page, block) for page in PAGES if page.name not in NOT_RUN for block in blocks(page.read_text(), "sh")]
 by_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 
@@ -34,12 +38,18 @@ def operated(server: Server) -> Server:
     return server
 
 
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with passable_folder() as path:
+        yield path
+
+
 @pytest.mark.parametrize(
     ("page", "block"), OPERATORS, ids=[f"{page.stem}-{i}" for i, (page, _) in enumerate(OPERATORS)]
 )
-def test_operators_commands_run(operated: Server, page: Path, block: str) -> None:
+def test_operators_commands_run(operated: Server, home: Path, page: Path, block: str) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**operated.environment, "PATH": path}
+    environment = {**operated.environment, "PATH": path, "HOME": str(home)}
     done = subprocess.run(["sh", "-euc", block], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
 

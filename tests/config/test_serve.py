@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,6 +58,28 @@ def test_ctrl_c_stops_everything_and_loses_nothing(own_server: Server) -> None:
     assert own_server.processes() == []
     own_server.start()
     assert titles(own_server) == ["kept"]
+
+
+class MakeRun(Server):
+    """In this checkout, with what these tests run with: nothing is installed."""
+
+    command = ["make", "run", f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.installed"]
+
+
+@pytest.fixture
+def made(folder: Path) -> Iterator[Server]:
+    server = MakeRun(folder / "made")
+    yield server
+    server.kill_all()
+
+
+def test_make_run_serves_until_ctrl_c(made: Server) -> None:
+    made.start()
+    assert httpx.get(f"{made.base}/api/docs").status_code == 200
+    assert (made.data_dir / "postgres").is_dir()
+    os.killpg(made.process.pid, signal.SIGINT)
+    made.process.wait(30)
+    assert made.processes() == []
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
@@ -110,6 +135,20 @@ def test_a_taken_port_is_refused_with_advice(own_server: Server, folder: Path) -
     with pytest.raises(RuntimeError, match="choose another port"):
         second.start()
     assert psutil.Process(own_server.process.pid).is_running()
+
+
+def test_all_that_the_banner_prints_can_be_used(own_server: Server) -> None:
+    own_server.start()
+    banner = own_server.log.read_text()
+    command = "".join(re.findall(r"curl .*\\\n.*", banner))
+    addresses = re.findall(r"http://\S+", banner.replace(command, ""))
+    assert addresses == [f"{own_server.base}/api/docs", f"{own_server.base}/admin/"]
+    answers = [httpx.get(address, follow_redirects=True) for address in addresses]
+    assert [(answer.status_code, answer.headers["Content-Type"]) for answer in answers] == [
+        (200, "text/html; charset=utf-8")
+    ] * 2
+    done = subprocess.run(["sh", "-c", f"{command} -s"], capture_output=True, text=True, timeout=30)
+    assert json.loads(done.stdout)["user"]["email"] == ADA["email"]
 
 
 def test_a_server_of_ones_own_replaces_the_embedded_one(own_server: Server, folder: Path) -> None:

@@ -1,8 +1,10 @@
 """Every command of the README and of docs/guide/ runs, and prints what the page shows."""
 
 import json
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -23,6 +25,8 @@ VOLATILE = {
 SEPARATOR = "\x1e"
 WALKED = [README, *GUIDE]
 CASES = [(page, number) for page in WALKED for number in range(len(steps(page.read_text())))]
+# Here people type what a mail says.
+ASK = "read -rp 'The code: ' CODE\n"
 # The helpers of the shell, and an account: where each page of the guide begins.
 BEGINNING = steps(section("The first steps")) + steps(section("Make an account"))
 
@@ -37,19 +41,35 @@ def documented() -> Iterator[Server]:
 
 @cache
 def printed(server: Server, page: Path) -> list[str]:
-    """What each step of the page prints, all run in one shell; shorter than the steps if one of them fails."""
+    return walk(server, page)
+
+
+def walk(server: Server, page: Path) -> list[str]:
+    """What each step of the page prints, all run in one shell."""
     own = steps(page.read_text())
     before = [] if page == README else BEGINNING
-    script = "".join(f"{step.shell}printf '\\036'\n" for step in [*before, *own])
+    script = "".join(f"{step.code}printf '\\036'\n" for step in [*before, *own])
     assert script.count(f"BASE={BASE}\n") == 1
     script = "set -euo pipefail\n" + script.replace(BASE, server.base).replace(GRACE, f"{page.stem}.{GRACE}")
-    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    for number in range(script.count(ASK)):
+        script = script.replace(ASK, f"CODE=$({mailed_code(server, f'{page.stem}.{GRACE}', number)})\n", 1)
+    environment = {**server.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
     outputs = done.stdout.replace("\r", "").replace(server.base, BASE).replace(f"{page.stem}.{GRACE}", GRACE)
     parts = outputs.split(SEPARATOR)
     if done.returncode or done.stderr:
-        step = [*before, *own][min(len(parts), len(before) + len(own)) - 1].shell
+        step = [*before, *own][min(len(parts), len(before) + len(own)) - 1].code
         pytest.fail(f"exit status {done.returncode} in or after:\n{step}\n{parts[-1]}{done.stderr}")
     return parts[len(before) : -1]
+
+
+def mailed_code(server: Server, address: str, number: int) -> str:
+    """A command that waits for one of the mails to this address, and prints the code in it."""
+    each = f'$0 == "To: {address}" {{ mine = 1 }} mine && length > 40 && !/ / {{ print; mine = 0 }}'
+    find = f"awk '{each}' {server.log} | sed -n {number + 1}p"
+    return f'for _ in {{1..100}}; do code=$({find}); [ -z "$code" ] || break; sleep 0.1; done; echo "$code"'
 
 
 def settled(value: Any) -> Any:
@@ -73,11 +93,36 @@ def test_each_step_prints_what_the_page_shows(documented: Server, page: Path, nu
         assert output == step.shown
 
 
+def test_the_first_steps_may_be_taken_again(documented: Server) -> None:
+    first, again = printed(documented, README), walk(documented, README)
+    account, created, _ = [number for number, step in enumerate(steps(README.read_text())) if step.language == "json"]
+    assert json.loads(again[account])["user"] == json.loads(first[account])["user"]
+    assert json.loads(again[created])["id"] > json.loads(first[created])["id"]
+
+
+REFUSED = [
+    ('api "$BASE/api/me/tasks" | titles', "The token is invalid or has expired; sign in again.\n"),
+    ('api "$BASE/api/me/tasks" | pick id', "The token is invalid or has expired; sign in again.\n"),
+    ("curl -s http://127.0.0.1:1 | show", "No answer came: is Tickbase running?\n"),
+    ("printf 'Bad gateway' | pick access", "Bad gateway\n"),
+]
+
+
+@pytest.mark.parametrize(("command", "said"), REFUSED)
+def test_where_a_request_fails_the_helpers_tell_why(documented: Server, command: str, said: str) -> None:
+    helpers, *_, token = (step.code for step in BEGINNING)
+    script = f"""{helpers}ACCOUNT='{{"access": "wrong"}}'\n{token}{command}""".replace(BASE, documented.base)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
 def test_every_page_of_the_guide_is_walked() -> None:
-    assert {page.stem for page, _ in CASES} == {"README", "errors", "limits", "list", "offline", "sign-in"}
-    assert len(CASES) >= 35
+    assert {page.stem for page, _ in CASES} == {
+        "README", "errors", "limits", "list", "mails", "offline", "sign-in",
+    }  # fmt: skip
+    assert len(CASES) >= 44
 
 
 def test_no_block_of_the_guide_is_in_a_language_that_no_test_knows() -> None:
     found = {language for page in WALKED for language, _ in BLOCK.findall(page.read_text())}
-    assert found == {"bash", "json", "text", "sh", "ini"}
+    assert found == {"bash", "json", "text", "sh", "ini", "js", "ts"}

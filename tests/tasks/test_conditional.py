@@ -102,10 +102,10 @@ def test_what_is_no_list_of_tags_is_refused_whether_or_not_one_could_match(as_al
 def test_a_shared_browser_keeps_the_lists_of_two_users_apart(as_alice: Api, alice: User, bob: User) -> None:
     make_task(alice)
     make_task(bob)
-    answer = as_alice.get("/api/me/tasks")
-    assert answer["ETag"] == Api(bob).get("/api/me/tasks")["ETag"]
-    assert "authorization" in answer["Vary"].lower()
-    assert answer["Cache-Control"] == "private, no-cache"
+    mine, own = as_alice.get("/api/me/tasks"), as_alice.get(f"/api/{alice.pk}/tasks")
+    assert mine["ETag"] == Api(bob).get("/api/me/tasks")["ETag"] == own["ETag"]
+    assert "authorization" in mine["Vary"].lower() and "authorization" in own["Vary"].lower()
+    assert (mine["Cache-Control"], own["Cache-Control"]) == ("no-store", "private, no-cache")
 
 
 def test_800_increments_by_8_threads_lose_no_update(wide_pool: None) -> None:

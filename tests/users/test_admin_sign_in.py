@@ -163,6 +163,14 @@ def test_where_it_is_required_nothing_comes_before_it(settings: Settings, carol:
     assert client.get(INDEX).status_code == 200
 
 
+@pytest.mark.parametrize("is_required", [False, True])
+def test_the_page_says_whether_it_has_to_be(settings: Settings, carol: User, is_required: bool) -> None:
+    settings.ADMIN_REQUIRE_TOTP = is_required
+    page = signed_in(carol).get(ENROL).content.decode()
+    says = [text in page for text in ("Set that up to go on", "It is up to you here", "Back to the admin")]
+    assert says == [is_required, not is_required, not is_required]
+
+
 def test_no_page_of_the_admin_shows_a_device(enrolled: Any, carol: User) -> None:
     client = signed_in(carol)
     client.post(CODE, {"code": code_of(enrolled[0])})

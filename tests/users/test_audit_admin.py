@@ -1,9 +1,11 @@
 """The audit in the admin: what staff does is written down there, and who may reads it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from tasks.admin import TaskAdmin
 from tests.audited import events, only
@@ -136,7 +138,7 @@ def test_the_history_of_an_object_is_told_without_its_text(alice: User, carol: U
     task, client = make_task(alice, title="A secret"), signed_in(carol)
     submit(client, f"/admin/tasks/task/{task.pk}/change/", title="Another secret")
     page = client.get(f"/admin/tasks/task/{task.pk}/history/").content.decode()
-    assert ("staff.changed: title" in page, carol.email in page) == (True, True)
+    assert ("Changed by staff: title" in page, carol.email in page) == (True, True)
 
 
 # --- How it is read ---------------------------------------------------------------------------------
@@ -171,6 +173,31 @@ def some(alice: User, bob: User, carol: User) -> list[AuditEvent]:
 def test_search_and_filters(some: list[AuditEvent], carol: User, query: str, found: list[int]) -> None:
     result = signed_in(carol).get(f"{LIST}?{query}").context["cl"].result_list
     assert list(result) == [some[number] for number in found]
+
+
+def column(carol: User, name: str) -> list[str]:
+    page = signed_in(carol).get(LIST).content.decode()
+    return re.findall(rf'<td class="field-{name}[^>]*>\s*([^<]*?)\s*</td>', page)
+
+
+def test_actions_are_shown_by_their_labels(some: list[AuditEvent], carol: User) -> None:
+    assert column(carol, "action_label") == ["Text read by staff", "Sign-in failed", "Signed in"]
+    client = signed_in(carol)
+    offered = client.get(LIST).context["cl"].filter_specs[0].lookup_choices
+    assert ("account.sign_in_failed", "Sign-in failed") in offered
+    assert "Text read by staff" in client.get(f"{LIST}{some[2].pk}/change/").content.decode()
+
+
+def test_an_action_of_another_version_is_shown_as_it_is(carol: User) -> None:
+    AuditEvent.objects.create(at=timezone.now(), action="account.merged")
+    assert column(carol, "action_label") == ["account.merged"]
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1, "{0}"), (2, "{1}, {0}"), (7, "{6}, {5}, {4}, {3}, {2} and 2 more")])
+def test_a_reading_names_the_tasks_that_were_read(alice: User, carol: User, count: int, shown: str) -> None:
+    tasks = [make_task(alice).pk for _ in range(count)]
+    signed_in(carol).get("/admin/tasks/task/")
+    assert column(carol, "object_name") == [f"tasks.task {shown.format(*tasks)}"]
 
 
 def test_the_filter_by_actor_offers_the_staff(some: list[AuditEvent], carol: User) -> None:

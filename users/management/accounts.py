@@ -27,6 +27,14 @@ def find(name: str) -> User:
     return found[0]
 
 
+def find_local(name: str) -> User:
+    """One that signs in here. Raises CommandError as `find` does."""
+    user = find(name)
+    if user.is_external:
+        raise CommandError(f"{user} belongs to another issuer, {user.issuer}, and signs in there.")
+    return user
+
+
 def _named(name: str) -> Q:
     """The e-mail of an external account is what its issuer said, and identifies nobody."""
     meant = Q(email_canonical=canonical_email(name)) | Q(subject=name)

@@ -40,10 +40,9 @@ ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 BANNER = """
   Tickbase is serving.
 
-    API      {base}/api
-    Docs     {base}/api/docs
-    Admin    {admin}
-    Data     {data}
+    API docs  {base}/api/docs
+    Admin     {admin}
+    Data      {data}
 
   Make an account:
     curl {base}/api/auth/register -H 'Content-Type: application/json' \\

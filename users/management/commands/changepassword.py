@@ -10,20 +10,17 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config.errors import DomainError
 from users import services
-from users.models import User
+from users.management.accounts import add_account, find_local
 
 
 class Command(BaseCommand):
     help = "Set a user's password; every session of the account ends."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("email", help="whose password it is")
+        add_account(parser)
 
-    def handle(self, *args: Any, email: str, **options: Any) -> str:
-        try:
-            user = User.objects.get_by_natural_key(email)
-        except User.DoesNotExist as error:
-            raise CommandError(f"No account has the e-mail address {email!r}.") from error
+    def handle(self, *args: Any, account: str, **options: Any) -> str:
+        user = find_local(account)
         self.stdout.write(f"A new password for {user}:")
         password = getpass.getpass("Password: ")
         if password != getpass.getpass("Password (again): "):

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config.errors import DomainError
 from users import services, tokens
-from users.management.accounts import add_account, find
+from users.management.accounts import add_account, find_local
 
 
 class Command(BaseCommand):
@@ -20,9 +20,7 @@ class Command(BaseCommand):
         add_account(parser)
 
     def handle(self, *args: Any, account: str, **options: Any) -> str:
-        user = find(account)
-        if user.is_external:
-            raise CommandError(f"{user} belongs to another issuer, {user.issuer}; get a token from there.")
+        user = find_local(account)
         try:
             session = services.start_session(user, services.Device("manage.py create_token"))
         except DomainError as error:

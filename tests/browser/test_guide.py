@@ -1,0 +1,194 @@
+"""docs/guide/browsers.md is true: its code runs in a browser, in pages of another origin than the service's."""
+
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.clients.npm import install
+from tests.documents import blocks, steps
+from tests.factories import PASSWORD
+from tests.server import ROOT, Server
+
+GUIDE = ROOT / "docs/guide/browsers.md"
+BASE, GRACE = "http://127.0.0.1:8000", "grace@example.com"
+MODULE, APP, AGAIN = steps(GUIDE.read_text(), "js")
+[TYPED] = steps(GUIDE.read_text(), "ts")
+COMPILE = "--strict --allowJs --checkJs --skipLibCheck --target es2022 --module esnext --moduleResolution bundler"
+SPOIL = (
+    "const tokens = JSON.parse(localStorage.tickbase); localStorage.tickbase = JSON.stringify({...tokens, access: 'x'})"
+)
+
+IMPORTS = {"imports": {"openapi-fetch": "/openapi-fetch.js"}}
+PAGE = f'<!doctype html><title>An app</title><script type="importmap">{json.dumps(IMPORTS)}</script>'
+
+
+class Files(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: Any) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def folder(server: Server) -> Iterator[Path]:
+    """The scripts of the page, of which the first is the module that the others import."""
+    with TemporaryDirectory(prefix="tickbase-") as name:
+        folder = Path(name)
+        httpx.post(f"{server.base}/api/auth/register", json={"email": GRACE, "password": PASSWORD}).raise_for_status()
+        for file, script in (("tickbase", MODULE), ("app", APP), ("again", AGAIN)):
+            (folder / f"{file}.js").write_text(script.code.replace(BASE, server.base))
+        (folder / "index.html").write_text(PAGE)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def origin(folder: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(folder))) as files:
+        threading.Thread(target=files.serve_forever, daemon=True).start()
+        yield f"http://localhost:{files.server_port}"
+        files.shutdown()
+
+
+@pytest.fixture
+def context(chromium: Browser, origin: str) -> Iterator[BrowserContext]:
+    context = chromium.new_context(base_url=origin)
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def open_tab(context: BrowserContext) -> Callable[[], Page]:
+    def opened() -> Page:
+        tab = context.new_page()
+        tab.goto("/")
+        return tab
+
+    return opened
+
+
+def printed(tab: Page, script: str) -> list[str]:
+    lines: list[str] = []
+    tab.on("console", lambda line: lines.append(line.text))
+    tab.evaluate(f"import('/{script}')")
+    return [line for line in lines if not line.startswith("Failed to load resource")]
+
+
+def test_the_app_prints_what_the_page_shows(open_tab: Callable[[], Page]) -> None:
+    assert printed(open_tab(), "app.js") == APP.shown.splitlines()
+    assert printed(open_tab(), "again.js") == AGAIN.shown.splitlines()
+
+
+@pytest.mark.node
+def test_the_typed_client_compiles_and_prints_what_the_page_shows(
+    open_tab: Callable[[], Page], folder: Path, server: Server
+) -> None:
+    project = install("typescript")
+    sources = project / "generated" / "guide"  # below node_modules' own directory
+    sources.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "tickbase.js", sources)
+    (sources / "typed.ts").write_text(TYPED.code)
+    installs, saves, generate = blocks(GUIDE.read_text(), "sh")[0].splitlines()
+    known = json.loads((project / "package.json").read_text())
+    assert {*installs.split()[2:]} <= known["dependencies"].keys()
+    assert {*saves.split()[3:]} <= known["devDependencies"].keys()
+    run(generate.replace(BASE, server.base), sources)
+    run(f"npx tsc {COMPILE} --outDir {folder} typed.ts", sources)
+    shutil.copy(project / "node_modules/openapi-fetch/dist/index.mjs", folder / "openapi-fetch.js")
+    _, headers = register(server, "typed@example.com")
+    httpx.post(f"{server.base}/api/me/tasks", json={"title": "Water the plants"}, headers=headers).raise_for_status()
+    tab = open_tab()
+    sign_in(tab, "typed@example.com")
+    assert printed(tab, "typed.js") == TYPED.shown.splitlines()
+
+
+def run(command: str, directory: Path) -> None:
+    done = subprocess.run(command.split(), cwd=directory, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def call(tab: Page, script: str) -> Any:
+    """What an asynchronous function with this body returns, `app` being the module of the page."""
+    return tab.evaluate(f"import('/tickbase.js').then(async (app) => {{ {script} }})")
+
+
+def register(server: Server, email: str) -> tuple[str, dict[str, str]]:
+    """An account's id, and the headers of its requests."""
+    answer = httpx.post(f"{server.base}/api/auth/register", json={"email": email, "password": PASSWORD}).json()
+    return answer["user"]["id"], {"Authorization": f"Bearer {answer['access']}"}
+
+
+def sign_in(tab: Page, email: str) -> None:
+    call(tab, f"await app.signIn('{email}', '{PASSWORD}')")
+
+
+def read_tasks(tab: Page, user_id: str = "me") -> Any:
+    return call(tab, f"return app.read(await app.authorizedFetch(app.BASE + '/api/{user_id}/tasks'))")
+
+
+def test_of_many_tabs_one_trades_the_refresh_token(
+    open_tab: Callable[[], Page], context: BrowserContext, server: Server
+) -> None:
+    register(server, "tabs@example.com")
+    tabs = [open_tab() for _ in range(3)]
+    sign_in(tabs[0], "tabs@example.com")
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
+    tabs[0].evaluate(SPOIL)
+    ask = "Array.from({length: 4}, () => app.authorizedFetch(app.BASE + '/api/me/tasks'))"
+    for tab in tabs:  # all begin before anybody waits
+        tab.evaluate(f"() => {{ window.answers = import('/tickbase.js').then((app) => Promise.all({ask})) }}")
+    statuses = [tab.evaluate("window.answers.then((all) => all.map((each) => each.status))") for tab in tabs]
+    assert statuses == [[200] * 4] * 3
+    assert asked.count(f"POST {server.base}/api/auth/refresh") == 1
+
+
+def test_who_is_signed_out_elsewhere_is_asked_to_sign_in_again(open_tab: Callable[[], Page], server: Server) -> None:
+    _, headers = register(server, "ended@example.com")
+    tab = open_tab()
+    sign_in(tab, "ended@example.com")
+    httpx.delete(f"{server.base}/api/users/me/sessions", headers=headers).raise_for_status()
+    said = call(tab, "return app.authorizedFetch(app.BASE + '/api/me/tasks').catch((problem) => problem.code)")
+    assert (said, tab.evaluate("localStorage.length")) == ("invalid_token", 0)
+
+
+def test_signing_out_ends_the_session(open_tab: Callable[[], Page], server: Server) -> None:
+    _, headers = register(server, "leaves@example.com")
+    tab = open_tab()
+    sign_in(tab, "leaves@example.com")
+    call(tab, "await app.signOut()")
+    assert len(httpx.get(f"{server.base}/api/users/me/sessions", headers=headers).json()) == 1
+    assert tab.evaluate("localStorage.length") == 0
+
+
+def test_two_people_who_share_a_browser_see_their_own_tasks(open_tab: Callable[[], Page], server: Server) -> None:
+    """At the same version, each made elsewhere."""
+    people = ["first@example.com", "second@example.com"]
+    for email in people:
+        _, headers = register(server, email)
+        httpx.post(f"{server.base}/api/me/tasks", json={"title": email}, headers=headers).raise_for_status()
+    tab = open_tab()
+    for email in people:
+        sign_in(tab, email)
+        assert [task["title"] for task in read_tasks(tab)] == [email]
+        call(tab, "await app.signOut()")
+
+
+def test_the_browser_itself_asks_whether_its_copy_is_still_good(open_tab: Callable[[], Page], server: Server) -> None:
+    user_id, headers = register(server, "cached@example.com")
+    httpx.post(f"{server.base}/api/me/tasks", json={"title": "Kept"}, headers=headers).raise_for_status()
+    tab = open_tab()
+    sign_in(tab, "cached@example.com")
+    for _ in range(2):
+        assert [task["title"] for task in read_tasks(tab, user_id)] == ["Kept"]
+    lines = [line for line in server.log.read_text().splitlines() if f" user={user_id} " in line and " GET " in line]
+    assert [re.findall(r"tasks (\d+) ", line) for line in lines] == [["200"], ["304"]]
