@@ -30,8 +30,17 @@ hypothesis_settings.load_profile("suite")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: many tests wait for a process that starts, stops or times out."""
-    return (os.cpu_count() or 1) + 1
+    """Twice the cores: many tests wait for a process that starts, stops or times out."""
+    return 2 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those without a database of the tests come first, and not last as pytest-django has it.
+
+    They start servers, and take longest: at the end, most workers would have nothing left to do beside them.
+    """
+    items.sort(key=lambda item: not {"db", "transactional_db"}.isdisjoint(getattr(item, "fixturenames", ())))
 
 
 @pytest.fixture(autouse=True, scope="session")

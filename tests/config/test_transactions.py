@@ -194,10 +194,10 @@ def execute(statement: str) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_deadlocks(django_db_setup: None) -> None:
-    """Found after 400 ms instead of a second."""
+    """Found after 700 ms instead of a second."""
     host, name = connection.settings_dict["HOST"], connection.settings_dict["NAME"]
     with psycopg.connect(host=host, dbname=name, user="postgres", autocommit=True) as superuser:
-        superuser.execute(sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '400ms'").format(sql.Identifier(name)))
+        superuser.execute(sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '700ms'").format(sql.Identifier(name)))
     connection.close_pool()  # type: ignore[attr-defined]
 
 
