@@ -42,7 +42,6 @@ def test_a_failure_asks_nothing_of_the_database(
     client, queries = signed_in(carol), CaptureQueriesContext(connection)
 
     def fail(*arguments: object) -> None:
-        connection.force_debug_cursor = True
         queries.__enter__()
         raise error
 
