@@ -30,8 +30,8 @@ hypothesis_settings.load_profile("suite")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Twice the cores: many tests wait for a process that starts, stops or times out."""
-    return 2 * (os.cpu_count() or 1)
+    """One more than there are cores: many tests wait for a process that starts, stops or times out."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(trylast=True)
