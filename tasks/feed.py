@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from django.db import connection
 
-from config.database.compiled import Asked, Raw, both, run
+from config.database.compiled import Asked, Raw, run
 from config.errors import Gone
 from tasks.models import Feed, Task
 from users.models import User
@@ -33,20 +33,22 @@ class CursorExpired(Gone):
     title = "The cursor is too old"
 
 
-def advance(user: User, then: Asked[R]) -> tuple[int, R]:
-    """Take the user's next number, in one statement that also locks the feed until the commit; run another after it.
+def advance(user: User, then: Asked[list[R]]) -> R:
+    """Take the user's next number, and do one thing with it in the same statement, which finds it as `taken.head`.
 
-    The lock is what makes the numbers' order the commit order: whoever holds number n + 1 began to
-    wait before n was committed. Always taken before any task's lock. A rollback gives the number back.
+    The feed is locked until the commit, which makes the numbers' order the commit order: whoever holds number n + 1
+    began to wait before n was committed. Whatever `then` locks depends on `taken`, and so is locked later. A rollback
+    gives the number back.
 
     The account is locked before the feed, as a foreign key's check would do only at the commit: too late, since
     whoever deletes the account locks it first and then wants the feed. Raises AccountGone.
     """
     assert connection.in_atomic_block, "a feed number belongs to the transaction of its change"
-    numbers, result = both(Raw(_ADVANCE, [user.pk]), then)
-    if not numbers:
+    sql, params = then.statement
+    found = then.result(run(Raw(f"WITH taken AS ({_ADVANCE}) {sql}", [user.pk, *params])))
+    if not found:
         raise AccountGone("The account was deleted.")
-    return numbers[0][0], result
+    return found[0]
 
 
 def reserve(amounts: dict[int, int]) -> dict[int, int]:

@@ -72,8 +72,7 @@ def _insert(user: User, uid: str, title: str, fields: TaskFields) -> Task:
     now = timezone.now()
     task = Task(user=user, uid=uid, created_at=now, updated_at=now)
     task.apply({"title": title, **fields}, user.zone, now)
-    task.version, rows = feed.advance(user, statements.insert(task))
-    task.pk = rows[0][0]
+    task.version, task.pk = feed.advance(user, statements.insert(task))
     task._state.adding = False
     return task
 
@@ -122,10 +121,9 @@ def delete_task(user: User, task_id: int, *, expected_version: Collection[int] |
 @retried_transaction
 def restore_task(user: User, task_id: int) -> Task:
     """Make a tombstone the task that it was: its uid has stayed its own. Raises TaskNotFound for all but tombstones."""
-    version, found = feed.advance(user, statements.lock_tombstone(user.pk, task_id))
-    if not found:
+    version, task = feed.advance(user, statements.lock_tombstone(user.pk, task_id))
+    if task is None:
         raise TaskNotFound("There is no deleted task with this id; its tombstone may be gone.")
-    task = found[0]
     task.user = user
     task.deleted_at, task.updated_at, task.version = None, timezone.now(), version
     run(statements.update(task, ["deleted_at", "updated_at", "version"]))
@@ -137,10 +135,9 @@ def _lock(user: User, task_id: int, expected_version: Collection[int] | None) ->
 
     The feed's lock keeps other services out; the task's keeps out whatever writes without them.
     """
-    version, found = feed.advance(user, statements.lock(user.pk, task_id))
-    if not found:
+    version, task = feed.advance(user, statements.lock(user.pk, task_id))
+    if task is None:
         raise no_such_task()
-    task = found[0]
     task.user = user  # spares a query for what we know
     if expected_version is not None and task.version not in expected_version:
         raise StaleVersion(

@@ -1,36 +1,61 @@
 """The SQL that requests run most, made once: querysets say what is read, the model which columns are written."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from django.db import connection
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
 
 from config.database.compiled import Compiled, Given, Query, Raw
+from config.database.exchange import Rows, Statement
 from tasks.models import Task
+from tasks.querysets import TaskQuerySet
 
 _TASK = Compiled(lambda: Task.objects.for_user(Given("user")).visible().shown().filter(pk=Given("id")))
-_LOCKED = Compiled(lambda: Task.objects.for_user(Given("user")).visible().filter(pk=Given("id")).select_for_update())
 
-_LOCKED_TOMBSTONE = Compiled(
-    lambda: Task.objects.for_user(Given("user")).deleted().filter(pk=Given("id")).select_for_update()
-)
+
+def _locked(tasks: TaskQuerySet) -> TaskQuerySet:
+    """Only once the number is taken: without the condition, a plan might lock the task before the feed."""
+    is_taken = RawSQL("taken.head > 0", [], BooleanField())
+    return tasks.filter(is_taken, pk=Given("id")).select_for_update()
+
+
+_LOCKED = Compiled(lambda: _locked(Task.objects.for_user(Given("user")).visible()))
+_LOCKED_TOMBSTONE = Compiled(lambda: _locked(Task.objects.for_user(Given("user")).deleted()))
 
 
 def get(user_id: int, task_id: int) -> Query[Task]:
     return _TASK.given(user=user_id, id=task_id)
 
 
-def lock(user_id: int, task_id: int) -> Query[Task]:
-    return _LOCKED.given(user=user_id, id=task_id)
+class Locking(NamedTuple):
+    """For `feed.advance`: the number, and the task under its lock if there is one."""
+
+    query: Query[Task]
+
+    @property
+    def statement(self) -> Statement:
+        sql, params = self.query.statement
+        locked = f"SELECT taken.head, found.* FROM taken LEFT JOIN LATERAL ({sql}) AS found ON true"  # nosec B608
+        return locked, params
+
+    def result(self, rows: Rows) -> list[tuple[int, Task | None]]:
+        return [(row[0], self.query.result([row[1:]])[0] if row[1] else None) for row in rows]
 
 
-def lock_tombstone(user_id: int, task_id: int) -> Query[Task]:
-    return _LOCKED_TOMBSTONE.given(user=user_id, id=task_id)
+def lock(user_id: int, task_id: int) -> Locking:
+    return Locking(_LOCKED.given(user=user_id, id=task_id))
+
+
+def lock_tombstone(user_id: int, task_id: int) -> Locking:
+    return Locking(_LOCKED_TOMBSTONE.given(user=user_id, id=task_id))
 
 
 def insert(task: Task) -> Raw:
-    """Returns the id. The version is the head of the feed, which the transaction has advanced."""
+    """For `feed.advance`: the number, and the new task's id."""
     sql, names = _insertion()
-    return Raw(sql, [*(getattr(task, name) for name in names), task.user_id])
+    return Raw(sql, [getattr(task, name) for name in names])
 
 
 def update(task: Task, fields: list[str]) -> Raw:
@@ -46,8 +71,8 @@ def _insertion() -> tuple[str, tuple[str, ...]]:
         if field.attname not in ("id", "version")
     }
     columns, values = ", ".join(fields), ", ".join(f"%s::{kind}" for kind in fields.values())
-    source = f"SELECT {values}, head FROM tasks_feed WHERE user_id = %s"  # nosec B608: names of the model's
-    return f"INSERT INTO tasks_task ({columns}, version) {source} RETURNING id", tuple(fields)  # nosec B608
+    source = f"SELECT {values}, taken.head FROM taken"  # nosec B608: names of the model's
+    return f"INSERT INTO tasks_task ({columns}, version) {source} RETURNING version, id", tuple(fields)  # nosec B608
 
 
 @lru_cache(maxsize=256)

@@ -13,6 +13,7 @@ from tasks import feed, services
 from tasks.models import Task
 from tests.client import Api
 from tests.factories import head_of, make_task, make_user
+from tests.plans import explain, nodes, statements
 from users.isolation import all_users
 from users.models import User
 
@@ -62,9 +63,20 @@ def test_since_holds_tombstones_and_only_the_last_change_of_each_task(alice: Use
     assert feed.since(alice, 4) == []
 
 
+def test_a_task_is_locked_by_a_condition_on_the_number_that_was_taken(alice: User) -> None:
+    """So that no plan can lock it before the feed."""
+    task = make_task(alice)
+    (sql,) = statements(lambda: services.update_task(alice, task.pk, {"title": "B"}), "WITH")
+    join = next(node for node in nodes(explain(alice, sql)["Plan"]) if node["Node Type"] == "Nested Loop")
+    first, then = (list(nodes(plan)) for plan in join["Plans"] if plan["Parent Relationship"] != "InitPlan")
+    assert [node.get("CTE Name") for node in first] == ["taken"]
+    assert "LockRows" in [node["Node Type"] for node in then]
+    assert any("taken.head > 0" in node.get("One-Time Filter", "") for node in then)
+
+
 def test_advancing_outside_a_transaction_is_a_bug(transactional_db: None) -> None:
     with pytest.raises(AssertionError):
-        feed.advance(make_user(), Raw("SELECT 1", []))
+        feed.advance(make_user(), Raw("SELECT head FROM taken", []))
 
 
 def test_every_write_replayed_from_the_feed_gives_the_fresh_state(alice: User) -> None:
