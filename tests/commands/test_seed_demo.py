@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -80,6 +80,13 @@ def test_people_can_sign_in_and_search(transactional_db: None) -> None:
     answer = Api().post("/api/auth/login", {"email": "demo5@example.com", "password": PASSWORD}).json()
     assert (answer["user"]["name"], answer["user"]["email_verified"]) == ("王小明", True)
     assert Api(demo(5)).get("/api/me/tasks?search=度报").json()
+
+
+def test_postgresql_knows_what_has_come(transactional_db: None) -> None:
+    seed("--users=8", "--tasks=40")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reltuples, relallvisible > 0 FROM pg_class WHERE relname = 'tasks_task'")
+        assert cursor.fetchone() == (320, True)
 
 
 def test_a_second_run_adds_more(transactional_db: None) -> None:

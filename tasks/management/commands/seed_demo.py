@@ -76,6 +76,7 @@ def _fill(users: list[User], count: int) -> float:
         pending = [pool.submit(copy_context().run, store, job) for job in _slices(jobs, max(1, BATCH // max(1, count)))]
         for each in as_completed(pending):
             each.result()
+    bulk.vacuum()
     return time.perf_counter() - started
 
 
