@@ -40,6 +40,9 @@ def advance(user: User, then: Asked[list[R]]) -> R:
     began to wait before n was committed. Whatever `then` locks depends on `taken`, and so is locked later. A rollback
     gives the number back.
 
+    The statement sees what was committed before it began to wait: `then` may insert, or read FOR UPDATE, which brings
+    a row up to date; a row that came to match meanwhile is not found. It returns one row for the one of `taken`.
+
     The account is locked before the feed, as a foreign key's check would do only at the commit: too late, since
     whoever deletes the account locks it first and then wants the feed. Raises AccountGone.
     """

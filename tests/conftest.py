@@ -40,7 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     They start servers, and take longest: at the end, most workers would have nothing left to do beside them.
     """
-    items.sort(key=lambda item: not {"db", "transactional_db"}.isdisjoint(getattr(item, "fixturenames", ())))
+    items.sort(key=_has_database)
+
+
+def _has_database(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return item.get_closest_marker("django_db") is not None or not {"db", "transactional_db"}.isdisjoint(fixtures)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -12,13 +12,13 @@ from users.isolation import as_user
 from users.models import User
 
 
-def statements(call: Callable[[], Any], verb: str = "SELECT", of: str = "tasks_task") -> list[str]:
-    """Those about tasks, or about other tables `of` which this is in the name, as they were sent."""
+def statements(call: Callable[[], Any], verb: str = "SELECT", containing: str = "tasks_task") -> list[str]:
+    """Those about tasks, or whatever their text contains, as they were sent."""
     reset_queries()  # Django's log has room for 9,000
     with CaptureQueriesContext(connection) as captured:
         call()
     found = [sql for query in captured.captured_queries for sql in statement_of(query["sql"]).split("; ")]
-    return [sql for sql in found if sql.startswith(verb) and of in sql]
+    return [sql for sql in found if sql.startswith(verb) and containing in sql]
 
 
 def explain(user: User, sql: str, options: str = "COSTS OFF") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
-_OWN = "/api/me/"
+_SHARED = ("/api/me/", "/api/users/me")  # each is one address for all users
 
 
 def caching(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -24,10 +24,11 @@ def caching(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Ht
 
 
 def _keep_for_bearer(request: HttpRequest, response: HttpResponse) -> None:
-    """`/api/me/tasks` is one address for all users, and two of them may be at the same version.
+    """Two users may be at the same version, and so have the same ETag.
 
     In a browser that two people share, Chromium revalidates what it got with one's token with the other's, in spite of
     Vary: a 304 would show one's list to the other. So it must keep nothing from there.
     """
     patch_vary_headers(response, ["Authorization"])
-    response.headers.setdefault("Cache-Control", "no-store" if request.path.startswith(_OWN) else "private, no-cache")
+    kept = "no-store" if request.path_info.startswith(_SHARED) else "private, no-cache"
+    response.headers.setdefault("Cache-Control", kept)

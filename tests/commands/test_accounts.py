@@ -66,6 +66,15 @@ def test_what_concerns_a_sign_in_here_refuses_who_signs_in_elsewhere(external: U
     assert not Session.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["alice", "id"])
+def test_who_signs_in_here_is_found_whatever_other_issuers_call_theirs(alice: User, external: User, name: str) -> None:
+    """Some issuers use the address as the subject, and some let people choose it."""
+    named = alice.email if name == "alice" else str(alice.pk)
+    User.objects.filter(pk=external.pk).update(subject=named)
+    run("create_token", named)
+    assert Session.objects.get().user == alice
+
+
 # --- create_token -----------------------------------------------------------------------------------
 
 

@@ -1,5 +1,7 @@
 """What the admin shows where it cannot show one of its pages: to people, without the database."""
 
+from contextlib import ExitStack
+
 import pytest
 from django.contrib.admin import ModelAdmin
 from django.db import OperationalError, connection
@@ -39,14 +41,15 @@ def test_a_form_without_its_secret(carol: User) -> None:
 def test_a_failure_asks_nothing_of_the_database(
     carol: User, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
-    client, queries = signed_in(carol), CaptureQueriesContext(connection)
+    client = signed_in(carol)
+    with ExitStack() as stack:
+        queries = CaptureQueriesContext(connection)
 
-    def fail(*arguments: object) -> None:
-        queries.__enter__()
-        raise error
+        def fail(*arguments: object) -> None:
+            stack.enter_context(queries)
+            raise error
 
-    monkeypatch.setattr(ModelAdmin, "get_queryset", fail)
-    client.raise_request_exception = False
-    assert "Something went wrong" in shown(client, "/admin/tasks/task/", status)
-    queries.__exit__(None, None, None)
-    assert len(queries) == 0
+        monkeypatch.setattr(ModelAdmin, "get_queryset", fail)
+        client.raise_request_exception = False
+        assert "Something went wrong" in shown(client, "/admin/tasks/task/", status)
+        assert len(queries) == 0

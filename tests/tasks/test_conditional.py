@@ -106,6 +106,7 @@ def test_a_shared_browser_keeps_the_lists_of_two_users_apart(as_alice: Api, alic
     assert mine["ETag"] == Api(bob).get("/api/me/tasks")["ETag"] == own["ETag"]
     assert "authorization" in mine["Vary"].lower() and "authorization" in own["Vary"].lower()
     assert (mine["Cache-Control"], own["Cache-Control"]) == ("no-store", "private, no-cache")
+    assert as_alice.get("/api/users/me")["Cache-Control"] == "no-store"
 
 
 def test_800_increments_by_8_threads_lose_no_update(wide_pool: None) -> None:

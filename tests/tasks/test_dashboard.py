@@ -196,7 +196,7 @@ def test_each_figure_comes_out_of_an_index(walter: User) -> None:
     Session.objects.bulk_create(Session(user=walter, created_at=ago(90), last_used_at=at) for at in used)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE tasks_task, users_user, users_session")
-    sent = statements(lambda: figures.make(NOW), of="FROM")
+    sent = statements(lambda: figures.make(NOW), containing="FROM")
     found = {}
     for figure, begins, has, _ in INDEXES:
         (sql,) = [sql for sql in sent if sql.startswith(f"SELECT {begins}") and has in sql]

@@ -14,6 +14,7 @@ from tasks.models import Task
 from tests.client import Api
 from tests.factories import head_of, make_task, make_user
 from tests.plans import explain, nodes, statements
+from tests.races import Rival
 from users.isolation import all_users
 from users.models import User
 
@@ -166,6 +167,32 @@ def test_a_reader_sees_every_change_of_8_concurrent_writers_once_and_in_order() 
     assert replica == state(list(Task.objects.for_user(user)))
     assert sorted(committed) == list(range(1, head_of(user) + 1))
     assert all(writer.committed for writer in writers)
+
+
+@pytest.mark.usefixtures("wide_pool")
+def test_a_change_that_waited_finds_the_task_as_the_other_left_it() -> None:
+    user = make_user()
+    task = make_task(user)
+    with Rival(lambda: services.update_task(user, task.pk, {"description": "theirs"}), lambda: None):
+        mine = services.update_task(user, task.pk, {"title": "mine"})
+    assert (mine.title, mine.description, mine.version) == ("mine", "theirs", 3)
+
+
+@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.parametrize(("is_deleted", "write"), [(False, services.delete_task), (True, services.restore_task)])
+def test_a_task_that_came_to_be_what_is_looked_for_meanwhile_is_not_found(
+    is_deleted: bool, write: Callable[[User, int], object]
+) -> None:
+    """Who asks while another deletes or restores it may as well have asked before."""
+    user = make_user()
+    task = make_task(user)
+    opposite = services.restore_task if write == services.delete_task else services.delete_task
+    if not is_deleted:
+        services.delete_task(user, task.pk)
+    with Rival(lambda: opposite(user, task.pk), lambda: None), pytest.raises(services.TaskNotFound):
+        write(user, task.pk)
+    write(user, task.pk)
+    assert head_of(user) == (4 if not is_deleted else 3)
 
 
 def test_writers_of_one_user_never_lose_an_update(wide_pool: None) -> None:

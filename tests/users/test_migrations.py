@@ -42,6 +42,17 @@ def test_external_accounts_are_not_lost_on_the_way_back() -> None:
 
 
 @pytest.mark.usefixtures("migrated_again")
+def test_indexes_are_built_where_an_attempt_was_cut_off() -> None:
+    migrate("0010")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE INDEX users_user_created ON users_user (name)")
+    migrate("0011")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'users_user_created'")
+        assert cursor.fetchone()[0].endswith("(created_at, id)")
+
+
+@pytest.mark.usefixtures("migrated_again")
 def test_addresses_of_before_are_found_after() -> None:
     user = make_user(email="ada@bücher.example")
     migrate("0005")

@@ -19,7 +19,7 @@ def add_account(parser: ArgumentParser) -> None:
 
 def find(name: str) -> User:
     """Raises CommandError unless exactly one account is meant."""
-    found = list(User.objects.filter(_named(name))[:2]) if is_storable(name) else []
+    found = _found(name)
     if len(found) > 1:
         raise CommandError(f"{name!r} may mean several accounts; name the one by its e-mail address.")
     if not found:
@@ -28,11 +28,16 @@ def find(name: str) -> User:
 
 
 def find_local(name: str) -> User:
-    """One that signs in here. Raises CommandError as `find` does."""
+    """One that signs in here, whatever other issuers call theirs. Raises CommandError also for one of theirs."""
+    if local := _found(name, issuer=None):
+        return local[0]
     user = find(name)
-    if user.is_external:
-        raise CommandError(f"{user} belongs to another issuer, {user.issuer}, and signs in there.")
-    return user
+    raise CommandError(f"{user} belongs to another issuer, {user.issuer}, and signs in there.")
+
+
+def _found(name: str, **only: None) -> list[User]:
+    """Two at most. Of local accounts no more than one has the name: an address is no number."""
+    return list(User.objects.filter(_named(name), **only)[:2]) if is_storable(name) else []
 
 
 def _named(name: str) -> Q:
