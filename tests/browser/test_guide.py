@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 from tests.clients.npm import install
 from tests.documents import blocks, steps
@@ -29,6 +29,13 @@ COMPILE = "--strict --allowJs --checkJs --skipLibCheck --target es2022 --module 
 SPOIL = (
     "const tokens = JSON.parse(localStorage.tickbase); localStorage.tickbase = JSON.stringify({...tokens, access: 'x'})"
 )
+CREATE = """
+const init = {method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{"title": "A secret"}'};
+return app.authorizedFetch(app.BASE + '/api/me/tasks', init).then((made) => made.status, (error) => error.message);
+"""
+AWAITS_THE_LOCK = """async () => {
+    while (!(await navigator.locks.query()).pending.length) await new Promise((again) => setTimeout(again, 10));
+}"""
 
 IMPORTS = {"imports": {"openapi-fetch": "/openapi-fetch.js"}}
 PAGE = f'<!doctype html><title>An app</title><script type="importmap">{json.dumps(IMPORTS)}</script>'
@@ -118,7 +125,16 @@ def run(command: str, directory: Path) -> None:
 
 def call(tab: Page, script: str) -> Any:
     """What an asynchronous function with this body returns, `app` being the module of the page."""
-    return tab.evaluate(f"import('/tickbase.js').then(async (app) => {{ {script} }})")
+    return tab.evaluate(in_app(script))
+
+
+def begin(tab: Page, script: str) -> None:
+    """The same, without waiting for it: its promise is `window.begun`."""
+    tab.evaluate(f"() => {{ window.begun = {in_app(script)} }}")
+
+
+def in_app(script: str) -> str:
+    return f"import('/tickbase.js').then(async (app) => {{ {script} }})"
 
 
 def register(server: Server, email: str) -> tuple[str, dict[str, str]]:
@@ -146,10 +162,34 @@ def test_of_many_tabs_one_trades_the_refresh_token(
     tabs[0].evaluate(SPOIL)
     ask = "Array.from({length: 4}, () => app.authorizedFetch(app.BASE + '/api/me/tasks'))"
     for tab in tabs:  # all begin before anybody waits
-        tab.evaluate(f"() => {{ window.answers = import('/tickbase.js').then((app) => Promise.all({ask})) }}")
-    statuses = [tab.evaluate("window.answers.then((all) => all.map((each) => each.status))") for tab in tabs]
+        begin(tab, f"return Promise.all({ask})")
+    statuses = [tab.evaluate("window.begun.then((all) => all.map((each) => each.status))") for tab in tabs]
     assert statuses == [[200] * 4] * 3
     assert asked.count(f"POST {server.base}/api/auth/refresh") == 1
+
+
+@pytest.mark.parametrize(("late", "said"), [("auth/refresh", 201), ("me/tasks", "You are no longer signed in.")])
+def test_who_signs_in_in_another_tab_gets_nothing_of_who_was_there(
+    open_tab: Callable[[], Page], server: Server, late: str, said: int | str
+) -> None:
+    """While the token of that one has expired, and one of the requests takes long."""
+    before, after = (f"{name}-{late.partition('/')[2]}@example.com" for name in ("before", "after"))
+    register(server, before)
+    register(server, after)
+    slow, quick = open_tab(), open_tab()
+    sign_in(slow, before)
+    slow.evaluate(SPOIL)
+    held: list[Route] = []
+    slow.route(f"**/api/{late}", lambda route: held.append(route), times=1)
+    with slow.expect_request(f"**/api/{late}"):
+        begin(slow, CREATE)
+    begin(quick, f"await app.signIn('{after}', '{PASSWORD}')")
+    quick.evaluate(f"Promise.race([window.begun, ({AWAITS_THE_LOCK})()])")
+    held[0].continue_()
+    assert slow.evaluate("window.begun") == said
+    quick.evaluate("window.begun")
+    assert call(quick, "return app.read(await app.authorizedFetch(app.BASE + '/api/users/me'))")["email"] == after
+    assert read_tasks(quick) == []
 
 
 def test_who_is_signed_out_elsewhere_is_asked_to_sign_in_again(open_tab: Callable[[], Page], server: Server) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tests.chaos.cluster import folder as passable_folder
 from tests.config.test_readme import variables
 from tests.documents import PAGES, blocks, names_in, section, table
 from tests.server import ROOT, Server
+from tests.tree import KEY, SECRET
 
 DOCS = ROOT / "docs"
 OPERATIONS, SECURITY, DEPLOYMENT = (DOCS / f"{name}.md" for name in ("operations", "security", "deployment"))
@@ -48,10 +50,33 @@ def home() -> Iterator[Path]:
     ("page", "block"), OPERATORS, ids=[f"{page.stem}-{i}" for i, (page, _) in enumerate(OPERATORS)]
 )
 def test_operators_commands_run(operated: Server, home: Path, page: Path, block: str) -> None:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**operated.environment, "PATH": path, "HOME": str(home)}
-    done = subprocess.run(["sh", "-euc", block], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    run(block, ROOT, {**operated.environment, "HOME": str(home)})
+
+
+def run(script: str, directory: Path, environment: dict[str, str]) -> str:
+    given = {**environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", "-euc", script], cwd=directory, env=given, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("own", [{}, {"SECRET_KEY": SECRET, "JWT_SIGNING_KEY": KEY}], ids=["made", "own"])
+def test_restoring_beside_takes_what_the_env_file_names_and_the_keys_that_were_made(
+    home: Path, own: dict[str, str]
+) -> None:
+    checkout, before, after = (home / name for name in ("checkout", "before", "tickbase-data"))
+    for name in ("config", "users", "tasks"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("manage.py", "docs/openapi.md"):
+        (checkout / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, checkout / name)
+    (checkout / ".env").write_text("".join(f"{name}={value}\n" for name, value in {"DATA_DIR": before, **own}.items()))
+    [block] = blocks(section("Restore", OPERATIONS), "sh")
+    begin = "python manage.py migrate\npython manage.py seed_demo --users 2 --tasks 3\n"
+    assert "Restored 2 accounts and 6 tasks." in run(begin + block, checkout, {"HOME": str(home)})
+    made = {path.name: path.read_text() for path in before.glob("*.secret")}
+    assert len(made) == (0 if own else 2)
+    assert {path.name: path.read_text() for path in after.glob("*.secret")} == made
 
 
 def test_there_are_operators_commands() -> None:

@@ -26,7 +26,7 @@ SEPARATOR = "\x1e"
 WALKED = [README, *GUIDE]
 CASES = [(page, number) for page in WALKED for number in range(len(steps(page.read_text())))]
 # Here people type what a mail says.
-ASK = "read -rp 'The code: ' CODE\n"
+ASK = "printf 'The code: '; read -r CODE\n"
 # The helpers of the shell, and an account: where each page of the guide begins.
 BEGINNING = steps(section("The first steps")) + steps(section("Make an account"))
 
@@ -52,7 +52,7 @@ def walk(server: Server, page: Path) -> list[str]:
     assert script.count(f"BASE={BASE}\n") == 1
     script = "set -euo pipefail\n" + script.replace(BASE, server.base).replace(GRACE, f"{page.stem}.{GRACE}")
     for number in range(script.count(ASK)):
-        script = script.replace(ASK, f"CODE=$({mailed_code(server, f'{page.stem}.{GRACE}', number)})\n", 1)
+        script = script.replace(ASK, f"read -r CODE < <({mailed_code(server, f'{page.stem}.{GRACE}', number)})\n", 1)
     environment = {**server.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(
         ["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
@@ -121,6 +121,13 @@ def test_every_page_of_the_guide_is_walked() -> None:
         "README", "errors", "limits", "list", "mails", "offline", "sign-in",
     }  # fmt: skip
     assert len(CASES) >= 44
+
+
+def test_the_lines_can_be_pasted_into_bash_and_zsh() -> None:
+    """A `read` would take the next line for what is typed, and zsh at a terminal knows no comments."""
+    codes = [step.code for page in WALKED for step in steps(page.read_text())]
+    assert [code for code in codes if re.search(r"\bread .*CODE$", code, re.M)] == [ASK, ASK]
+    assert [code for code in codes if re.search(r"(^|\s)#", code)] == []
 
 
 def test_no_block_of_the_guide_is_in_a_language_that_no_test_knows() -> None:
