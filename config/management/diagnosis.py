@@ -59,18 +59,17 @@ def failed(what: str, advice: str) -> Finding:
 class Examination(NamedTuple):
     name: str
     find: Callable[[], Finding]
-    needs_database: bool = False
+    needs: str = ""  # the name of another one, which has to be well
 
 
 def examine() -> Iterator[tuple[str, Finding]]:
-    """One after the other; without a database, those that need it are skipped."""
-    is_there = True
+    """One after the other; those that need one that has failed, or was skipped, are skipped."""
+    ill = set()
     for each in EXAMINATIONS:
-        if each.needs_database and not is_there:
-            yield each.name, Finding(State.SKIPPED, "Not looked at: the database cannot be reached.")
-            continue
-        finding = each.find()
-        is_there = is_there and not (each.find is database and finding.state == State.FAILED)
+        skipped = Finding(State.SKIPPED, f"Not looked at; see {each.needs}.")
+        finding = skipped if each.needs in ill else each.find()
+        if finding.state in (State.FAILED, State.SKIPPED):
+            ill.add(each.name)
         yield each.name, finding
 
 
@@ -265,12 +264,12 @@ def external_issuer() -> Finding:
 
 EXAMINATIONS = [
     Examination("database", database),
-    Examination("migrations", migrations, needs_database=True),
-    Examination("row security", row_security, needs_database=True),
-    Examination("clock", clock, needs_database=True),
-    Examination("connections", connections, needs_database=True),
-    Examination("backup", backup_programs, needs_database=True),
-    Examination("time zones", time_zones, needs_database=True),
+    Examination("migrations", migrations, needs="database"),
+    Examination("row security", row_security, needs="database"),
+    Examination("clock", clock, needs="database"),
+    Examination("connections", connections, needs="database"),
+    Examination("backup", backup_programs, needs="database"),
+    Examination("time zones", time_zones, needs="migrations"),
     Examination("keys", keys),
     Examination("deployment", deployment),
     Examination("mail", mails),

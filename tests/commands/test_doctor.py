@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from config.management import diagnosis
 from config.management.diagnosis import EXAMINATIONS, Finding, State
-from tests.commands.databases import Database
+from tests.commands.databases import Database, database
 from tests.factories import make_user
 from tests.issuer import Issuer
 from tests.redis_server import RedisServer
@@ -86,10 +86,19 @@ def test_without_a_database_it_goes_on_and_tells_no_secret() -> None:
         assert "Traceback" not in done.stderr
     found = {each["name"]: each["state"] for each in json.loads(done.stdout)}
     assert {name for name, state in found.items() if state == "skipped"} == {
-        each.name for each in EXAMINATIONS if each.needs_database
+        each.name for each in EXAMINATIONS if each.needs
     }
     assert [found[name] for name in ("database", "mail", "redis", "external issuer")] == ["failed"] * 4
     assert (found["keys"], found["deployment"]) == ("ok", "warning")
+
+
+def test_an_empty_database_is_told_to_be_migrated(db: None) -> None:
+    with database("empty") as empty:
+        done = empty.manage("doctor", "--json")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    found = {each["name"]: each for each in json.loads(done.stdout)}
+    assert found["migrations"]["advice"] == "Apply them: python manage.py migrate"
+    assert found["time zones"]["what"] == "Not looked at; see migrations."
 
 
 # --- Each by itself ---------------------------------------------------------------------------------
