@@ -33,7 +33,7 @@ class CursorExpired(Gone):
     title = "The cursor is too old"
 
 
-def advance(user: User, then: Asked[list[R]]) -> R:
+def advance(user: User, then: Asked[list[R]], *, is_last: bool = False) -> R:
     """Take the user's next number, and do one thing with it in the same statement, which finds it as `taken.head`.
 
     The feed is locked until the commit, which makes the numbers' order the commit order: whoever holds number n + 1
@@ -48,7 +48,7 @@ def advance(user: User, then: Asked[list[R]]) -> R:
     """
     assert connection.in_atomic_block, "a feed number belongs to the transaction of its change"
     sql, params = then.statement
-    found = then.result(run(Raw(f"WITH taken AS ({_ADVANCE}) {sql}", [user.pk, *params])))
+    found = then.result(run(Raw(f"WITH taken AS ({_ADVANCE}) {sql}", [user.pk, *params]), is_last=is_last))
     if not found:
         raise AccountGone("The account was deleted.")
     return found[0]

@@ -72,7 +72,7 @@ def _insert(user: User, uid: str, title: str, fields: TaskFields) -> Task:
     now = timezone.now()
     task = Task(user=user, uid=uid, created_at=now, updated_at=now)
     task.apply({"title": title, **fields}, user.zone, now)
-    task.version, task.pk = feed.advance(user, statements.insert(task))
+    task.version, task.pk = feed.advance(user, statements.insert(task), is_last=True)
     task._state.adding = False
     return task
 
@@ -115,7 +115,7 @@ def delete_task(user: User, task_id: int, *, expected_version: Collection[int] |
     task, version = _lock(user, task_id, expected_version)
     task.deleted_at = task.updated_at = timezone.now()
     task.version = version
-    run(statements.update(task, ["deleted_at", "updated_at", "version"]))
+    run(statements.update(task, ["deleted_at", "updated_at", "version"]), is_last=True)
 
 
 @retried_transaction
@@ -126,7 +126,7 @@ def restore_task(user: User, task_id: int) -> Task:
         raise TaskNotFound("There is no deleted task with this id; its tombstone may be gone.")
     task.user = user
     task.deleted_at, task.updated_at, task.version = None, timezone.now(), version
-    run(statements.update(task, ["deleted_at", "updated_at", "version"]))
+    run(statements.update(task, ["deleted_at", "updated_at", "version"]), is_last=True)
     return task
 
 
@@ -155,7 +155,7 @@ def _store(task: Task, changes: TaskChanges, version: int) -> Task:
         transaction.set_rollback(True)
         return task
     task.version, task.updated_at = version, now
-    run(statements.update(task, [*changed, "version", "updated_at"]))
+    run(statements.update(task, [*changed, "version", "updated_at"]), is_last=True)
     return task
 
 

@@ -63,11 +63,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.messages += 1
         return execute(sql, params, many, context)
 
-    def run(self, *statements: Statement) -> list[Rows]:
+    def run(self, *statements: Statement, is_last: bool = False) -> list[Rows]:
         """The rows of each of several statements, which go to the server in one message.
 
         Outside of a transaction they are one of their own. Where it may, the server prepares them: planning takes it
         three times as long as running what a request asks. Raises what Django's cursors raise.
+
+        After the last of a transaction, the COMMIT goes along, and Django's own finds nothing left to do. Not so within
+        a transaction that goes on.
         """
         self.ensure_connection()
         self.validate_no_broken_transaction()
@@ -75,18 +78,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
             cursor = ClientCursor(self.connection)
             text = "; ".join(cursor.mogrify(sql, params) for sql, params in statements)
             self.queries_log.append({"sql": text, "time": ""})
-        execute: Callable[..., list[Rows]] = self._exchange
+        commits = is_last and self.in_atomic_block and not self.savepoint_ids
+        execute: Callable[..., list[Rows]] = partial(self._exchange, commits)
         for wrapper in reversed(self.execute_wrappers):
             if wrapper is not self._teller:
                 execute = partial(wrapper, execute)
         return execute(statements[0][0], statements, False, {"connection": self, "cursor": None})
 
-    def _exchange(self, sql: str, statements: Sequence[Statement], *ignored: Any) -> list[Rows]:
+    def _exchange(self, commits: bool, sql: str, statements: Sequence[Statement], *ignored: Any) -> list[Rows]:
         telling = self._teller.statement(self)
         told = [telling] if telling else []
         with self.wrap_database_errors:
             try:
-                rows = exchange(self.connection, self.connection.prepared, [*told, *statements])
+                rows = exchange(self.connection, self.connection.prepared, [*told, *statements], commits=commits)
             except BaseException:
                 self._teller.told = None  # perhaps nothing was sent
                 raise

@@ -95,8 +95,9 @@ class Asked(Protocol[R_co]):
     def result(self, rows: Rows) -> R_co: ...
 
 
-def run(asked: Asked[R]) -> R:
-    (rows,) = _database().run(asked.statement)
+def run(asked: Asked[R], *, is_last: bool = False) -> R:
+    """With the COMMIT, where it is the last of its transaction."""
+    (rows,) = _database().run(asked.statement, is_last=is_last)
     return asked.result(rows)
 
 

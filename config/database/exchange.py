@@ -68,20 +68,25 @@ class _Command(NamedTuple):
     formats: Sequence[Any]
 
 
-def exchange(connection: Connection[Any], prepared: Prepared, statements: Sequence[Statement]) -> list[Rows]:
+def exchange(
+    connection: Connection[Any], prepared: Prepared, statements: Sequence[Statement], *, commits: bool = False
+) -> list[Rows]:
     """The rows of each. Outside of a transaction they are one of their own. Raises psycopg's errors, of the first
-    statement that fails; those after it are not run."""
+    statement that fails; those after it are not run, nor is the COMMIT of one that `commits`."""
     transformer: abc.Transformer = Transformer(connection)
     commands = [_command(transformer, *statement) for statement in statements]
     if not connection.autocommit and connection.pgconn.transaction_status == TransactionStatus.IDLE:
         commands.insert(0, _Command(b"BEGIN", (), (), ()))
+    places = slice(len(commands) - len(statements), len(commands))
+    if commits:
+        commands.append(_Command(b"COMMIT", (), (), ()))
     with connection.lock:
         try:
             results = connection.wait(_exchange(connection.pgconn, prepared, commands))
         finally:
             if connection.pgconn.pipeline_status != PipelineStatus.OFF:
                 connection.close()  # lost, or interrupted: it would give the next one the answers to this
-    return [_rows(transformer, result) for result in results[-len(statements) :]]
+    return [_rows(transformer, result) for result in results[places]]
 
 
 def _command(transformer: abc.Transformer, sql: str, params: Sequence[Any]) -> _Command:

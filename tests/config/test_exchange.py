@@ -14,12 +14,15 @@ from django.db import (
     connections,
     transaction,
 )
+from psycopg.pq import TransactionStatus
 from pytest_django import Settings
 
 from config.database import context, exchange
 from config.database.base import DatabaseWrapper
 from tests.factories import make_user
+from tests.races import at_once
 from users.isolation import as_user
+from users.models import User
 
 NONE: list[Any] = []
 ONE = ("SELECT 1::bigint", NONE)
@@ -70,6 +73,49 @@ def test_a_failure_leaves_an_open_transaction_to_its_savepoint(database: Databas
         with pytest.raises(IntegrityError), transaction.atomic():
             database.run(("INSERT INTO tasks_feed VALUES (%s, 0, 1) RETURNING 1", [make_user().pk]))
         assert database.run(ONE) == [[(1,)]]
+
+
+def rename(user: User) -> exchange.Statement:
+    return "UPDATE users_user SET name = 'changed' WHERE id = %s RETURNING id", [user.pk]
+
+
+def is_committed(user: User) -> bool:
+    (name,) = at_once([lambda: User.objects.get(pk=user.pk).name])  # by another connection
+    return bool(name == "changed")
+
+
+def test_the_commit_goes_with_the_last_statement(database: DatabaseWrapper) -> None:
+    user = make_user()
+    with transaction.atomic():
+        assert database.run(ONE, rename(user), is_last=True) == [[(1,)], [(user.pk,)]]
+        assert database.connection.info.transaction_status == TransactionStatus.IDLE
+        assert is_committed(user)
+    assert database.run(ONE) == [[(1,)]]
+
+
+def test_it_does_not_go_within_a_transaction_that_goes_on(database: DatabaseWrapper) -> None:
+    user = make_user()
+    for savepoint in (True, False):
+        with transaction.atomic():
+            with transaction.atomic(savepoint=savepoint):
+                database.run(rename(user), is_last=True)
+            assert not is_committed(user)
+            transaction.set_rollback(True)
+
+
+def test_nothing_is_committed_when_the_last_fails(database: DatabaseWrapper) -> None:
+    user = make_user()
+    with pytest.raises(DataError), transaction.atomic():
+        database.run(rename(user), ("SELECT 1 / %s::bigint", [0]), is_last=True)
+    assert not is_committed(user)
+
+
+def test_a_commit_that_fails_is_told(database: DatabaseWrapper) -> None:
+    """Foreign keys are looked after at the commit."""
+    orphan = ("INSERT INTO tasks_feed VALUES (%s, 1, 0) RETURNING 1", [999_999_999])
+    with pytest.raises(IntegrityError), transaction.atomic():
+        database.run(orphan, is_last=True)
+    assert database.run(("SELECT count(*) FROM tasks_feed", [])) == [[(0,)]]
 
 
 def test_what_is_asked_often_is_prepared_once(database: DatabaseWrapper) -> None:
