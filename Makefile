@@ -1,4 +1,4 @@
-# `make run` serves Tickbase, `make test` checks all of it. Both install what they need into .venv.
+# `make run` serves Tickbase, `make test` checks it. Both install what they need into .venv.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The first that will do: some systems have a newer one beside an old python3.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -14,13 +14,16 @@ $(shell rm -rf $(VENV))
 endif
 endif
 
-.PHONY: run test fuzz lint schema soak chaos bench bench-quick requirements clean help
+.PHONY: run test test-all fuzz lint schema soak chaos bench bench-quick requirements clean help
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed ## Migrate and serve on 127.0.0.1:$PORT (8000)
 	@$(BIN)/python manage.py serve --migrate
 
-test: lint ## Lint, types, layering and the whole suite on a real PostgreSQL
+test: lint ## Lint, types, layering, and the tests that need no program beside PostgreSQL
+	$(BIN)/pytest -m "not process" $(ARGS)
+
+test-all: lint ## The same with every test, also those of servers and other programs: what CI runs
 	$(BIN)/pytest $(ARGS)
 
 fuzz: $(VENV)/.installed-dev ## Look for longer, and with new requests, for what breaks the API

@@ -21,6 +21,8 @@ from users import audit
 from users.isolation import all_users
 from users.models import AuditEvent, User
 
+pytest_plugins = ["tests.processes"]
+
 AUDIT = AuditEvent._meta.db_table
 
 # The same examples in every run of the suite; `make fuzz` looks for new ones, and for longer.

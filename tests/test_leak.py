@@ -15,6 +15,8 @@ import pytest
 from tests.pgbouncer import PgBouncer, needs_pgbouncer
 from tests.server import Server
 
+pytestmark = pytest.mark.process
+
 LIST = "/api/me/tasks"
 ROUNDS = 10
 TASKS = 4  # of each user

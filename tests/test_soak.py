@@ -7,6 +7,8 @@ import pytest
 from tests.server import Server
 from tests.soak import WEIGHTS, running_server, soak
 
+pytestmark = pytest.mark.process
+
 SECONDS = 2
 
 

@@ -9,6 +9,8 @@ from tests.chaos.cluster import Cluster, service
 from tests.chaos.database_away import GOAL_SECONDS, WAYS, take_away
 from tests.server import Server
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[tuple[Server, Cluster]]:

@@ -4,6 +4,8 @@ import pytest
 
 from tests.chaos.disk_full import CAN_MOUNT, fill_up
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.skipif(not CAN_MOUNT, reason="only root can mount the small disk that is filled")
 def test_on_a_full_disk_writes_are_refused_and_reads_go_on_and_nothing_is_lost() -> None:

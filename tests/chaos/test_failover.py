@@ -1,6 +1,10 @@
 """A short form of what `python -m tests.chaos failover` measures."""
 
+import pytest
+
 from tests.chaos.failover import GOAL_SECONDS, fail_over
+
+pytestmark = pytest.mark.process
 
 
 def test_after_a_failover_nothing_is_lost_and_the_service_is_back() -> None:

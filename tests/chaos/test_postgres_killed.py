@@ -1,6 +1,10 @@
 """A short form of what `python -m tests.chaos postgres` measures."""
 
+import pytest
+
 from tests.chaos.postgres_killed import kill_postgres
+
+pytestmark = pytest.mark.process
 
 
 def test_a_killed_embedded_postgresql_comes_back_and_has_lost_nothing() -> None:

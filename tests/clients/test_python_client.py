@@ -14,6 +14,8 @@ from django.conf import settings
 
 from tests.server import Server
 
+pytestmark = pytest.mark.process
+
 NAME = "tickbase_client"
 
 

@@ -19,6 +19,8 @@ from tests.factories import PASSWORD, make_task, make_user
 from tests.server import Server
 from users.isolation import SHOW_ALL
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def source(django_db_setup: None, django_db_blocker: object) -> Iterator[Database]:

@@ -44,6 +44,7 @@ def find(name: str) -> Finding:
     return found
 
 
+@pytest.mark.process
 def test_all_is_well(db: None) -> None:
     status, printed = doctor("--json")
     found = {each["name"]: each for each in json.loads(printed)}
@@ -69,6 +70,7 @@ def test_on_a_terminal_it_is_a_table(db: None) -> None:
     assert "┃" in out.getvalue()
 
 
+@pytest.mark.process
 def test_without_a_database_it_goes_on_and_tells_no_secret() -> None:
     environment = {
         **PRODUCTION, **SECRETS, "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(free_port()), "EMAIL_HOST_USER": "me",
@@ -92,6 +94,7 @@ def test_without_a_database_it_goes_on_and_tells_no_secret() -> None:
     assert (found["keys"], found["deployment"]) == ("ok", "warning")
 
 
+@pytest.mark.process
 def test_an_empty_database_is_told_to_be_migrated(db: None) -> None:
     with database("empty") as empty:
         done = empty.manage("doctor", "--json")
@@ -146,6 +149,7 @@ def test_more_connections_than_there_are(db: None, settings: Settings) -> None:
     assert find("connections").state == State.WARNING
 
 
+@pytest.mark.process
 def test_programs_that_are_too_old(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "major", lambda connected: 99)
     assert "apt install postgresql-client-99" in find("backup").advice

@@ -28,6 +28,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.process
 def test_its_lines_run(folder: Path) -> None:
     with Server(folder / "data") as server:
         script = SCRIPT.replace("python manage.py", f"{sys.executable} {ROOT}/manage.py")

@@ -22,7 +22,7 @@ def redis() -> Iterator[RedisServer]:
         server.kill()
 
 
-@pytest.fixture(params=["postgres", "redis"])
+@pytest.fixture(params=["postgres", pytest.param("redis", marks=pytest.mark.process)])
 def make_counters(request: pytest.FixtureRequest, transactional_db: None) -> Callable[[], Counters]:
     """As each process makes its own, of counters that they share."""
     if request.param == "redis":

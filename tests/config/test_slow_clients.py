@@ -20,6 +20,8 @@ from tests.factories import PASSWORD
 from tests.server import Server
 from tests.slow_clients import KINDS, TASKS, SlowClients, fill, start_of
 
+pytestmark = pytest.mark.process
+
 SECONDS = 2
 JSON = {"Content-Type": "application/json"}
 

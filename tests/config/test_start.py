@@ -8,6 +8,8 @@ import pytest
 
 from tests.server import ROOT
 
+pytestmark = pytest.mark.process
+
 UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
 IMPORTED = "import sys, config.asgi; print(*sys.modules)"
 # Each is imported where it is used: with REDIS_URL or metrics, without DATABASE_URL, for a password or the schema.

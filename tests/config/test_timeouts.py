@@ -127,6 +127,7 @@ def test_the_limits_are_settings(tree: Tree) -> None:
     assert list(tree.load(*names, **dict.fromkeys(names, "0")).values()) == [0, 0, 0]
 
 
+@pytest.mark.process
 def test_the_service_answers_while_a_table_is_locked() -> None:
     with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), DATABASE_LOCK_TIMEOUT="1") as server:
         account = {"email": "ada@example.com", "password": PASSWORD}
@@ -137,6 +138,7 @@ def test_the_service_answers_while_a_table_is_locked() -> None:
         assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
 
 
+@pytest.mark.process
 def test_a_worker_opens_no_more_connections_than_the_pool_may_have() -> None:
     setup = {"WORKERS": "2", "THREADS": "4", "DATABASE_POOL_SIZE": "2", "DATABASE_LOCK_TIMEOUT": "1"}
     with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **setup) as server:

@@ -82,6 +82,7 @@ def settled(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("page", "number"), CASES, ids=[f"{page.stem}-{number + 1}" for page, number in CASES])
+@pytest.mark.process
 def test_each_step_prints_what_the_page_shows(documented: Server, page: Path, number: int) -> None:
     step: Step = steps(page.read_text())[number]
     output = printed(documented, page)[number]
@@ -93,6 +94,7 @@ def test_each_step_prints_what_the_page_shows(documented: Server, page: Path, nu
         assert output == step.shown
 
 
+@pytest.mark.process
 def test_the_first_steps_may_be_taken_again(documented: Server) -> None:
     first, again = printed(documented, README), walk(documented, README)
     account, created, _ = [number for number, step in enumerate(steps(README.read_text())) if step.language == "json"]
@@ -109,6 +111,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("command", "said"), REFUSED)
+@pytest.mark.process
 def test_where_a_request_fails_the_helpers_tell_why(documented: Server, command: str, said: str) -> None:
     helpers, *_, token = (step.code for step in BEGINNING)
     script = f"""{helpers}ACCOUNT='{{"access": "wrong"}}'\n{token}{command}""".replace(BASE, documented.base)

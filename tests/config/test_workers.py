@@ -16,6 +16,8 @@ import pytest
 from tests.redis_server import RedisServer
 from tests.server import Server
 
+pytestmark = pytest.mark.process
+
 REQUESTS = 40
 LOGIN = {"email": "ada@example.com", "password": "not the right one"}
 

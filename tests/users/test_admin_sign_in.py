@@ -357,6 +357,7 @@ def test_a_reset_of_nothing_says_so(carol: User, email: str) -> None:
 # --- As an operator runs it -------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_it_works_where_the_admin_is_elsewhere(tmp_path: Path) -> None:
     with Server(tmp_path, ADMIN_PATH="back/office", ADMIN_REQUIRE_TOTP="true") as server:
         server.environment |= {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}

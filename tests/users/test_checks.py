@@ -68,6 +68,7 @@ def test_https_that_no_proxy_can_tell_of_is_warned_of_at_every_start(settings: S
     assert "users.W005" in [message.id for message in run_checks()]
 
 
+@pytest.mark.process
 @pytest.mark.django_db
 def test_production_passes_all_checks() -> None:
     """`check --deploy` on the database of the tests, with the settings that the README asks for."""

@@ -359,6 +359,7 @@ def privileged(db: None) -> Iterator[Callable[[str], str]]:
         superuser.execute(f"DROP ROLE {role}")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("role", ["SUPERUSER", "BYPASSRLS"])
 def test_roles_that_pass_the_policies_by_are_refused(privileged: Callable[[str], str], role: str) -> None:
     url = privileged(role)
@@ -370,6 +371,7 @@ def test_roles_that_pass_the_policies_by_are_refused(privileged: Callable[[str],
     assert "CREATE ROLE tickbase LOGIN" in done.stderr
 
 
+@pytest.mark.process
 def test_production_does_not_start_with_such_a_role(privileged: Callable[[str], str]) -> None:
     production = {**PRODUCTION, "DATABASE_URL": privileged("SUPERUSER"), "PORT": str(free_port())}
     for command in (["manage.py", "serve"], ["-c", "import config.wsgi"]):

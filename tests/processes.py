@@ -1,0 +1,39 @@
+"""The pytest plugin of the marker `process`: who carries it, and that nobody else starts a program."""
+
+import sys
+from collections.abc import Generator
+
+import pytest
+
+# Whoever uses one of these starts a program: fixtures of several files, and markers that name what a test needs.
+FIXTURES = {"server", "redis", "tree", "metered"}
+MARKERS = {"node", "pgbouncer", "browser"}
+EVENTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system"}
+
+_unmarked: str | None = None  # the running test, unless it may start programs
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if not FIXTURES.isdisjoint(fixtures) or any(marker.name in MARKERS for marker in item.iter_markers()):
+            item.add_marker(pytest.mark.process)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    global _unmarked
+    _unmarked = None if item.get_closest_marker("process") else item.nodeid
+    try:
+        return (yield)
+    finally:
+        _unmarked = None
+
+
+def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+    """Fail with what no `except Exception` takes for the program's own failure."""
+    if _unmarked is not None and event in EVENTS:
+        pytest.fail(f"{_unmarked} starts a program: it needs the marker process")
+
+
+sys.addaudithook(_refuse)
