@@ -54,11 +54,13 @@ def test_all_is_well(db: None) -> None:
     assert "PostgreSQL 18." in found["database"]["what"]
 
 
+@pytest.mark.process
 def test_for_people_it_is_a_line_each(db: None) -> None:
     _, printed = doctor()
     assert "✓  row security  PostgreSQL keeps users' rows apart." in printed.splitlines()
 
 
+@pytest.mark.process
 def test_on_a_terminal_it_is_a_table(db: None) -> None:
     class Terminal(StringIO):
         def isatty(self) -> bool:
