@@ -10,8 +10,8 @@ from asgiref.typing import ASGIReceiveCallable
 from config.errors import BodyCutOff, BodyTooSlow
 
 SECONDS = 30
-# The largest legal task takes about 130 kB. Of bodies that are larger than this, only so many are held at once, until
-# they are answered: with the number of connections, these two bound the memory for bodies.
+# The largest legal task takes 86 kB of UTF-8, and up to 260 kB of escapes. Of bodies that are larger than this, only so
+# many are held at once, until they are answered: with the number of connections, these two bound the memory for bodies.
 SMALL = 160 * 1024
 LARGE_AT_ONCE = 256
 # What is too large is read all the same, up to here: a client that is cut off while it sends sees no answer.

@@ -327,7 +327,7 @@ SPECTACULAR_SETTINGS = {
         "tryItOutEnabled": True,
     },
 }
-# The largest legal task is about 130 kB when every character is escaped.
+# The largest legal task is about 260 kB when every character is escaped.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 CORS_ALLOWED_ORIGINS = env_list("CORS_ALLOWED_ORIGINS")

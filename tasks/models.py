@@ -21,7 +21,7 @@ from tasks.querysets import DUE, DUE_DESCENDING, PRIORITY_RANK, TaskQuerySet
 from tasks.text import fold
 
 MAX_TITLE = 200
-MAX_DESCRIPTION = 10_000
+MAX_DESCRIPTION = 20_000
 MAX_TAGS = 20
 MAX_TAG = 50
 MAX_UID = 255
