@@ -281,7 +281,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["config.rest.throttling.CallerThrottle"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.rest.renderers.AlwaysJSON",
     "DEFAULT_RENDERER_CLASSES": ["config.rest.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["config.rest.parsers.JSONParser", "config.rest.parsers.MergePatchParser"],
+    "DEFAULT_PARSER_CLASSES": [f"config.rest.parsers.{kind}Parser" for kind in ("JSON", "MergePatch", "EmptyForm")],
     "DEFAULT_METADATA_CLASS": "config.rest.options.AllowOnly",
     "DEFAULT_SCHEMA_CLASS": "config.rest.schema.AutoSchema",
     "EXCEPTION_HANDLER": "config.rest.problems.exception_handler",

@@ -1,4 +1,4 @@
-"""One strict JSON parser: what it lets through means the same to every reader of the body."""
+"""One strict JSON parser: what it lets through means the same to every reader of the body. Forms are not read."""
 
 import json
 import math
@@ -45,6 +45,28 @@ class MergePatchParser(JSONParser):
     """RFC 7396; PATCH has these semantics whichever of the two content types names it."""
 
     media_type = "application/merge-patch+json"
+
+
+class EmptyFormParser(BaseParser):
+    """A multipart form without a single field (RFC 2046, section 5.1.1) is an empty body; no other form is read.
+
+    An empty body of any other type has no bytes at all, and DRF asks no parser for it.
+    """
+
+    media_type = "multipart/form-data"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        assert parser_context is not None
+        boundary: str = parser_context["request"].content_params.get("boundary", "")
+        closing = f"--{boundary}--".encode("latin-1", "replace")
+        if stream.read(len(closing) + len(b"\r\n") + 1) not in (closing, closing + b"\r\n"):
+            raise UnsupportedMediaType(media_type or self.media_type)
+        return {}
 
 
 def _require_utf8(media_type: str) -> None:

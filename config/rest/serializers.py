@@ -5,14 +5,16 @@ from functools import cache, cached_property, lru_cache
 from itertools import islice
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import parse_qsl
 
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from config.rest.problems import MAX_ERRORS, InvalidBody, InvalidParameter
+
+Errors = dict[str, list[ErrorDetail]]  # by member or parameter
 
 MAX_PARAMETERS = 100
 REMEMBERED = 512  # characters of a query
@@ -22,15 +24,27 @@ class StrictSerializer(serializers.Serializer):
     """A JSON object. Read-only members are ignored, so that a client may send back what it got."""
 
     def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, QueryDict):
+            data = {}  # DRF's empty body with the label of a form, where an absent boolean would be false
         if not isinstance(data, dict):
             message = "Send a JSON object."
             raise InvalidBody({"non_field_errors": [ErrorDetail(message, code="not_an_object")]})
-        unknown = list(islice((name for name in data if name not in self.fields), MAX_ERRORS))
+        unknown = self._refuse_unknown(data)
+        try:
+            values = super().to_internal_value(data)
+        except ValidationError as error:
+            raise InvalidBody({**unknown, **cast(Errors, error.detail)}) from error
         if unknown:
-            known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
-            error = ErrorDetail(f"Unknown member; known are {known or 'none'}.", code="unknown")
-            raise InvalidBody({name: [error] for name in unknown})
-        return super().to_internal_value(data)
+            raise InvalidBody(unknown)
+        return values
+
+    def _refuse_unknown(self, data: dict[str, Any]) -> Errors:
+        unknown = list(islice((name for name in data if name not in self.fields), MAX_ERRORS))
+        if not unknown:
+            return {}
+        known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
+        error = ErrorDetail(f"Unknown member; known are {known or 'none'}.", code="unknown")
+        return {name: [error] for name in unknown}
 
     @classmethod
     def validated(cls, data: Any, *, partial: bool = False) -> Any:
@@ -64,9 +78,10 @@ class AttributesSerializer(StrictSerializer):
 
 
 class QuerySerializer(serializers.Serializer):
-    """The query string of a request. Only parameters named in `repeatable` may occur twice."""
+    """The query string of a request."""
 
-    repeatable: frozenset[str] = frozenset()
+    repeatable: frozenset[str] = frozenset()  # may occur twice
+    filters: frozenset[str] = frozenset()  # an empty one is none
 
     @classmethod
     def validated(cls, request: HttpRequest) -> Mapping[str, Any]:
@@ -82,10 +97,15 @@ class QuerySerializer(serializers.Serializer):
 
     @classmethod
     def _validated(cls, query: str) -> Mapping[str, Any]:
+        data, refused = cls._parse(query)
+        serializer = cls._validating()
         try:
-            values: dict[str, Any] = cls._validating().run_validation(cls._parse(query))
+            # `validate` compares parameters, and would compare with one that was refused.
+            values = serializer.to_internal_value(data) if refused else serializer.run_validation(data)
         except ValidationError as error:
-            raise InvalidParameter(error.detail) from error
+            raise InvalidParameter({**refused, **cast(Errors, error.detail)}) from error
+        if refused:
+            raise InvalidParameter(refused)
         return MappingProxyType(values)
 
     @classmethod
@@ -94,25 +114,37 @@ class QuerySerializer(serializers.Serializer):
         return cls()
 
     @classmethod
-    def _parse(cls, query: str) -> dict[str, Any]:
+    def _parse(cls, query: str) -> tuple[dict[str, Any], Errors]:
+        """The values of known parameters, and what is wrong with the others."""
         try:
             pairs = query_pairs(query)
         except ValueError as error:
-            raise _refusal("the query", f"It has more than {MAX_PARAMETERS} parameters.", "too_many") from error
-        known = cls._declared_fields
+            message = f"It has more than {MAX_PARAMETERS} parameters."
+            raise InvalidParameter({"the query": [ErrorDetail(message, code="too_many")]}) from error
         data: dict[str, Any] = {}
+        refused: Errors = {}
         for name, value in pairs:
-            if not _is_text(name + value):
-                raise _refusal(name, "It is not percent-encoded UTF-8.", "invalid_utf8")
-            if name not in known:
-                raise _refusal(name, f"Unknown parameter; known are {', '.join(known)}.", "unknown")
-            if name in cls.repeatable:
+            if refusal := cls._refuse(name, value, data):
+                refused[name] = [refusal]
+            elif not value and name in cls.filters:
+                continue  # web forms send all of their fields
+            elif name in cls.repeatable:
                 data.setdefault(name, []).append(value)
-            elif name in data:
-                raise _refusal(name, "It occurs twice; send it once.", "repeated")
             else:
                 data[name] = value
-        return data
+        return {name: value for name, value in data.items() if name not in refused}, refused
+
+    @classmethod
+    def _refuse(cls, name: str, value: str, data: dict[str, Any]) -> ErrorDetail | None:
+        """What is wrong with a parameter beside its value."""
+        known = cls._declared_fields
+        if not _is_text(name + value):
+            return ErrorDetail("It is not percent-encoded UTF-8.", code="invalid_utf8")
+        if name not in known:
+            return ErrorDetail(f"Unknown parameter; known are {', '.join(known)}.", code="unknown")
+        if name in data and name not in cls.repeatable:
+            return ErrorDetail("It occurs twice; send it once.", code="repeated")
+        return None
 
 
 def query_of(request: HttpRequest) -> str:
@@ -129,7 +161,3 @@ def query_pairs(query: str) -> list[tuple[str, str]]:
 
 def _is_text(value: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def _refusal(parameter: str, message: str, code: str) -> InvalidParameter:
-    return InvalidParameter({parameter: [ErrorDetail(message, code=code)]})
