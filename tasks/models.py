@@ -38,7 +38,7 @@ class ImmutableUid(Invalid):
     code = "immutable"
 
 
-class DueConflict(Invalid):
+class ConflictingMembers(Invalid):
     code = "conflicting_members"
 
 
@@ -131,11 +131,11 @@ class Task(RowModel):
     def apply(self, sent: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> list[str]:
         """Take over what was sent and what follows from it; return the names of the fields that differ.
 
-        A client may send back what it got. Raises Invalid, and of it ImmutableUid and DueConflict.
+        A client may send back what it got. Raises Invalid, and of it ImmutableUid and ConflictingMembers.
         """
         if sent.get("uid", self.uid) != self.uid:
             raise ImmutableUid("The uid of a task never changes.", pointer="/uid")
-        sent = _normalised(sent)
+        sent = self._with_one_status(_normalised(sent))
         before = {field: getattr(self, field) for field in _MUTABLE}
         for name, value in {**sent, **self._due(sent, zone)}.items():
             setattr(self, name, value)
@@ -143,17 +143,32 @@ class Task(RowModel):
         self.settle(now)
         return [field for field in _MUTABLE if getattr(self, field) != before[field]]
 
+    def _with_one_status(self, sent: dict[str, Any]) -> dict[str, Any]:
+        """`completed` is a view on `status`; of two that contradict each other, the one that differs counts."""
+        if "is_completed" not in sent:
+            return sent
+        completed = sent.pop("is_completed")
+        meant = Status.COMPLETED if completed else Status.PENDING
+        status = sent.get("status", meant)
+        if completed != (status == Status.COMPLETED):
+            if self._state.adding or (status != self.status and completed != self.is_completed):
+                raise ConflictingMembers("It contradicts status; send one of them.", pointer="/completed")
+            status = meant if status == self.status else status
+        return {**sent, "status": status}
+
     def _due(self, sent: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
         """What sending `due_date`, `due_at` or both makes of both; of two, the one that differs counts."""
         both = {"due_date": self.due_date, "due_at": self.due_at}
         given = {name: sent[name] for name in both if name in sent}
+        if isinstance(given.get("due_date"), dt.datetime):
+            given = {"due_at": self._one_moment(given)}
         changed = {name for name in given if given[name] != both[name]}
         if given.get("due_at") is not None and "due_at" in changed:
             if not FIRST_INSTANT <= given["due_at"] <= LAST_INSTANT:
                 raise Invalid(f"A due time lies between {FIRST_INSTANT} and {LAST_INSTANT}.", pointer="/due_at")
             local_date = given["due_at"].astimezone(zone).date()
             if "due_date" in changed and given["due_date"] not in (None, local_date):
-                raise DueConflict(
+                raise ConflictingMembers(
                     f"due_at falls on {local_date} in the time zone {zone.key}; send one of the two.",
                     pointer="/due_date",
                 )
@@ -161,6 +176,13 @@ class Task(RowModel):
         if "due_date" in changed or given.keys() == {"due_date"}:
             return {"due_date": given["due_date"], "due_at": None}
         return {**both, **given}
+
+    def _one_moment(self, given: dict[str, Any]) -> dt.datetime | None:
+        """A date-time sent as `due_date` is the `due_at`."""
+        differing = {given["due_date"], given.get("due_at")} - {self.due_at, None}
+        if len(differing) > 1:
+            raise ConflictingMembers("It names another instant than due_at; send one of them.", pointer="/due_date")
+        return differing.pop() if differing else self.due_at
 
     def _check(self) -> None:
         """The rules of a row, whichever door it comes through; the constraints hold them, too."""

@@ -22,6 +22,7 @@ from users.models import User
 class TaskFields(TypedDict, total=False):
     description: str
     status: str
+    is_completed: bool  # a view on the status
     priority: str
     tags: list[str]
     due_date: dt.date | None
@@ -55,7 +56,7 @@ def no_such_task() -> TaskNotFound:
 def create_task(user: User, *, title: str, uid: str | None = None, **fields: Unpack[TaskFields]) -> Task:
     """Store a new task.
 
-    Raises Invalid (also DueConflict), UidTaken, which carries the existing task unless that one was
+    Raises Invalid (also ConflictingMembers), UidTaken, which carries the existing task unless that one was
     deleted, and AccountGone when the account is deleted meanwhile.
     """
     uid = uid or new_uid()
@@ -88,7 +89,7 @@ def update_task(
     """Change some fields. A change to what is stored already takes no number.
 
     Raises TaskNotFound, StaleVersion unless the version is among the expected ones, and Invalid (also
-    ImmutableUid and DueConflict).
+    ImmutableUid and ConflictingMembers).
     """
     task, version = _lock(user, task_id, expected_version)
     return _store(task, changes, version)

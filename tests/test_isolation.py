@@ -27,7 +27,7 @@ TABLE = """
 listTasks        | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 createTask       | 201 | 403 permission_denied  | 201                    | 401 not_authenticated | 401 invalid_token
 getTask          | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
-replaceTask      | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
+putTask          | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
 updateTask       | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
 deleteTask       | 204 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
 completeTask     | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
@@ -62,7 +62,7 @@ CELLS = {
 # Those of public operations are about dave, whoever calls.
 BODIES: dict[str, Callable[[User], Any]] = {
     "createTask": lambda dave: {"title": "B"},
-    "replaceTask": lambda dave: {"title": "B"},
+    "putTask": lambda dave: {"title": "B"},
     "updateTask": lambda dave: {"title": "B"},
     "updateMe": lambda dave: {"timezone": "Asia/Karachi"},
     "changePassword": lambda dave: {"current_password": PASSWORD, "new_password": NEW_PASSWORD},

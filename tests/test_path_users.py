@@ -82,7 +82,7 @@ OPERATIONS: dict[str, tuple[str, str, Any, int]] = {
     "listTasks": ("get", "tasks", None, 200),
     "createTask": ("post", "tasks", {"title": "B"}, 201),
     "getTask": ("get", "tasks/{task}", None, 200),
-    "replaceTask": ("put", "tasks/{task}", {"title": "B"}, 200),
+    "putTask": ("put", "tasks/{task}", {"title": "B"}, 200),
     "updateTask": ("patch", "tasks/{task}", {"title": "B"}, 200),
     "deleteTask": ("delete", "tasks/{task}", None, 204),
     "completeTask": ("patch", "tasks/{task}/complete", None, 200),

@@ -66,6 +66,13 @@ class Clearable(serializers.Field):
         return copy(self.cleared) if data is None else super().run_validation(data)
 
 
+class EmptyIsNull(serializers.Field):
+    """Mixed into a field that web forms send as an empty text when nobody has filled it in."""
+
+    def run_validation(self, data: Any = empty) -> Any:
+        return super().run_validation(None if data == "" else data)
+
+
 class ChoiceField(serializers.ChoiceField):
     """One of a few JSON strings."""
 

@@ -12,7 +12,7 @@ from rest_framework import exceptions, serializers
 
 from config.errors import BodyTooSlow, DomainError, KeyInFlight, KeyReused, PreconditionFailed
 from config.rest import problems
-from config.rest.fields import Clearable
+from config.rest.fields import Clearable, EmptyIsNull
 from config.rest.parsers import JSONParser
 
 Schema = dict[str, Any]
@@ -199,6 +199,9 @@ class AutoSchema(openapi.AutoSchema):
             (schema["const"],) = schema.pop("enum")
         if schema.get("type") == "integer" and getattr(field, "max_value", None) is None:
             schema["format"] = "int64"
+        if direction == "request" and isinstance(field, EmptyIsNull):
+            description = schema.pop("description", "")
+            return {"anyOf": [schema, {"type": "string", "const": ""}], "description": description}
         return schema
 
     def _get_serializer_name(

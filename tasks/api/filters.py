@@ -44,13 +44,13 @@ _STATUS = "|".join(Status.values)
 
 
 @extend_schema_field({"type": "string", "pattern": f"^(?:{ALL}|(?:{_STATUS})(?:,(?:{_STATUS}))*)$"})
-class StatusesField(TextField):
-    """One status, several with commas, or `all`."""
+class StatusesField(serializers.Field):
+    """One status, several with commas or by repetition, or `all`."""
 
     default_error_messages = {"invalid_choice": "Use {known}, several with commas, or all."}
 
     def to_internal_value(self, data: Any) -> Any:
-        statuses = str(super().to_internal_value(data)).split(",")
+        statuses = [status.strip() for status in ",".join(data).split(",")]
         if statuses == [ALL]:
             return tuple(Status.values)
         if not set(statuses) <= set(Status.values):
@@ -87,6 +87,21 @@ class MomentField(InstantField):
         return super().to_internal_value(data.replace(" ", "+"))
 
 
+_SORTS = {sort: sort for sort in Sort.values} | {"created_at": Sort.CREATED, "updated_at": Sort.UPDATED}
+
+
+class SortField(ChoiceField):
+    """An order of the list; that by a member may go by the member's own name."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        names = {direction + name: direction + sort for name, sort in _SORTS.items() for direction in ("", "-")}
+        super().__init__(choices=list(names), **kwargs)
+        self._names = names
+
+    def to_internal_value(self, data: Any) -> Any:
+        return self._names[super().to_internal_value(data)]
+
+
 class Order(NamedTuple):
     sort: Sort
     descending: bool
@@ -96,12 +111,25 @@ class Order(NamedTuple):
         return cls(Sort(text.removeprefix("-")), text.startswith("-"))
 
 
+FILTERS: dict[str, Callable[[TaskQuerySet, Any], TaskQuerySet]] = {
+    "status": TaskQuerySet.with_status,
+    "completed": lambda tasks, wanted: tasks.completed() if wanted else tasks.not_completed(),
+    "priority": TaskQuerySet.with_priority,
+    "tag": TaskQuerySet.with_tags,
+    "due_before": TaskQuerySet.due_before,
+    "due_after": TaskQuerySet.due_after,
+    "search": TaskQuerySet.matching,
+    "updated_since": TaskQuerySet.updated_since,
+}
+
+
 class TaskListQuery(QuerySerializer):
-    repeatable = frozenset({"tag"})
+    repeatable = frozenset({"status", "tag"})
+    filters = frozenset({*FILTERS, "overdue"})
 
     status = StatusesField(
         required=False,
-        help_text="One of pending, in_progress, completed, cancelled; several with commas; or all.",
+        help_text="One of pending, in_progress, completed, cancelled; several with commas or by repetition; or all.",
     )
     completed = FlagField(required=False, help_text="Whether the status is completed.")
     priority = ChoiceField(choices=Priority.choices, required=False, help_text="Only this priority.")
@@ -123,8 +151,7 @@ class TaskListQuery(QuerySerializer):
     updated_since = MomentField(
         required=False, help_text="Changed at this moment or later; does not tell of deleted tasks."
     )
-    sort = ChoiceField(
-        choices=[direction + sort for sort in Sort.values for direction in ("", "-")],
+    sort = SortField(
         default=DEFAULT_SORT,
         help_text="A leading - reverses; ties go by id, nulls come last; low priority is less than high.",
     )
@@ -157,18 +184,6 @@ def _parsed_key(cursor: Cursor, sort: Sort) -> Any:
 
 def _invalid(parameter: str, message: str) -> InvalidParameter:
     return InvalidParameter({parameter: [ErrorDetail(message, code="invalid")]})
-
-
-FILTERS: dict[str, Callable[[TaskQuerySet, Any], TaskQuerySet]] = {
-    "status": TaskQuerySet.with_status,
-    "completed": lambda tasks, wanted: tasks.completed() if wanted else tasks.not_completed(),
-    "priority": TaskQuerySet.with_priority,
-    "tag": TaskQuerySet.with_tags,
-    "due_before": TaskQuerySet.due_before,
-    "due_after": TaskQuerySet.due_after,
-    "search": TaskQuerySet.matching,
-    "updated_since": TaskQuerySet.updated_since,
-}
 
 
 def rows(user_id: int, query: Mapping[str, Any], **clock: Any) -> Query[Task]:

@@ -5,22 +5,33 @@ from functools import cached_property
 from typing import Any
 
 from rest_framework import serializers
-from rest_framework.exceptions import ErrorDetail
 
-from config.rest.fields import BooleanField, ChoiceField, Clearable, DateField, InstantField, ListField, TextField
-from config.rest.problems import InvalidBody
+from config.rest.fields import (
+    BooleanField,
+    ChoiceField,
+    Clearable,
+    DateField,
+    EmptyIsNull,
+    InstantField,
+    ListField,
+    TextField,
+)
 from config.rest.serializers import AttributesSerializer, StrictSerializer
 from tasks.choices import Priority, Status
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, MAX_UID, Task
 
 
-class DueDateField(DateField):
-    """A date; a date-time is let through, and means `due_at`."""
+class DueDateField(EmptyIsNull, DateField):
+    """A date; a date-time is let through: what it means, `Task.apply` knows."""
 
     def to_internal_value(self, data: Any) -> dt.date:
         if isinstance(data, str) and len(data) > len("YYYY-MM-DD"):
             return InstantField().to_internal_value(data)
         return super().to_internal_value(data)
+
+
+class DueAtField(EmptyIsNull, InstantField):
+    pass
 
 
 class DescriptionField(Clearable, TextField):
@@ -52,14 +63,20 @@ class TaskSerializer(AttributesSerializer):
     title = TextField(max_length=MAX_TITLE)
     description = DescriptionField(cleared="", max_length=MAX_DESCRIPTION, allow_blank=True, trim_whitespace=False)
     status = ChoiceField(choices=Status.choices, required=False)
-    completed = BooleanField(source="is_completed", required=False, help_text="The same fact as status, as a boolean.")
+    completed = BooleanField(
+        source="is_completed", required=False, help_text="A view on status; of the two, the one that changes counts."
+    )
     priority = PriorityField(cleared=Priority.MEDIUM, choices=Priority.choices)
     tags = TagsField(cleared=[], max_length=MAX_TAGS, help_text="Trimmed, in your order, each once.")
     due_date = DueDateField(
-        allow_null=True, required=False, help_text="The day; sending one clears due_at. A date-time is taken as due_at."
+        allow_null=True,
+        required=False,
+        help_text='The day; sending one clears due_at, null or "" clears both. A date-time is taken as due_at.',
     )
-    due_at = InstantField(
-        allow_null=True, required=False, help_text="The moment; sending one sets due_date to its day in your time zone."
+    due_at = DueAtField(
+        allow_null=True,
+        required=False,
+        help_text='The moment; sending one sets due_date to its day in your time zone, null or "" leaves the day.',
     )
     completed_at = InstantField(read_only=True, allow_null=True)
     created_at = InstantField(read_only=True)
@@ -76,34 +93,6 @@ class TaskSerializer(AttributesSerializer):
         """Tasks are only ever shown to their owner."""
         public_id: str = self.context["request"].user.public_id
         return public_id
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return _with_one_status(_with_one_due(attrs))
-
-
-def _with_one_due(attrs: dict[str, Any]) -> dict[str, Any]:
-    """A date-time sent as `due_date` is the `due_at`."""
-    if not isinstance(attrs.get("due_date"), dt.datetime):
-        return attrs
-    due_at = attrs.pop("due_date")
-    if attrs.setdefault("due_at", due_at) != due_at:
-        raise _conflict("due_date", "It names another instant than due_at; send one of them.")
-    return attrs
-
-
-def _with_one_status(attrs: dict[str, Any]) -> dict[str, Any]:
-    """`completed` is a view on `status`."""
-    completed = attrs.pop("is_completed", None)
-    if completed is None:
-        return attrs
-    status = attrs.setdefault("status", Status.COMPLETED if completed else Status.PENDING)
-    if completed != (status == Status.COMPLETED):
-        raise _conflict("completed", "It contradicts status; send one of them.")
-    return attrs
-
-
-def _conflict(member: str, message: str) -> InvalidBody:
-    return InvalidBody({member: [ErrorDetail(message, code="conflicting_members")]})
 
 
 class CompletionSerializer(StrictSerializer):

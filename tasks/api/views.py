@@ -162,13 +162,14 @@ class TaskViewSet(GenericViewSet):
         return conditional.not_modified(request, conditional.etag(task.version)) or self._answer(task)
 
     @extend_schema(
-        operation_id="replaceTask",
+        operation_id="putTask",
         summary="Change a task; absent members stay as they are",
+        request=TaskSerializer(partial=True),
         parameters=[TASK_ID, IF_MATCH, ETAG],
         examples=[SENT, ANSWERED],
     )
     def update(self, request: Request, user_id: str, task_id: str) -> Response:
-        return self._update(task_id, partial=False)
+        return self._update(task_id)
 
     @idempotent
     @extend_schema(
@@ -181,7 +182,7 @@ class TaskViewSet(GenericViewSet):
         ],
     )
     def partial_update(self, request: Request, user_id: str, task_id: str) -> Response:
-        return self._update(task_id, partial=True)
+        return self._update(task_id)
 
     @extend_schema(
         operation_id="deleteTask",
@@ -212,8 +213,8 @@ class TaskViewSet(GenericViewSet):
         task = services.complete_task(self.caller, _parsed_id(task_id), completed, expected_version=expected)
         return self._answer(task)
 
-    def _update(self, task_id: str, *, partial: bool) -> Response:
-        changes = TaskSerializer.validated(self.request.data, partial=partial)
+    def _update(self, task_id: str) -> Response:
+        changes = TaskSerializer.validated(self.request.data, partial=True)
         expected = conditional.if_match(self.request)
         task = services.update_task(self.caller, _parsed_id(task_id), changes, expected_version=expected)
         return self._answer(task)

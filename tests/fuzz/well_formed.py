@@ -139,6 +139,6 @@ BODIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "deleteMe": _delete_me,
     "changePassword": _change_password,
     "createTask": _task,
-    "replaceTask": _changed_task,
+    "putTask": _changed_task,
     "updateTask": _changed_task,
 }

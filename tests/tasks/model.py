@@ -70,14 +70,16 @@ class Model:
             self.head += 1
             del self.tasks[request.task_id]
             return Expected(204)
-        if request.body.get("uid", task["uid"]) != task["uid"]:
-            return Expected(400)
         body = request.body
+        if body.get("uid", task["uid"]) != task["uid"] or _contradicts(body, task):
+            return Expected(400)
         if request.action and "completed" not in body:
             body = {"completed": not task["completed"]}
         return Expected(200, self._change(task, body, now))
 
     def _create(self, body: JSONObject, now: str, made: JSONObject | None) -> Expected:
+        if _contradicts(body, {"status": None, "completed": None}):
+            return Expected(400)
         if body.get("uid") in self.uids:
             return Expected(409, next((task for task in self.tasks.values() if task["uid"] == body["uid"]), None))
         assert made is not None
@@ -87,7 +89,10 @@ class Model:
         return Expected(201, self._change({**new, **fixed}, body, now))
 
     def _change(self, task: JSONObject, sent: JSONObject, now: str) -> JSONObject:
-        changed = _settled({**task, **_meant({name: sent[name] for name in sent if name not in READ_ONLY})}, now)
+        sent = {name: value for name, value in sent.items() if name not in READ_ONLY}
+        if _disagree(sent):  # the one that has changed counts
+            del sent["status" if sent["status"] == task["status"] else "completed"]
+        changed = _settled({**task, **_meant(sent)}, now)
         if changed != task:
             self.head += 1
             changed |= {"version": self.head, "updated_at": now}
@@ -97,6 +102,15 @@ class Model:
 
 def _matches(if_match: str, version: int) -> bool:
     return if_match == "*" or f'"{version}"' in if_match.split(", ")
+
+
+def _contradicts(sent: JSONObject, task: JSONObject) -> bool:
+    """Whether status and completed have both changed, and do not agree."""
+    return _disagree(sent) and sent["status"] != task["status"] and sent["completed"] != task["completed"]
+
+
+def _disagree(sent: JSONObject) -> bool:
+    return {"status", "completed"} <= sent.keys() and sent["completed"] != (sent["status"] == "completed")
 
 
 def _meant(sent: JSONObject) -> JSONObject:

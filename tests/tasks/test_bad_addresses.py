@@ -67,7 +67,7 @@ BAD_CURSORS_OF = {
 }
 NOT_COUNTS = ["", "-1", "1.5", "1e2", "NaN", "Infinity", "0x10", " 1", "+1", "1_0", "٣", "9" * 30, str(2**63), "a%00"]
 NOT_DAYS = [
-    "",
+    "%20",
     "x",
     "0001-01-01",
     "9999-12-31",
@@ -77,21 +77,27 @@ NOT_DAYS = [
     "20260101",
     "2026-01-01%0A",
 ]
-NOT_FLAGS = ["", "1", "yes", "True", "null", "%00", "true,false"]
+NOT_FLAGS = ["%20", "1", "yes", "True", "null", "%00", "true,false"]
 BAD_QUERIES: dict[str, list[str]] = {
     "limit": [*NOT_COUNTS, "0", "201"],
     "offset": [*NOT_COUNTS, "10001"],
-    "status": ["", "done", "pending,", ",", "pending,,completed", "all,pending", "Pending", "%00", "pending%00"],
+    "status": [
+        "%20", "done", "pending,", ",", "pending,,completed", "all,pending", "Pending", "%00", "pending%00",
+        "done&status=pending", "pending&status=all", "pending&status=%20", "all&status=all",
+    ],
     "completed": NOT_FLAGS,
     "overdue": NOT_FLAGS,
-    "total": NOT_FLAGS,
-    "priority": ["", "urgent", "HIGH", "low,high", "%00"],
-    "tag": ["", "%20", "a" * 51, "%00", "a&tag=" + "b" * 51, "&tag=".join("a" * 21)],
+    "total": ["", *NOT_FLAGS],
+    "priority": ["%20", "urgent", "HIGH", "low,high", "%00"],
+    "tag": ["%20", "%20&tag=", "a" * 51, "%00", "a&tag=" + "b" * 51, "&tag=".join("a" * 21)],
     "due_before": NOT_DAYS,
     "due_after": NOT_DAYS,
-    "updated_since": ["", "x", "2026-01-01", "2026-01-01T00:00:00", "0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z"],
+    "updated_since": ["%20", "x", "2026-01-01", "2026-01-01T00:00:00", "0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z"],
     "search": ["a" * 201, "a%00b", "%00"],
-    "sort": ["", "id", "--created", "-", "created,title", "created;drop", "password", "user__password", "%00"],
+    "sort": [
+        "", "id", "due_at", "_at", "--updated_at", "--created", "-", "created,title", "created;drop", "password",
+        "user__password", "%00",
+    ],
     "cursor": [quote(cursor) for cursor in BAD_CURSORS.values()],
 }  # fmt: skip
 BAD_IDS = {
@@ -143,7 +149,7 @@ def test_a_parameter_that_is_not_utf_8_is_named(as_alice: Api, name: str, value:
     assert (places_of(answer, "parameter"), answer.json()["errors"][0]["code"]) == ([name], "invalid_utf8")
 
 
-@pytest.mark.parametrize("name", [name for name in BAD_QUERIES if name != "tag"])
+@pytest.mark.parametrize("name", [name for name in BAD_QUERIES if name not in ("status", "tag")])
 def test_a_repeated_parameter_is_named(as_alice: Api, name: str) -> None:
     answer = as_alice.get(f"/api/me/tasks?{name}=1&{name}=1")
     assert (places_of(answer, "parameter"), answer.json()["errors"][0]["code"]) == ([name], "repeated")
@@ -168,6 +174,22 @@ def test_an_unknown_parameter_is_refused_with_the_known_ones(as_alice: Api, name
     (error,) = problem_of(answer, 400)["errors"]
     assert error["code"] == "unknown"
     assert all(known in error["detail"] for known in BAD_QUERIES)
+
+
+def test_every_bad_parameter_is_named_at_once(as_alice: Api) -> None:
+    query = "Limit=5&priority=urgent&sort=title&sort=title&search=%ff&tag=&due_before=x&tag=" + "a" * 51
+    answer = as_alice.get(f"/api/me/tasks?{query}&cursor={forged('-created', CREATED, 1)}&offset=0")
+    assert sorted(places_of(answer, "parameter")) == ["Limit", "due_before", "priority", "search", "sort", "tag"]
+
+
+def test_a_cursor_is_not_compared_with_an_order_that_was_refused(as_alice: Api) -> None:
+    answer = as_alice.get(f"/api/me/tasks?sort=title&sort=title&cursor={forged('title', 'a', 1)}")
+    assert places_of(answer, "parameter") == ["sort"]
+
+
+def test_a_hundred_unknown_parameters_are_all_named(as_alice: Api) -> None:
+    answer = as_alice.get("/api/me/tasks?" + "&".join(f"p{number}=1" for number in range(99)) + "&limit=0")
+    assert len(places_of(answer, "parameter")) == 100
 
 
 def test_a_thousand_parameters(as_alice: Api) -> None:

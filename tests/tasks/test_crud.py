@@ -58,12 +58,27 @@ def test_put_leaves_absent_members_untouched(as_alice: Api, alice: User) -> None
     assert (task.title, task.description, task.priority, task.version) == ("New", "keep me", "high", 2)
 
 
-def test_put_needs_a_title(as_alice: Api, alice: User) -> None:
+def test_put_leaves_an_absent_title_untouched(as_alice: Api, alice: User) -> None:
     task = make_task(alice, title="Old")
     answer = as_alice.put(f"/api/me/tasks/{task.pk}", {"priority": "low"})
     task.refresh_from_db()
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/title")
-    assert (task.title, task.version) == ("Old", 1)
+    assert (answer.status_code, answer.json()["title"]) == (200, "Old")
+    assert (task.title, task.priority, task.version) == ("Old", "low", 2)
+
+
+def test_a_put_of_nothing_changes_nothing(as_alice: Api, alice: User) -> None:
+    task = make_task(alice)
+    assert as_alice.put(f"/api/me/tasks/{task.pk}", {})["ETag"] == '"1"'
+    assert send(as_alice, "PUT", f"/api/me/tasks/{task.pk}")["ETag"] == '"1"'
+
+
+def test_the_answer_with_completed_turned_over_can_be_put_back(as_alice: Api, alice: User) -> None:
+    task = make_task(alice, status="in_progress")
+    shown = as_alice.get(f"/api/me/tasks/{task.pk}").json()
+    done = as_alice.put(f"/api/me/tasks/{task.pk}", {**shown, "completed": True})
+    assert (done.status_code, done.json()["status"], done.json()["completed"]) == (200, "completed", True)
+    open_again = as_alice.put(f"/api/me/tasks/{task.pk}", {**done.json(), "completed": False})
+    assert (open_again.status_code, open_again.json()["status"]) == (200, "pending")
 
 
 def test_patch_changes_what_it_names(as_alice: Api, alice: User) -> None:

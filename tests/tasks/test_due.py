@@ -75,6 +75,21 @@ AT, DATE = "2026-11-30T10:00:00Z", "2026-11-30"
         ({"due_at": AT}, {"due_date": None, "due_at": AT}, (None, None)),
         ({"due_at": AT}, {"due_date": None, "due_at": "2026-12-05T10:00:00Z"}, ("2026-12-05", "2026-12-05T10:00:00Z")),
         ({"due_at": AT}, {"title": "New"}, (DATE, AT)),
+        # What web forms send of a date that is not filled in.
+        ({"due_at": AT}, {"due_date": ""}, (None, None)),
+        ({"due_at": AT}, {"due_at": ""}, (DATE, None)),
+        ({"due_at": AT}, {"due_date": "", "due_at": ""}, (None, None)),
+        ({"due_date": DATE}, {"due_date": "", "due_at": ""}, (None, None)),
+        ({"due_date": DATE}, {"due_date": "", "due_at": AT}, (DATE, AT)),
+        ({"due_date": DATE}, {"due_date": "2026-12-05", "due_at": ""}, ("2026-12-05", None)),
+        ({}, {"due_date": "", "due_at": ""}, (None, None)),
+        # A date-time as due_date, beside due_at as it was.
+        ({}, {"due_date": AT, "due_at": None}, (DATE, AT)),
+        ({}, {"due_date": AT, "due_at": ""}, (DATE, AT)),
+        ({"due_at": AT}, {"due_date": "2026-12-05T10:00:00Z", "due_at": AT}, ("2026-12-05", "2026-12-05T10:00:00Z")),
+        ({"due_at": AT}, {"due_date": AT, "due_at": "2026-12-05T10:00:00Z"}, ("2026-12-05", "2026-12-05T10:00:00Z")),
+        ({"due_at": AT}, {"due_date": AT, "due_at": AT}, (DATE, AT)),
+        ({"due_at": AT}, {"due_date": AT, "due_at": None}, (DATE, AT)),
         ({"due_date": DATE}, {"due_at": AT}, (DATE, AT)),
         ({"due_date": DATE}, {"due_date": None}, (None, None)),
         ({"due_date": DATE}, {"due_at": None}, (DATE, None)),
@@ -85,10 +100,27 @@ AT, DATE = "2026-11-30T10:00:00Z", "2026-11-30"
 def test_what_changing_one_due_means_for_the_other(
     as_alice: Api, before: dict[str, Any], change: dict[str, Any], after: tuple[str | None, str | None]
 ) -> None:
-    created = as_alice.post("/api/me/tasks", {"title": "A", **before}).json()
+    for change_by in (as_alice.patch, as_alice.put):
+        created = as_alice.post("/api/me/tasks", {"title": "A", **before}).json()
+        answer = change_by(f"/api/me/tasks/{created['id']}", change)
+        assert answer.status_code == 200
+        assert (answer.json()["due_date"], answer.json()["due_at"]) == after
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_a_new_task_may_have_an_empty_due(as_alice: Api, empty: str | None) -> None:
+    answer = as_alice.post("/api/me/tasks", {"title": "A", "due_date": empty, "due_at": empty})
+    assert (answer.status_code, answer.json()["due_date"], answer.json()["due_at"]) == (201, None, None)
+    assert Task.objects.get().due_date is None
+
+
+def test_two_new_moments_that_differ_are_refused_for_a_stored_task(as_alice: Api) -> None:
+    created = as_alice.post("/api/me/tasks", {"title": "A", "due_at": AT}).json()
+    change = {"due_date": "2026-12-05T10:00:00Z", "due_at": "2026-12-06T10:00:00Z"}
     answer = as_alice.patch(f"/api/me/tasks/{created['id']}", change)
-    assert answer.status_code == 200
-    assert (answer.json()["due_date"], answer.json()["due_at"]) == after
+    error = answer.json()["errors"][0]
+    assert (answer.status_code, error["pointer"], error["code"]) == (400, "/due_date", "conflicting_members")
+    assert Task.objects.get().version == 1
 
 
 @pytest.mark.parametrize(

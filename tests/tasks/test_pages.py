@@ -76,6 +76,18 @@ def test_all_pages_together_are_the_list(walter: User, sort: str, limit: int) ->
     assert 1 <= len(found[-1]) <= limit
 
 
+@pytest.mark.parametrize("sort", ["created", "-created", "updated", "-updated"])
+def test_a_cursor_serves_under_both_names_of_its_order(walter: User, sort: str) -> None:
+    api = Api(walter)
+    whole = [task["id"] for task in api.get(f"{LIST}?sort={sort}").json()]
+    assert sum(pages(api, sort=f"{sort}_at", limit=5), []) == whole
+    for first, second in ((sort, f"{sort}_at"), (f"{sort}_at", sort)):
+        link = next_url(api.get(f"{LIST}?sort={first}&limit=5"))
+        assert link is not None and f"sort={first}&" in link
+        answer = api.get(link.replace(f"sort={first}&", f"sort={second}&"))
+        assert [task["id"] for task in answer.json()] == whole[5:10]
+
+
 @pytest.mark.parametrize("sort", SORTS)
 def test_tasks_that_stay_are_seen_once_while_others_come_and_go(walter: User, sort: str) -> None:
     api, dice = Api(walter), random.Random(sort)
