@@ -88,7 +88,7 @@ def env_secret(name: str) -> str:
     if env(name):
         raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; unset one of them.")
     try:
-        value = Path(path).read_text().strip()
+        value = Path(path).read_text("utf-8-sig").strip()  # Windows' editors begin a file with a byte order mark
     except OSError as error:
         raise ImproperlyConfigured(f"{name}_FILE={path!r} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

@@ -32,7 +32,7 @@ from config.external_issuer import refuse_external_issuer
 from config.rates import is_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-load_dotenv(BASE_DIR / ".env")
+load_dotenv(BASE_DIR / ".env", encoding="utf-8-sig")
 
 
 # --- The process ------------------------------------------------------------------------------------
@@ -158,17 +158,7 @@ def embedded_database_url() -> str:
 
 
 def database() -> dict[str, Any]:
-    url = DATABASE_URL or embedded_database_url()
-    if not url.startswith(("postgres://", "postgresql://")):
-        raise ImproperlyConfigured("DATABASE_URL must be a PostgreSQL URL: postgresql://user:password@host/name")
-    try:
-        config = database_url.parse(url)
-    except ValueError as error:
-        raise ImproperlyConfigured(
-            "DATABASE_URL is not a valid URL; percent-encode special characters in its user and password."
-        ) from error
-    if not config.get("NAME"):
-        raise ImproperlyConfigured("DATABASE_URL names no database: postgresql://user:password@host/name")
+    config = database_url.parse(DATABASE_URL or embedded_database_url())
     config["ENGINE"] = "config.database"
     # PgBouncer and Neon's pooler hand out another session per transaction, which loses named cursors.
     config["DISABLE_SERVER_SIDE_CURSORS"] = True
@@ -179,7 +169,7 @@ def database() -> dict[str, Any]:
         "keepalives_idle": 30,
         "keepalives_interval": 10,
         "keepalives_count": 3,
-        **config.get("OPTIONS", {}),
+        **config["OPTIONS"],
         "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 3},
     }
     return config

@@ -10,7 +10,6 @@ import psycopg
 import pytest
 from django.db import connection
 
-from config.database import url
 from config.database.outage import RETRY_SECONDS, DatabaseAway, Outage
 from tests.client import Api
 from tests.problems import problem_of
@@ -137,23 +136,3 @@ def test_a_trial_that_fails_lets_the_next_one_come(monkeypatch: pytest.MonkeyPat
         with pytest.raises(psycopg.OperationalError, match="refused"), outage.attempt():
             raise psycopg.OperationalError("refused")
         now += RETRY_SECONDS
-
-
-def test_several_hosts_become_libpqs_lists_and_the_one_that_takes_writes_is_wanted() -> None:
-    found = url.parse("postgresql://u:p%40@h1:5433,h2/db?sslmode=require")
-    assert {name: found[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")} == {
-        "USER": "u", "PASSWORD": "p@", "HOST": "h1,h2", "PORT": "5433,", "NAME": "db",
-    }  # fmt: skip
-    assert found["OPTIONS"] == {"target_session_attrs": "read-write", "sslmode": "require"}
-
-
-def test_of_several_hosts_any_may_be_wanted() -> None:
-    found = url.parse("postgresql://u:p@[::1]:1,[::2]:2/db?target_session_attrs=any")
-    assert (found["HOST"], found["PORT"]) == ("::1,::2", "1,2")
-    assert found["OPTIONS"] == {"target_session_attrs": "any"}
-
-
-@pytest.mark.parametrize("text", ["postgresql://u:p@h1:x,h2/db", "postgresql://u:p@h1,h2:x/db?colour=red"])
-def test_hosts_that_libpq_does_not_understand_are_refused(text: str) -> None:
-    with pytest.raises(ValueError):
-        url.parse(text)

@@ -43,11 +43,21 @@ def test_a_secret_can_come_from_a_file(tree: Tree, name: str) -> None:
     assert tree.load(name, **environment) == {name: value}
 
 
+def test_a_byte_order_mark_is_no_part_of_a_secret(tree: Tree) -> None:
+    file = tree.root / "mounted"
+    file.write_text(f"\ufeff{SECRET}\n", "utf-8")
+    assert tree.load("SECRET_KEY", SECRET_KEY_FILE=str(file)) == {"SECRET_KEY": SECRET}
+    (tree.root / ".env").write_text(f"\ufeffSECRET_KEY={SECRET}\n", "utf-8")
+    assert tree.load("SECRET_KEY") == {"SECRET_KEY": SECRET}
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (None, "cannot be read: No such file or directory."),
         (b" \n", "is empty; write the value into it."),
+        (b"\xef\xbb\xbf\n", "is empty; write the value into it."),
+        ("s".encode("utf-16") * 40, "is not a text file in UTF-8."),
         (b"\xff" * 40, "is not a text file in UTF-8."),
     ],
 )

@@ -151,12 +151,6 @@ def test_an_external_issuer_that_cannot_work_is_refused(tree: Tree, wrong: dict[
     assert tree.refusal(**{**PRODUCTION, **wrong}).startswith(message)
 
 
-@pytest.mark.parametrize("url", ["sqlite:///db.sqlite3", "mysql://u:p@host/db", "host/db"])
-def test_only_postgresql_is_taken(tree: Tree, url: str) -> None:
-    refusal = tree.refusal(DATABASE_URL=url)
-    assert refusal == "DATABASE_URL must be a PostgreSQL URL: postgresql://user:password@host/name"
-
-
 def test_a_url_that_cannot_be_parsed_is_refused_without_its_password(tree: Tree) -> None:
     process = tree.start("-c", "import config.settings", DATABASE_URL="postgresql://u:pass#word@host/db")
     err = process.communicate(timeout=30)[1]
