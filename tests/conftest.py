@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
 from config.rates import parse_rate
+from config.rest import health
 from config.rest.leases import limiter
 from tests.client import Api
 from tests.factories import make_user
@@ -88,6 +89,12 @@ def operator() -> Iterator[None]:
 def no_rate_limits(settings: Settings) -> None:
     """The tests of rate limits set their own; nobody else shall meet one."""
     settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS)
+
+
+@pytest.fixture(autouse=True)
+def readiness_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests change what it tells faster than a second."""
+    monkeypatch.setattr(health, "KEPT_SECONDS", 0.0)
 
 
 @pytest.fixture

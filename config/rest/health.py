@@ -1,7 +1,10 @@
 """Is the process up, and can it serve? For load balancers and orchestrators."""
 
+import threading
+import time
+
 from django.core import checks
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
@@ -11,6 +14,7 @@ from rest_framework.views import APIView
 
 from config import migrated
 from config.errors import Unavailable
+from config.rest import problems
 from config.rest.schema import also_answers
 
 
@@ -22,6 +26,46 @@ class MigrationsMissing(Unavailable):
 class DatabaseUnfit(Unavailable):
     code = "database_unfit"
     title = "The database does not do its part"
+
+
+KEPT_SECONDS = 1.0
+
+
+class Readiness:
+    """Of this process. Anybody may ask, as often as they like: the database is asked once a second at most."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # whoever waits for it takes the answer of whom they waited for
+        self._examined_at = -KEPT_SECONDS
+        self._refusal: Unavailable | None = None
+
+    def require(self) -> None:
+        """Raises Unavailable."""
+        with self._lock:
+            if time.monotonic() - self._examined_at >= KEPT_SECONDS:
+                self._refusal = _examine()
+                self._examined_at = time.monotonic()
+            refusal = self._refusal
+        if refusal is not None:
+            raise type(refusal)(refusal.detail)
+
+
+def _examine() -> Unavailable | None:
+    try:
+        if missing := migrated.missing():
+            return MigrationsMissing(
+                f"Migrations are missing: {len(missing)}. The operator has to apply them (migrate)."
+            )
+        if checks.run_checks(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS]):
+            return DatabaseUnfit("The operator has to run the `check` command, which says what to do.")
+    except (DatabaseError, InterfaceError) as error:
+        if not problems.is_outage(error):
+            raise
+        return problems.outage_of(error)
+    return None
+
+
+readiness = Readiness()
 
 
 class HealthSerializer(serializers.Serializer):
@@ -55,11 +99,5 @@ class ReadinessView(APIView):
         summary="Does the database answer, with every migration applied and row level security active?",
     )
     def get(self, request: Request) -> Response:
-        missing = migrated.missing()
-        if missing:
-            raise MigrationsMissing(
-                f"Migrations are missing: {len(missing)}. The operator has to apply them (migrate)."
-            )
-        if checks.run_checks(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS]):
-            raise DatabaseUnfit("The operator has to run the `check` command, which says what to do.")
+        readiness.require()
         return Response({"status": "ok"})

@@ -119,9 +119,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
     if isinstance(exc, RequestDataTooBig):
         return _too_large(request)
     if is_outage(exc):
-        # The text of the database's error may hold host names, and below its first line values.
-        logger.error("database unavailable: %s", str(exc).partition("\n")[0])
-        exc = DatabaseUnavailable(DATABASE_AWAY)
+        exc = outage_of(exc)
     if isinstance(exc, exceptions.Throttled):
         return too_many(request, getattr(exc, "wait", None) or 0)
     if isinstance(exc, DomainError):
@@ -138,6 +136,13 @@ def is_outage(exc: BaseException | None) -> bool:
     if isinstance(exc, OperationalError | InterfaceError):
         return True
     return isinstance(getattr(exc, "__cause__", None), IdleInTransactionSessionTimeout)
+
+
+def outage_of(exc: BaseException) -> DatabaseUnavailable:
+    """What is answered about an outage; the log has the reason."""
+    # The text of the database's error may hold host names, and below its first line values.
+    logger.error("database unavailable: %s", str(exc).partition("\n")[0])
+    return DatabaseUnavailable(DATABASE_AWAY)
 
 
 def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
