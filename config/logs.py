@@ -26,7 +26,6 @@ logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 logging._srcfile = None
 
 _IN_MESSAGE = frozenset({"method", "route", "status"})
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def configuration(level: str, form: str, *, debug: bool) -> dict[str, Any]:
@@ -62,7 +61,7 @@ class _Formatter(logging.Formatter):
         if error is None:
             return ""
         text = "".join(traceback.format_exception(error)) if self.shows_text else trace(error)
-        return text.encode("utf-8", "backslashreplace").decode()
+        return "\n".join(map(_clean, text.split("\n")))
 
 
 class JSONFormatter(_Formatter):
@@ -170,5 +169,13 @@ def _name(error: BaseException) -> str:
 
 
 def _clean(text: str) -> str:
-    """Whatever ends a line or moves a terminal's cursor, spelt out: nobody can forge a line."""
-    return text if text.isprintable() else _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """Whatever ends a line, moves a cursor, turns the direction of writing (Trojan Source) or cannot be seen is spelt
+    out: nobody can forge a line."""
+    return text if text.isprintable() else "".join(map(_spelt_out, text))
+
+
+def _spelt_out(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

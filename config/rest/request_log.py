@@ -119,9 +119,13 @@ class _Entry:
 
 
 def _user_of(request: HttpRequest) -> str | None:
-    """The public id of whom a view, or the admin, has authenticated; nobody is looked up for this."""
+    """The number of the account that a view, or the admin, has authenticated; nobody is looked up for this.
+
+    Not the public id: an issuer may call theirs what one of ours is called.
+    """
     values = vars(request)
     user = values.get("user")
     if isinstance(user, SimpleLazyObject):
         user = values.get("_cached_user")
-    return getattr(user, "public_id", None)
+    number = getattr(user, "pk", None)
+    return None if number is None else str(number)

@@ -134,6 +134,15 @@ def test_staff_in_the_admin_are_named(log: Log, carol: User) -> None:
     assert [(line["user"], line["route"]) for line in log.requests()] == [(carol.public_id, "/admin/")]
 
 
+def test_two_accounts_have_no_one_name(log: Log, alice: User) -> None:
+    """An issuer may call theirs what ours is called."""
+    external = {"issuer": "https://login.example.com", "subject": str(alice.pk)}
+    other = User.objects.create(email="o@example.com", email_canonical=None, is_staff=True, **external)
+    assert other.public_id == alice.public_id
+    signed_in(other).get("/admin/")
+    assert [line["user"] for line in log.requests()] == [str(other.pk)]
+
+
 def test_an_export_is_one_line_at_its_end_with_all_its_queries(log: Log, as_alice: Api, alice: User) -> None:
     answer: Any = as_alice.get("/api/users/me/export", x_request_id="the-one")
     assert log.requests() == []
@@ -327,13 +336,33 @@ def found_in(log: Log, secret: str) -> list[str]:
     return [line[:500] for line in log.text.splitlines() if secret.lower() in line.lower()]
 
 
+# What ends a line, moves a cursor, turns the direction of writing, or is seen by nobody.
+FORGERIES = [
+    *"\n\r\0\x1b\x7f\x85\xad\u061c\u180e\ufeff\ufff9\U000e0041",
+    *map(chr, [*range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070)]),
+]
+
+
 @both_formats
-@pytest.mark.parametrize("text", ["a\nb", "a\r\nb", "a\x1b[31mb", "a\x85b", "a\u2028b", "a\x7fb\0c"])
-def test_nobody_can_forge_a_line(log: Log, text: str) -> None:
+@pytest.mark.parametrize("character", FORGERIES, ids=ascii)
+def test_nobody_can_forge_a_line(log: Log, character: str) -> None:
+    text = f"a{character}b"
     logging.getLogger("some.library").warning("it got %s", text)
     logging.getLogger("some.library").warning("it got it", extra={"fields": {"user": text}})
     assert log.text.count("\n") == len(log.text.splitlines()) == 2
     assert log.text.replace("\n", "").isprintable()
+    assert log.text.count(f"{ord(character):04x}b") == 2
+
+
+def test_the_text_of_an_error_forges_no_line_either() -> None:
+    error = ValueError("".join(FORGERIES))
+    record = logging.LogRecord("x", logging.ERROR, __file__, 1, "failed", (), (ValueError, error, None))
+    assert logs.LineFormatter(shows_text=True).format(record).replace("\n", "").isprintable()
+
+
+def test_what_people_write_stays_as_it_is() -> None:
+    record = logging.LogRecord("x", logging.ERROR, __file__, 1, "Ärger, 東京, مرحبا, 🙂", (), None)
+    assert logs.LineFormatter().format(record).endswith("x: Ärger, 東京, مرحبا, 🙂")
 
 
 @pytest.mark.parametrize("formatter", [logs.JSONFormatter, logs.LineFormatter])
