@@ -12,6 +12,7 @@ from pytest_django import Settings
 import config.urls
 from config.rest.pages import CONTENT_SECURITY_POLICY
 from tests.client import Api
+from tests.factories import PASSWORD
 from tests.pages import signed_in
 from tests.problems import problem_of, send, stored
 from tests.tree import PRODUCTION, Tree
@@ -71,6 +72,29 @@ def test_https_is_asked_for_in_production_unless_its_network_is_private(tree: Tr
     assert list(tree.load(*names, **PRODUCTION, HSTS_SECONDS="0").values()) == [True, True, True, 0]
     assert list(tree.load(*names, **PRODUCTION, REQUIRE_HTTPS="false").values()) == [False, False, False, 0]
     assert list(tree.load(*names).values()) == [False, False, False, 0]
+
+
+def test_cookies_are_bound_to_the_host_where_https_is_asked_for(tree: Tree) -> None:
+    names = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME")
+    bound, plain = ["__Host-sessionid", "__Host-csrftoken"], [None, None]  # of which Django has its own
+    assert list(tree.load(*names, **PRODUCTION).values()) == bound
+    assert list(tree.load(*names, **PRODUCTION, REQUIRE_HTTPS="false").values()) == plain
+    assert list(tree.load(*names).values()) == plain
+
+
+@pytest.mark.usefixtures("production")
+def test_browsers_take_the_cookies_of_the_admin(settings: Settings, carol: User) -> None:
+    """With this prefix they want Secure and Path=/, and no Domain."""
+    settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+    client = Client(headers={"Host": "testserver", "X-Forwarded-Proto": "https"}, enforce_csrf_checks=True)
+    client.get("/admin/login/")
+    token = client.cookies["__Host-csrftoken"].value
+    typed = {"username": carol.email, "password": PASSWORD, "csrfmiddlewaretoken": token}
+    client.post("/admin/login/", typed, headers={"Origin": "https://testserver"})
+    assert client.get("/admin/").status_code == 200
+    for cookie in (client.cookies["__Host-csrftoken"], client.cookies["__Host-sessionid"]):
+        assert (cookie["secure"], cookie["path"], cookie["domain"]) == (True, "/", "")
 
 
 # --- Pages ------------------------------------------------------------------------------------------
