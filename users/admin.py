@@ -29,7 +29,7 @@ from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from config.admin import ServiceForm
-from users import admin_sign_in, exports, services
+from users import admin_sign_in, audit, exports, services
 from users.admin_lists import (
     IssuerFilter,
     LastSeenFilter,
@@ -108,7 +108,15 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        _limit(self.fields["old_password"])
         _limit(self.fields["new_password1"])
+
+    def clean_old_password(self) -> Any:
+        try:
+            return super().clean_old_password()
+        except ValidationError:
+            audit.record(Action.PASSWORD_REFUSED, self.user, admin=True)
+            raise
 
     def save(self, commit: bool = True) -> User:
         user = services.set_password(self.user, self.cleaned_data["new_password1"])
@@ -122,7 +130,11 @@ def _limit(field: forms.Field) -> None:
 
 
 def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-    """AdminSite.password_change, whose form cannot be chosen and leaves old tokens valid."""
+    """AdminSite.password_change, whose form cannot be chosen and leaves old tokens valid, and who may guess freely."""
+    if request.method == "POST":
+        refusal = admin_sign_in.refused(request, "password", admin_sign_in.tried_by(request))
+        if refusal is not None:
+            return refusal
     request.current_app = admin.site.name
     view = PasswordChangeView.as_view(
         form_class=OwnPasswordForm,

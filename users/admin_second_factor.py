@@ -21,7 +21,10 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from users.admin_sign_in import is_staff_member, refused, user_of
+from users.models import User
 from users.services import second_factor
+
+_PENDING = "pending_device"
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -74,20 +77,28 @@ def enrol(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
     if second_factor.device_of(user) is not None:
         return redirect("admin:index")
+    device = _pending_device(request, user)
     form = CodeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            device, codes = second_factor.enrol(user, form.cleaned_data["code"])
+            device, codes = second_factor.enrol(device, form.cleaned_data["code"])
         except second_factor.WrongCode as error:
             form.add_error("code", error.detail)
         else:
             _note_verified(request, device)
             return _page(request, "recovery_codes", "Recovery codes", codes=codes)
-    pending = second_factor.unconfirmed_device_of(user) if request.method == "POST" else None
-    device = pending or second_factor.begin_enrolment(user)
     return _page(
         request, "enrol", "Set up the second factor", form=form, image=_qr_code(device), secret=_secret(device)
     )
+
+
+def _pending_device(request: HttpRequest, user: User) -> TOTPDevice:
+    """One for each session: its secret stays what was scanned, and no other session ever shows it."""
+    device = second_factor.pending_device(user, request.session.get(_PENDING))
+    if device is None:
+        device = second_factor.begin_enrolment(user)
+        request.session[_PENDING] = device.pk
+    return device
 
 
 def _note_verified(request: HttpRequest, device: TOTPDevice) -> None:

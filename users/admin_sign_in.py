@@ -95,6 +95,12 @@ def _tried(request: HttpRequest) -> Iterator[str]:
         yield f"email:{canonical_email(email)}"
 
 
+def tried_by(request: HttpRequest) -> Iterator[str]:
+    """Of who is signed in, as users.api.throttles counts them."""
+    yield f"address:{network(client_address(request))}"
+    yield f"user:{user_of(request).pk}"
+
+
 def refused(request: HttpRequest, policy: str, tried: Iterator[str]) -> HttpResponse | None:
     """A page that says when to come back; None if the attempt may be made."""
     for identity in tried:

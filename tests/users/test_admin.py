@@ -1,6 +1,7 @@
 """Accounts in the admin: every write goes through services, and nobody rises above the own privileges."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -9,11 +10,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from config.errors import InvalidToken
-from tests.audited import staff_changes
+from tests.audited import only, staff_changes
+from tests.client import Api
 from tests.factories import PASSWORD, make_task, make_tokens, make_user
 from tests.pages import open_page, send, signed_in, submit, wait_for_a_lock
 from users import services, tokens
-from users.models import User
+from users.audit import Action
+from users.models import AuditEvent, User
 
 LIST = "/admin/users/user/"
 ADD = "/admin/users/user/add/"
@@ -196,6 +199,41 @@ def test_changing_the_own_password_ends_all_tokens_but_not_this_session(staff: C
     carol.refresh_from_db()
     assert (carol.check_password(NEW_PASSWORD), carol.token_version) == (True, 1)
     assert staff.get(LIST).status_code == 200
+
+
+OWN_PASSWORD = "/admin/password_change/"
+
+
+def own_password(old: str) -> dict[str, str]:
+    return {"old_password": old, "new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
+
+
+def test_a_wrong_old_password_is_written_down(staff: Client, carol: User) -> None:
+    answer = staff.post(OWN_PASSWORD, own_password("wrong"))
+    assert "Your old password was entered incorrectly" in answer.content.decode()
+    event = only(Action.PASSWORD_REFUSED)
+    assert (event.actor_id, event.subject_id, event.details) == (carol.pk, carol.pk, {"admin": True})
+
+
+def test_old_passwords_are_guessed_as_rarely_as_through_the_api(
+    staff: Client, carol: User, limit: Callable[..., None]
+) -> None:
+    limit(login="3/min")
+    assert staff.post(OWN_PASSWORD, own_password("wrong")).status_code == 200
+    change = {"current_password": "wrong", "new_password": NEW_PASSWORD}
+    assert Api(carol).post("/api/users/me/password", change).status_code == 400
+    assert staff.post(OWN_PASSWORD, own_password("wrong")).status_code == 200
+    answer = staff.post(OWN_PASSWORD, own_password(PASSWORD))
+    assert (answer.status_code, 0 < int(answer["Retry-After"]) <= 60) == (429, True)
+    carol.refresh_from_db()
+    assert carol.check_password(PASSWORD)
+    assert staff.get(OWN_PASSWORD).status_code == 200  # only what is sent counts
+
+
+def test_an_old_password_that_is_too_long_is_not_hashed(staff: Client, carol: User) -> None:
+    answer = staff.post(OWN_PASSWORD, own_password("x" * 257))
+    assert "at most 256 characters" in answer.content.decode()
+    assert not AuditEvent.objects.filter(action=Action.PASSWORD_REFUSED).exists()
 
 
 def test_read_only_fields_stay(staff: Client, alice: User) -> None:

@@ -41,6 +41,11 @@ def code_of(device: TOTPDevice) -> str:
     return f"{totp(device.bin_key, drift=0):06}"
 
 
+def enrol(user: User) -> tuple[TOTPDevice, list[str]]:
+    device = second_factor.begin_enrolment(user)
+    return second_factor.enrol(device, code_of(device))
+
+
 def sign_in(email: str, password: str = PASSWORD, **environ: Any) -> tuple[Client, Any]:
     client = Client(**environ)
     return client, client.post(f"{LOGIN}?next={INDEX}", {"username": email, "password": password})
@@ -55,7 +60,7 @@ def clock() -> Any:
 @pytest.fixture
 def enrolled(clock: Any, carol: User) -> tuple[TOTPDevice, list[str]]:
     """Of carol; the code that confirmed the device is half a minute ago."""
-    enrolment = second_factor.enrol(carol, code_of(second_factor.begin_enrolment(carol)))
+    enrolment = enrol(carol)
     clock.shift(STEP)
     return enrolment
 
@@ -150,7 +155,36 @@ def test_a_wrong_code_keeps_the_secret_and_confirms_nothing(clock: Any, carol: U
     again = client.post(ENROL, {"code": "000000"}).content.decode()
     assert ("This code is wrong" in again, secret_on(again)) == (True, secret)
     assert second_factor.device_of(carol) is None
-    assert secret_on(client.get(ENROL).content.decode()) != secret
+    assert secret_on(client.get(ENROL).content.decode()) == secret
+
+
+def test_opening_the_page_again_replaces_no_secret(clock: Any, carol: User) -> None:
+    """Else a link in a mail would make worthless what was just scanned."""
+    client = signed_in(carol)
+    secrets = {secret_on(client.get(ENROL).content.decode()) for _ in range(3)}
+    [device] = TOTPDevice.objects.all()
+    assert len(secrets) == 1
+    assert "Recovery codes" in client.post(ENROL, {"code": code_of(device)}).content.decode()
+
+
+def test_no_session_sees_or_replaces_what_another_scans(clock: Any, carol: User) -> None:
+    """Whoever knows the password must not know the second factor, too."""
+    one, other = signed_in(carol), signed_in(carol)
+    secret = secret_on(one.get(ENROL).content.decode())
+    assert secret_on(other.get(ENROL).content.decode()) != secret
+    first, second = TOTPDevice.objects.order_by("pk")
+    assert "This code is wrong" in other.post(ENROL, {"code": code_of(first)}).content.decode()
+    assert "Recovery codes" in one.post(ENROL, {"code": code_of(first)}).content.decode()
+    assert list(TOTPDevice.objects.values_list("pk", "confirmed")) == [(first.pk, True)]
+    assert other.post(ENROL, {"code": code_of(second)})["Location"] == INDEX
+    assert other.get(INDEX).status_code == 302  # to the second factor
+
+
+def test_pending_secrets_are_bounded(carol: User) -> None:
+    for _ in range(second_factor.MAX_PENDING + 3):
+        newest = second_factor.begin_enrolment(carol)
+    assert TOTPDevice.objects.count() == second_factor.MAX_PENDING
+    assert second_factor.pending_device(carol, newest.pk) == newest
 
 
 def test_where_it_is_required_nothing_comes_before_it(settings: Settings, carol: User) -> None:
@@ -233,7 +267,7 @@ def test_a_code_serves_once(enrolled: Any, carol: User) -> None:
 def test_of_two_at_once_a_code_lets_one_in(transactional_db: None, wide_pool: None) -> None:
     carol = make_user(is_staff=True)
     with time_machine.travel(START - STEP):
-        device, _ = second_factor.enrol(carol, code_of(second_factor.begin_enrolment(carol)))
+        device, _ = enrol(carol)
     with time_machine.travel(START, tick=False):
         code = code_of(device)
 

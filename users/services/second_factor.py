@@ -27,6 +27,7 @@ from users.models import User
 from users.services.sessions import lock_user
 
 RECOVERY_CODES = 10
+MAX_PENDING = 10  # devices of a user that wait for a first code
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without what looks like something else
 _GROUPS, _GROUP = 4, 4
 _DIGITS = 6
@@ -48,36 +49,48 @@ def _confirmed(user: User) -> QuerySet[Any]:
 
 @retried_transaction
 def begin_enrolment(user: User) -> TOTPDevice:
-    """A device with a new secret, which counts once a code of it has come back; the last one that did not, goes."""
+    """A device with a new secret, which counts once a code of it has come back.
+
+    Those of the user's other sessions stay; of many that nobody has confirmed, the oldest go.
+    """
     lock_user(user.pk)
-    TOTPDevice.objects.filter(user=user, confirmed=False).delete()
+    kept = _pending(user).order_by("-pk").values("pk")[: MAX_PENDING - 1]
+    _pending(user).exclude(pk__in=kept).delete()
     return TOTPDevice.objects.create(user=user, name="authenticator", confirmed=False)
 
 
-def unconfirmed_device_of(user: User) -> TOTPDevice | None:
-    return TOTPDevice.objects.filter(user=user, confirmed=False).first()
+def pending_device(user: User, device_id: int | None) -> TOTPDevice | None:
+    """One of those that were not confirmed yet."""
+    return _pending(user).filter(pk=device_id).first()
 
 
-def enrol(user: User, code: str) -> tuple[TOTPDevice, list[str]]:
-    """Confirm the device with a code that it shows; returns the recovery codes, too, of which only digests are kept.
+def _pending(user: User) -> QuerySet[Any]:
+    devices: QuerySet[Any] = TOTPDevice.objects.filter(user=user, confirmed=False)
+    return devices
+
+
+def enrol(device: TOTPDevice, code: str) -> tuple[TOTPDevice, list[str]]:
+    """Confirm a pending device with a code that it shows; returns the recovery codes, too, of which only digests are
+    kept.
 
     Raises WrongCode.
     """
-    enrolled = _enrol(user, code)
+    enrolled = _enrol(device.user, device.pk, code)
     if enrolled is None:
-        raise WrongCode(_refusal(TOTPDevice.objects.filter(user=user, confirmed=False)))
+        raise WrongCode(_refusal(_pending(device.user).filter(pk=device.pk)))
     return enrolled
 
 
 @retried_transaction
-def _enrol(user: User, code: str) -> tuple[TOTPDevice, list[str]] | None:
+def _enrol(user: User, device_id: int, code: str) -> tuple[TOTPDevice, list[str]] | None:
     """None for a wrong code, which must stay counted."""
     lock_user(user.pk)
-    device = TOTPDevice.objects.filter(user=user, confirmed=False).select_for_update().first()
+    device = _pending(user).filter(pk=device_id).select_for_update().first()
     if device is None or device_of(user) is not None or not _passes(device, code):
         return None
     device.confirmed = True
     device.save(update_fields=["confirmed"])
+    _pending(user).delete()
     audit.record(Action.TOTP_ENROLLED, user)
     return device, _new_recovery_codes(user)
 
