@@ -1,8 +1,10 @@
 """How the admin of every app writes: through services."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.db import DataError
@@ -17,6 +19,8 @@ from unfold.admin import ModelAdmin
 from config.errors import DomainError
 from config.transactions import retried_transaction
 
+MAX_SEARCH = 200  # characters
+SHOWN = 100  # of the objects that are to be deleted
 _REFUSAL = "tickbase.admin_refusal"
 
 
@@ -82,6 +86,42 @@ class ServiceAdmin(ModelAdmin):
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> Any:
         """Run an action; what it does and what it logs stand or fall together."""
         return super().response_action(request, queryset, *args)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions: dict[str, Any] = super().get_actions(request)
+        return {name: (self._bounded(name, action[0]), *action[1:]) for name, action in actions.items()}
+
+    def _bounded(self, name: str, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Whoever selects all, selects what other people have to wait for."""
+
+        def bounded(admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+            limit = settings.ADMIN_ACTION_ROWS
+            if queryset.order_by().values("pk")[: limit + 1].count() > limit:
+                message = f"Nothing was done: an action takes at most {limit:,} rows at once. Narrow the list down."
+                self.message_user(request, message, messages.ERROR)
+                return None
+            return self.run_action(name, run, request, queryset)
+
+        return bounded
+
+    def run_action(self, name: str, run: Callable[..., Any], request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        return run(self, request, queryset)
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
+        """Also for the autocomplete."""
+        if len(search_term) > MAX_SEARCH:
+            self.message_user(request, f"Search for at most {MAX_SEARCH} characters.", messages.ERROR)
+            return queryset.none(), False
+        return self.search(request, queryset, search_term.replace("\0", ""))
+
+    def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> Any:
+        """For a term whose length is bounded."""
+        return super().get_search_results(request, queryset, term)
+
+    def deletion_links(self, links: list[str]) -> list[str]:
+        """Of thousands, a page names the first."""
+        more = len(links) - SHOWN
+        return links if more <= 0 else [*links[:SHOWN], f"and {more:,} more"]
 
     def change_link(self, obj: Model, text: str | None = None) -> str:
         address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])

@@ -10,13 +10,17 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
 from django_otp.middleware import OTPMiddleware
 
 from config import origin
 from config.paths import is_in_admin
+from config.rest import problems
+
+# Of an address with what its list was narrowed down by, twice escaped. Searches and filters come after this bound.
+MAX_QUERY = 4096
 
 
 class _InAdmin(MiddlewareMixin):
@@ -30,17 +34,29 @@ class Sessions(_InAdmin, SessionMiddleware):
     def __call__(self, request: HttpRequest) -> Any:
         if not is_in_admin(request):
             return self.get_response(request)
+        if len(request.META["QUERY_STRING"]) > MAX_QUERY:
+            return problems.problem(request, problems.TOO_LONG, "Search for less, or narrow the list down by less.")
         with origin.of(request):
             return SessionMiddleware.__call__(self, request)
 
 
 class Common(_InAdmin, CommonMiddleware):
-    """Also leads from `/admin` to `/admin/`."""
+    """Also leads from `/admin` to `/admin/`, and shows a page where Django answers nothing."""
 
     def __call__(self, request: HttpRequest) -> Any:
         if f"{request.path_info}/" == f"/{settings.ADMIN_PATH}":
             return CommonMiddleware.__call__(self, request)
         return super().__call__(request)
+
+    def process_response(self, request: HttpRequest, response: Any) -> Any:
+        if isinstance(response, HttpResponseNotAllowed):
+            response = _not_allowed(request, response)
+        return super().process_response(request, response)
+
+
+def _not_allowed(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    headers = {"Allow": response["Allow"]}
+    return problems.problem(request, problems.METHOD_NOT_ALLOWED, "Go back, and use the buttons.", headers=headers)
 
 
 class Authentication(_InAdmin, AuthenticationMiddleware):

@@ -114,6 +114,7 @@ ROOT_URLCONF = "config.urls"
 ADMIN_PATH = env_path("ADMIN_PATH", "admin/")
 if ADMIN_PATH.partition("/")[0] in {"api", "static", "healthz", "readyz", "metrics"}:
     raise ImproperlyConfigured(f"ADMIN_PATH={ADMIN_PATH!r} is taken; choose another path, or off.")
+LOGIN_REDIRECT_URL = "admin:index"  # for who signs in without having been on a page
 # Whether staff without a second factor must set one up before anything else; whoever has one has to show it anyhow.
 ADMIN_REQUIRE_TOTP = env_bool("ADMIN_REQUIRE_TOTP", PRODUCTION)
 OTP_TOTP_ISSUER = "Tickbase"
@@ -319,6 +320,9 @@ SPECTACULAR_SETTINGS = {
 }
 # The largest legal task is about 260 kB when every character is escaped.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+# Rows that an action of the admin takes at once, in one transaction. Who confirms it sends a field for each.
+ADMIN_ACTION_ROWS = 5000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = ADMIN_ACTION_ROWS + 1000
 
 CORS_ALLOWED_ORIGINS = env_list("CORS_ALLOWED_ORIGINS")
 CORS_ALLOWED_ORIGIN_REGEXES = [] if PRODUCTION else [r"^http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"]

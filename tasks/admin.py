@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.postgres.forms import SimpleArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -21,7 +22,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from config.admin import ServiceForm
+from config.admin import SHOWN, ServiceForm
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
 from tasks import services
 from tasks.admin_lists import (
@@ -39,7 +40,7 @@ from tasks.querysets import PRIORITY_RANK, TaskQuerySet
 from users import audit
 from users.admin_lists import count_per_user
 from users.audit import Action
-from users.audited_admin import AuditedAdmin
+from users.audited_admin import AuditedAdmin, Done
 from users.models import User
 
 TEXT = ("title", "description", "tags")
@@ -51,6 +52,7 @@ count_per_user("tasks", lambda: Task.objects.visible())
 count_per_user("open tasks", lambda: Task.objects.visible().open())
 
 _BREAK = re.compile(r"\r\n|\r|\n")
+_MAX_TAG_LINES = 2 * MAX_TAGS * (MAX_TAG + 2)  # characters, with room for spaces and repetitions
 
 
 class LineField(forms.CharField):
@@ -80,6 +82,8 @@ class TagsField(SimpleArrayField):
         super().__init__(forms.CharField(max_length=MAX_TAG), delimiter="\n", max_length=MAX_TAGS, **kwargs)
 
     def to_python(self, value: Any) -> Any:
+        if isinstance(value, str) and len(value) > _MAX_TAG_LINES:
+            raise ValidationError(f"Write at most {MAX_TAGS} tags.", code="too_long")
         lines = value if isinstance(value, list) else _BREAK.split(value or "")
         return list(dict.fromkeys(tag for tag in super().to_python(lines) if tag))
 
@@ -231,8 +235,8 @@ class TaskAdmin(AuditedAdmin):
         actions = super().get_actions(request)
         return {name: action for name, action in actions.items() if (name == "restore") == shows_tombstones(request)}
 
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[TaskQuerySet, bool]:
-        return queryset.matching(search_term) if _reads_text(request) else queryset, False
+    def search(self, request: HttpRequest, queryset: Any, term: str) -> tuple[TaskQuerySet, bool]:
+        return queryset.matching(term) if _reads_text(request) else queryset, False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         response = super().changelist_view(request, extra_context)
@@ -283,33 +287,35 @@ class TaskAdmin(AuditedAdmin):
                 services.delete_task(task.user, task.pk)
 
     @admin.action(description="Complete", permissions=["change"])
-    def complete(self, request: HttpRequest, queryset: TaskQuerySet) -> None:
-        self._each(request, queryset.not_completed(), partial(services.complete_task, completed=True), "Completed")
+    def complete(self, request: HttpRequest, queryset: TaskQuerySet) -> Done:
+        complete = partial(services.complete_task, completed=True)
+        return self._each(request, queryset.not_completed(), complete, "Completed")
 
     @admin.action(description="Reopen", permissions=["change"])
-    def reopen(self, request: HttpRequest, queryset: TaskQuerySet) -> None:
-        self._each(request, queryset.closed(), partial(services.complete_task, completed=False), "Reopened")
+    def reopen(self, request: HttpRequest, queryset: TaskQuerySet) -> Done:
+        return self._each(request, queryset.closed(), partial(services.complete_task, completed=False), "Reopened")
 
     @admin.action(description="Restore", permissions=["change"])
-    def restore(self, request: HttpRequest, queryset: TaskQuerySet) -> None:
-        self._each(request, queryset.deleted(), services.restore_task, "Restored")
+    def restore(self, request: HttpRequest, queryset: TaskQuerySet) -> Done:
+        return self._each(request, queryset.deleted(), services.restore_task, "Restored")
 
-    def _each(self, request: HttpRequest, tasks: TaskQuerySet, service: Callable[[User, int], Task], did: str) -> None:
+    def _each(self, request: HttpRequest, tasks: TaskQuerySet, service: Callable[[User, int], Task], did: str) -> Done:
         """In the order of `delete_queryset`, and for the same reasons."""
-        count = 0
+        done = []
         for task in tasks.order_by("user_id", "pk"):
             with suppress(services.TaskNotFound):
                 service(task.user, task.pk)
-                count += 1
-        self.message_user(request, f"{did}: {count} {'task' if count == 1 else 'tasks'}.", messages.SUCCESS)
+                done.append(task)
+        self.message_user(request, f"{did}: {len(done)} {'task' if len(done) == 1 else 'tasks'}.", messages.SUCCESS)
+        return Done(done)
 
     def get_deleted_objects(self, objs: Iterable[Task], request: HttpRequest) -> Any:
         """Only the tasks: a tombstone takes nothing else with it."""
         tasks = list(objs)
         if "post" not in request.POST:
-            self._note_reading(request, tasks, page="deletion")
+            self._note_reading(request, tasks[:SHOWN], page="deletion")
         links = [self.change_link(task, task.title if _reads_text(request) else None) for task in tasks]
-        return links, {self.opts.verbose_name_plural: len(links)}, set(), []
+        return self.deletion_links(links), {self.opts.verbose_name_plural: len(links)}, set(), []
 
 
 def _reads_text(request: HttpRequest) -> bool:

@@ -41,7 +41,7 @@ from users.admin_lists import (
 )
 from users.audit import Action
 from users.audit_admin import AuditEventAdmin
-from users.audited_admin import AuditedAdmin
+from users.audited_admin import AuditedAdmin, Done
 from users.models import AuditEvent, Session, User
 from users.session_admin import SessionAdmin
 from users.text import canonical_email
@@ -222,11 +222,8 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_delete_permission(request, obj) and obj != request.user and _outranks(request, obj)
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.replace("\0", "")  # the autocomplete passes on what it gets
-        found, may_repeat = super().get_search_results(request, queryset, term)
+    def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> Any:
+        found, may_repeat = super().search(request, queryset, term)
         return found | queryset.filter(email_canonical__contains=canonical_email(term)), may_repeat
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
@@ -258,38 +255,43 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
                 continue  # the audit stays
             rows = model._base_manager.filter(**{f"{relation.field.name}__in": users})
             counts[model._meta.verbose_name_plural] += rows.count()
-        return [self.change_link(user) for user in users], +counts, refused, []
+        return self.deletion_links([self.change_link(user) for user in users]), +counts, refused, []
 
     @admin.action(description="Deactivate, and end all sessions", permissions=["change"])
-    def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        active = [user for user in queryset.filter(is_active=True).order_by("pk") if self._may_act_on(request, user)]
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> Done:
+        chosen = list(queryset.order_by("pk"))
+        active = [user for user in chosen if user.is_active and self._may_act_on(request, user)]
         for user in active:
             services.update_account(user, is_active=False)
-        self._tell(request, "Deactivated", len(active), queryset)
+        self._tell(request, "Deactivated", len(active), len(chosen))
+        return Done(active)
 
     @admin.action(description="Send a password reset", permissions=["change"])
-    def send_password_reset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+    def send_password_reset(self, request: HttpRequest, queryset: QuerySet[User]) -> Done:
         """External accounts have no password here, and their address may be that of a local one."""
         if settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"):
             self.message_user(request, "This service sends no mail: EMAIL_HOST is not set.", messages.ERROR)
-            return
-        local = queryset.filter(is_active=True, issuer=None).order_by("pk")
+            return Done()
+        chosen = list(queryset.order_by("pk"))
+        local = [user for user in chosen if user.is_active and not user.is_external]
         users = [user for user in local if user.has_usable_password() and self._may_act_on(request, user)]
         for user in users:
             services.request_password_reset(user.email)
-        self._tell(request, "Mailed to", len(users), queryset)
+        self._tell(request, "Mailed to", len(users), len(chosen))
+        return Done(users)
 
     @admin.action(description="Export data", permissions=["export"])
-    def export_data(self, request: HttpRequest, queryset: QuerySet[User]) -> StreamingHttpResponse | None:
+    def export_data(self, request: HttpRequest, queryset: QuerySet[User]) -> Done:
         users = list(queryset[:2])
-        if len(users) > 1:
+        if len(users) != 1:
             self.message_user(request, "An export holds one account: choose one.", messages.ERROR)
-            return None
+            return Done()
         headers = {
             "Cache-Control": "no-store",
             "Content-Disposition": f'attachment; filename="tickbase-{users[0].pk}.json"',
         }
-        return StreamingHttpResponse(exports.stream(users[0]), content_type="application/json", headers=headers)
+        stream = exports.stream(users[0])
+        return Done(users, StreamingHttpResponse(stream, content_type="application/json", headers=headers))
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         """An export holds all that belongs to an account."""
@@ -298,8 +300,8 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
     def _may_act_on(self, request: HttpRequest, user: User) -> bool:
         return user != request.user and _outranks(request, user)
 
-    def _tell(self, request: HttpRequest, did: str, count: int, chosen: QuerySet[User]) -> None:
-        passed_over = chosen.count() - count
+    def _tell(self, request: HttpRequest, did: str, count: int, chosen: int) -> None:
+        passed_over = chosen - count
         self.message_user(
             request,
             f"{did} {count} {'account' if count == 1 else 'accounts'}"

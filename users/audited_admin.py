@@ -8,6 +8,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import PAGE_VAR
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from config.admin import ServiceAdmin
 from users import audit
@@ -23,6 +24,16 @@ class Entry(NamedTuple):
     action_time: dt.datetime
     user: User
     get_change_message: str
+
+
+class Done(NamedTuple):
+    """Returned by an action that passes some objects over: those that it has done something to.
+
+    Of any other action of Django's, all that were chosen are written down.
+    """
+
+    to: Iterable[Model] = ()
+    answer: HttpResponseBase | None = None
 
 
 class AuditedAdmin(ServiceAdmin):
@@ -62,23 +73,16 @@ class AuditedAdmin(ServiceAdmin):
         for obj in queryset:
             self.note(Action.STAFF_DELETED, obj)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions: dict[str, Any] = super().get_actions(request)
-        # That one asks first, and then logs the deletions.
-        return {
-            name: action if name == "delete_selected" else (self._recorded(name, action[0]), *action[1:])
-            for name, action in actions.items()
-        }
-
-    def _recorded(self, name: str, run: Callable[..., Any]) -> Callable[..., Any]:
-        def recorded(admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-            chosen = list(queryset)
-            answer = run(admin, request, queryset)
-            for obj in chosen:
-                self.note(Action.STAFF_RAN, obj, ran=name)
-            return answer
-
-        return recorded
+    def run_action(self, name: str, run: Callable[..., Any], request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Write down what an action has done, and to whom."""
+        if name == "delete_selected":  # which asks first, and then logs the deletions
+            return super().run_action(name, run, request, queryset)
+        chosen = list(queryset)
+        answer = super().run_action(name, run, request, queryset)
+        done = answer if isinstance(answer, Done) else Done(chosen, answer)
+        for obj in done.to:
+            self.note(Action.STAFF_RAN, obj, ran=name)
+        return done.answer
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         events = AuditEvent.objects.filter(object_type=self.opts.label_lower, object_id=unquote(object_id))

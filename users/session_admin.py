@@ -50,5 +50,5 @@ class SessionAdmin(AuditedAdmin):
     def get_deleted_objects(self, objs: Iterable[Session], request: HttpRequest) -> Any:
         sessions = list(objs)
         refused = {self.opts.verbose_name for each in sessions if not self.has_delete_permission(request, each)}
-        links = [self.change_link(session) for session in sessions]
-        return links, {self.opts.verbose_name_plural: len(links)}, refused, []
+        links = self.deletion_links([self.change_link(session) for session in sessions])
+        return links, {self.opts.verbose_name_plural: len(sessions)}, refused, []

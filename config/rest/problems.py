@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig
+from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.views import defaults
 from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
@@ -69,6 +70,8 @@ class Kind(NamedTuple):
 
 
 INVALID = Kind(400, "invalid", "The request is not valid")
+TOO_LONG = Kind(414, "uri_too_long", "The address is too long")
+METHOD_NOT_ALLOWED = Kind(405, "method_not_allowed", "Method not allowed")
 TOO_LARGE = Kind(413, "body_too_large", "The body is too large")
 HTTPS_REQUIRED = Kind(403, "https_required", "HTTPS is required")
 NOT_FOUND = Kind(404, "not_found", "Not found")
@@ -84,7 +87,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     exceptions.AuthenticationFailed: Kind(401, "invalid_token", "The token is not valid"),
     exceptions.PermissionDenied: FORBIDDEN,
     exceptions.NotFound: NOT_FOUND,
-    exceptions.MethodNotAllowed: Kind(405, "method_not_allowed", "Method not allowed"),
+    exceptions.MethodNotAllowed: METHOD_NOT_ALLOWED,
     exceptions.UnsupportedMediaType: Kind(415, "unsupported_media_type", "Unsupported media type"),
     exceptions.Throttled: THROTTLED,
 }
@@ -98,7 +101,10 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **members: Any,
 ) -> HttpResponse:
-    """Answer one problem; `members` are its extension members."""
+    """Answer one problem; `members` are its extension members. In the admin, people read it, on a page."""
+    if is_in_admin(request):
+        page = render_to_string("config/problem.html", {"title": kind.title, "detail": _clean(detail)})
+        return HttpResponse(page, status=kind.status, headers=headers)
     body = {
         "type": f"urn:tickbase:problem:{kind.code}",
         "title": kind.title,
@@ -223,20 +229,14 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _outage(request: HttpRequest) -> HttpResponse:
-    """Outside of DRF's views, as in the admin."""
-    response = defaults.server_error(request) if is_in_admin(request) else problem(request, OUTAGE, DATABASE_AWAY)
-    response.status_code = OUTAGE.status
-    response["Retry-After"] = str(DatabaseUnavailable.retry_after)
-    return response
-
-
 # --- Django's own error views, for whatever no DRF view handled ----------------------------------------
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, RequestDataTooBig):
         return _too_large(request)
+    if isinstance(exception, TooManyFieldsSent):
+        return problem(request, TOO_LARGE, "The form has too many fields; choose fewer rows at a time.")
     if isinstance(exception, DisallowedHost):
         return problem(request, INVALID, "This host name is not served; the operator can add it to ALLOWED_HOSTS.")
     return problem(request, INVALID, "The request cannot be understood; check its host, headers and address.")
@@ -256,7 +256,7 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def handler500(request: HttpRequest) -> HttpResponse:
     if is_outage(sys.exception()):
-        return _outage(request)
+        return problem(request, OUTAGE, DATABASE_AWAY, headers={"Retry-After": str(DatabaseUnavailable.retry_after)})
     if is_in_admin(request):
         return defaults.server_error(request)
     return problem(request, INTERNAL, "Something went wrong on our side; it has been logged.")

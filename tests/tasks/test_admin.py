@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tasks import feed, services
-from tasks.models import Task
+from tasks.models import MAX_TAGS, Task
 from tests.audited import staff_changes
 from tests.factories import head_of, make_task, make_user
 from tests.pages import Page, open_page, send, signed_in, submit, wait_for_a_lock
@@ -349,3 +349,9 @@ def test_an_action_on_what_is_no_row_changes_nothing(client: Client, carol: User
     assert client.post("/admin/tasks/task/", form).status_code in (200, 302)
     assert client.post("/admin/tasks/task/add/", {"title": "A", "user": selected}).status_code in (200, 302)
     assert list(Task.objects.values_list("pk", "version")) == [(task.pk, 1)]
+
+
+def test_more_lines_than_tags_can_be_are_not_even_split(staff: Client, alice: User) -> None:
+    page = submit(staff, ADD, **new_task(alice, tags="a\n" * 100_000))
+    assert f"Write at most {MAX_TAGS} tags." in page.errors
+    assert not Task.objects.exists()

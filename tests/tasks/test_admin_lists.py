@@ -1,18 +1,24 @@
 """The staff's list of tasks: its filters, its actions, and the status that is changed in place."""
 
 import datetime as dt
+import re
+import uuid
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
-from tasks import feed, services
+from tasks import bulk, feed, services
 from tasks.models import Task
 from tests.audited import events, staff_changes
 from tests.client import Api
-from tests.factories import head_of, make_task, make_user
+from tests.factories import head_of, make_session, make_task, make_user
 from tests.pages import Page, open_page, send, signed_in
+from tests.problems import stored
 from users import services as accounts
 from users.audit import Action
 from users.models import User
@@ -133,7 +139,7 @@ def test_complete_and_reopen_take_numbers_only_where_they_change(staff: Client, 
     assert "Reopened: 2 tasks." in act(staff, "reopen", done, begun, third).messages
     assert (head_of(alice), head_of(bob)) == (5, 3)
     ran = [event.details["ran"] for event in events(action=Action.STAFF_RAN)]
-    assert ran == ["complete"] * 3 + ["reopen"] * 3
+    assert ran == ["complete"] * 2 + ["reopen"] * 2  # what was so already was not touched
     assert sorted(Task.objects.values_list("status", flat=True)) == ["in_progress", "pending", "pending"]
 
 
@@ -223,3 +229,71 @@ def test_staff_who_may_only_look_change_nothing_in_the_list(alice: User) -> None
     assert client.post(LIST, {**rows, "form-0-status": "completed"}).status_code == 403
     act(client, "complete", task)
     assert head_of(alice) == 1
+
+
+# --- Actions on many ----------------------------------------------------------------------------------
+
+HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
+
+
+def post(staff: Client, path: str, fields: list[tuple[str, str]]) -> Any:
+    """As browsers send a form, all of whose fields count."""
+    return staff.post(path, urlencode(fields), content_type="application/x-www-form-urlencoded")
+
+
+def test_all_tasks_of_a_long_list_are_deleted_at_once(staff: Client, alice: User, bob: User) -> None:
+    """More of them than Django takes fields of a form; the page between names a few."""
+    kept = make_task(bob)
+    like = Task(title="Task", user=alice)
+    like.apply({"title": "Task"}, alice.zone, timezone.now())
+    bulk.create_tasks([bulk.NewTask(alice.pk, like, timezone.now(), None)] * 1_100)
+    across = [("action", "delete_selected"), ("_selected_action", "1"), ("select_across", "1"), ("index", "0")]
+    page = post(staff, f"{LIST}?user__id__exact={alice.pk}", across).content.decode()
+    assert ("Tasks: 1100" in page, "and 1,000 more" in page, len(page) < 250_000) == (True, True, True)
+    later = make_task(alice)  # nobody has confirmed that this one goes
+    answer = post(staff, LIST, HIDDEN.findall(page))
+    assert (answer.status_code, answer["Location"]) == (302, LIST)
+    assert "Successfully deleted 1100 tasks" in open_page(staff, LIST).messages
+    assert set(Task.objects.visible().values_list("pk", flat=True)) == {kept.pk, later.pk}
+    assert (head_of(alice), len(events(action=Action.STAFF_DELETED))) == (2_201, 1_100)
+    [shown] = [event for event in events(action=Action.STAFF_READ) if event.details["page"] == "deletion"]
+    assert len(shown.details["tasks"]) == 100
+
+
+def test_whoever_confirms_the_largest_action_sends_no_field_too_many(settings: Settings) -> None:
+    assert settings.DATA_UPLOAD_MAX_NUMBER_FIELDS > settings.ADMIN_ACTION_ROWS + 100
+    longest = f"_selected_action={uuid.uuid4()}&"
+    assert len(longest) * settings.ADMIN_ACTION_ROWS < settings.DATA_UPLOAD_MAX_MEMORY_SIZE / 2
+
+
+@pytest.mark.parametrize(
+    ("path", "action"),
+    [
+        (LIST, "complete"),
+        (f"{LIST}?deleted=yes", "restore"),
+        (LIST, "delete_selected"),
+        ("/admin/users/user/", "delete_selected"),
+        ("/admin/users/user/", "deactivate"),
+        ("/admin/users/session/", "delete_selected"),
+        ("/admin/auth/group/", "delete_selected"),
+    ],
+)
+@pytest.mark.parametrize("is_across", [True, False])
+def test_more_than_an_action_takes_are_refused_before_anything_is_done(
+    staff: Client, settings: Settings, path: str, action: str, is_across: bool
+) -> None:
+    rows: list[Any] = []
+    for n in range(4):
+        rows.append(make_task(make_session(make_user()).user))
+        Group.objects.create(name=f"Group {n}")
+    for task in rows[:4] if "deleted" in path else []:
+        services.delete_task(task.user, task.pk)
+    settings.ADMIN_ACTION_ROWS = 3
+    listed = staff.get(path).context["cl"].result_list
+    chosen = [("_selected_action", str(row.pk)) for row in listed]
+    before = stored()
+    answer = post(staff, path, [*chosen, ("action", action), ("select_across", str(int(is_across))), ("index", "0")])
+    assert (len(chosen) >= 4, answer.status_code) == (True, 302)
+    assert "Nothing was done: an action takes at most 3 rows at once." in open_page(staff, path).messages
+    assert stored() == before
+    assert events(action=Action.STAFF_RAN) == events(action=Action.STAFF_DELETED) == []

@@ -119,6 +119,20 @@ def test_who_is_outranked_deactivates_nobody_above(carol: User, alice: User) -> 
     limited = with_permissions("view_user", "change_user")
     act(limited, "deactivate", carol, alice)
     assert set(User.objects.filter(is_active=False)) == {alice}
+    assert only(Action.STAFF_RAN).subject_id == alice.pk  # of carol nothing was done
+
+
+def test_an_action_on_a_list_of_active_accounts_counts_those_that_leave_it(
+    staff: Client, alice: User, bob: User
+) -> None:
+    chosen: dict[str, str | list[str]] = {"action": "deactivate", "select_across": "1", "_selected_action": "1"}
+    page = send(staff, f"{LIST}?is_active__exact=1", {**chosen, "index": "0"})
+    assert "Deactivated 2 accounts; passed over 1 to which it does not apply." in page.messages
+
+
+def test_an_export_of_an_account_that_is_gone_says_so(staff: Client, alice: User) -> None:
+    services.delete_account(alice)
+    assert "choose one" in act(staff, "export_data", alice).messages
 
 
 @pytest.mark.django_db(transaction=True)

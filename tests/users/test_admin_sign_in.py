@@ -79,6 +79,14 @@ def test_staff_signs_in_with_the_password(carol: User) -> None:
     assert client.get(INDEX).status_code == 302
 
 
+@pytest.mark.parametrize("query", ["", "?next=", "?next=//evil.example/", "?next=/admin/"])
+def test_signing_in_leads_to_the_dashboard(carol: User, query: str) -> None:
+    client = Client()
+    answer = client.post(f"{LOGIN}{query}", {"username": carol.email, "password": PASSWORD}, follow=True)
+    assert (answer.redirect_chain, answer.status_code) == ([(INDEX, 302)], 200)
+    assert client.get(LOGIN)["Location"] == INDEX
+
+
 @pytest.mark.parametrize(
     ("whom", "password"), [("carol", "wrong"), ("alice", PASSWORD), ("nobody", PASSWORD), ("carol", "x" * 257)]
 )
