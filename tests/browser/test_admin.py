@@ -2,11 +2,13 @@
 
 import base64
 
+import httpx
 import pytest
 from django_otp.oath import totp
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, Account, make_staff, sign_in
+from tests.factories import PASSWORD
 from tests.server import Server
 
 USERS, TASKS = "/admin/users/user/", "/admin/tasks/task/"
@@ -99,6 +101,22 @@ def test_staff_restores_what_was_deleted(admin: Page, user: Account) -> None:
     run_action(admin, "Restore")
     expect(admin.get_by_text("Restored: 1 task.")).to_be_visible()
     assert user.api.get(task).json()["title"] == "Thrown away by mistake"
+
+
+def test_staff_deletes_all_of_a_long_list(admin: Page, server: Server) -> None:
+    """More rows than Django takes fields of a form."""
+    server.manage("seed_demo", "--users", "1", "--tasks", "1200")
+    made = httpx.post(f"{server.base}/api/auth/login", json={"email": "demo1@example.com", "password": PASSWORD}).json()
+    admin.goto(f"{TASKS}?user__id__exact={made['user']['id']}")
+    admin.locator("#action-toggle").check()
+    admin.get_by_role("link", name="Select all 1200 tasks").click()
+    admin.get_by_label("Select action to run").select_option(label="Delete selected tasks")
+    admin.get_by_role("button", name="Run").click()
+    expect(admin.get_by_text("and 1,100 more")).to_be_visible()
+    admin.get_by_role("button", name="Yes, I’m sure").click(timeout=60_000)  # until the next page is there
+    expect(admin.get_by_text("Successfully deleted 1200 tasks.")).to_be_visible()
+    own = {"Authorization": f"Bearer {made['access']}"}
+    assert httpx.get(f"{server.base}/api/me/tasks", headers=own).json() == []
 
 
 def test_a_filter_narrows_the_list(admin: Page, user: Account) -> None:
