@@ -82,7 +82,7 @@ def _for_libpq(parameters: dict[str, str]) -> dict[str, str]:
     if schema := parameters.pop(SCHEMA, None):
         parameters["options"] = f"{parameters.get('options', '')} -c search_path={schema}".strip()
     try:
-        timeout_from_conninfo(parameters)
+        timeout_from_conninfo({**parameters})
     except psycopg.ProgrammingError as error:
         raise ImproperlyConfigured("DATABASE_URL must give connect_timeout as a whole number of seconds.") from error
     return parameters

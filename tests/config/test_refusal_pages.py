@@ -109,7 +109,8 @@ def test_a_host_that_is_not_served(db: None) -> None:
 
 def test_a_refusal_of_the_server(db: None) -> None:
     """A `<` of ours, as all that is told, becomes no tag."""
-    answer = Client().get("/admin/", **{META_KEY: Overloaded("Too many <requests>.")})
+    environ: Any = {META_KEY: Overloaded("Too many <requests>.")}
+    answer = Client().get("/admin/", **environ)
     assert "Too many &lt;requests&gt;." in page_of(answer, 503)
     assert answer["Retry-After"] == "2"
 
