@@ -32,7 +32,7 @@ from config.external_issuer import refuse_external_issuer
 from config.rates import is_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-load_dotenv(BASE_DIR / ".env", encoding="utf-8-sig")
+load_dotenv(BASE_DIR / ".env")
 
 
 # --- The process ------------------------------------------------------------------------------------
