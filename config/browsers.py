@@ -21,6 +21,7 @@ from config.rest import problems
 
 # Of an address with what its list was narrowed down by, twice escaped. Searches and filters come after this bound.
 MAX_QUERY = 4096
+TOO_LONG = problems.Kind(414, "uri_too_long", "The address is too long")
 
 
 class _InAdmin(MiddlewareMixin):
@@ -35,7 +36,7 @@ class Sessions(_InAdmin, SessionMiddleware):
         if not is_in_admin(request):
             return self.get_response(request)
         if len(request.META["QUERY_STRING"]) > MAX_QUERY:
-            return problems.problem(request, problems.TOO_LONG, "Search for less, or narrow the list down by less.")
+            return problems.problem(request, TOO_LONG, "Search for less, or narrow the list down by less.")
         with origin.of(request):
             return SessionMiddleware.__call__(self, request)
 

@@ -3,10 +3,12 @@
 import re
 import time
 from html.parser import HTMLParser
+from typing import Any
 
 from django.db import connection
 from django.test import Client
 
+from tests.factories import PASSWORD
 from users.models import User
 
 CHOSEN = {"checkbox", "radio"}
@@ -18,6 +20,12 @@ def signed_in(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+def sign_in(email: str, password: str = PASSWORD, **environ: Any) -> tuple[Client, Any]:
+    """With the form; returns what it answers, too."""
+    client = Client(**environ)
+    return client, client.post("/admin/login/?next=/admin/", {"username": email, "password": password})
 
 
 class Page(HTMLParser):

@@ -70,7 +70,6 @@ class Kind(NamedTuple):
 
 
 INVALID = Kind(400, "invalid", "The request is not valid")
-TOO_LONG = Kind(414, "uri_too_long", "The address is too long")
 METHOD_NOT_ALLOWED = Kind(405, "method_not_allowed", "Method not allowed")
 TOO_LARGE = Kind(413, "body_too_large", "The body is too large")
 HTTPS_REQUIRED = Kind(403, "https_required", "HTTPS is required")
