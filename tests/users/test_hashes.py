@@ -7,17 +7,18 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.contrib.auth.hashers import PBKDF2PasswordHasher, check_password, make_password
+from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher, check_password, make_password
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
+from config import settings as shipped
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_user
 from tests.problems import send
 from users import proofs, services
-from users.models import User
+from users.models import Session, User
 from users.services.demo import Person, open_demo_accounts
 from users.text import MAX_PASSWORD, opaque_string
 
@@ -29,6 +30,47 @@ FORMS = [NFC, NFD, NO_BREAK]
 
 def sign_in(user: User, password: str) -> Answer:
     return Api().post("/api/auth/login", {"email": user.email, "password": password})
+
+
+# --- Parameters -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def argon2(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = shipped.PASSWORD_HASHERS
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("argon2")
+def test_passwords_are_hashed_as_owasp_recommends() -> None:
+    Api().post("/api/auth/register", {"email": "ada@example.com", "password": PASSWORD})
+    assert User.objects.get().password.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+@pytest.mark.usefixtures("argon2")
+def test_a_hash_of_before_is_replaced_at_the_next_sign_in(alice: User) -> None:
+    """By an update as its owner, whom the policies of row level security let through."""
+    before = f"{PASSWORD} of before"
+    User.objects.filter(pk=alice.pk).update(password=Argon2PasswordHasher().encode(before, "s" * 22))
+    assert sign_in(alice, PASSWORD).status_code == 401
+    assert "m=102400,t=2,p=8" in User.objects.get().password
+    assert sign_in(alice, before).status_code == 200
+    replaced = User.objects.get().password
+    assert "m=19456,t=2,p=1" in replaced
+    assert sign_in(alice, before).status_code == 200
+    assert (User.objects.get().password, User.objects.get().token_version) == (replaced, 0)
+    assert Session.objects.count() == 2
+
+
+@pytest.mark.usefixtures("argon2")
+def test_a_replaced_hash_brings_no_former_password_back(alice: User) -> None:
+    """Which is set while the former one is still hashed."""
+    hashed = Argon2PasswordHasher().encode(PASSWORD, "s" * 22)
+    User.objects.filter(pk=alice.pk).update(password=hashed)
+    signing_in = User.objects.get()
+    services.set_password(alice, "another good password")
+    assert signing_in.check_password(PASSWORD)
+    assert [sign_in(alice, each).status_code for each in (PASSWORD, "another good password")] == [401, 200]
 
 
 # --- Unicode forms ----------------------------------------------------------------------------------
