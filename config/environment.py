@@ -148,3 +148,12 @@ def refuse_guessable(**values: str) -> None:
             raise ImproperlyConfigured(f"{name} repeats too few characters, and can be guessed; {MAKE_ONE}")
         if EXAMPLE.search(value):
             raise ImproperlyConfigured(f"{name} looks like an example, which others know too; {MAKE_ONE}")
+
+
+def refuse_unicode_domains(**domains: str) -> None:
+    """smtplib and Django translate them by IDNA 2003, where faß.de is fass.de."""
+    for name, domain in domains.items():
+        if not domain.isascii():
+            raise ImproperlyConfigured(
+                f"{name} needs its domain in ASCII, as xn--…; Python may take it for another one."
+            )

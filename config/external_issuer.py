@@ -29,16 +29,17 @@ def _refuse_url(url: str, *, is_named: bool) -> str | None:
         )
     if not _is_http_url(url):
         return (
-            "JWT_EXTERNAL_JWKS_URL must be an http or https URL, such as https://issuer.example/.well-known/jwks.json"
+            "JWT_EXTERNAL_JWKS_URL must be an http or https URL in ASCII: https://issuer.example/.well-known/jwks.json"
         )
     return None
 
 
 def _is_http_url(text: str) -> bool:
-    """With a host, and without a password in it, which is not sent."""
+    """With a host in ASCII, which Python would take for another one, and without a password, which is not sent."""
     try:
         url = urlsplit(text)
-        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0 and "@" not in url.netloc
+        is_plain = text.isascii() and "@" not in url.netloc
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0 and is_plain
     except ValueError:
         return False
 

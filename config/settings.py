@@ -26,6 +26,7 @@ from config.environment import (
     env_rate,
     env_secret,
     refuse_guessable,
+    refuse_unicode_domains,
     secret,
 )
 from config.external_issuer import refuse_external_issuer
@@ -182,7 +183,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Accounts and tokens ----------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "users.User"
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTHENTICATION_BACKENDS = ["users.backends.PasswordBackend"]
+PASSWORD_HASHERS = ["users.hashers.OWASPArgon2PasswordHasher"]
 MIN_PASSWORD = 12  # characters
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": MIN_PASSWORD}},
@@ -193,7 +195,7 @@ AUTH_PASSWORD_VALIDATORS = [
     },
 ]
 SILENCED_SYSTEM_CHECKS = [
-    "auth.E003",  # e-mail is unique among local accounts, by its canonical form, through which they sign in
+    "auth.W004",  # e-mail is unique among local accounts, by its canonical form, through which they sign in
     "security.W005",  # subdomains of this host are not ours to speak for
     "security.W008",  # plain HTTP is refused instead of redirected; users.W004 tells when it is not
     "security.W021",  # the browsers' list of HSTS hosts is not ours to sign up for
@@ -245,6 +247,7 @@ EMAIL_SECURITY = env_choice("EMAIL_SECURITY", "starttls", "tls", "none")
 EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_SECURITY == "starttls", EMAIL_SECURITY == "tls"
 EMAIL_TIMEOUT = 10  # seconds
 DEFAULT_FROM_EMAIL = env("EMAIL_FROM", "Tickbase <tickbase@localhost>")
+refuse_unicode_domains(EMAIL_HOST=EMAIL_HOST, EMAIL_FROM=DEFAULT_FROM_EMAIL.rpartition("@")[2])
 if EMAIL_HOST:
     EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 elif PRODUCTION:

@@ -44,7 +44,7 @@ from users.audit_admin import AuditEventAdmin
 from users.audited_admin import AuditedAdmin, Done
 from users.models import AuditEvent, Session, User
 from users.session_admin import SessionAdmin
-from users.text import canonical_email
+from users.text import MAX_PASSWORD, canonical_email, validate_email
 
 COLUMNS = ("email", "name", "timezone", "is_active", "is_staff", "is_superuser")
 EXPORTED = ("users.view_user", "users.view_session", "tasks.view_task", "tasks.view_task_text")
@@ -53,8 +53,13 @@ PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 class UniqueEmail(ServiceForm):
     def clean_email(self) -> str:
-        """The service has the last word; asking here shows the error together with all others."""
+        """The service has the last word; asking here shows the error together with all others.
+
+        An address that was stored when less was refused stays good, or nothing of its account could be changed.
+        """
         email: str = self.cleaned_data["email"]
+        if email != self.instance.email:
+            validate_email(email)
         others = User.objects.exclude(pk=self.instance.pk)
         if others.filter(email_canonical=canonical_email(email)).exists():
             raise ValidationError("An account with this e-mail address exists.", code="email_taken")
@@ -126,7 +131,7 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
 
 def _limit(field: forms.Field) -> None:
     """Sign-in takes no longer password than this."""
-    field.validators.append(MaxLengthValidator(services.MAX_PASSWORD))
+    field.validators.append(MaxLengthValidator(MAX_PASSWORD))
 
 
 def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:

@@ -17,11 +17,11 @@ from unfold.forms import AuthenticationForm
 
 from config.rest.address import client_address, network
 from config.rest.throttling import take
-from users import audit, services
+from users import audit
 from users.audit import Action
 from users.models import User
 from users.services import second_factor
-from users.text import MAX_EMAIL, canonical_email
+from users.text import MAX_EMAIL, MAX_PASSWORD, canonical_email
 
 _site_login = admin.site.login
 _site_logout = admin.site.logout
@@ -31,7 +31,8 @@ is_staff_member = admin.site.has_permission
 class SignInForm(AuthenticationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["password"].validators.append(MaxLengthValidator(services.MAX_PASSWORD))
+        self.fields["username"].validators.append(MaxLengthValidator(MAX_EMAIL))
+        self.fields["password"].validators.append(MaxLengthValidator(MAX_PASSWORD))
 
     def clean(self) -> Any:
         try:

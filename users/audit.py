@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import connection, models
 from django.db.models import Model
 from django.http import HttpRequest
@@ -22,11 +21,10 @@ from config.rates import Rate
 from config.rest import leases
 from config.rest.address import client_address
 from config.rest.request_id import request_id_of
-from config.text import storable
 from config.transactions import retried_transaction
 from users.isolation import all_users
 from users.models import AuditEvent, User
-from users.text import MAX_EMAIL
+from users.text import validate_email
 
 # A password hash is tried for each, and rate limits count addresses and accounts; of a botnet that tries many
 # accounts from many addresses, this bounds what is written down: some 60 MB a day.
@@ -134,7 +132,7 @@ def _shown(email: str) -> str:
     """People type their password into the wrong box."""
     with suppress(ValidationError):
         validate_email(email)
-        return storable(email)[:MAX_EMAIL]
+        return email
     return "not an e-mail address"
 
 

@@ -12,12 +12,11 @@ from typing import Any
 import jwt
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 
 from config.errors import InvalidToken
 from config.text import is_storable
 from users.keysets import KeyCache
-from users.text import MAX_EMAIL, MAX_NAME
+from users.text import MAX_NAME, validate_email
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +131,7 @@ def _email(claim: Any) -> str:
         validate_email(email)
     except ValidationError:
         return ""
-    return "" if len(email) > MAX_EMAIL or not is_storable(email) else email
+    return email
 
 
 def _name(claim: Any) -> str:

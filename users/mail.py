@@ -19,6 +19,7 @@ from django.template.loader import render_to_string
 
 from users import proofs
 from users.models import User
+from users.text import mail_address
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +36,9 @@ EMAIL_VERIFICATION = Kind("email_verification", "confirm your address", "verify-
 INVITATION = Kind("invitation", "you are invited", "register", "seven days")
 
 
-def send_password_reset(email: str, user: User | None) -> None:
+def send_password_reset(user: User | None) -> None:
     """To the stored address of the user. Without one, the same work is done, for nobody."""
-    recipient = user or User(email=email, email_canonical=email)
+    recipient = user or User(email="nobody@example.com")
     _later(lambda: _compose(PASSWORD_RESET, recipient.email, proofs.PASSWORD_RESET.make(recipient)), send=bool(user))
 
 
@@ -61,7 +62,7 @@ def _compose(kind: Kind, email: str, token: str) -> EmailMessage:
     """
     context = {"email": email, "token": token, "link": link(kind.page, token), "lifetime": kind.lifetime}
     body = render_to_string(f"users/mail/{kind.template}.txt", context)
-    return EmailMessage(f"Tickbase: {kind.subject}", body, to=[email])
+    return EmailMessage(f"Tickbase: {kind.subject}", body, to=[mail_address(email)])
 
 
 def _later(compose: Callable[[], EmailMessage], *, send: bool = True) -> None:
@@ -85,7 +86,7 @@ def _worker() -> ThreadPoolExecutor:
 
 def _log_failure(sending: Future[None]) -> None:
     error = sending.exception()
-    if isinstance(error, OSError | smtplib.SMTPException):
+    if isinstance(error, OSError | smtplib.SMTPException | UnicodeError):
         # Not its text: servers quote the address, and the message holds a token.
         logger.error("a mail could not be sent: %s", type(error).__name__)
     elif error is not None:

@@ -7,15 +7,25 @@ from zoneinfo import ZoneInfo
 
 import uuid_utils.compat
 from django.conf import settings
+from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils.timezone import now
 
 from config.database.row_model import RowModel
 from config.errors import violated_constraint
-from users.text import MAX_EMAIL, MAX_NAME, canonical_email, known_timezones
+from users.text import (
+    MAX_EMAIL,
+    MAX_NAME,
+    MAX_PASSWORD,
+    canonical_email,
+    known_timezones,
+    opaque_string,
+    validate_email,
+)
 
 EMAIL_TAKEN = "users_user_email_canonical"
 
@@ -43,6 +53,8 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, email: str, password: str | None, **fields: Any) -> "User":
         """For the command, which prints a ValidationError and would show a traceback of all others."""
+        validate_email(email)
+        MaxLengthValidator(MAX_PASSWORD)(password or "")
         fields = {"is_staff": True, "is_superuser": True, "email_verified_at": now(), **fields}
         try:
             with transaction.atomic():
@@ -103,6 +115,30 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
         self.email = email.strip()
         self.email_canonical = None if self.is_external else canonical_email(email)
         self.email_verified_at = None
+
+    def set_password(self, raw_password: str | None) -> None:
+        super().set_password(None if raw_password is None else opaque_string(raw_password))
+
+    def check_password(self, raw_password: str) -> bool:  # type: ignore[override]  # nobody asks without one
+        """Whether it is right. A hash of other parameters, or of another Unicode form, is then replaced.
+
+        Older hashes were made of the password as it was typed. How often this hashes a wrong password depends on
+        nothing but what was typed, so that its time does not tell whether there is such an account.
+        """
+        password = opaque_string(raw_password)
+        is_right, is_outdated = verify_password(password, self.password)
+        if not is_right and raw_password != password:
+            is_right, _ = verify_password(raw_password, self.password)
+            is_outdated = is_right
+        if is_right and is_outdated:
+            self._rehash(password)
+        return is_right
+
+    def _rehash(self, password: str) -> None:
+        """Unless the password was changed since it was read: the old one must not come back."""
+        unchanged = User.objects.filter(pk=self.pk, password=self.password)
+        self.password = make_password(password)
+        unchanged.update(password=self.password)
 
     @property
     def public_id(self) -> str:

@@ -1,13 +1,24 @@
-"""How e-mail addresses and time zone names are compared, and how long they may be; pure."""
+"""E-mail addresses, passwords and time zone names: how they are compared, what is taken, how long they may be; pure."""
 
+import re
 import unicodedata
 import zoneinfo
+from contextlib import suppress
 from functools import cache
+
+from django.core.exceptions import ValidationError
+from django.core.validators import EmailValidator
 
 from config.text import ascii_domain
 
 MAX_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, without the angle brackets
+MAX_LOCAL_PART = 64  # octets; section 4.5.3.1.1
+MAX_PASSWORD = 256  # hashing is slow on purpose
 MAX_NAME = 100
+
+_is_well_formed = EmailValidator()
+# General category Zs but for U+0020; a test holds this against unicodedata.
+_SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 
 
 def canonical_email(email: str) -> str:
@@ -15,10 +26,62 @@ def canonical_email(email: str) -> str:
 
     Computed here and not by the database, whose case folding depends on its collation. The last step
     is needed because case folding can leave a text that is not normalised (Unicode, chapter 3.13).
+    What is longer than any address stays as it is: normalising it can take half a minute.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email.strip()).casefold())
-    name, at, domain = folded.rpartition("@")
-    return f"{name}{at}{ascii_domain(domain) or domain}"
+    email = email.strip()
+    if len(email) > MAX_EMAIL:
+        return email
+    name, at, domain = unicodedata.normalize("NFKC", email).rpartition("@")
+    return f"{unicodedata.normalize('NFKC', name.casefold())}{at}{_canonical_domain(domain)}"
+
+
+def _canonical_domain(domain: str) -> str:
+    """Case folding would make ss of ß, which is another domain."""
+    try:
+        return ascii_domain(domain)
+    except UnicodeError:
+        return domain.lower()
+
+
+def mail_address(email: str) -> str:
+    """Where mail to an address goes: Django would translate its domain by IDNA 2003, and send it elsewhere.
+
+    Raises UnicodeError for what cannot be a domain.
+    """
+    name, at, domain = email.rpartition("@")
+    return email if domain.isascii() else f"{name}{at}{ascii_domain(domain)}"
+
+
+def validate_email(email: str) -> None:
+    """Raise ValidationError unless mail can go there; judged is the form that a mail server gets.
+
+    Django's validator alone ignores case in all of Unicode, where ı, ſ and the Kelvin sign are letters of ASCII.
+    """
+    if len(email) <= MAX_EMAIL:
+        name, _, domain = email.rpartition("@")
+        with suppress(UnicodeError):
+            address = f"{name}@{_registrable(domain)}"
+            if address.isascii() and len(address) <= MAX_EMAIL and len(name) <= MAX_LOCAL_PART:
+                return _is_well_formed(address)
+    raise ValidationError(_is_well_formed.message, code=_is_well_formed.code)
+
+
+def _registrable(domain: str) -> str:
+    """In ASCII, by the rules for what can be registered (IDNA 2008). Raises UnicodeError."""
+    if domain.isascii():
+        return domain
+    import idna  # as in config.text
+
+    return idna.encode(domain, uts46=True, std3_rules=True).decode()
+
+
+def opaque_string(password: str) -> str:
+    """A password as it is hashed: the same, whatever form a keyboard gives its accents and spaces.
+
+    The mappings of the profile OpaqueString (RFC 8265, section 4.2): every space is U+0020, and then NFC. What that
+    profile refuses, such as control characters, is taken: it would lock out who has it.
+    """
+    return unicodedata.normalize("NFC", _SPACES.sub(" ", password))
 
 
 @cache

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import psycopg
 from django.conf import settings
 from django.core import checks, mail
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DEFAULT_DB_ALIAS, connection
 from psycopg.conninfo import make_conninfo
 
@@ -24,7 +24,7 @@ from config import migrated, programs
 from config.environment import refuse_guessable
 from config.programs import ProgramError, major
 from users.keysets import BadKeySet, download, read_key_set
-from users.text import known_timezones
+from users.text import canonical_email, known_timezones, validate_email
 
 OLDEST, NEWEST = 15, 18  # versions of PostgreSQL
 GIB = 1 << 30
@@ -178,6 +178,31 @@ def _loads(name: str) -> bool:
     return True
 
 
+def addresses() -> Finding:
+    """Those of before that would be refused today, or whose canonical form another account had first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, email, email_canonical FROM users_user"
+            r" WHERE email_canonical IS NOT NULL AND email ~ '[^\x01-\x7f]|^.{65,}@' ORDER BY id"
+        )
+        lost = [str(pk) for pk, email, canonical in cursor.fetchall() if not _gets_mail(email, canonical)]
+    if not lost:
+        return ok("Mail can go to all that accounts have.")
+    shown = ", ".join(lost[:10]) + (", …" if len(lost) > 10 else "")
+    return warning(
+        f"Mail to {len(lost)} accounts may not arrive, or is another account's: {shown}.",
+        "Give them another address in the admin.",
+    )
+
+
+def _gets_mail(email: str, canonical: str) -> bool:
+    try:
+        validate_email(email)
+    except ValidationError:
+        return False
+    return canonical == canonical_email(email)
+
+
 # --- The process and what is around it --------------------------------------------------------------
 
 
@@ -270,6 +295,7 @@ EXAMINATIONS = [
     Examination("connections", connections, needs="database"),
     Examination("backup", backup_programs, needs="database"),
     Examination("time zones", time_zones, needs="migrations"),
+    Examination("addresses", addresses, needs="migrations"),
     Examination("keys", keys),
     Examination("deployment", deployment),
     Examination("mail", mails),

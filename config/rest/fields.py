@@ -14,7 +14,7 @@ from rest_framework.fields import empty
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
-from config.text import ascii_domain, is_storable
+from config.text import is_storable
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
@@ -153,13 +153,3 @@ class InstantField(serializers.Field):
 
     def to_representation(self, value: dt.datetime) -> dt.datetime:
         return value.astimezone(dt.UTC)  # the renderer writes it
-
-
-class EmailField(TextField, serializers.EmailField):
-    """An e-mail address, kept as typed, if mail can go there."""
-
-    def to_internal_value(self, data: Any) -> str:
-        email: str = super().to_internal_value(data)
-        if ascii_domain(email.rpartition("@")[2]) is None:
-            self.fail("invalid")
-        return email

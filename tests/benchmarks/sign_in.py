@@ -15,12 +15,16 @@ import httpx
 from tests.server import Server
 
 PASSWORD = "correct horse battery"
+DECOMPOSED = "cre\u0300me bru\u0302le\u0301e"
 SAMPLES = 200
 DEACTIVATE = "from users.models import User; User.objects.filter(email='inactive@example.com').update(is_active=False)"
 KINDS = {
     "unknown address": {"email": "nobody@example.com", "password": PASSWORD},
     "wrong password": {"email": "active@example.com", "password": "not the password"},
     "inactive account": {"email": "inactive@example.com", "password": PASSWORD},
+    # Which are hashed as they are, too.
+    "unknown address, decomposed": {"email": "nobody@example.com", "password": DECOMPOSED},
+    "wrong password, decomposed": {"email": "active@example.com", "password": DECOMPOSED},
 }
 
 
@@ -51,9 +55,8 @@ def measure(client: httpx.Client) -> dict[str, list[float]]:
 
 def report(times: dict[str, list[float]]) -> None:
     medians = {kind: statistics.median(samples) for kind, samples in times.items()}
-    fastest = min(medians.values())
     for kind, median in medians.items():
-        sys.stdout.write(f"{kind:18} median {median:6.1f} ms of {SAMPLES}, {median / fastest:.3f} of the fastest\n")
+        sys.stdout.write(f"{kind:28} median {median:6.1f} ms of {SAMPLES}\n")
 
 
 if __name__ == "__main__":

@@ -109,6 +109,18 @@ def test_an_empty_database_is_told_to_be_migrated(db: None) -> None:
 # --- Each by itself ---------------------------------------------------------------------------------
 
 
+def test_accounts_that_mail_does_not_reach_are_told(db: None) -> None:
+    make_user(email="ada@faß.de")
+    make_user(email=f"{'a' * 64}@bücher.de")
+    assert find("addresses").state == State.OK
+    lost = [make_user(email=email) for email in ("ıda@example.com", "ada@exam\u200dple.com", f"{'a' * 65}@b.example")]
+    lost.append(make_user(email="ada@fass.de"))
+    User.objects.filter(pk=lost[-1].pk).update(email="ada@FAẞ.de")  # as migration 0012 leaves a second one
+    numbers = ", ".join(str(user.pk) for user in lost)
+    found = find("addresses")
+    assert (found.state, numbers in found.what) == (State.WARNING, True)
+
+
 @pytest.mark.parametrize(("version", "state"), [(140_010, "failed"), (150_001, "ok"), (190_000, "warning")])
 def test_servers_that_are_too_old_or_too_new(
     db: None, monkeypatch: pytest.MonkeyPatch, version: int, state: str

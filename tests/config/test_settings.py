@@ -19,6 +19,7 @@ def test_production_starts_with_what_the_checklist_names(tree: Tree) -> None:
     assert not (tree.root / ".data").exists()  # production keeps nothing on the disk
 
 
+NOT_ASCII = "needs its domain in ASCII, as xn--…; Python may take it for another one."
 TOO_SHORT = "is too short: it needs at least 32 bytes"
 NO_RATE = "is not a rate; write a number from 1 to 1000000 per second, min, hour or day, such as 600/min, or off."
 NO_PATH = "is not a path; write one like admin/ or a/b/, or off."
@@ -89,6 +90,8 @@ def test_insecure_production_is_refused(tree: Tree, wrong: dict[str, str], messa
             {**PRODUCTION, "EMAIL_VERIFICATION": "required"},
             "EMAIL_VERIFICATION=required needs EMAIL_HOST, through which the mails go.",
         ),
+        ({"EMAIL_HOST": "mail.faß.de"}, f"EMAIL_HOST {NOT_ASCII}"),
+        ({"EMAIL_FROM": "Büro <ada@faß.de>"}, f"EMAIL_FROM {NOT_ASCII}"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(tree: Tree, wrong: dict[str, str], message: str) -> None:
@@ -108,7 +111,7 @@ def test_an_external_issuer_is_as_it_is_given(tree: Tree, environment: dict[str,
     assert tree.load(*JWKS, *SHARED, **environment) == dict.fromkeys([*JWKS, *SHARED], "") | environment
 
 
-NO_URL = "JWT_EXTERNAL_JWKS_URL must be an http or https URL, such as https://issuer.example/.well-known/jwks.json"
+NO_URL = "JWT_EXTERNAL_JWKS_URL must be an http or https URL in ASCII: https://issuer.example/.well-known/jwks.json"
 NO_NAMES = (
     "JWT_EXTERNAL_JWKS_URL needs JWT_EXTERNAL_ISSUER and JWT_EXTERNAL_AUDIENCE: the iss and aud that the tokens carry."
 )
@@ -131,6 +134,7 @@ OUR_OWN = "JWT_EXTERNAL_SECRET must differ from SECRET_KEY and JWT_SIGNING_KEY."
             ({**JWKS, "JWT_EXTERNAL_JWKS_URL": url}, NO_URL)
             for url in (
                 "issuer.example/jwks",
+                "https://faß.example/jwks",
                 "file:///jwks",
                 "https://",
                 "http://a:b/",

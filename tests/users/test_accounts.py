@@ -6,9 +6,7 @@ from typing import Any
 import jwt
 import pytest
 from django.conf import settings
-from django.contrib.auth.hashers import identify_hasher
 from django.db import DatabaseError, connections, transaction
-from pytest_django import Settings
 
 from tasks.models import Feed, Task
 from tasks.services import create_task
@@ -57,7 +55,7 @@ def test_tokens_carry_the_claims_of_the_contract() -> None:
 
 @pytest.mark.parametrize(
     "email",
-    ["Ada@Example.com", "ADA@EXAMPLE.COM", "ada@ｅｘａｍｐｌｅ.com", "ada@exam\u00adple.com", "ada@exam\u200dple.com"],
+    ["Ada@Example.com", "ADA@EXAMPLE.COM", "ada@ｅｘａｍｐｌｅ.com", "ada@exam\u00adple.com", "ada@example。com"],
 )
 @pytest.mark.django_db
 def test_another_spelling_of_an_address_is_taken(email: str) -> None:
@@ -68,10 +66,10 @@ def test_another_spelling_of_an_address_is_taken(email: str) -> None:
 
 
 def test_canonical_e_mail_is_nfkc_casefold_nfkc() -> None:
-    spellings = ["straße@example.com", "STRASSE@example.com", " STRAẞE@Example.COM ", "ｓtrasse@example.com"]
+    spellings = ["straße@example.com", "STRASSE@example.com", " STRAẞE＠Example.COM ", "ｓtrasse@example.com"]
     assert {canonical_email(spelling) for spelling in spellings} == {"strasse@example.com"}
     # Case folding alone leaves the iota subscript of U+1FC7 unnormalised.
-    assert canonical_email("ῇ") == canonical_email(canonical_email("ῇ"))
+    assert canonical_email("ῇ@b.c") == canonical_email(canonical_email("ῇ@b.c"))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -120,13 +118,6 @@ def test_weak_passwords_are_refused(password: str) -> None:
     answer = Api().post("/api/auth/register", {**ADA, "password": password})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/password")
     assert not User.objects.exists()
-
-
-@pytest.mark.django_db
-def test_passwords_are_kept_as_argon2(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
-    Api().post("/api/auth/register", ADA)
-    assert identify_hasher(User.objects.get().password).algorithm == "argon2"
 
 
 @pytest.mark.django_db

@@ -8,9 +8,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.timezone import now
 
 from tasks.models import Task
-from tests.factories import make_user
+from tests.factories import PASSWORD, make_user
+from users import services
+from users.isolation import as_user
 from users.models import AuditEvent, User
 
 
@@ -59,6 +62,54 @@ def test_addresses_of_before_are_found_after() -> None:
     User.objects.filter(pk=user.pk).update(email_canonical="ada@bücher.example")
     migrate("0006")
     assert User.objects.get_by_natural_key("ADA@Bücher.example") == user
+
+
+ON_2003, ON_2008 = "ada@fass.de", "ada@xn--fa-hia.de"
+
+
+def stored(user: User) -> tuple[str | None, bool]:
+    user.refresh_from_db()
+    return user.email_canonical, user.is_email_verified
+
+
+@pytest.mark.usefixtures("migrated_again")
+def test_addresses_go_to_the_domain_that_they_name_and_back(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever asks: the policies of row level security show the migration all accounts."""
+    user, same = (make_user(email=email, email_verified_at=now()) for email in ("ada@faß.de", "Ada@bücher.de"))
+    external = User.objects.create(email="ada@faß.de", issuer="https://issuer.example", subject="eve")
+    migrate("0011")
+    assert stored(user) == (ON_2003, False)
+    User.objects.update(email_verified_at=now())
+    capsys.readouterr()
+    with as_user(same.pk):
+        migrate("0012")
+    told = capsys.readouterr().out.split("\n")
+    assert stored(user) == (ON_2008, False)
+    assert [line for line in told if line.strip()] == [
+        f"    Account {user.pk} signs in as '{ON_2008}' now, where its mails go; it was '{ON_2003}'. "
+        "Nobody has confirmed the new address."
+    ]
+    assert services.sign_in(services.Device(), email="ada@FAẞ.de", password=PASSWORD).user == user
+    assert (stored(same), stored(external)) == (("ada@xn--bcher-kva.de", True), (None, True))
+    with as_user(same.pk):
+        migrate("0011")
+    assert stored(user) == (ON_2003, False)
+
+
+@pytest.mark.usefixtures("migrated_again")
+def test_two_accounts_of_one_mailbox_are_told_and_stay_two(capsys: pytest.CaptureFixture[str]) -> None:
+    first = make_user(email=ON_2008, email_verified_at=now())
+    second = make_user(email=ON_2003)
+    migrate("0011")
+    User.objects.filter(pk=second.pk).update(email="ada@faß.de")
+    capsys.readouterr()
+    migrate("0012")
+    assert (stored(first), stored(second)) == ((ON_2008, True), (ON_2003, False))
+    assert (
+        f"Account {second.pk} still signs in as '{ON_2003}', though its mails go to '{ON_2008}', by which account "
+        f"{first.pk} signs in." in capsys.readouterr().out
+    )
+    assert services.sign_in(services.Device(), email=ON_2003, password=PASSWORD).user == second
 
 
 @pytest.mark.usefixtures("migrated_again")

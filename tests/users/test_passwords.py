@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core import mail as outgoing
 from django.core.mail import EmailMessage
 from django.db import connections
@@ -319,32 +318,6 @@ def test_a_mail_server_that_is_away_delays_nobody(
     mails(outbox)
     assert "a mail could not be sent: ConnectionRefusedError" in caplog.text
     assert "ada@example.com" not in caplog.text
-
-
-# --- Hashing ----------------------------------------------------------------------------------------
-
-
-class CountingHasher(PBKDF2PasswordHasher):
-    algorithm = "counting"
-    iterations = 10
-    runs = 0
-
-    def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
-        type(self).runs += 1
-        return super().encode(password, salt, iterations)
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("kind", ["unknown", "wrong", "inactive", "without a password", "right"])
-def test_signing_in_hashes_once_whoever_tries(settings: Settings, kind: str) -> None:
-    """The time that sign-in takes is that of hashing; tests/benchmarks/sign_in.py measures it."""
-    settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
-    password = None if kind == "without a password" else PASSWORD
-    user = make_user(password=password, is_active=kind != "inactive")
-    email = "nobody@example.com" if kind == "unknown" else user.email
-    CountingHasher.runs = 0
-    answer = Api().post("/api/auth/login", {"email": email, "password": "wrong" if kind == "wrong" else PASSWORD})
-    assert (answer.status_code, CountingHasher.runs) == (200 if kind == "right" else 401, 1)
 
 
 def test_the_database_is_left_alone_by_a_refused_sign_in(alice: User) -> None:

@@ -4,18 +4,28 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from config.rest.fields import EmailField, InstantField, TextField
+from config.rest.fields import InstantField, TextField
 from config.rest.serializers import StrictSerializer
 from users.models import Session, validate_timezone
-from users.services import MAX_PASSWORD
-from users.text import MAX_EMAIL, MAX_NAME
+from users.text import MAX_EMAIL, MAX_NAME, MAX_PASSWORD, validate_email
 
 GOOD_PASSWORD = f"At least {settings.MIN_PASSWORD} characters; not a common one, and not like your name or address."
 MAX_CODE = 1000
 IANA = "An IANA time zone name, for example Asia/Karachi."
+
+
+@extend_schema_field(OpenApiTypes.EMAIL)
+class EmailField(TextField):
+    """An address that mail can go to, kept as typed."""
+
+    default_validators = [validate_email]
+
+    def __init__(self) -> None:
+        super().__init__(max_length=MAX_EMAIL)
 
 
 class TimezoneField(TextField):
@@ -57,7 +67,7 @@ class UserSerializer(StrictSerializer):
 
 
 class RegisterSerializer(StrictSerializer):
-    email = EmailField(max_length=MAX_EMAIL)
+    email = EmailField()
     password = NewPasswordField()
     name = TextField(max_length=MAX_NAME, allow_blank=True, required=False)
     timezone = TimezoneField(max_length=64, required=False, help_text=IANA)

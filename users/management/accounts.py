@@ -11,6 +11,7 @@ from users.text import canonical_email
 
 HELP = "the e-mail address of the account, or its public id if another issuer has made it"
 _MAX_ID = 2**63 - 1
+_DIGITS = len(str(_MAX_ID))
 
 
 def add_account(parser: ArgumentParser) -> None:
@@ -43,6 +44,6 @@ def _found(name: str, **only: None) -> list[User]:
 def _named(name: str) -> Q:
     """The e-mail of an external account is what its issuer said, and identifies nobody."""
     meant = Q(email_canonical=canonical_email(name)) | Q(subject=name)
-    if name.isascii() and name.isdecimal() and int(name) <= _MAX_ID:
+    if len(name) <= _DIGITS and name.isascii() and name.isdecimal() and int(name) <= _MAX_ID:
         meant |= Q(pk=int(name), issuer=None)
     return meant

@@ -1,7 +1,6 @@
 """Every write to accounts and sessions, called through this module. Lock order: user, then session."""
 
 from users.services.accounts import (
-    MAX_PASSWORD,
     AccountGone,
     EmailImmutable,
     EmailTaken,
@@ -28,6 +27,7 @@ from users.services.passwords import (
     reset_password,
     set_password,
     sign_in,
+    try_password,
 )
 from users.services.sessions import (
     REUSE_SECONDS,
@@ -44,7 +44,6 @@ from users.services.sessions import (
 )
 
 __all__ = [
-    "MAX_PASSWORD",
     "REUSE_SECONDS",
     "AccountGone",
     "Device",
@@ -77,6 +76,7 @@ __all__ = [
     "sign_out",
     "sign_up",
     "start_session",
+    "try_password",
     "update_account",
     "update_profile",
     "verify_email",

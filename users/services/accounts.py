@@ -19,9 +19,7 @@ from users.isolation import all_users, as_user
 from users.models import EMAIL_TAKEN, Session, SpentInvitation, User
 from users.services import external
 from users.services.sessions import Device, lock_user, open_session
-from users.text import canonical_email
-
-MAX_PASSWORD = 256  # hashing is slow on purpose
+from users.text import canonical_email, opaque_string
 
 
 class EmailTaken(Conflict):
@@ -106,6 +104,7 @@ def register(email: str, password: str, *, is_verified: bool = False, **fields: 
 
     Whoever invites somebody, chose the address: it needs no mail to be verified.
     """
+    password = opaque_string(password)
     verified_at = timezone.now() if is_verified else None
     require_strong(password, User(email=email, name=fields.get("name", "")), pointer="/password")
     try:

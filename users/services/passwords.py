@@ -13,7 +13,7 @@ from users.isolation import all_users, as_user
 from users.models import Session, User
 from users.services import sessions
 from users.services.accounts import delete_account, end_tokens, locked, proven, require_strong
-from users.text import canonical_email
+from users.text import canonical_email, opaque_string
 from users.tokens import Grant
 
 FRESH = dt.timedelta(minutes=5)
@@ -46,17 +46,27 @@ def sign_in(device: sessions.Device, *, email: str, password: str) -> Session:
     Raises WrongCredentials, the same for every reason, after hashing once, whatever the reason: neither the
     answer nor its time tells who has an account. Nothing is locked, and no transaction open, while it hashes.
     """
-    with all_users():
-        user = User.objects.filter(email_canonical=canonical_email(email)).first()
-    if user is None:
-        make_password(password)
-    elif user.check_password(password) and user.is_active:
+    user, is_proven = try_password(email, password)
+    if user is not None and is_proven:
         with as_user(user.pk):
             session = _open_session(user, device)
         if session is not None:
             return session
     audit.failed_sign_in(user, email)
     raise WrongCredentials("No active account has this e-mail and password.")
+
+
+def try_password(email: str, password: str) -> tuple[User | None, bool]:
+    """The local account with this e-mail, and whether it is active and this is its password.
+
+    Hashes as often for an address that nobody has as for a wrong password.
+    """
+    with all_users():
+        user = User.objects.filter(email_canonical=canonical_email(email)).first()
+    if user is None:
+        return None, User(password=make_password(None)).check_password(password)
+    with as_user(user.pk):
+        return user, user.check_password(password) and user.is_active
 
 
 @retried_transaction
@@ -83,6 +93,7 @@ def change_password(grant: Grant, *, current: str, new: str) -> Session:
     if session is None:
         raise NoPassword("You sign in elsewhere; change your password there.")
     require_password(user, current, pointer="/current_password")
+    new = opaque_string(new)
     require_strong(new, user, pointer="/new_password")
     return _replace_password(user, session, make_password(new))
 
@@ -111,7 +122,7 @@ def set_password(user: User, password: str | None) -> User:
 
     Without a password nobody can sign in, until one is set. Raises AccountGone.
     """
-    return _set_password(user, make_password(password))
+    return _set_password(user, make_password(None if password is None else opaque_string(password)))
 
 
 @retried_transaction
@@ -130,7 +141,7 @@ def request_password_reset(email: str) -> None:
     """
     with all_users():
         user = User.objects.filter(email_canonical=canonical_email(email), is_active=True).first()
-    mail.send_password_reset(email, user if user and user.has_usable_password() else None)
+    mail.send_password_reset(user if user and user.has_usable_password() else None)
 
 
 @retried_transaction
@@ -140,6 +151,7 @@ def reset_password(token: str, password: str) -> User:
     Whoever opened the account for somebody else's address is out from here on. Raises InvalidProof and
     WeakPassword.
     """
+    password = opaque_string(password)
     with proven(proofs.PASSWORD_RESET, token) as user:
         require_strong(password, user, pointer="/password")
         user.set_password(password)

@@ -7,10 +7,12 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.core.validators import MaxLengthValidator
 
 from config.errors import DomainError
 from users import services
 from users.management.accounts import add_account, find_local
+from users.text import MAX_PASSWORD, opaque_string
 
 
 class Command(BaseCommand):
@@ -26,6 +28,8 @@ class Command(BaseCommand):
         if password != getpass.getpass("Password (again): "):
             raise CommandError("The passwords differ; nothing has changed.")
         try:
+            MaxLengthValidator(MAX_PASSWORD)(password)
+            password = opaque_string(password)
             validate_password(password, user)
             services.set_password(user, password)
         except ValidationError as error:

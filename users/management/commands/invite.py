@@ -6,12 +6,11 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.core.validators import validate_email
 
 from users import audit, mail, proofs
 from users.audit import Action
 from users.models import User
-from users.text import canonical_email
+from users.text import canonical_email, validate_email
 
 
 class Command(BaseCommand):
