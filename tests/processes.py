@@ -1,9 +1,13 @@
-"""The pytest plugin of the marker `process`: who carries it, and that nobody else starts a program."""
+"""The pytest plugin of the marker `process`: who carries it, that nobody else starts a program, and what all share."""
 
+import os
 import sys
 from collections.abc import Generator
+from tempfile import TemporaryDirectory
 
 import pytest
+
+from tests.server import TEMPLATES
 
 # Whoever uses one of these starts a program: fixtures of several files, and markers that name what a test needs.
 FIXTURES = {"server", "redis", "tree", "metered"}
@@ -11,6 +15,14 @@ MARKERS = {"node", "pgbouncer", "browser"}
 EVENTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system"}
 
 _unmarked: str | None = None  # the running test, unless it may start programs
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One folder of templates for all workers, which inherit its name."""
+    if not hasattr(config, "workerinput"):
+        folder = TemporaryDirectory(prefix="tickbase-")
+        os.environ[TEMPLATES] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

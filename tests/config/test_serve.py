@@ -70,7 +70,7 @@ class MakeRun(Server):
 
 @pytest.fixture
 def made(folder: Path) -> Iterator[Server]:
-    server = MakeRun(folder / "made")
+    server = MakeRun(folder / "made", is_first_start=True)
     yield server
     server.kill_all()
 
@@ -164,14 +164,14 @@ def test_a_server_of_ones_own_replaces_the_embedded_one(own_server: Server, fold
     assert titles(own_server) == ["in the given database"]
 
 
-def test_the_embedded_role_is_no_superuser(own_server: Server) -> None:
-    own_server.start()
+def test_the_first_start_makes_a_role_that_is_no_superuser(folder: Path) -> None:
     query = (
         "from django.db import connection; c = connection.cursor();"
         "c.execute('SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user'); print(c.fetchone())"
     )
-    assert own_server.manage("shell", "--no-imports", "-c", query).strip() == "(False, False)"
-    assert (own_server.data_dir / "secret_key.secret").stat().st_mode & 0o777 == 0o600
+    with Server(folder / "own", is_first_start=True) as server:
+        assert server.manage("shell", "--no-imports", "-c", query).strip() == "(False, False)"
+        assert (server.data_dir / "secret_key.secret").stat().st_mode & 0o777 == 0o600
 
 
 def test_an_unreachable_database_is_told_in_one_line(folder: Path) -> None:
