@@ -24,15 +24,15 @@ NO_RATE_LIMITS = {f"RATE_LIMIT_{scope}": "off" for scope in ("ANON", "USER", "LO
 class Server:
     """`manage.py serve --migrate` on a free port; everything that it keeps lies in `data_dir`.
 
-    Within the tests its PostgreSQL begins as a copy of one that is migrated, unless they are about the first start.
+    Within the tests its PostgreSQL begins as a copy of one that is migrated.
     """
 
     command = [sys.executable, "manage.py", "serve", "--migrate"]
+    is_copied = True  # not for tests of the first start
 
-    def __init__(self, data_dir: Path, *, is_first_start: bool = False, **environment: str) -> None:
+    def __init__(self, data_dir: Path, **environment: str) -> None:
         self.data_dir = data_dir
         data_dir.mkdir(exist_ok=True)
-        self.is_copied = TEMPLATES in os.environ and "DATABASE_URL" not in environment and not is_first_start
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.log = data_dir / "serve.log"
@@ -41,7 +41,8 @@ class Server:
         self.environment = {**inherited, **NO_RATE_LIMITS, **own, **environment}
 
     def start(self) -> None:
-        if self.is_copied and not (self.data_dir / "postgres").exists():
+        is_embedded = "DATABASE_URL" not in self.environment
+        if self.is_copied and is_embedded and TEMPLATES in os.environ and not (self.data_dir / "postgres").exists():
             _copy_migrated(self.data_dir)
         logged = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:

@@ -62,7 +62,11 @@ def test_ctrl_c_stops_everything_and_loses_nothing(own_server: Server) -> None:
     assert titles(own_server) == ["kept"]
 
 
-class MakeRun(Server):
+class FirstStart(Server):
+    is_copied = False
+
+
+class MakeRun(FirstStart):
     """In this checkout, with what these tests run with: nothing is installed."""
 
     command = ["make", "run", f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.installed"]
@@ -70,7 +74,7 @@ class MakeRun(Server):
 
 @pytest.fixture
 def made(folder: Path) -> Iterator[Server]:
-    server = MakeRun(folder / "made", is_first_start=True)
+    server = MakeRun(folder / "made")
     yield server
     server.kill_all()
 
@@ -169,7 +173,7 @@ def test_the_first_start_makes_a_role_that_is_no_superuser(folder: Path) -> None
         "from django.db import connection; c = connection.cursor();"
         "c.execute('SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user'); print(c.fetchone())"
     )
-    with Server(folder / "own", is_first_start=True) as server:
+    with FirstStart(folder / "own") as server:
         assert server.manage("shell", "--no-imports", "-c", query).strip() == "(False, False)"
         assert (server.data_dir / "secret_key.secret").stat().st_mode & 0o777 == 0o600
 
