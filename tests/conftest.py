@@ -39,20 +39,6 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those without a database of the tests come first, and not last as pytest-django has it.
-
-    They start servers, and take longest: at the end, most workers would have nothing left to do beside them.
-    """
-    items.sort(key=_has_database)
-
-
-def _has_database(item: pytest.Item) -> bool:
-    fixtures = getattr(item, "fixturenames", ())
-    return item.get_closest_marker("django_db") is not None or not {"db", "transactional_db"}.isdisjoint(fixtures)
-
-
 @pytest.fixture(autouse=True, scope="session")
 def few_rows_are_deleted() -> Iterator[None]:
     """What `transactional_db` leaves: Django would truncate, which makes new files of every table and index.

@@ -26,10 +26,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """They come first: they take longest, and at the end most workers would have nothing left to do beside them."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if not FIXTURES.isdisjoint(fixtures) or any(marker.name in MARKERS for marker in item.iter_markers()):
             item.add_marker(pytest.mark.process)
+    items.sort(key=lambda item: item.get_closest_marker("process") is None)
 
 
 @pytest.hookimpl(wrapper=True)
