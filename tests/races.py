@@ -6,11 +6,17 @@ from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from typing import Any, Self
 
+import pytest
 from django.db import connection, connections, transaction
 from django.db.models import QuerySet
 from django.test import override_settings
 
 from users.isolation import all_users
+
+
+def short_and_full(short: int, full: int) -> list[Any]:
+    """The sizes of a race, as parameters: the full one is for `make test-all`."""
+    return [short, pytest.param(full, marks=pytest.mark.process)]
 
 
 def unlimited() -> override_settings:
