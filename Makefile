@@ -21,7 +21,7 @@ run: $(VENV)/.installed ## Migrate and serve on 127.0.0.1:$PORT (8000)
 	@$(BIN)/python manage.py serve --migrate
 
 test: lint ## Lint, types, layering, and the tests that need no program beside PostgreSQL
-	$(BIN)/pytest -m "not process" $(ARGS)
+	$(BIN)/pytest -m "not process" --dist worksteal $(ARGS)
 
 test-all: lint ## The same with every test, also those of servers and other programs: what CI runs
 	$(BIN)/pytest $(ARGS)

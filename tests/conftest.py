@@ -7,6 +7,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.core.management.commands import flush
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 from hypothesis import settings as hypothesis_settings
@@ -37,32 +40,22 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those without a database of the tests come first, and not last as pytest-django has it.
-
-    They start servers, and take longest: at the end, most workers would have nothing left to do beside them.
-    """
-    items.sort(key=_has_database)
-
-
-def _has_database(item: pytest.Item) -> bool:
-    fixtures = getattr(item, "fixturenames", ())
-    return item.get_closest_marker("django_db") is not None or not {"db", "transactional_db"}.isdisjoint(fixtures)
-
-
 @pytest.fixture(autouse=True, scope="session")
-def audit_is_emptied_between_tests() -> Iterator[None]:
-    """What `transactional_db` leaves is truncated, which the audit refuses: it is pruned instead."""
-    sql_flush = DatabaseOperations.sql_flush
+def few_rows_are_deleted() -> Iterator[None]:
+    """What `transactional_db` leaves: Django would truncate, which makes new files of every table and index.
 
-    def without_audit(self: Any, style: Any, tables: list[str], **options: Any) -> list[str]:
-        others: list[str] = sql_flush(self, style, [name for name in tables if name != AUDIT], **options)
-        as_all = "SELECT set_config('tickbase.user_id', '0', true)"  # TRUNCATE does not ask whose a row is
-        return [*others, audit._PERMIT, f"{as_all}; DELETE FROM {AUDIT}", audit._FORBID]
+    Types of content and permissions stay, as the migrations made them; the audit, which refuses, is pruned.
+    """
+    kept = {ContentType._meta.db_table, Permission._meta.db_table, AUDIT}
+
+    def deletes(self: Any, style: Any, tables: list[str], **options: Any) -> list[str]:
+        as_all = "SELECT set_config('tickbase.user_id', '0', true)"  # for the policies of row level security
+        others = [f"DELETE FROM {name}" for name in tables if name not in kept]
+        return [as_all, *others, audit._PERMIT, f"DELETE FROM {AUDIT}", audit._FORBID]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DatabaseOperations, "sql_flush", without_audit)
+        patch.setattr(DatabaseOperations, "sql_flush", deletes)
+        patch.setattr(flush, "emit_post_migrate_signal", lambda *args, **options: None)
         yield
 
 

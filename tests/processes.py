@@ -1,9 +1,13 @@
-"""The pytest plugin of the marker `process`: who carries it, and that nobody else starts a program."""
+"""The pytest plugin of the marker `process`: who carries it, that nobody else starts a program, and what all share."""
 
+import os
 import sys
 from collections.abc import Generator
+from tempfile import TemporaryDirectory
 
 import pytest
+
+from tests.server import TEMPLATES
 
 # Whoever uses one of these starts a program: fixtures of several files, and markers that name what a test needs.
 FIXTURES = {"server", "redis", "tree", "metered"}
@@ -13,11 +17,21 @@ EVENTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exe
 _unmarked: str | None = None  # the running test, unless it may start programs
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """One folder of templates for all workers, which inherit its name."""
+    if not hasattr(config, "workerinput"):
+        folder = TemporaryDirectory(prefix="tickbase-")
+        os.environ[TEMPLATES] = folder.name
+        config.add_cleanup(folder.cleanup)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """They come first: they take longest, and at the end most workers would have nothing left to do beside them."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if not FIXTURES.isdisjoint(fixtures) or any(marker.name in MARKERS for marker in item.iter_markers()):
             item.add_marker(pytest.mark.process)
+    items.sort(key=lambda item: item.get_closest_marker("process") is None)
 
 
 @pytest.hookimpl(wrapper=True)

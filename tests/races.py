@@ -6,10 +6,22 @@ from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from typing import Any, Self
 
+import pytest
 from django.db import connection, connections, transaction
 from django.db.models import QuerySet
+from django.test import override_settings
 
 from users.isolation import all_users
+
+
+def short_and_full(short: int, full: int) -> list[Any]:
+    """The sizes of a race, as parameters: the full one is for `make test-all`."""
+    return [short, pytest.param(full, marks=pytest.mark.process)]
+
+
+def unlimited() -> override_settings:
+    """A race is about who wins: on a busy machine the last of many waits longer than a request may."""
+    return override_settings(DATABASE_LOCK_TIMEOUT=0, DATABASE_STATEMENT_TIMEOUT=0, DATABASE_IDLE_TRANSACTION_TIMEOUT=0)
 
 
 def at_once(calls: Iterable[Callable[[], Any]]) -> list[Any]:
@@ -29,10 +41,11 @@ def at_once(calls: Iterable[Callable[[], Any]]) -> list[Any]:
             connections.close_all()
 
     threads = [threading.Thread(target=run, args=[number, call, copy_context()]) for number, call in enumerate(calls)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with unlimited():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     for error in errors:
         raise error
     return results
@@ -49,6 +62,7 @@ class Rival(threading.Thread):
         super().__init__()
         self.first, self.second, self.rounds = first, second, rounds
         self.holds = threading.Event()
+        self.unlimited = unlimited()
 
     @all_users()
     def run(self) -> None:
@@ -65,10 +79,12 @@ class Rival(threading.Thread):
     def __enter__(self) -> Self:
         self.start()
         assert self.holds.wait(20)
+        self.unlimited.enable()
         return self
 
     def __exit__(self, *args: object) -> None:
         self.join()
+        self.unlimited.disable()
 
 
 def _wait_until_in_the_way() -> None:

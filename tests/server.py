@@ -13,16 +13,22 @@ from typing import Self
 
 import httpx
 import psutil
+from fasteners import InterProcessLock
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
+TEMPLATES = "TICKBASE_TEST_TEMPLATES"  # the environment variable that names a folder of this run of the tests
 NO_RATE_LIMITS = {f"RATE_LIMIT_{scope}": "off" for scope in ("ANON", "USER", "LOGIN", "REGISTER", "MAIL")}
 
 
 class Server:
-    """`manage.py serve --migrate` on a free port; everything that it keeps lies in `data_dir`."""
+    """`manage.py serve --migrate` on a free port; everything that it keeps lies in `data_dir`.
+
+    Within the tests its PostgreSQL begins as a copy of one that is migrated.
+    """
 
     command = [sys.executable, "manage.py", "serve", "--migrate"]
+    is_copied = True  # not for tests of the first start
 
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.data_dir = data_dir
@@ -35,6 +41,9 @@ class Server:
         self.environment = {**inherited, **NO_RATE_LIMITS, **own, **environment}
 
     def start(self) -> None:
+        is_embedded = "DATABASE_URL" not in self.environment
+        if self.is_copied and is_embedded and TEMPLATES in os.environ and not (self.data_dir / "postgres").exists():
+            _copy_migrated(self.data_dir)
         logged = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -104,6 +113,20 @@ class Server:
     ) -> None:
         if self.process.poll() is None:
             self.stop()
+
+
+def _copy_migrated(data_dir: Path) -> None:
+    """With owners and permissions, which PostgreSQL looks at. The first who asks makes the original."""
+    folder = Path(os.environ[TEMPLATES])
+    original = folder / "data" / "postgres"
+    with InterProcessLock(folder / "lock"):
+        if not original.exists():
+            migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+            inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+            environment = {**inherited, "DATA_DIR": str(folder / "making")}
+            subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
+            (folder / "making").rename(folder / "data")
+    subprocess.run(["cp", "-Rp", original, data_dir], check=True)
 
 
 def free_port() -> int:

@@ -98,7 +98,7 @@ def database(django_db_setup: None) -> Iterator[tuple[Path, str]]:
     with psycopg.connect(host=own["HOST"], user=own["USER"], dbname="postgres", autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield Path(own["HOST"]), name
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
 def bouncer_config() -> str:

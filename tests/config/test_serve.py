@@ -62,7 +62,11 @@ def test_ctrl_c_stops_everything_and_loses_nothing(own_server: Server) -> None:
     assert titles(own_server) == ["kept"]
 
 
-class MakeRun(Server):
+class FirstStart(Server):
+    is_copied = False
+
+
+class MakeRun(FirstStart):
     """In this checkout, with what these tests run with: nothing is installed."""
 
     command = ["make", "run", f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.installed"]
@@ -164,14 +168,14 @@ def test_a_server_of_ones_own_replaces_the_embedded_one(own_server: Server, fold
     assert titles(own_server) == ["in the given database"]
 
 
-def test_the_embedded_role_is_no_superuser(own_server: Server) -> None:
-    own_server.start()
+def test_the_first_start_makes_a_role_that_is_no_superuser(folder: Path) -> None:
     query = (
         "from django.db import connection; c = connection.cursor();"
         "c.execute('SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user'); print(c.fetchone())"
     )
-    assert own_server.manage("shell", "--no-imports", "-c", query).strip() == "(False, False)"
-    assert (own_server.data_dir / "secret_key.secret").stat().st_mode & 0o777 == 0o600
+    with FirstStart(folder / "own") as server:
+        assert server.manage("shell", "--no-imports", "-c", query).strip() == "(False, False)"
+        assert (server.data_dir / "secret_key.secret").stat().st_mode & 0o777 == 0o600
 
 
 def test_an_unreachable_database_is_told_in_one_line(folder: Path) -> None:

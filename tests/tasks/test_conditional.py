@@ -8,7 +8,7 @@ from tasks import services
 from tests.client import Api
 from tests.factories import head_of, make_task, make_user
 from tests.problems import places_of, problem_of
-from tests.races import at_once
+from tests.races import at_once, short_and_full
 from users.models import User
 
 WRITES: list[tuple[str, str, Any]] = [
@@ -109,23 +109,24 @@ def test_a_shared_browser_keeps_the_lists_of_two_users_apart(as_alice: Api, alic
     assert as_alice.get("/api/users/me")["Cache-Control"] == "no-store"
 
 
-def test_800_increments_by_8_threads_lose_no_update(wide_pool: None) -> None:
-    """100 attempts each; who is refused begins anew from `current`."""
+@pytest.mark.parametrize("attempts", short_and_full(15, 100))
+def test_increments_by_8_threads_lose_no_update(wide_pool: None, attempts: int) -> None:
+    """So many attempts each; who is refused begins anew from `current`."""
     user = make_user()
     path = f"/api/me/tasks/{make_task(user, description='0').pk}"
 
-    def attempt_100_increments() -> list[int]:
+    def attempt_increments() -> list[int]:
         api, statuses = Api(user), []
         current = api.get(path).json()
-        for _ in range(100):
+        for _ in range(attempts):
             body = {"description": str(int(current["description"]) + 1)}
             answer = api.patch(path, body, if_match=f'"{current["version"]}"')
             statuses.append(answer.status_code)
             current = answer.json() if answer.status_code == 200 else problem_of(answer, 412)["current"]
         return statuses
 
-    statuses = [status for made in at_once([attempt_100_increments] * 8) for status in made]
+    statuses = [status for made in at_once([attempt_increments] * 8) for status in made]
     successes, task = statuses.count(200), user.tasks.get()
     assert (task.description, task.version - 1, head_of(user) - 1) == (str(successes), successes, successes)
-    assert successes + statuses.count(412) == 800
-    assert 0 < successes < 800  # else nobody was in anybody's way
+    assert successes + statuses.count(412) == 8 * attempts
+    assert 0 < successes < 8 * attempts  # else nobody was in anybody's way

@@ -20,7 +20,7 @@ from tests.client import Answer, Api
 from tests.factories import PASSWORD, head_of, make_task, make_user
 from tests.pages import wait_for_a_lock
 from tests.problems import exact, places_of, problem_of, stored
-from tests.races import at_once
+from tests.races import at_once, short_and_full
 from users import proofs, services
 from users.isolation import all_users
 from users.models import IdempotencyKey, User
@@ -252,10 +252,11 @@ def test_a_crash_in_between_rolls_the_key_back_with_the_effect(user: User, held:
     assert (retried.status_code, is_replayed(retried), Task.objects.count()) == (201, False, 2)
 
 
-def test_20_threads_with_the_same_100_keys_make_exactly_100_tasks(wide_pool: None) -> None:
+@pytest.mark.parametrize("count", short_and_full(10, 100))
+def test_20_threads_with_the_same_keys_make_exactly_one_task_of_each(wide_pool: None, count: int) -> None:
     """Every answer is 201, replayed or not, or 409 for one in flight; who retries gets the one answer."""
     user = make_user()
-    keys = [str(uuid4()) for _ in range(100)]
+    keys = [str(uuid4()) for _ in range(count)]
 
     def send_all() -> list[tuple[str, int, int | None]]:
         api, seen = Api(user), []
@@ -271,9 +272,9 @@ def test_20_threads_with_the_same_100_keys_make_exactly_100_tasks(wide_pool: Non
     answers = [answer for seen in at_once([send_all] * 20) for answer in seen]
     assert {status for _, status, _ in answers} <= {201, 409}
     ids = {key: {task for each, status, task in answers if (each, status) == (key, 201)} for key in keys}
-    assert [len(tasks) for tasks in ids.values()] == [1] * 100
-    assert Task.objects.count() == IdempotencyKey.objects.count() == 100
-    assert head_of(user) == 100
+    assert [len(tasks) for tasks in ids.values()] == [1] * count
+    assert Task.objects.count() == IdempotencyKey.objects.count() == count
+    assert head_of(user) == count
 
 
 def test_an_account_deleted_meanwhile_is_told_so(user: User, wide_pool: None) -> None:
