@@ -44,7 +44,7 @@ from users.models import User
 
 TEXT = ("title", "description", "tags")
 # Whoever may filter by a column, or sort by it, finds out what is in it.
-_TELLS_TEXT = {*TEXT, "search_text", "title_key"}
+_TELLS_TEXT = {*TEXT, "search_text", "tag_keys", "title_key"}
 PRIORITY_COLOURS = {Priority.HIGH.label: "danger", Priority.MEDIUM.label: "info", Priority.LOW.label: "default"}
 
 count_per_user("tasks", lambda: Task.objects.visible())

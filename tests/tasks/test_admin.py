@@ -47,7 +47,7 @@ def test_add_creates_a_task_of_its_owner(staff: Client, alice: User, carol: User
     assert "was added successfully" in page.messages
     assert (task.user, task.title, task.description, task.tags) == (alice, "Post", "a\nb", ["x, y", "x"])
     assert (task.priority, task.version, head_of(alice), head_of(carol)) == ("high", 1, 1, 0)
-    assert task.search_text == "post\na\nb\nx, y\nx"
+    assert task.search_text == "post\x1fa\nb\x1fx, y\x1fx"
 
 
 def test_times_are_utc_and_the_due_date_is_the_owners_day(staff: Client) -> None:

@@ -1,6 +1,6 @@
 """Opening, changing and deleting accounts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypedDict, Unpack
 
@@ -22,6 +22,14 @@ from users.services.sessions import Device, lock_user, open_session
 from users.text import canonical_email
 
 MAX_PASSWORD = 256  # hashing is slow on purpose
+
+_follows_zone: list[Callable[[User], None]] = []
+
+
+def follow_zone(service: Callable[[User], None]) -> None:
+    """Run it whenever an account has another time zone, in the same transaction and with the account locked; for the
+    `ready()` of an app whose rows depend on it."""
+    _follows_zone.append(service)
 
 
 class EmailTaken(Conflict):
@@ -160,7 +168,7 @@ def update_account(user: User, *, email: str | None = None, **changes: Unpack[Ac
     """Change what staff may change about an account. Raises EmailTaken and AccountGone."""
     account = locked(user)
     fields: list[str] = [*changes]
-    was_active = account.is_active
+    was_active, zone_before = account.is_active, account.timezone
     for name, value in changes.items():
         setattr(account, name, value)
     if email is not None:
@@ -175,6 +183,9 @@ def update_account(user: User, *, email: str | None = None, **changes: Unpack[Ac
             account.save(update_fields=fields)
     except IntegrityError as error:
         raise _email_taken(error) from error
+    if account.timezone != zone_before:
+        for service in _follows_zone:
+            service(account)
     return account
 
 
