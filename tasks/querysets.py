@@ -14,7 +14,7 @@ from tasks.text import tag_key, words
 from users.models import User
 
 if TYPE_CHECKING:
-    from tasks.models import Task
+    from tasks.models import Task  # noqa: F401 (ruff does not see the quoted use in a base class)
 
 # An index serves only the very expression that it was made of, so that these take no parameters.
 _RANKS = " ".join(f"WHEN '{priority}' THEN {rank}" for rank, priority in enumerate(Priority))
@@ -41,7 +41,7 @@ class SortKey(NamedTuple):
     """An order of the list: its expressions, and how a task's place in it travels as text in a cursor."""
 
     expressions: tuple[Any, ...]
-    to_text: Callable[["Task"], str | None]
+    to_text: Callable[[Any], str | None]
     # What the expressions of the task were. Raises ValueError for what `to_text` cannot have made.
     from_text: Callable[[str], tuple[Any, ...]]
     # The same where `to_text` is None.
@@ -63,9 +63,11 @@ def _instant(text: str) -> dt.datetime:
     return instant
 
 
-def _due_to_text(task: "Task") -> str | None:
+def _due_to_text(task: Any) -> str | None:
     """The day is the user's, and does not follow from the moment. "2026-12-01/" is a whole day."""
-    return task.due_date and f"{task.due_date}/{task.due_at.isoformat() if task.due_at else ''}"
+    if task.due_date is None:
+        return None
+    return f"{task.due_date}/{task.due_at.isoformat() if task.due_at else ''}"
 
 
 def _due_from_text(text: str) -> tuple[dt.date, dt.datetime]:

@@ -10,6 +10,7 @@ from typing import TypedDict, Unpack
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from config.database import context
 from config.database.compiled import run
 from config.errors import Conflict, NotFound, PreconditionFailed, violated_constraint
 from config.text import nfc
@@ -145,11 +146,12 @@ def recompute_days(user: User) -> None:
     days = {
         task_id: day
         for task_id, due_at, due_date in timed.values_list("pk", "due_at", "due_date")
-        if (day := due_at.astimezone(zone).date()) != due_date
+        if due_at and (day := due_at.astimezone(zone).date()) != due_date
     }
     if days:
         version = feed.reserve({user.pk: len(days)})[user.pk]
-        run(statements.set_days(user.pk, days, version, timezone.now()))
+        with context.local({"statement_timeout": "0"}):  # whoever has many tasks may move all the same
+            run(statements.set_days(user.pk, days, version, timezone.now()))
 
 
 def _lock(user: User, task_id: int, expected_version: Collection[int] | None) -> tuple[Task, int]:

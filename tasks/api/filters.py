@@ -138,7 +138,7 @@ class TaskListQuery(QuerySerializer):
         child=TextField(max_length=MAX_TAG),
         max_length=MAX_TAGS,
         required=False,
-        help_text="Repeat it: all must match.",
+        help_text="In any case; repeat it: all must match.",
     )
     due_before = DateField(required=False, help_text="Due on an earlier day than this one.")
     due_after = DateField(required=False, help_text="Due on a later day than this one.")
@@ -147,14 +147,16 @@ class TaskListQuery(QuerySerializer):
         required=False,
         allow_blank=True,
         max_length=MAX_SEARCH,
-        help_text="Every word must occur in title, description or tags, as a substring, ignoring case and accents.",
+        help_text="Every word must occur in title, description or tags, as a substring, in any case, with or without "
+        "accents, and in any script's digits.",
     )
     updated_since = MomentField(
         required=False, help_text="Changed at this moment or later; does not tell of deleted tasks."
     )
     sort = SortField(
         default=DEFAULT_SORT,
-        help_text="A leading - reverses; ties go by id, nulls come last; low priority is less than high.",
+        help_text="A leading - reverses; ties go by id, nulls come last; low priority is less than high; within a day, "
+        "due_date goes by due_at, and whole days come after it.",
     )
     limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Tasks per page.")
     offset = CountField(

@@ -29,10 +29,11 @@ WORDS = [
 # Spread over the table as if all had written at the same time: the multiplier is a prime.
 _OWNER = "(i * 2654435761) %% %(rows)s"
 _FILL = f"""
-    INSERT INTO tasks_task (user_id, uid, title, description, status, priority, tags, due_date, completed_at,
+    INSERT INTO tasks_task (user_id, uid, title, description, status, priority, tags, due_date, due_at, completed_at,
         created_at, updated_at, version, deleted_at, tag_keys, search_text, title_key)
     SELECT {{owner}}, gen_random_uuid()::text, sample.title, sample.description, status,
         (ARRAY['low', 'medium', 'medium', 'medium', 'high'])[1 + dice %% 5], sample.tags, due_date,
+        CASE WHEN dice2 / 3 %% 2 = 0 THEN due_date + interval '1 minute' * (dice %% 1440) END,
         CASE status WHEN 'completed' THEN created_at + interval '1 day' END, created_at,
         created_at + interval '1 minute' * (dice2 %% 10000), i,
         CASE dice2 %% 50 WHEN 49 THEN now() END, sample.tags, sample.search_text, sample.title_key

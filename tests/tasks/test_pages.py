@@ -27,11 +27,18 @@ SORTS = [direction + sort for sort in Sort.values for direction in ("", "-")]
 
 def make_varied_task(user: User, dice: random.Random) -> Task:
     """Shares its title, priority and due date with others, or has no due date."""
+    dues: list[dict[str, Any]] = [
+        {},
+        {"due_date": NOW.date()},
+        {"due_date": TOMORROW},
+        {"due_at": NOW},
+        {"due_at": NOW + HOUR},
+    ]
     return make_task(
         user,
         title=dice.choice(["pear", "Pear", "éclair", "報告", "🐛"]),
         priority=dice.choice(Priority.values),
-        **dice.choice([{}, {"due_date": NOW.date()}, {"due_date": TOMORROW}, {"due_at": NOW}, {"due_at": NOW + HOUR}]),
+        **dice.choice(dues),
     )
 
 
