@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.postgres.forms import SimpleArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -23,6 +24,7 @@ from unfold.widgets import (
 
 from config.admin import ServiceForm
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
+from config.text import is_visible
 from tasks import services
 from tasks.admin_lists import (
     DeletedFilter,
@@ -59,6 +61,11 @@ class LineField(forms.CharField):
     def has_changed(self, initial: Any, data: Any) -> bool:
         return super().has_changed(_BREAK.sub("", initial or "").strip(), _BREAK.sub("", data or ""))
 
+    def validate(self, value: Any) -> None:
+        super().validate(value)
+        if value and not is_visible(value):
+            raise ValidationError("Nothing of it can be seen.", code="blank")
+
 
 class PlainTextarea(UnfoldAdminTextareaWidget):
     """Unfold's template leaves out the line break that browsers drop: theirs would be the first of the text."""
@@ -81,7 +88,7 @@ class TagsField(SimpleArrayField):
 
     def to_python(self, value: Any) -> Any:
         lines = value if isinstance(value, list) else _BREAK.split(value or "")
-        return list(dict.fromkeys(tag for tag in super().to_python(lines) if tag))
+        return list(dict.fromkeys(tag for tag in super().to_python(lines) if is_visible(tag)))
 
 
 class TaskForm(ServiceForm):

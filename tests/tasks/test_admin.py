@@ -41,7 +41,7 @@ def new_task(user: User, **typed: str | list[str]) -> Typed:
 
 
 def test_add_creates_a_task_of_its_owner(staff: Client, alice: User, carol: User) -> None:
-    typed = new_task(alice, title="  Post  ", description="a\r\nb", tags="x, y\r\n\r\n x \r\nx", priority="high")
+    typed = new_task(alice, title="  Post  ", description="a\r\nb", tags="x, y\r\n\r\n x \r\n\u2800\r\nX", priority="high")
     page = submit(staff, ADD, **typed)
     task = Task.objects.get()
     assert "was added successfully" in page.messages
@@ -111,6 +111,7 @@ def test_saving_an_old_page_undoes_nothing(staff: Client, alice: User) -> None:
     ("typed", "message"),
     [
         ({"title": "   "}, "This field is required."),
+        ({"title": "\u3164"}, "Nothing of it can be seen."),
         ({"title": "x" * 201}, "at most 200 characters (it has 201)"),
         ({"title": "a\0b"}, "Null characters are not allowed."),
         ({"description": "x" * 20_001}, "at most 20000 characters (it has 20001)"),
