@@ -24,6 +24,7 @@ from unfold.widgets import (
 
 from config.admin import SHOWN, ServiceForm
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
+from config.text import is_visible
 from tasks import services
 from tasks.admin_lists import (
     DeletedFilter,
@@ -45,7 +46,7 @@ from users.models import User
 
 TEXT = ("title", "description", "tags")
 # Whoever may filter by a column, or sort by it, finds out what is in it.
-_TELLS_TEXT = {*TEXT, "search_text", "title_key"}
+_TELLS_TEXT = {*TEXT, "search_text", "tag_keys", "title_key"}
 PRIORITY_COLOURS = {Priority.HIGH.label: "danger", Priority.MEDIUM.label: "info", Priority.LOW.label: "default"}
 
 count_per_user("tasks", lambda: Task.objects.visible())
@@ -60,6 +61,11 @@ class LineField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return super().has_changed(_BREAK.sub("", initial or "").strip(), _BREAK.sub("", data or ""))
+
+    def validate(self, value: Any) -> None:
+        super().validate(value)
+        if value and not is_visible(value):
+            raise ValidationError("Nothing of it can be seen.", code="blank")
 
 
 class PlainTextarea(UnfoldAdminTextareaWidget):
@@ -85,7 +91,7 @@ class TagsField(SimpleArrayField):
         if isinstance(value, str) and len(value) > _MAX_TAG_LINES:
             raise ValidationError(f"Write at most {MAX_TAGS} tags.", code="too_long")
         lines = value if isinstance(value, list) else _BREAK.split(value or "")
-        return list(dict.fromkeys(tag for tag in super().to_python(lines) if tag))
+        return list(dict.fromkeys(tag for tag in super().to_python(lines) if is_visible(tag)))
 
 
 class TaskForm(ServiceForm):

@@ -12,7 +12,7 @@ from tasks.models import Task, new_uid
 
 # What `Task.apply` makes; it has to be run on what is stored.
 CONTENT = (
-    "title", "description", "status", "priority", "tags", "due_date", "due_at", "search_text", "title_key",
+    "title", "description", "status", "priority", "tags", "due_date", "due_at", "tag_keys", "search_text", "title_key",
 )  # fmt: skip
 _COLUMNS = ", ".join(("user_id", "uid", "created_at", "updated_at", "completed_at", "version", *CONTENT))
 _SELECT = f"SELECT {_COLUMNS}"

@@ -63,6 +63,11 @@ def reserve(amounts: dict[int, int]) -> dict[int, int]:
     return {user_id: head - amounts[user_id] for user_id, head in heads.items()}
 
 
+def lock(user: User) -> None:
+    """Keep other writers out until the commit; for whoever has to read before it is known how many numbers it takes."""
+    Feed.objects.select_for_update().filter(user=user).first()
+
+
 def known_head(user: User) -> int:
     """The user's last committed number: when the user was loaded, or now if that was without the feed; 0 before the
     first change."""

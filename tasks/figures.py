@@ -14,6 +14,7 @@ from django.utils import timezone
 from tasks.choices import Priority
 from tasks.models import Task
 from tasks.querysets import TaskQuerySet, is_past_due
+from tasks.text import tag_key
 from users.models import Session, User
 
 DAYS = 30
@@ -101,8 +102,11 @@ def _ages(tasks: TaskQuerySet, today: dt.date) -> dict[str, int]:
 
 
 def _busiest_tags(tasks: TaskQuerySet) -> list[tuple[str, int]]:
+    """Each as the oldest of these tasks spells it."""
     latest = tasks.order_by("-pk").values_list("tags", flat=True)[:LATEST]
-    return Counter(tag for tags in latest for tag in tags).most_common(TAGS)
+    spellings = {tag_key(tag): tag for tags in latest for tag in tags}
+    busiest = Counter(tag_key(tag) for tags in latest for tag in tags).most_common(TAGS)
+    return [(spellings[key], count) for key, count in busiest]
 
 
 def _active(now: dt.datetime) -> dict[int, int]:

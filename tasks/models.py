@@ -1,7 +1,8 @@
 """The task, the feed that numbers its owner's changes, and the rules of a single row."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,10 +16,10 @@ from django.db.models.functions import Length
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
 from config.database.row_model import RowModel
 from config.errors import Invalid
-from config.text import is_storable
+from config.text import is_storable, nfc
 from tasks.choices import OPEN, Priority, Status
-from tasks.querysets import DUE, DUE_DESCENDING, PRIORITY_RANK, TaskQuerySet
-from tasks.text import fold
+from tasks.querysets import DUE, DUE_DESCENDING, DUE_TIME, PRIORITY_RANK, TaskQuerySet
+from tasks.text import UNIT_SEPARATOR, fold_all, tag_key
 
 MAX_TITLE = 200
 MAX_DESCRIPTION = 20_000
@@ -59,6 +60,9 @@ def _live(name: str, *columns: Any, include: Sequence[str] | None = None, **only
     return models.Index("user", *columns, name=f"tasks_task_{name}", include=include, condition=condition)
 
 
+_COUNTED = ["priority", "due_date", "due_at", "created_at"]
+
+
 class Task(RowModel):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="tasks", db_index=False
@@ -76,7 +80,8 @@ class Task(RowModel):
     updated_at = models.DateTimeField()
     version = models.BigIntegerField()
     deleted_at = models.DateTimeField(null=True, blank=True)
-    # Normalised in Python, so that every server finds and sorts alike whatever its collation.
+    # Folded in Python, so that every server finds and sorts alike whatever its collation.
+    tag_keys = ArrayField(models.TextField(), default=list, editable=False)
     search_text = models.TextField(editable=False)
     # Bounded: folding can lengthen a title eighteenfold, and index entries have a limit.
     title_key = models.CharField(max_length=MAX_TITLE, editable=False, db_collation="C")
@@ -113,11 +118,11 @@ class Task(RowModel):
             _live("status", "status", F("created_at").desc(), F("id").desc(), include=["completed_at"]),
             _live("updated", "updated_at", "id"),
             # Of an expression, PostgreSQL keeps statistics only where an index holds all rows.
-            models.Index("user", DUE, "id", name="tasks_task_due"),
-            _live("due_desc", DUE_DESCENDING, "id"),
+            models.Index("user", DUE, DUE_TIME, "id", name="tasks_task_due"),
+            _live("due_desc", DUE_DESCENDING, DUE_TIME, "id"),
             _live("priority", PRIORITY_RANK, "id"),
             _live("title", "title_key", "id"),
-            _live("open", DUE, "id", include=["priority", "due_date", "due_at", "created_at"], status__in=OPEN),
+            _live("open", DUE, DUE_TIME, "id", include=_COUNTED, status__in=OPEN),
         ]
 
     def __str__(self) -> str:
@@ -131,17 +136,21 @@ class Task(RowModel):
     def apply(self, sent: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> list[str]:
         """Take over what was sent and what follows from it; return the names of the fields that differ.
 
-        A client may send back what it got. Raises Invalid, and of it ImmutableUid and ConflictingMembers.
+        A client may send back what it got: what is folded in another way than when it was stored is no change.
+        Raises Invalid, and of it ImmutableUid and ConflictingMembers.
         """
-        if sent.get("uid", self.uid) != self.uid:
+        if "uid" in sent and nfc(sent["uid"]) != nfc(self.uid):
             raise ImmutableUid("The uid of a task never changes.", pointer="/uid")
-        sent = self._with_one_status(_normalised(sent))
+        sent = _normalised({name: value for name, value in sent.items() if name != "uid"})
+        sent = self._with_one_status(sent)
         before = {field: getattr(self, field) for field in _MUTABLE}
+        folded = self._folded()
         for name, value in {**sent, **self._due(sent, zone)}.items():
             setattr(self, name, value)
         self._check()
-        self.settle(now)
-        return [field for field in _MUTABLE if getattr(self, field) != before[field]]
+        self.settle(now, folded)
+        changed = [field for field in _MUTABLE if getattr(self, field) != before[field]]
+        return [] if set(changed) <= set(_FOLDED) else changed
 
     def _with_one_status(self, sent: dict[str, Any]) -> dict[str, Any]:
         """`completed` is a view on `status`; of two that contradict each other, the one that differs counts."""
@@ -190,15 +199,24 @@ class Task(RowModel):
             if not holds(self):
                 raise Invalid(rule, pointer=f"/{member}")
 
-    def settle(self, now: dt.datetime) -> None:
-        """Set the columns that follow from others."""
+    def settle(self, now: dt.datetime, folded: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Set the columns that follow from others. Texts that are in `folded` are not folded again."""
         if not self.is_completed:
             self.completed_at = None
         elif self.completed_at is None:
             self.completed_at = now
-        folded_title = fold(self.title)
-        self.title_key = folded_title[:MAX_TITLE]
-        self.search_text = "\n".join([folded_title, fold(self.description), *map(fold, self.tags)])
+        self.tag_keys = [tag_key(tag) for tag in self.tags]
+        self.search_text = fold_all(self._texts, folded)
+        self.title_key = self.search_text.partition(UNIT_SEPARATOR)[0][:MAX_TITLE]
+
+    @property
+    def _texts(self) -> list[str]:
+        return [self.title, self.description, *self.tags]
+
+    def _folded(self) -> dict[str, str]:
+        """How the stored texts are folded; nothing if they were stored before `fold_all` joined them."""
+        folded = self.search_text.split(UNIT_SEPARATOR)
+        return dict(zip(self._texts, folded, strict=True)) if len(folded) == len(self._texts) else {}
 
 
 def _normalised(sent: dict[str, Any]) -> dict[str, Any]:
@@ -206,7 +224,10 @@ def _normalised(sent: dict[str, Any]) -> dict[str, Any]:
     if "title" in sent:
         sent["title"] = sent["title"].strip()
     if "tags" in sent:
-        sent["tags"] = list(dict.fromkeys(tag.strip() for tag in sent["tags"]))
+        tags: dict[str, str] = {}
+        for tag in map(str.strip, sent["tags"]):
+            tags.setdefault(tag_key(tag), tag)
+        sent["tags"] = list(tags.values())
     return sent
 
 
@@ -233,7 +254,7 @@ _RULES: list[tuple[str, Callable[[Task], bool], str]] = [
     ),
 ]
 
+_FOLDED = ("search_text", "tag_keys", "title_key")
 _MUTABLE = (
-    "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at",
-    "search_text", "title_key",
+    "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at", *_FOLDED,
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Every way to read tasks. The methods read as adjectives and can be chained in any order."""
 
 import datetime as dt
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from django.db.models import F, Field, Func, IntegerField, OrderBy, Q, QuerySet, Value
@@ -10,7 +10,7 @@ from django.db.models.lookups import GreaterThan, LessThan
 
 from config.database.compiled import Given
 from tasks.choices import OPEN, Priority, Sort, Status
-from tasks.text import words
+from tasks.text import tag_key, words
 from users.models import User
 
 if TYPE_CHECKING:
@@ -21,60 +21,79 @@ _RANKS = " ".join(f"WHEN '{priority}' THEN {rank}" for rank, priority in enumera
 PRIORITY_RANK = Func(F("priority"), template=f"(CASE %(expressions)s {_RANKS} END)", output_field=IntegerField())
 
 
+def _or(column: str, absent: str) -> Func:
+    """The column, or what stands for null: whole rows can be compared then, and looked up in an index."""
+    # COALESCE is not leakproof, CASE is: behind row level security, only what is leakproof looks into an index.
+    return Func(F(column), template=f"(CASE WHEN %(expressions)s IS NULL THEN {absent} ELSE %(expressions)s END)")
+
+
+# Nothing due comes last in both directions. Within a day, whole days are due at its end: after all moments.
+NEVER, NEVER_DESCENDING = dt.date.max, dt.date.min
+END_OF_DAY = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
+DUE = _or("due_date", f"DATE '{NEVER}'")
+DUE_DESCENDING = _or("due_date", f"DATE '{NEVER_DESCENDING}'")
+DUE_TIME = _or("due_at", f"TIMESTAMPTZ '{END_OF_DAY}'")
+
 NEAR = dt.timedelta(days=3)
 
 
 class SortKey(NamedTuple):
-    """An order of the list: its expression, and how a key travels as text in a cursor."""
+    """An order of the list: its expressions, and how a task's place in it travels as text in a cursor."""
 
-    expression: Any
+    expressions: tuple[Any, ...]
     to_text: Callable[[Any], str | None]
-    from_text: Callable[[str], Any]
-    # Stand for null, ascending and descending: behind every other key.
-    absent: tuple[dt.date, dt.date] | None = None
+    # What the expressions of the task were. Raises ValueError for what `to_text` cannot have made.
+    from_text: Callable[[str], tuple[Any, ...]]
+    # The same where `to_text` is None.
+    absent: tuple[Any, ...] | None = None
 
-    def by(self, *, descending: bool) -> Any:
-        """The expression, which is never null: whole rows (key, id) can be compared, and looked up in an index."""
-        if self.absent is None:
-            return self.expression
-        absent = f"DATE '{self.absent[descending]}'"
-        # COALESCE is not leakproof, CASE is: behind row level security, only what is leakproof looks into an index.
-        template = f"(CASE WHEN %(expressions)s IS NULL THEN {absent} ELSE %(expressions)s END)"
-        return Func(self.expression, template=template)
-
-    def at(self, key: Any, *, descending: bool) -> Any:
-        return self.absent[descending] if key is None and self.absent else key
-
-    def parse(self, text: str | None) -> Any:
+    def parse(self, text: str | None) -> tuple[Any, ...]:
         """Raises ValueError for what `to_text` cannot have made."""
         if text is not None:
             return self.from_text(text)
         if self.absent is None:
             raise ValueError("this key is never null")
-        return None
+        return self.absent
 
 
-def _to_instant(text: str) -> dt.datetime:
+def _instant(text: str) -> dt.datetime:
     instant = dt.datetime.fromisoformat(text)
     if instant.tzinfo != dt.UTC:  # PostgreSQL refuses offsets that Python knows
         raise ValueError("not in UTC")
     return instant
 
 
-SORT_KEYS = {
-    Sort.CREATED: SortKey(F("created_at"), lambda task: task.created_at.isoformat(), _to_instant),
-    Sort.UPDATED: SortKey(F("updated_at"), lambda task: task.updated_at.isoformat(), _to_instant),
-    Sort.DUE_DATE: SortKey(
-        F("due_date"),
-        lambda task: task.due_date and task.due_date.isoformat(),
-        dt.date.fromisoformat,
-        absent=(dt.date.max, dt.date.min),
-    ),
-    Sort.PRIORITY: SortKey(PRIORITY_RANK, lambda task: str(Priority.values.index(task.priority)), int),
-    Sort.TITLE: SortKey(F("title_key"), lambda task: task.title_key, str),
+def _due_to_text(task: Any) -> str | None:
+    """The day is the user's, and does not follow from the moment. "2026-12-01/" is a whole day."""
+    if task.due_date is None:
+        return None
+    return f"{task.due_date}/{task.due_at.isoformat() if task.due_at else ''}"
+
+
+def _due_from_text(text: str) -> tuple[dt.date, dt.datetime]:
+    date, separator, moment = text.partition("/")
+    if not separator:
+        raise ValueError("a cursor of before, when all of a day came by id")
+    return dt.date.fromisoformat(date), _instant(moment) if moment else END_OF_DAY
+
+
+_CREATED = SortKey((F("created_at"),), lambda task: task.created_at.isoformat(), lambda text: (_instant(text),))
+_UPDATED = SortKey((F("updated_at"),), lambda task: task.updated_at.isoformat(), lambda text: (_instant(text),))
+_PRIORITY = SortKey((PRIORITY_RANK,), lambda task: str(Priority.values.index(task.priority)), lambda text: (int(text),))
+_TITLE = SortKey((F("title_key"),), lambda task: task.title_key, lambda text: (text,))
+_DUE = SortKey((DUE, DUE_TIME), _due_to_text, _due_from_text, absent=(NEVER, END_OF_DAY))
+_DUE_DESCENDING = _DUE._replace(expressions=(DUE_DESCENDING, DUE_TIME), absent=(NEVER_DESCENDING, END_OF_DAY))
+_SORT_KEYS = {
+    Sort.CREATED: _CREATED,
+    Sort.UPDATED: _UPDATED,
+    Sort.DUE_DATE: _DUE,
+    Sort.PRIORITY: _PRIORITY,
+    Sort.TITLE: _TITLE,
 }
-DUE = SORT_KEYS[Sort.DUE_DATE].by(descending=False)
-DUE_DESCENDING = SORT_KEYS[Sort.DUE_DATE].by(descending=True)
+
+
+def sort_key(sort: Sort, *, descending: bool) -> SortKey:
+    return _DUE_DESCENDING if descending and sort == Sort.DUE_DATE else _SORT_KEYS[sort]
 
 
 class TaskQuerySet(QuerySet["Task"]):
@@ -92,7 +111,7 @@ class TaskQuerySet(QuerySet["Task"]):
 
     def shown(self) -> Self:
         """Without the columns that no answer shows; they are loaded if they are needed after all."""
-        return self.defer("search_text", "deleted_at")
+        return self.defer("search_text", "tag_keys", "deleted_at")
 
     def pending(self) -> Self:
         return self.with_status([Status.PENDING])
@@ -116,14 +135,14 @@ class TaskQuerySet(QuerySet["Task"]):
         return self.filter(priority=priority)
 
     def with_tags(self, tags: Collection[str]) -> Self:
-        """Tagged with all of `tags`."""
-        return self.filter(tags__contains=list(tags))
+        """Tagged with all of `tags`, whatever their case."""
+        return self.filter(tag_keys__contains=[tag_key(tag) for tag in tags])
 
     def due_before(self, date: dt.date) -> Self:
         return self.filter(LessThan(DUE, date))
 
     def due_after(self, date: dt.date) -> Self:
-        return self.filter(GreaterThan(DUE, date), LessThan(DUE, dt.date.max))
+        return self.filter(GreaterThan(DUE, date), LessThan(DUE, NEVER))
 
     def overdue(self, now: dt.datetime | Given, today: dt.date | Given) -> Self:
         """Open, and past their instant, or past their whole day. `today` is the user's."""
@@ -146,19 +165,14 @@ class TaskQuerySet(QuerySet["Task"]):
 
     def sorted_by(self, sort: Sort, *, descending: bool) -> Self:
         """Nulls come last either way; ties go by id, in the same direction."""
-        key = OrderBy(SORT_KEYS[sort].by(descending=descending), descending=descending)
-        return self.order_by(key, "-id" if descending else "id")
+        key = sort_key(sort, descending=descending)
+        return self.order_by(*(OrderBy(each, descending=descending) for each in (*key.expressions, F("id"))))
 
-    def after(self, sort: Sort, key: Any, task_id: int | Given, *, descending: bool) -> Self:
-        """The rows behind the one with this key and id, in the same order as `sorted_by`."""
-        sort_key = SORT_KEYS[sort]
-        row = _row(sort_key.by(descending=descending), F("id"))
-        last = _row(_value(sort_key.at(key, descending=descending)), _value(task_id))
+    def after(self, sort: Sort, place: Sequence[Any], *, descending: bool) -> Self:
+        """The rows behind the one with this key and, as the last of `place`, this id; in the order of `sorted_by`."""
+        row = _row(*sort_key(sort, descending=descending).expressions, F("id"))
+        last = _row(*(each if isinstance(each, Given) else Value(each) for each in place))
         return self.filter(LessThan(row, last) if descending else GreaterThan(row, last))
-
-
-def _value(value: Any) -> Any:
-    return value if isinstance(value, Given) else Value(value)
 
 
 def _row(*members: Any) -> Func:

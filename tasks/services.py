@@ -10,8 +10,10 @@ from typing import TypedDict, Unpack
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from config.database import context
 from config.database.compiled import run
 from config.errors import Conflict, NotFound, PreconditionFailed, violated_constraint
+from config.text import nfc
 from config.transactions import retried_transaction
 from tasks import feed, statements
 from tasks.choices import Status
@@ -59,7 +61,7 @@ def create_task(user: User, *, title: str, uid: str | None = None, **fields: Unp
     Raises Invalid (also ConflictingMembers), UidTaken, which carries the existing task unless that one was
     deleted, and AccountGone when the account is deleted meanwhile.
     """
-    uid = uid or new_uid()
+    uid = nfc(uid) if uid else new_uid()
     try:
         return _insert(user, uid, title, fields)
     except IntegrityError as error:
@@ -127,8 +129,29 @@ def restore_task(user: User, task_id: int) -> Task:
         raise TaskNotFound("There is no deleted task with this id; its tombstone may be gone.")
     task.user = user
     task.deleted_at, task.updated_at, task.version = None, timezone.now(), version
-    run(statements.update(task, ["deleted_at", "updated_at", "version"]), is_last=True)
+    if task.due_at is not None:
+        task.due_date = task.due_at.astimezone(user.zone).date()  # they may have moved meanwhile
+    run(statements.update(task, ["deleted_at", "due_date", "updated_at", "version"]), is_last=True)
     return task
+
+
+def recompute_days(user: User) -> None:
+    """The days of timed tasks where a locked account lives by now; as one change, of n numbers for n tasks.
+
+    Within the transaction that moves the account. Tombstones follow when they are restored.
+    """
+    feed.lock(user)
+    timed = Task.objects.for_user(user).visible().exclude(due_at=None).order_by("version")
+    zone = user.zone
+    days = {
+        task_id: day
+        for task_id, due_at, due_date in timed.values_list("pk", "due_at", "due_date")
+        if due_at and (day := due_at.astimezone(zone).date()) != due_date
+    }
+    if days:
+        version = feed.reserve({user.pk: len(days)})[user.pk]
+        with context.local({"statement_timeout": "0"}):  # whoever has many tasks may move all the same
+            run(statements.set_days(user.pk, days, version, timezone.now()))
 
 
 def _lock(user: User, task_id: int, expected_version: Collection[int] | None) -> tuple[Task, int]:

@@ -1,5 +1,6 @@
 """The SQL that requests run most, made once: querysets say what is read, the model which columns are written."""
 
+import datetime as dt
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,6 +24,12 @@ def _locked(tasks: TaskQuerySet) -> TaskQuerySet:
 
 _LOCKED = Compiled(lambda: _locked(Task.objects.for_user(Given("user")).visible()))
 _LOCKED_TOMBSTONE = Compiled(lambda: _locked(Task.objects.for_user(Given("user")).deleted()))
+
+_SET_DAYS = """
+    UPDATE tasks_task AS task SET due_date = moved.day, version = %s + moved.number, updated_at = %s
+    FROM unnest(%s::bigint[], %s::date[]) WITH ORDINALITY AS moved (id, day, number)
+    WHERE task.id = moved.id AND task.user_id = %s
+"""
 
 
 def get(user_id: int, task_id: int) -> Query[Task]:
@@ -61,6 +68,11 @@ def insert(task: Task) -> Raw:
 def update(task: Task, fields: list[str]) -> Raw:
     values = [getattr(task, name) for name in fields]
     return Raw(_change(tuple(fields)), [*values, task.pk, task.user_id])
+
+
+def set_days(user_id: int, days: dict[int, dt.date], version: int, now: dt.datetime) -> Raw:
+    """The due dates of these tasks, which take the versions behind this one in their order."""
+    return Raw(_SET_DAYS, [version, now, list(days), list(days.values()), user_id])
 
 
 @lru_cache(maxsize=1)

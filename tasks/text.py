@@ -1,31 +1,45 @@
 """Text as people compare it: without case, accents and look-alike spellings; pure."""
 
 import unicodedata
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
-# Letters that Unicode does not decompose, letters and marks that keyboards write in two ways, and the
-# Arabic stroke that only stretches a word.
-_LOOK_ALIKES = str.maketrans(
-    {
-        "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ø": "o", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th",
-        "ك": "ک", "ي": "ی", "ى": "ی", "\N{ARABIC TATWEEL}": "",
-        "‘": "'", "’": "'", "ʼ": "'", "‚": "'", "‛": "'", "‹": "'", "›": "'", "′": "'", "׳": "'",
-        "“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "״": '"',
-        "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-", "־": "-",
-    }
-)  # fmt: skip
+from config.text import is_ignorable, nfc, stream_safe
+
+# Whitespace to `str.split`, so that no word of a query contains it.
+UNIT_SEPARATOR = "\x1f"
+
+# Letters that Unicode does not decompose, letters and marks that keyboards write in two ways (those of Arabic,
+# Persian and Urdu have their own yeh, kaf and heh; teh marbuta is often written as heh), the signs within numbers,
+# and the Arabic stroke that only stretches a word.
+_LOOK_ALIKES = {
+    "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ø": "o", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th",
+    "ك": "ک", "ي": "ی", "ى": "ی", "ٱ": "ا", "ة": "ه", "ۃ": "ه", "ہ": "ه", "ە": "ه", "\N{ARABIC TATWEEL}": "",
+    "٪": "%", "٫": ".", "٬": ",",
+    "‘": "'", "’": "'", "ʼ": "'", "‚": "'", "‛": "'", "‹": "'", "›": "'", "′": "'", "׳": "'",
+    "“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "״": '"',
+    "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-", "־": "-",
+    UNIT_SEPARATOR: " ",
+}  # fmt: skip
 
 
 def fold(text: str) -> str:
-    """The form in which texts are searched and sorted.
+    """The form in which texts are searched and sorted; without `UNIT_SEPARATOR`.
 
     Compatibility decomposition makes equal what only looks different (NFKD), case folding drops case,
-    `_is_noise` drops accents, and composing again (NFKC) keeps scripts such as Hangul whole.
+    `_folded` drops accents, and composing again (NFKC) keeps scripts such as Hangul whole.
     """
     if text.isascii():
-        return text.lower()  # which is all that happens to it
-    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    kept = "".join(character for character in decomposed if not _is_noise(character))
-    return unicodedata.normalize("NFKC", kept.translate(_LOOK_ALIKES))
+        return text.lower().replace(UNIT_SEPARATOR, " ")  # which is all that happens to it
+    folded = unicodedata.normalize("NFKD", stream_safe(text)).casefold()
+    decomposed = unicodedata.normalize("NFKD", folded)
+    kept = decomposed.translate({ord(character): _folded(character) for character in set(decomposed)})
+    return unicodedata.normalize("NFKC", stream_safe(kept))
+
+
+def fold_all(texts: Iterable[str], known: Mapping[str, str]) -> str:
+    """The folded texts as one, in which each can be searched. What is `known` is not folded again."""
+    return UNIT_SEPARATOR.join(known[text] if text in known else fold(text) for text in texts)
 
 
 def words(text: str) -> list[str]:
@@ -33,18 +47,29 @@ def words(text: str) -> list[str]:
     return list(dict.fromkeys(fold(text).split()))
 
 
-def _is_noise(character: str) -> bool:
-    """Accents, Hebrew and Arabic points, and characters without a look of their own.
+def tag_key(tag: str) -> str:
+    """Equal for tags that are one: Unicode's canonical caseless match (section 3.13, D145)."""
+    if tag.isascii():
+        return tag.lower()
+    decomposed = unicodedata.normalize("NFD", stream_safe(tag))
+    return nfc(decomposed.casefold())
 
-    Told apart by canonical combining class: attached and free accents are 200 and above, the points of
+
+@lru_cache(maxsize=8192)
+def _folded(character: str) -> str:
+    """What stands for a character of a decomposed text: nothing for accents, Hebrew and Arabic points, and
+    characters without a look of their own; ASCII for the decimal digits of all scripts.
+
+    Marks are told apart by canonical combining class: attached and free accents are 200 and above, the points of
     Hebrew and Arabic 10 to 35. Vowel signs, viramas and voicing marks of other scripts are letters in
     all but name (classes 0 to 9 and 84 to 132), and stay.
     """
-    if character.isascii():
-        return False
     combining = unicodedata.combining(character)
     if combining >= 200 or 10 <= combining <= 35:
-        return True
+        return ""
     # Joiners, soft hyphens and direction marks; variation selectors, as in "✈️" and in Japanese names.
-    category = unicodedata.category(character)
-    return category == "Cf" or (category == "Mn" and "VARIATION SELECTOR" in unicodedata.name(character))
+    if unicodedata.category(character) == "Cf" or is_ignorable(character):
+        return ""
+    if (digit := unicodedata.decimal(character, None)) is not None:
+        return str(digit)
+    return _LOOK_ALIKES.get(character, character)

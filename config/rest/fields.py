@@ -2,7 +2,6 @@
 
 import datetime as dt
 import re
-import unicodedata
 from copy import copy
 from functools import partial
 from typing import Any, ClassVar
@@ -14,21 +13,12 @@ from rest_framework.fields import empty
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
-from config.text import is_storable
+from config.text import is_storable, is_visible
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
-
-
-# Not unassigned ones: they may be assigned in a Unicode that is newer than Python's.
-INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
-
-
-def is_visible(text: str) -> bool:
-    """Whether anything of it can be seen: not only spaces, control characters or zero-width ones."""
-    return any(unicodedata.category(character) not in INVISIBLE for character in text)
 
 
 def _refuse_surrogates(refuse: ProhibitSurrogateCharactersValidator, text: Any) -> None:

@@ -1,6 +1,6 @@
 """The query parameters of the task list, and the page that they describe."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from config.rest.problems import InvalidParameter
 from config.rest.serializers import QuerySerializer
 from tasks.choices import Priority, Sort, Status
 from tasks.models import MAX_TAG, MAX_TAGS, Task
-from tasks.querysets import NEAR, SORT_KEYS, TaskQuerySet
+from tasks.querysets import NEAR, TaskQuerySet, sort_key
 from users.models import User
 
 ALL = "all"
@@ -27,6 +27,7 @@ MAX_OFFSET = 10_000
 MAX_SEARCH = 200
 MAX_CURSOR = 4096
 DEFAULT_SORT = f"-{Sort.CREATED}"
+_PLACE = ("after_1", "after_2", "after_3")  # the members of a row's key, and its id
 
 
 @extend_schema_field(OpenApiTypes.BOOL)
@@ -137,7 +138,7 @@ class TaskListQuery(QuerySerializer):
         child=TextField(max_length=MAX_TAG),
         max_length=MAX_TAGS,
         required=False,
-        help_text="Repeat it: all must match.",
+        help_text="In any case; repeat it: all must match.",
     )
     due_before = DateField(required=False, help_text="Due on an earlier day than this one.")
     due_after = DateField(required=False, help_text="Due on a later day than this one.")
@@ -146,14 +147,16 @@ class TaskListQuery(QuerySerializer):
         required=False,
         allow_blank=True,
         max_length=MAX_SEARCH,
-        help_text="Every word must occur in title, description or tags, as a substring, ignoring case and accents.",
+        help_text="Every word must occur in title, description or tags, as a substring, in any case, with or without "
+        "accents, and in any script's digits.",
     )
     updated_since = MomentField(
         required=False, help_text="Changed at this moment or later; does not tell of deleted tasks."
     )
     sort = SortField(
         default=DEFAULT_SORT,
-        help_text="A leading - reverses; ties go by id, nulls come last; low priority is less than high.",
+        help_text="A leading - reverses; ties go by id, nulls come last; low priority is less than high; within a day, "
+        "due_date goes by due_at, and whole days come after it.",
     )
     limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Tasks per page.")
     offset = CountField(
@@ -171,13 +174,14 @@ class TaskListQuery(QuerySerializer):
                 raise _invalid("offset", "A cursor says where to continue; leave offset out.")
             if cursor.sort != attrs["sort"]:
                 raise _invalid("cursor", "The cursor belongs to another sort order; take it from the Link header.")
-            attrs["after"] = _parsed_key(cursor, attrs["order"].sort)
+            attrs["after"] = _place(cursor, attrs["order"])
         return attrs
 
 
-def _parsed_key(cursor: Cursor, sort: Sort) -> Any:
+def _place(cursor: Cursor, order: Order) -> tuple[Any, ...]:
+    """The key and the id of the row that the cursor stands for."""
     try:
-        return SORT_KEYS[sort].parse(cursor.key)
+        return *sort_key(order.sort, descending=order.descending).parse(cursor.key), cursor.id
     except ValueError as error:
         raise _invalid("cursor", "Take the cursor from the Link header, unchanged.") from error
 
@@ -188,9 +192,9 @@ def _invalid(parameter: str, message: str) -> InvalidParameter:
 
 def rows(user_id: int, query: Mapping[str, Any], **clock: Any) -> Query[Task]:
     """The tasks of a page, and one more, which tells whether there is a next page."""
-    cursor = query.get("cursor")
-    after = {"after": query["after"], "after_id": cursor.id} if cursor else {}
-    return _compiled(_Shape.of(query)).given(user=user_id, **after, **clock)
+    shared = tuple(item for item in query.items() if item[0] not in ("cursor", "after"))
+    place = dict(zip(_PLACE, query.get("after", ()), strict=False))
+    return _compiled(shared, len(place)).given(user=user_id, **place, **clock)
 
 
 def clock(user: User, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,7 +211,8 @@ def next_page(found: list[Task], query: Mapping[str, Any]) -> Cursor | None:
     if len(found) <= limit:
         return None
     last = found[limit - 1]
-    return Cursor(query["sort"], SORT_KEYS[query["order"].sort].to_text(last), last.pk)
+    sort, descending = query["order"]
+    return Cursor(query["sort"], sort_key(sort, descending=descending).to_text(last), last.pk)
 
 
 def count(user: User, query: Mapping[str, Any], **clock: Any) -> int:
@@ -215,31 +220,18 @@ def count(user: User, query: Mapping[str, Any], **clock: Any) -> int:
     return _filtered(Task.objects.for_user(user), query, **clock).count()
 
 
-class _Shape(NamedTuple):
-    """What the rows of a page have in common with those of other users, and of other pages."""
-
-    query: tuple[tuple[str, Any], ...]
-    continues: bool
-    continues_after_null: bool
-
-    @classmethod
-    def of(cls, query: Mapping[str, Any]) -> "_Shape":
-        shared = tuple(item for item in query.items() if item[0] not in ("cursor", "after"))
-        return cls(shared, "after" in query, query.get("after", ...) is None)
-
-
 @lru_cache(maxsize=1024)
-def _compiled(shape: _Shape) -> Compiled[Task]:
-    return Compiled(lambda: _tasks_of(shape))
+def _compiled(shared: tuple[tuple[str, Any], ...], width: int) -> Compiled[Task]:
+    """What the rows of a page have in common with those of other users, and of other pages; the first one continues
+    at no place."""
+    return Compiled(lambda: _tasks_of(dict(shared), _PLACE[:width]))
 
 
-def _tasks_of(shape: _Shape) -> TaskQuerySet:
-    query = dict(shape.query)
+def _tasks_of(query: dict[str, Any], place: Sequence[str]) -> TaskQuerySet:
     sort, descending = query["order"]
     tasks = _filtered(Task.objects.for_user(Given("user")), query, now=Given("now"), today=Given("today"))
-    if shape.continues:
-        key = None if shape.continues_after_null else Given("after")
-        tasks = tasks.after(sort, key, Given("after_id"), descending=descending)
+    if place:
+        tasks = tasks.after(sort, [Given(name) for name in place], descending=descending)
     start, limit = query["offset"], query["limit"]
     return tasks.shown().sorted_by(sort, descending=descending)[start : start + limit + 1]
 

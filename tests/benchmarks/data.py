@@ -50,11 +50,11 @@ _TICKBASE = [
     """,
     f"""
     INSERT INTO tasks_task (id, user_id, uid, title, description, status, priority, tags, completed_at, created_at,
-        updated_at, version, search_text, title_key)
+        updated_at, version, tag_keys, search_text, title_key)
     SELECT id, user_id, uuidv7(), title, description,
         (ARRAY['pending', 'in_progress', 'completed'])[state], 'medium', '{{}}',
-        CASE state WHEN 3 THEN updated_at END, created_at, updated_at, number,
-        lower(title) || chr(10) || lower(description), lower(title)
+        CASE state WHEN 3 THEN updated_at END, created_at, updated_at, number, '{{}}',
+        lower(title) || chr(31) || lower(description), lower(title)
     FROM ({_TASKS}) AS task ORDER BY id
     """,
     "INSERT INTO tasks_feed (user_id, head, floor) SELECT user_id, max(version), 0 FROM tasks_task GROUP BY user_id",

@@ -29,13 +29,14 @@ WORDS = [
 # Spread over the table as if all had written at the same time: the multiplier is a prime.
 _OWNER = "(i * 2654435761) %% %(rows)s"
 _FILL = f"""
-    INSERT INTO tasks_task (user_id, uid, title, description, status, priority, tags, due_date, completed_at,
-        created_at, updated_at, version, deleted_at, search_text, title_key)
+    INSERT INTO tasks_task (user_id, uid, title, description, status, priority, tags, due_date, due_at, completed_at,
+        created_at, updated_at, version, deleted_at, tag_keys, search_text, title_key)
     SELECT {{owner}}, gen_random_uuid()::text, sample.title, sample.description, status,
         (ARRAY['low', 'medium', 'medium', 'medium', 'high'])[1 + dice %% 5], sample.tags, due_date,
+        CASE WHEN dice2 / 3 %% 2 = 0 THEN due_date + interval '1 minute' * (dice %% 1440) END,
         CASE status WHEN 'completed' THEN created_at + interval '1 day' END, created_at,
         created_at + interval '1 minute' * (dice2 %% 10000), i,
-        CASE dice2 %% 50 WHEN 49 THEN now() END, sample.search_text, sample.title_key
+        CASE dice2 %% 50 WHEN 49 THEN now() END, sample.tags, sample.search_text, sample.title_key
     FROM (SELECT i, {_OWNER} AS place, hashint8(i) & 2147483647 AS dice,
             hashint8(i + 20000000000) & 2147483647 AS dice2, now() - interval '3 seconds' * (%(rows)s - i) AS created_at
         FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i) AS numbered

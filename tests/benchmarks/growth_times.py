@@ -14,7 +14,7 @@ from config.rest.pagination import Cursor
 from tasks import feed, services
 from tasks.choices import Sort
 from tasks.models import Task
-from tasks.querysets import SORT_KEYS
+from tasks.querysets import sort_key
 from tests.client import Api
 from tests.plans import explain, statements
 from users.isolation import as_user
@@ -91,7 +91,7 @@ def _deep(user: User, sort: str) -> str:
     with as_user(user.pk):
         tasks = Task.objects.for_user(user).visible()
         task = tasks.sorted_by(key, descending=descending)[tasks.count() * 9 // 10]
-    cursor = Cursor(sort, SORT_KEYS[key].to_text(task), task.pk)
+    cursor = Cursor(sort, sort_key(key, descending=descending).to_text(task), task.pk)
     return _list(f"sort={sort}&cursor={cursor.encode()}")(user)
 
 

@@ -20,8 +20,8 @@ from users.services import AccountGone
 
 SCRIPTS = {"LATIN", "CYRILLIC", "ARABIC", "CJK", "HIRAGANA", "KATAKANA", "DEVANAGARI", "HANGUL"}
 DERIVED = (
-    "title", "description", "status", "priority", "tags", "due_date", "due_at", "search_text", "title_key",
-    "deleted_at",
+    "title", "description", "status", "priority", "tags", "due_date", "due_at", "tag_keys", "search_text",
+    "title_key", "deleted_at",
 )  # fmt: skip
 
 

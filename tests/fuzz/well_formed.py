@@ -12,6 +12,7 @@ from schemathesis import Case, HookContext
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation.meta import TestPhase
 
+from config.text import is_visible
 from tests.fuzz import peers
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -73,8 +74,7 @@ def _storable(value: Any) -> Any:
         return value
     if _DATE.match(value):
         return f"2{value[1:8]}{min(value[8:10], '28')}{value[10:]}"
-    is_visible = any(character.isprintable() and character != " " for character in value)
-    return value.replace("\0", "0") if is_visible else "x" * len(value)
+    return value.replace("\0", "0") if is_visible(value) else "x" * len(value)
 
 
 def _register(body: dict[str, Any]) -> None:

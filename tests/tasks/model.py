@@ -119,7 +119,8 @@ def _meant(sent: JSONObject) -> JSONObject:
     if "title" in meant:
         meant["title"] = meant["title"].strip()
     if "tags" in meant:
-        meant["tags"] = list(dict.fromkeys(tag.strip() for tag in meant["tags"]))
+        tags = [tag.strip() for tag in meant["tags"]]
+        meant["tags"] = [tag for place, tag in enumerate(tags) if tag.lower() not in map(str.lower, tags[:place])]
     if "completed" in meant:
         meant.setdefault("status", "completed" if meant["completed"] else "pending")
     if meant.get("due_at"):
@@ -150,7 +151,7 @@ FILTERS: dict[str, Callable[[JSONObject, Any], bool]] = {
     "status": lambda task, wanted: wanted == "all" or task["status"] in wanted.split(","),
     "completed": lambda task, wanted: task["completed"] == (wanted == "true"),
     "priority": lambda task, wanted: bool(task["priority"] == wanted),
-    "tag": lambda task, wanted: set(wanted) <= set(task["tags"]),
+    "tag": lambda task, wanted: {*map(str.lower, wanted)} <= {*map(str.lower, task["tags"])},
     "due_before": lambda task, wanted: bool(task["due_date"] and task["due_date"] < wanted),
     "due_after": lambda task, wanted: bool(task["due_date"] and task["due_date"] > wanted),
     "search": lambda task, wanted: all(word in _texts(task) for word in plain(wanted).split()),
@@ -159,7 +160,7 @@ FILTERS: dict[str, Callable[[JSONObject, Any], bool]] = {
 SORTS: dict[str, Callable[[JSONObject], Any]] = {
     "created": lambda task: task["created_at"],
     "updated": lambda task: task["updated_at"],
-    "due_date": lambda task: task["due_date"],
+    "due_date": lambda task: task["due_date"] and (task["due_date"], task["due_at"] or "9999"),
     "priority": lambda task: PRIORITIES.index(task["priority"]),
     "title": lambda task: plain(task["title"]),
 }

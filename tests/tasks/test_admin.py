@@ -41,13 +41,15 @@ def new_task(user: User, **typed: str | list[str]) -> Typed:
 
 
 def test_add_creates_a_task_of_its_owner(staff: Client, alice: User, carol: User) -> None:
-    typed = new_task(alice, title="  Post  ", description="a\r\nb", tags="x, y\r\n\r\n x \r\nx", priority="high")
+    typed = new_task(
+        alice, title="  Post  ", description="a\r\nb", tags="x, y\r\n\r\n x \r\n\u2800\r\nX", priority="high"
+    )
     page = submit(staff, ADD, **typed)
     task = Task.objects.get()
     assert "was added successfully" in page.messages
     assert (task.user, task.title, task.description, task.tags) == (alice, "Post", "a\nb", ["x, y", "x"])
     assert (task.priority, task.version, head_of(alice), head_of(carol)) == ("high", 1, 1, 0)
-    assert task.search_text == "post\na\nb\nx, y\nx"
+    assert task.search_text == "post\x1fa\nb\x1fx, y\x1fx"
 
 
 def test_times_are_utc_and_the_due_date_is_the_owners_day(staff: Client) -> None:
@@ -111,6 +113,7 @@ def test_saving_an_old_page_undoes_nothing(staff: Client, alice: User) -> None:
     ("typed", "message"),
     [
         ({"title": "   "}, "This field is required."),
+        ({"title": "\u3164"}, "Nothing of it can be seen."),
         ({"title": "x" * 201}, "at most 200 characters (it has 201)"),
         ({"title": "a\0b"}, "Null characters are not allowed."),
         ({"description": "x" * 20_001}, "at most 20000 characters (it has 20001)"),
@@ -331,7 +334,7 @@ LOOK_UPS = [
 ]
 
 
-@pytest.mark.parametrize("query", [*LOOK_UPS, "tags__contains=a", "tags__99999999999=a"])
+@pytest.mark.parametrize("query", [*LOOK_UPS, "tags__contains=a", "tags__99999999999=a", "tag_keys__contains=a"])
 @pytest.mark.usefixtures("transactional_db")  # as served: an error must not spoil the test's own transaction
 def test_a_look_up_that_cannot_be_is_no_server_error(client: Client, query: str) -> None:
     carol = make_user(is_staff=True, is_superuser=True)

@@ -84,6 +84,12 @@ def test_tags_are_those_of_the_latest_tasks(alice: User, monkeypatch: pytest.Mon
     assert figures.make(NOW).tags == [("home", 2), ("work", 1)]
 
 
+def test_tags_are_counted_without_case_and_shown_as_first_sent(alice: User, bob: User) -> None:
+    for user, tags in ((alice, ["Caf\u00e9"]), (bob, ["CAFE\u0301", "x"]), (alice, ["caf\u00e9"])):
+        make_task(user, tags=tags)
+    assert figures.make(NOW).tags == [("Caf\u00e9", 3), ("x", 1)]
+
+
 def test_users_are_counted_by_sign_up_and_by_use(alice: User, bob: User) -> None:
     User.objects.filter(pk=bob.pk).update(created_at=ago(3))
     for user, days in ((alice, 0), (alice, 1), (bob, 10), (make_user(), 31)):

@@ -17,6 +17,25 @@ NOW = dt.datetime(2026, 12, 1, 12, 0, tzinfo=dt.UTC)
 FLAG = "\U0001f1f5\U0001f1f0"  # two code points
 FAMILY = "\U0001f469\u200d\U0001f467"  # three
 ACCENTED = "e\u0301"  # two, and stays so
+INVISIBLE = [
+    "\u200b\u2060",
+    "\x01",
+    "\u3000 \u00a0",
+    "\u202e",
+    "\u3164",  # HANGUL FILLER
+    "\uffa0",
+    "\u115f\u1160",
+    "\u2800",  # BRAILLE PATTERN BLANK
+    "\u034f",  # COMBINING GRAPHEME JOINER
+    "\u17b4\u17b5",
+    "\u180b\u180e",
+    "\ufe0f",  # VARIATION SELECTOR-16
+    "\U000e0100",
+    "\U000e0041\U000e007f",  # tags
+    "\u2065\ufff0\U000e0fff",  # reserved for such characters
+    "\ufff9\ufffb",
+    "\U0001d159",  # MUSICAL SYMBOL NULL NOTEHEAD
+]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +108,10 @@ def test_a_description_has_up_to_20000_code_points(as_alice: Api, text: Any, cod
         ([], []),
         (["b", "a", "b", "c"], ["b", "a", "c"]),
         ([" a ", "a", "\u3000a\n"], ["a"]),
-        (["Home", "home"], ["Home", "home"]),
+        (["Home", "home", "HOME"], ["Home"]),
+        (["cafe\u0301", "caf\u00e9", "CAF\u00c9"], ["cafe\u0301"]),
+        (["Straße", "STRASSE"], ["Straße"]),
+        (["café", "cafe"], ["café", "cafe"]),
         (["du lịch", "a,b"], ["du lịch", "a,b"]),
         (["🐛" * 50], ["🐛" * 50]),
         ([str(number) for number in range(20)], [str(number) for number in range(20)]),
@@ -121,6 +143,12 @@ def test_bad_tags_are_refused_by_their_place(as_alice: Api, tags: Any, pointer: 
     assert answer.status_code == 400
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
     assert not Task.objects.exists()
+
+
+def test_a_tag_may_change_its_case(as_alice: Api, alice: User) -> None:
+    task = make_task(alice, tags=["work"])
+    answer = as_alice.patch(f"{LIST}/{task.pk}", {"tags": ["Work", "WORK"]}).json()
+    assert (answer["tags"], answer["version"]) == (["Work"], 2)
 
 
 def test_the_order_of_tags_can_be_changed(as_alice: Api, alice: User) -> None:
@@ -277,6 +305,24 @@ def test_a_uid_has_1_to_255_code_points(as_alice: Api, uid: Any) -> None:
     assert not Task.objects.exists()
 
 
+def test_a_uid_is_kept_in_nfc(as_alice: Api) -> None:
+    answer = as_alice.post(LIST, {"title": "A", "uid": "cafe\u0301"})
+    assert (answer.status_code, answer.json()["uid"], Task.objects.get().uid) == (201, "caf\u00e9", "caf\u00e9")
+    address = f"{LIST}/{answer.json()['id']}"
+    assert as_alice.patch(address, {"uid": "cafe\u0301"}).json()["version"] == 1
+    assert as_alice.put(address, {"title": "A", "uid": "cafe"}).status_code == 400
+    twin = as_alice.post(LIST, {"title": "B", "uid": "cafe\u0301"})
+    assert (twin.status_code, twin.json()["current"]) == (409, answer.json())
+    assert as_alice.post(LIST, {"title": "B", "uid": "CAF\u00c9"}).status_code == 201
+
+
+def test_a_uid_has_255_code_points_in_nfc(as_alice: Api) -> None:
+    """Some letters are two there."""
+    answer = as_alice.post(LIST, {"title": "A", "uid": "\u0958" * 128})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/uid")
+    assert as_alice.post(LIST, {"title": "A", "uid": "\u0958" * 127}).status_code == 201
+
+
 def test_a_uid_that_exists_answers_its_task(as_alice: Api, alice: User) -> None:
     task = make_task(alice, uid="mine", title="First")
     answer = as_alice.post(LIST, {"title": "Second", "uid": "mine"})
@@ -342,7 +388,7 @@ def test_an_unknown_member_is_refused_by_name(as_alice: Api, name: str) -> None:
 
 
 @pytest.mark.parametrize("member", ["title", "uid"])
-@pytest.mark.parametrize("text", ["\u200b\u2060", "\x01", "\u3000 \u00a0", "\u202e"])
+@pytest.mark.parametrize("text", INVISIBLE)
 def test_what_nobody_can_see_is_blank(as_alice: Api, member: str, text: str) -> None:
     answer = as_alice.post("/api/me/tasks", {"title": "A", member: text})
     error = answer.json()["errors"][0]

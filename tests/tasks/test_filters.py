@@ -104,6 +104,19 @@ def test_many_filters_list_what_all_allow(walter: User) -> None:
     assert listed(walter, query) == {wanted.pk}
 
 
+@pytest.mark.parametrize("tag", ["work", "WORK", "Caf%C3%A9", "cafe%CC%81", "CAFE%CC%81"])
+def test_a_tag_is_found_in_any_case_and_unicode_form(alice: User, tag: str) -> None:
+    task = make_task(alice, tags=["Work", "caf\u00e9"])
+    make_task(alice, tags=["worker", "cafe"])
+    assert listed(alice, f"tag={tag}&tag=wORK") == {task.pk}
+
+
+def test_a_tag_is_found_as_it_is_by_now(alice: User) -> None:
+    task = make_task(alice, tags=["Old"])
+    services.update_task(alice, task.pk, {"tags": ["New"]})
+    assert (listed(alice, "tag=new"), listed(alice, "tag=old")) == ({task.pk}, set())
+
+
 def test_status_all_lists_every_status(walter: User) -> None:
     assert listed(walter, "status=all") == listed(walter, "") == set(Task.objects.values_list("pk", flat=True))
 

@@ -29,7 +29,7 @@ WORDS = ["Plan", "plan", "CAFÉ", "café", "報告", "完成季度報告", "50%"
 titles = st.lists(st.sampled_from([*WORDS, " "]), min_size=1, max_size=3).map(" ".join).filter(str.strip)
 dates = st.dates(dt.date(2026, 11, 25), dt.date(2026, 12, 5)).map(str)
 moments = st.integers(-600_000, 600_000).map(lambda seconds: instant(NOW + dt.timedelta(seconds=seconds)))
-tags = st.lists(st.sampled_from(["home", " home", "Work", "報告"]), max_size=4)
+tags = st.lists(st.sampled_from(["home", " Home", "Work", "WORK", "報告"]), max_size=4)
 uids = st.sampled_from(["a", "b", "c", "d"])
 
 states = st.one_of(
@@ -85,7 +85,7 @@ filters: dict[str, st.SearchStrategy[object]] = {
     "status": st.just("all") | st.lists(st.sampled_from(STATUSES), min_size=1, max_size=3).map(",".join),
     "completed": st.sampled_from(["true", "false"]),
     "priority": st.sampled_from(PRIORITIES),
-    "tag": st.lists(st.sampled_from(["home", "Work"]), min_size=1, max_size=2),
+    "tag": st.lists(st.sampled_from(["home", "HOME", "work"]), min_size=1, max_size=2),
     "due_before": dates,
     "due_after": dates,
     "search": st.lists(st.sampled_from(["lan", "CAFE", "é", "報告", "%", "_"]), min_size=1, max_size=2).map(" ".join),

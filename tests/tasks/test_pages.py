@@ -21,16 +21,24 @@ from users.models import User
 
 LIST = "/api/me/tasks"
 NOW = dt.datetime(2026, 12, 1, 12, 0, tzinfo=dt.UTC)
+HOUR, TOMORROW = dt.timedelta(hours=1), NOW.date() + dt.timedelta(days=1)
 SORTS = [direction + sort for sort in Sort.values for direction in ("", "-")]
 
 
 def make_varied_task(user: User, dice: random.Random) -> Task:
     """Shares its title, priority and due date with others, or has no due date."""
+    dues: list[dict[str, Any]] = [
+        {},
+        {"due_date": NOW.date()},
+        {"due_date": TOMORROW},
+        {"due_at": NOW},
+        {"due_at": NOW + HOUR},
+    ]
     return make_task(
         user,
         title=dice.choice(["pear", "Pear", "éclair", "報告", "🐛"]),
         priority=dice.choice(Priority.values),
-        due_date=dice.choice([None, NOW.date(), NOW.date() + dt.timedelta(days=1)]),
+        **dice.choice(dues),
     )
 
 
@@ -221,8 +229,15 @@ def test_a_cursor_that_no_link_carried_is_refused(as_alice: Api, alice: User, cu
         ("priority", "99999999999999999999", 200),
         ("priority", "high", 400),
         ("priority", None, 400),
-        ("due_date", "0001-01-01", 200),
-        ("due_date", "2026-12-01T00:00:00", 400),
+        ("due_date", None, 200),
+        ("due_date", "0001-01-01/", 200),
+        ("due_date", "2026-12-01/9999-12-31T23:59:59+00:00", 200),
+        ("due_date", "2026-12-01", 400),  # of a version that listed a day by id
+        ("due_date", "/2026-12-01T00:00:00+00:00", 400),
+        ("due_date", "2026-12-01/2026-12-01T00:00:00", 400),
+        ("due_date", "2026-12-01/2026-12-01", 400),
+        ("due_date", "2026-12-01/x", 400),
+        ("due_date", "2026-12-01T00:00:00/", 400),
         ("updated", "0001-01-01T00:00:00+00:00", 200),
         ("updated", "9999-12-31T23:59:59.999999+00:00", 200),
         ("updated", "0001-01-01T00:00:00+23:59", 400),

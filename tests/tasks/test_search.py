@@ -1,11 +1,14 @@
 """Search: every word as a substring of title, description or tags, in any script."""
 
+import datetime as dt
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tasks import services
+from tasks import services, text
+from tasks.models import Task
+from tasks.text import fold
 from tests.client import Api
 from tests.factories import make_task
 from users.models import User
@@ -47,6 +50,16 @@ FOUND = [
     ("O'Brien; DROP TABLE tasks;-- invoice", "'brien; --"),
     ("<script>alert('pack')</script>", "<script>"),
     ("C++ and c#", "c++ c#"),
+    ("جلسه ۲۷ آذر", "27"),
+    ("Room 27", "۲۷"),
+    ("Room 27", "٢٧"),
+    ("कमरा २७", "27"),
+    ("৳ ২৭", "２７"),
+    ("زيارة المدرسة", "المدرسه"),
+    ("زياره المدرسه", "المدرسة"),
+    ("أرسل إلى الآنسة", "ارسل الي الانسه"),
+    ("ہفتہ وار رپورٹ", "هفته"),
+    ("Price ۲٫۵", "2.5"),
 ]
 
 NOT_FOUND = [
@@ -63,6 +76,7 @@ NOT_FOUND = [
     ("buy milk", "milk eggs"),
     ("buy milk", "buymilk"),
     ("한글", "항"),
+    ("کہا", "کھا"),
 ]
 
 
@@ -116,6 +130,54 @@ def test_a_change_is_found_by_its_new_words_only(alice: User) -> None:
     services.update_task(alice, task.pk, {"title": "New", "tags": ["fresh"]})
     assert found(alice, "new fresh") == {task.pk}
     assert found(alice, "old") == found(alice, "stale") == set()
+
+
+TEXTS = {"title": "Ünï", "description": "Äö", "tags": ["Ça", "Où"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "folded"),
+    [
+        ({"status": "completed"}, []),
+        ({"priority": "high", "due_date": dt.date(2026, 12, 1)}, []),
+        ({"tags": ["Où", "Ça"]}, []),
+        ({"title": "Néw"}, ["Néw"]),
+        ({"description": "Néw", "title": "Ünï"}, ["Néw"]),
+        ({"tags": ["Où", "Néw"]}, ["Néw"]),
+    ],
+)
+def test_only_what_changes_is_folded_again(
+    alice: User, monkeypatch: pytest.MonkeyPatch, change: Any, folded: list[str]
+) -> None:
+    task, seen = make_task(alice, **TEXTS), []
+
+    def noting(word: str) -> str:
+        seen.append(word)
+        return fold(word)
+
+    monkeypatch.setattr(text, "fold", noting)
+    services.update_task(alice, task.pk, change)
+    task.refresh_from_db()
+    assert seen == folded
+    assert task.search_text.split("\x1f") == [fold(each) for each in (task.title, task.description, *task.tags)]
+    assert task.title_key == fold(task.title)
+
+
+def test_a_text_may_contain_what_separates_the_folded_ones(alice: User) -> None:
+    task = make_task(alice, title="a\x1fb", description="c\x1fd")
+    services.update_task(alice, task.pk, {"tags": ["e"]})
+    task.refresh_from_db()
+    assert task.search_text == "a b\x1fc d\x1fe"
+    assert found(alice, "a b d e") == {task.pk}
+
+
+def test_what_an_older_version_has_folded_is_no_change(as_alice: Api, alice: User) -> None:
+    task = make_task(alice, title="Café ۲۷", tags=["b"])
+    Task.objects.filter(pk=task.pk).update(search_text="cafe ۲۷\n\nb", tag_keys=[])
+    assert as_alice.patch(f"/api/me/tasks/{task.pk}", {"title": "Café ۲۷"}).json()["version"] == 1
+    as_alice.patch(f"/api/me/tasks/{task.pk}", {"priority": "low"})
+    task.refresh_from_db()
+    assert (task.version, task.search_text, task.tag_keys) == (2, "cafe 27\x1f\x1fb", ["b"])
 
 
 def test_foreign_and_deleted_tasks_are_not_found(alice: User, bob: User) -> None:

@@ -16,13 +16,21 @@ from users.models import User
 
 NOW = dt.datetime(2026, 12, 1, 12, 0, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
-DUE = [None, dt.date(2026, 12, 3), dt.date(2026, 12, 1), None, dt.date(2026, 12, 3)]
+DUE: list[dict[str, Any]] = [
+    {},
+    {"due_date": dt.date(2026, 12, 3)},
+    {"due_date": dt.date(2026, 12, 1)},
+    {"due_at": NOW},
+    {"due_at": NOW - HOUR},
+    {"due_at": NOW - HOUR},
+    {},
+]
 TITLES = ["pear", "Apple", "apple", "Zoo", "éclair", "PEAR", "eclair"]
 
 KEYS: dict[str, Callable[[Task], Any]] = {
     "created": lambda task: task.created_at,
     "updated": lambda task: task.updated_at,
-    "due_date": lambda task: task.due_date,
+    "due_date": lambda task: task.due_date and (task.due_date, task.due_at or dt.datetime.max.replace(tzinfo=dt.UTC)),
     "priority": lambda task: ["low", "medium", "high"].index(task.priority),
     "title": lambda task: task.title.lower().replace("é", "e"),
 }
@@ -36,7 +44,7 @@ def walter(db: None, time_machine: TimeMachineFixture) -> User:
     for number in range(24):
         time_machine.move_to(NOW + number // 3 * HOUR, tick=False)
         priority = ["high", "low", "medium", "low"][number % 4]
-        make_task(user, title=TITLES[number % 7], due_date=DUE[number % 5], priority=priority)
+        make_task(user, title=TITLES[number % 7], priority=priority, **DUE[number % 7])
     for task in Task.objects.filter(priority="high"):
         services.update_task(user, task.pk, {"description": "later"})
     return user
@@ -97,6 +105,22 @@ def test_the_database_sorts_titles_without_its_own_collation(db: None) -> None:
             " WHERE table_name = 'tasks_task' AND column_name = 'title_key'"
         )
         assert cursor.fetchall() == [("C",)]
+
+
+def test_within_a_day_timed_tasks_come_by_time_and_whole_days_after_them(alice: User) -> None:
+    dues: dict[str, dict[str, Any]] = {
+        "all day": {"due_date": NOW.date()},
+        "noon": {"due_at": NOW},
+        "the day after": {"due_date": NOW.date() + dt.timedelta(days=1)},
+        "never": {},
+        "a microsecond to noon": {"due_at": NOW - dt.timedelta(microseconds=1)},
+        "nine": {"due_at": NOW - 3 * HOUR},
+    }
+    for title, due in dues.items():
+        make_task(alice, title=title, **due)
+    expected = ["nine", "a microsecond to noon", "noon", "all day", "the day after"]
+    assert titles(alice, "due_date") == [*expected, "never"]
+    assert titles(alice, "-due_date") == [*reversed(expected), "never"]
 
 
 def test_a_timed_due_is_sorted_by_its_day_where_the_user_lives(db: None) -> None:

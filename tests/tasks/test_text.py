@@ -1,12 +1,13 @@
 """Folding: which spellings are one text to people, and which are not."""
 
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tasks.text import fold, words
+from tasks.text import fold, tag_key, words
 
 ALIKE = [
     ("Café", "cafe"),
@@ -33,6 +34,15 @@ ALIKE = [
     ("“a” «b» „c‟ ‹d›", '"a" "b" "c" \'d\''),
     ("6–8 — 5−1 ‒ ―", "6-8 - 5-1 - -"),
     ("ﬁve…", "five..."),
+    *((digits, "27") for digits in ["۲۷", "٢٧", "२७", "২৭", "๒๗", "２７", "𝟐𝟕", "༢༧"]),
+    ("۲٫۵ ٪", "2.5 %"),
+    ("مدرسة", "مدرسه"),
+    ("أحمد إلى آخر ٱسم", "احمد الي اخر اسم"),
+    ("ہفتہ", "هفته"),  # of Urdu's keyboard, and of Persia's
+    ("مسؤول شئ", "مسوول شی"),
+    ("می\u200cخواهم", "میخواهم"),
+    ("a\u034fb\u3164c", "abc"),
+    ("a\x1fb", "a b"),
 ]
 
 DIFFERENT = [
@@ -49,7 +59,21 @@ DIFFERENT = [
     ("👨", "👩"),
     ("a_b", "a b"),
     ("-", "_"),
+    ("کھا", "کہا"),  # Urdu: eaten, said
+    ("ی", "ے"),
+    ("27", "28"),
 ]
+
+ONE_TAG = [
+    ("Work", "work"),
+    ("caf\u00e9", "CAFE\u0301"),
+    ("Straße", "STRASSE"),
+    ("ΟΔΌΣ", "οδός"),
+    ("\u1e9b\u0323", "\u017f\u0323\u0307"),
+    ("가", "\u1100\u1161"),
+    ("İ", "i\u0307"),
+]
+TWO_TAGS = [("café", "cafe"), ("a", "а"), ("1", "١"), ("２", "2"), ("home", "home.")]
 
 
 @pytest.mark.parametrize(("one", "other"), ALIKE)
@@ -69,6 +93,53 @@ def test_folding_is_stable_and_blind_to_case_and_composition(text: str) -> None:
     assert fold(folded) == folded
     assert fold(text.upper()) == fold(text.lower()) == folded
     assert fold(unicodedata.normalize("NFD", text)) == fold(unicodedata.normalize("NFC", text)) == folded
+
+
+@pytest.mark.parametrize(("one", "other"), ONE_TAG)
+def test_spellings_of_one_tag_are_equal(one: str, other: str) -> None:
+    assert tag_key(one) == tag_key(other) == tag_key(tag_key(one))
+
+
+@pytest.mark.parametrize(("one", "other"), TWO_TAGS)
+def test_tags_that_differ_in_more_than_case_stay_different(one: str, other: str) -> None:
+    assert tag_key(one) != tag_key(other)
+
+
+@given(st.text())
+@example("ŉ ß ǰ ΐ ﷺ İ Ⱥ ͅ")
+def test_a_tag_is_compared_without_case_and_composition(text: str) -> None:
+    decomposed = unicodedata.normalize("NFD", text)
+    assert tag_key(decomposed) == tag_key(text) == tag_key(text.casefold()) == tag_key(tag_key(text))
+
+
+MARKS = "\u0301\u0323\u094d\u093c\u0344\u0f73\u0f71\uff9e\u3099\U00010a0d\U0001d165\u0345\u034f\u200d"
+stacked = st.text(st.sampled_from(f"a\u1e69\ufdfa{MARKS}"), max_size=300)
+
+
+def longest_run(text: str) -> int:
+    """Of marks, as characters or as what a character decomposes into."""
+    runs = "".join("m" if unicodedata.combining(each) else " " for each in text).split()
+    return max(map(len, runs), default=0)
+
+
+@given(st.text() | stacked)
+@example("a" + "\u0301\u0323" * 100)
+@example("\u1e69" + "\u0344" * 100)
+@example("a" + ("\u094d\u093c" * 15 + "\u200d") * 9)
+def test_no_long_run_of_marks_is_ever_sorted(text: str) -> None:
+    """Of which the sorting in `normalize` takes the square. One character may stand for two marks."""
+    normalize, runs = unicodedata.normalize, [0]
+
+    def measured(form: Any, text: str) -> str:
+        normalized = normalize(form, text)
+        runs.extend(map(longest_run, (text, normalize("NFKD", normalized))))
+        return normalized
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unicodedata, "normalize", measured)
+        folded, key = fold(text), tag_key(text)
+    assert max(runs) <= 2 * 30 + 3
+    assert (fold(folded), tag_key(key)) == (folded, key)
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,7 @@ GUESSES = [
     "description__contains={}",
     "tags__contains={}",
     "search_text__contains={}",
+    "tag_keys__contains={}",
     "title_key__gte={}",
     "user__tasks__title__startswith={}",
     "tag={}",

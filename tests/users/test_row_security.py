@@ -125,8 +125,8 @@ def test_a_list_is_still_read_in_the_order_of_its_index(alice: User) -> None:
     people = [alice, *(make_user() for _ in range(30))]
     fetch(
         "INSERT INTO tasks_task (user_id, uid, title, description, status, priority, tags, created_at, updated_at,"
-        " version, search_text, title_key) SELECT person, n::text, 'A', '', 'pending', 'medium', '{}',"
-        " now() - n * interval '1 minute', now(), n, 'a', 'a' FROM unnest(%s) person, generate_series(1, 1000) n",
+        " version, tag_keys, search_text, title_key) SELECT person, n::text, 'A', '', 'pending', 'medium', '{}',"
+        " now() - n * interval '1 minute', now(), n, '{}', 'a', 'a' FROM unnest(%s) person, generate_series(1, 1000) n",
         [person.pk for person in people],
     )
     fetch("ANALYZE tasks_task")

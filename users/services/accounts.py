@@ -1,6 +1,6 @@
 """Opening, changing and deleting accounts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypedDict, Unpack
 
@@ -20,6 +20,14 @@ from users.models import EMAIL_TAKEN, Session, SpentInvitation, User
 from users.services import external
 from users.services.sessions import Device, lock_user, open_session
 from users.text import canonical_email, opaque_string
+
+_follows_zone: list[Callable[[User], None]] = []
+
+
+def follow_zone(service: Callable[[User], None]) -> None:
+    """Run it whenever an account has another time zone, in the same transaction and with the account locked; for the
+    `ready()` of an app whose rows depend on it."""
+    _follows_zone.append(service)
 
 
 class EmailTaken(Conflict):
@@ -159,7 +167,7 @@ def update_account(user: User, *, email: str | None = None, **changes: Unpack[Ac
     """Change what staff may change about an account. Raises EmailTaken and AccountGone."""
     account = locked(user)
     fields: list[str] = [*changes]
-    was_active = account.is_active
+    was_active, zone_before = account.is_active, account.timezone
     for name, value in changes.items():
         setattr(account, name, value)
     if email is not None:
@@ -174,6 +182,9 @@ def update_account(user: User, *, email: str | None = None, **changes: Unpack[Ac
             account.save(update_fields=fields)
     except IntegrityError as error:
         raise _email_taken(error) from error
+    if account.timezone != zone_before:
+        for service in _follows_zone:
+            service(account)
     return account
 
 
