@@ -27,8 +27,7 @@ INVISIBLE = [
     "\u115f\u1160",
     "\u2800",  # BRAILLE PATTERN BLANK
     "\u034f",  # COMBINING GRAPHEME JOINER
-    "\u17b4\u17b5",
-    "\u180b\u180e",
+    "\u17b4\u17b5\u180b\u180e",
     "\ufe0f",  # VARIATION SELECTOR-16
     "\U000e0100",
     "\U000e0041\U000e007f",  # tags
