@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 
-from config import bodies, bridge, threads
-from config.bridge import Bridge, call, environ_of
-from config.rest.refusals import META_KEY
+from config import answers, bodies, heads, threads
+from config.answers import call
+from config.bridge import Bridge, Lane
+from config.rest.refusals import META_KEY, refuse
 from config.wsgi import application as tickbase
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 LIMIT = 1000
+MAX_OPEN = 40
+LANES = {"/urgent": Lane.URGENT, "/hash": Lane.HASHING, "/heavy": Lane.HEAVY}
 SHOWN = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR", "wsgi.url_scheme")
 
 
@@ -72,8 +75,18 @@ class Client:
         return b"".join(event["body"] for event in self.got[1:])
 
 
-def make_bridge(application: "WSGIApplication") -> Bridge:
-    return Bridge(application, threads=1, max_body=LIMIT, urgent={"/urgent"}, refusal_key=META_KEY)
+def make_bridge(application: "WSGIApplication", threads: int = 1) -> Bridge:
+    return Bridge(
+        application,
+        threads=threads,
+        max_body=LIMIT,
+        max_open=MAX_OPEN,
+        lane_of=lambda method, path: LANES.get(path, Lane.COMMON),
+        network_of=lambda environ: environ["REMOTE_ADDR"],
+        caller_of=lambda environ, network: environ.get("HTTP_AUTHORIZATION", network),
+        refuser=refuse,
+        refusal_key=META_KEY,
+    )
 
 
 def mirror(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -209,7 +222,8 @@ def test_a_streamed_answer_arrives_whole_and_is_closed(size: int) -> None:
 
 def test_a_streamed_answer_does_not_lie_in_memory() -> None:
     tracemalloc.start()
-    body = call(streaming(Stream(bytes(100_000) for _ in range(200))), environ_of(scope())).body
+    with answers.Unsent().room(None) as room:
+        body = call(streaming(Stream(bytes(100_000) for _ in range(200))), {}, room).body
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert not isinstance(body, bytes)
@@ -234,7 +248,7 @@ def test_an_answer_that_breaks_off_is_none_and_is_closed() -> None:
 
 
 def test_a_reader_who_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "STALLED", 0.05)
+    monkeypatch.setattr(answers, "STALLED", 0.05)
 
     class Stopped(Client):
         async def send(self, event: ASGISendEvent) -> None:
@@ -262,15 +276,18 @@ def blocked_by(event: threading.Event) -> "WSGIApplication":
     return application
 
 
-def statuses(*paths: bytes) -> list[int]:
-    """Of requests to an application with one thread, which the first of them holds until all others are answered."""
+def statuses(*paths: bytes, callers: str = "abcdef", count: int = 1) -> list[int]:
+    """Of a request by each of these callers to an application with so many threads, one of which the first request
+    holds until all others are answered."""
     event = threading.Event()
 
     async def run() -> list[int]:
-        application = make_bridge(blocked_by(event))
+        application = make_bridge(blocked_by(event), count)
         clients = [Client() for _ in paths]
-        pairs = zip(clients, paths, strict=True)
-        first, *others = [asyncio.create_task(application(scope(path=path), c.receive, c.send)) for c, path in pairs]
+        first, *others = [
+            asyncio.create_task(application(scope(path=path, authorization=caller), client.receive, client.send))
+            for client, path, caller in zip(clients, paths, callers, strict=False)
+        ]
         await asyncio.wait(others)
         event.set()
         await first
@@ -280,8 +297,14 @@ def statuses(*paths: bytes) -> list[int]:
 
 
 def test_what_waits_for_a_thread_in_vain_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "PATIENCE", 0.1)
+    monkeypatch.setattr(threads, "PATIENCE", 0.1)
     assert statuses(b"/slow", b"/slow", b"/") == [200, 503, 503]
+
+
+def test_what_waits_for_others_of_its_caller_in_vain_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of two threads is left to others."""
+    monkeypatch.setattr(threads, "PATIENCE", 0.1)
+    assert statuses(b"/slow", b"/", b"/", callers="aab", count=2) == [200, 429, 200]
 
 
 def test_urgent_paths_do_not_wait() -> None:
@@ -289,7 +312,7 @@ def test_urgent_paths_do_not_wait() -> None:
 
 
 def test_a_queue_that_moves_is_waited_in_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "PATIENCE", 0.3)
+    monkeypatch.setattr(threads, "PATIENCE", 0.3)
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         threading.Event().wait(0.1)
@@ -337,7 +360,7 @@ def test_a_body_in_too_many_small_pieces_is_refused() -> None:
 
 
 def test_who_finds_a_full_queue_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "QUEUE", 2)
+    monkeypatch.setattr(threads, "QUEUE", 1)
     event = threading.Event()
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -347,7 +370,10 @@ def test_who_finds_a_full_queue_is_refused_at_once(monkeypatch: pytest.MonkeyPat
 
     async def run() -> list[int]:
         bridged, clients = make_bridge(application), [Client() for _ in range(3)]
-        tasks = [asyncio.create_task(bridged(scope(), each.receive, each.send)) for each in clients]
+        tasks = [
+            asyncio.create_task(bridged(scope(authorization=caller), each.receive, each.send))
+            for caller, each in zip("abc", clients, strict=True)
+        ]
         await asyncio.wait([tasks[2]])
         event.set()
         await asyncio.gather(*tasks)
@@ -356,22 +382,50 @@ def test_who_finds_a_full_queue_is_refused_at_once(monkeypatch: pytest.MonkeyPat
     assert asyncio.run(run()) == [200, 200, 503]
 
 
-def test_answers_that_lie_in_files_are_bounded_but_for_a_single_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "SPOOLED", 10)
-    spools = bridge.Spools()
+def take(unsent: answers.Unsent, key: str, size: int) -> answers.Room:
+    room = unsent.room(key)
+    room.take(size)
+    return room
 
-    def answer() -> bridge.Answer:
-        return bridge.call(streaming(Stream([b"a" * 20])), {})
 
-    first = spools.admit(answer())
-    with pytest.raises(bridge.SpoolsFullError):
-        spools.admit(answer())
-    with spools.held(first):
+@pytest.mark.parametrize("bound, error", [("BYTES_OF_KEY", answers.KeyFullError), ("BYTES", answers.UnsentFullError)])
+def test_unread_bytes_are_bounded_while_they_are_written(
+    monkeypatch: pytest.MonkeyPatch, bound: str, error: type[Exception]
+) -> None:
+    """The only answer of a caller, or of all, may be of any size."""
+    monkeypatch.setattr(answers, bound, 20)
+    unsent = answers.Unsent()
+    first = take(unsent, "ada", 100)
+    with first, unsent.room("ada") as room, pytest.raises(error):
+        room.take(1)
+    second = take(unsent, "ada", 15)
+    with pytest.raises(error):
+        take(unsent, "ada", 6)
+    third = take(unsent, "ada", 5)
+    with pytest.raises(error):
+        third.take(1)
+    for each in (second, third):
+        each.__exit__(None, None, None)
+    take(unsent, "ada", 100)
+
+
+def test_unread_answers_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "FILES_OF_KEY", 2)
+    unsent = answers.Unsent()
+    with take(unsent, "ada", 1) as first, take(unsent, "ada", 1):
+        first.take(1)
+        with pytest.raises(answers.KeyFullError):
+            take(unsent, "ada", 1)
+        take(unsent, "bob", 1)
+    take(unsent, "ada", 1)
+
+
+def test_what_is_written_for_nobody_any_more_takes_no_room() -> None:
+    unsent = answers.Unsent()
+    with take(unsent, "ada", 1) as room:
         pass
-    second = spools.admit(answer())
-    for each in (first, second):
-        assert not isinstance(each.body, bytes)
-        each.body.close()
+    with pytest.raises(answers.UnsentFullError):
+        room.take(1)
 
 
 def test_a_large_answer_lies_in_a_file_and_arrives_whole() -> None:
@@ -381,4 +435,4 @@ def test_a_large_answer_lies_in_a_file_and_arrives_whole() -> None:
 
     client = Client().exchange(application, scope())
     assert client.body == b"a" * 1_000_000
-    assert max(len(event["body"]) for event in client.got[1:]) <= 64 * 1024
+    assert max(len(event["body"]) for event in client.got[1:]) <= answers.CHUNK

@@ -30,12 +30,14 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from config.answers import FILES
 from config.bridge import Bridge
 
 LISTENING = "Tickbase is serving; it listens on {base}."
 CONNECTIONS = 4096  # of each worker, at once
-OTHER_FILES = 256  # to the database, logs, temporary files
+OTHER_FILES = 256 + FILES  # to the database, logs, temporary files
 HEAD_SECONDS = 30
+BUFFER = 32 * 1024  # bytes of a head, and of what the server holds of an answer, for each connection
 ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 BANNER = """
   Tickbase is serving.
@@ -101,7 +103,7 @@ class Command(BaseCommand):
             workers=settings.WORKERS,
             backpressure=_connections(),
             # Also for how long a connection without a request stays open: clients and proxies expect no less.
-            http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000),
+            http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000, max_buffer_size=BUFFER),
             workers_kill_timeout=10,
             # One that dies within seconds of its start ends the service: whatever supervises it should know.
             respawn_failed_workers=True,
