@@ -20,7 +20,7 @@ IN_ONE = 32 * 1024
 CHUNK = 16 * 1024
 STALLED = 60  # seconds for which a client may read nothing
 # What lies in files until it is read: bytes and answers, of one caller and of all.
-BYTES, BYTES_OF_KEY = 1024 * 1024 * 1024, 64 * 1024 * 1024
+BYTES, BYTES_OF_KEY = 1024 * 1024 * 1024, 128 * 1024 * 1024
 FILES, FILES_OF_KEY = 512, 32
 ALL = object()  # the key of what all callers take
 
@@ -55,6 +55,11 @@ class Unsent:
 
     def room(self, key: Hashable) -> "Room":
         return Room(self, key)
+
+    def require_room(self, key: Hashable) -> None:
+        """Before an answer is made, which would cost as much as if it were read. Raises KeyFullError."""
+        if self._files[key] >= FILES_OF_KEY:
+            raise KeyFullError
 
     def take(self, room: "Room", size: int) -> None:
         """Raises UnsentFullError."""
@@ -146,13 +151,13 @@ def _collected(parts: Iterable[bytes], room: Room) -> bytes | IO[bytes]:
             if size > IN_ONE:
                 room.take(size)
                 file = file or until_complete.enter_context(TemporaryFile(buffering=0))
-                file.writelines(pending)
+                file.write(b"".join(pending))
                 pending, size = [], 0
         if file is None:
             return b"".join(pending)
         if pending:
             room.take(size)
-            file.writelines(pending)
+            file.write(b"".join(pending))
         until_complete.pop_all()
     return file
 

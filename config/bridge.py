@@ -135,6 +135,7 @@ class Bridge:
         lane = self._lane_of(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         refusal: DomainError
         try:
+            self._unsent.require_room(caller)
             return await self._threads[lane].run(
                 lambda: answers.call(self._application, environ, room), caller, is_heavy=lane is Lane.HEAVY
             )

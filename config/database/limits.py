@@ -32,7 +32,7 @@ def of_search() -> Iterator[None]:
     """A search reads all that a user has, and goes on for long with a text that matches almost everywhere.
     Raises SearchTooSlow."""
     seconds = min(SEARCH_SECONDS, settings.DATABASE_STATEMENT_TIMEOUT or SEARCH_SECONDS)
-    with context.local({"statement_timeout": f"{seconds}s"}):
+    with context.local({"statement_timeout": f"{seconds * 1000:.0f}ms"}):
         try:
             yield
         except OperationalError as error:

@@ -307,8 +307,88 @@ def test_what_waits_for_others_of_its_caller_in_vain_is_told_so(monkeypatch: pyt
     assert statuses(b"/slow", b"/", b"/", callers="aab", count=2) == [200, 429, 200]
 
 
-def test_urgent_paths_do_not_wait() -> None:
-    assert statuses(b"/slow", b"/urgent") == [200, 200]
+@pytest.mark.parametrize("path", [b"/urgent", b"/hash"])
+def test_other_lanes_do_not_wait(path: bytes) -> None:
+    assert statuses(b"/slow", path) == [200, 200]
+    assert statuses(path, b"/") == [200, 200]
+
+
+def test_refusals_and_urgent_paths_share_no_thread() -> None:
+    """While one thread refuses for long, both are answered: by a thread of their own, and by none."""
+    event, holds = threading.Event(), threading.Event()
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if META_KEY in environ:
+            holds.set()
+            event.wait(10)
+        return mirror(environ, start_response)
+
+    async def run() -> list[Client]:
+        bridged, clients = make_bridge(application), [Client() for _ in range(3)]
+        too_long = {"accept": "a" * 5000, "x_request_id": "the-one"}
+        held = asyncio.create_task(bridged(scope(**too_long), clients[0].receive, clients[0].send))
+        assert await asyncio.to_thread(holds.wait, 10)
+        await bridged(scope(path=b"/urgent"), clients[1].receive, clients[1].send)
+        await bridged(scope(authorization="b", **too_long), clients[2].receive, clients[2].send)
+        event.set()
+        await held
+        return clients
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "PATIENCE", 0.1)
+        held, urgent, refused = asyncio.run(run())
+    assert (held.status, urgent.status, refused.status) == (431, 200, 431)
+    problem, fields = json.loads(refused.body), dict(refused.headers)
+    assert (problem["code"], problem["request_id"], fields["x-request-id"]) == ("header_too_long", "the-one", "the-one")
+    assert fields["content-type"] == "application/problem+json"
+
+
+def test_the_last_refusal_of_an_overload_says_when_to_come_back() -> None:
+    """Nothing of the application is left that could answer."""
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        raise RuntimeError("broken")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "QUEUE", 0)
+        patch.setattr(threads.Threads, "_may_start", lambda *_: False)
+        client = Client().exchange(application, scope())
+    problem, fields = json.loads(client.body), dict(client.headers)
+    assert (client.status, problem["code"], fields["retry-after"]) == (503, "overloaded", "2")
+    assert problem["request_id"] == fields["x-request-id"] != ""
+
+
+def test_what_fails_while_it_is_refused_is_refused_all_the_same() -> None:
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        raise RuntimeError("broken")
+
+    client = Client().exchange(application, scope())
+    assert (client.status, json.loads(client.body)["code"]) == (500, "internal_error")
+
+
+def test_a_network_has_so_many_requests_open_and_others_pass() -> None:
+    """Those of which the body does not come, too; what ends makes room."""
+
+    async def run() -> tuple[list[int], Client]:
+        bridged = make_bridge(mirror)
+        open_ones, others = [Client(b"a", ending=None) for _ in range(MAX_OPEN)], [Client() for _ in range(3)]
+        posted, elsewhere = scope("POST", content_length="10"), scope()
+        elsewhere["client"] = ("192.0.2.3", 50_000)
+        tasks = [asyncio.create_task(bridged(posted, each.receive, each.send)) for each in open_ones]
+        await asyncio.sleep(0)
+        await bridged(scope(), others[0].receive, others[0].send)
+        await bridged(elsewhere, others[1].receive, others[1].send)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await bridged(scope(), others[2].receive, others[2].send)
+        return [each.status for each in others], others[0]
+
+    found, refused = asyncio.run(run())
+    assert found == [429, 200, 200]
+    problem, fields = json.loads(refused.body), dict(refused.headers)
+    assert (problem["code"], fields["retry-after"], fields["connection"]) == ("too_many_at_once", "2", "close")
+    assert problem["request_id"] == fields["x-request-id"] != ""
 
 
 def test_a_queue_that_moves_is_waited_in_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """`manage.py serve`: the whole service in one process tree."""
 
+import ctypes
 import gc
 import multiprocessing
 import os
@@ -13,7 +14,7 @@ import threading
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ CONNECTIONS = 4096  # of each worker, at once
 OTHER_FILES = 256 + FILES  # to the database, logs, temporary files
 HEAD_SECONDS = 30
 BUFFER = 32 * 1024  # bytes of a head, and of what the server holds of an answer, for each connection
+SWITCH_SECONDS = 0.001
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 BANNER = """
   Tickbase is serving.
@@ -152,7 +155,16 @@ def application() -> Bridge:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
+    _give_memory_back()
+    # Threads that work without waiting keep the others from it for so long, at each of their steps.
+    sys.setswitchinterval(SWITCH_SECONDS)
     return application
+
+
+def _give_memory_back() -> None:
+    """Of answers of megabytes, glibc would keep what it took for them; from this size on, it is not to learn that."""
+    with suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 128 * 1024)
 
 
 def _leave_with(parent: int) -> None:
