@@ -1,4 +1,4 @@
-"""Makes whole answers of a WSGI application, keeps the large ones in temporary files, and sends them as clients read."""
+"""Makes whole answers of a WSGI application, keeps large ones in temporary files, and sends them as clients read."""
 
 import asyncio
 from collections import Counter
@@ -164,9 +164,7 @@ def _collected(parts: Iterable[bytes], room: Room) -> bytes | IO[bytes]:
 
 async def send(answer: Answer, send: ASGISendCallable) -> None:
     """A client that stops reading is given up."""
-    await send(
-        {"type": "http.response.start", "status": answer.status, "headers": answer.headers, "trailers": False}
-    )
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers, "trailers": False})
     if isinstance(answer.body, bytes):
         await send({"type": "http.response.body", "body": answer.body, "more_body": False})
         return

@@ -43,8 +43,8 @@ class Bridge:
     """An ASGI application.
 
     `network_of` and `caller_of` tell whose share a request is of; they run on the event loop. A refused request reaches
-    the application with the DomainError under `refusal_key` in its environ; `refuser` answers that, too, but at once: it
-    runs on the event loop, where there are too many of them, or no thread for them.
+    the application with the DomainError under `refusal_key` in its environ. `refuser` answers that as well, but on the
+    event loop: where there are too many refusals, or no thread for them.
     """
 
     def __init__(
@@ -153,9 +153,7 @@ class Bridge:
             refusal = Failed("Something went wrong on our side; it has been logged.")
         return await self._refuse(environ, refusal, caller, room)
 
-    async def _refuse(
-        self, environ: "WSGIEnvironment", refusal: DomainError, caller: Hashable, room: Room
-    ) -> Answer:
+    async def _refuse(self, environ: "WSGIEnvironment", refusal: DomainError, caller: Hashable, room: Room) -> Answer:
         environ[self._refusal_key] = refusal
         try:
             return await self._refusing.run(lambda: answers.call(self._application, environ, room), caller)

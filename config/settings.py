@@ -52,7 +52,7 @@ WORKERS = env_int("WORKERS", 1, minimum=1, maximum=64)
 # Threads that run requests in each worker process. Each uses at most one database connection.
 THREADS = env_int("THREADS", 4, minimum=1, maximum=1000)
 # Requests that each worker takes in or answers at once for one network: an IPv4 address, or a /64 of IPv6.
-NETWORK_REQUESTS = env_int("NETWORK_REQUESTS", 128, minimum=1, maximum=4096)
+NETWORK_REQUESTS = env_int("NETWORK_REQUESTS", 256, minimum=1, maximum=4096)
 
 # Development makes its own secrets, once.
 KEPT_SECRETS = None if PRODUCTION else DATA_DIR

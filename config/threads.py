@@ -1,4 +1,4 @@
-"""Threads that make one call after another, for an event loop that must not be blocked, and a fair queue before them."""
+"""Threads that make calls for an event loop that must not be blocked, and a fair queue before them."""
 
 import asyncio
 from collections import Counter
@@ -45,7 +45,7 @@ class Threads(Generic[Result]):
     """
 
     def __init__(self, count: int, *, per_key: int) -> None:
-        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._free = count
         self._per_key = per_key
         self._running: Counter[Hashable] = Counter()
@@ -66,7 +66,7 @@ class Threads(Generic[Result]):
         A queue that moves is no reason to give up before LONGEST; who finds a full queue is refused at once.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(call, key, is_heavy, loop.create_future())
+        job: _Job[Result] = _Job(call, key, is_heavy, loop.create_future())
         if self._may_start(job):  # nobody waits who could have had this thread
             self._start(job, loop)
             return await job.result

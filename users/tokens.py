@@ -188,7 +188,7 @@ def authenticate(
 
 
 def subject(raw: str) -> int:
-    """The user whom an access token of ours names; whether its session goes on, nobody has asked. Raises InvalidToken."""
+    """Whom an access token of ours names; whether its session goes on is not asked. Raises InvalidToken."""
     return _user_id(_verified(_Access, raw))
 
 

@@ -1,6 +1,6 @@
 """Answers are JSON, whatever `Accept` asks for: a 406 would help nobody."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -22,15 +22,17 @@ class JSONRenderer(BaseRenderer):
         self,
         data: Any,
         accepted_media_type: str | None = None,
-        renderer_context: dict[str, Any] | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         if renderer_context:
             # What Django calls when the answer has been taken over.
-            renderer_context["response"]._resource_closers.append(partial(_let_go, renderer_context, getattr(data, "serializer", None)))
+            renderer_context["response"]._resource_closers.append(
+                partial(_let_go, renderer_context, getattr(data, "serializer", None))
+            )
         return b"" if data is None else to_json(data)
 
 
-def _let_go(context: dict[str, Any], serializer: Any) -> None:
+def _let_go(context: Any, serializer: Any) -> None:
     """DRF's view, request and answer refer to each other, and serializers to themselves: they would stay until the
     garbage collector comes by, with all tasks of a list. That was hundreds of megabytes after some lists of 2 MB."""
     for each in (context["view"], context["request"], serializer, getattr(serializer, "child", None)):

@@ -13,6 +13,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from config.database import limits
 from config.database.compiled import Query
+from config.errors import SearchTooSlow
 from config.rest import conditional
 from config.rest.pagination import next_link
 from config.rest.schema import also_answers
@@ -114,6 +115,7 @@ class TaskViewSet(GenericViewSet):
         summary="List tasks",
         parameters=[filters.TaskListQuery, IF_NONE_MATCH, *LIST_HEADERS],
         responses={200: TaskSerializer(many=True), 304: None},
+        extensions=also_answers((SearchTooSlow, "The search took more than two seconds; `detail` says what to do.")),
         examples=[ANSWERED],
     )
     def list(self, request: Request, user_id: str) -> Response:

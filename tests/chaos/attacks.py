@@ -1,4 +1,4 @@
-"""What costs the service far more than the one who sends it. Each runs in a process of its own, until it is told to end.
+"""What costs the service far more than its sender. Each runs in a process of its own, until it is told to end.
 
 Only against a service of one's own, on the loopback interface; every loop has a bound.
 """
@@ -108,7 +108,7 @@ def readers(target: Target, connections: int = 2000) -> Counter[str]:
             pass
         for client in opened:
             client.settimeout(0)
-            seen[status_of(client)] += 1
+            seen[status_of(client) or "waiting"] += 1
     return seen
 
 

@@ -1,7 +1,6 @@
 """`python -m tests.chaos.unguarded serve`: the service without its walls against cost, for the controls."""
 
 import os
-import sys
 from collections.abc import Callable, Hashable
 
 from config import answers, bridge, heads
@@ -25,17 +24,17 @@ class Unfair(Threads[Result]):
 def main() -> None:
     """The workers are forked from here."""
     os.environ["NETWORK_REQUESTS"] = "4096"
-    bridge.Threads = Unfair  # type: ignore[misc]
+    bridge.Threads = Unfair  # type: ignore[attr-defined]
     heads.PATH = heads.QUERY = heads.HEADER = ENDLESS
     heads.HEADERS.clear()
     limits.SEARCH_SECONDS = ENDLESS
     answers.IN_ONE, answers.CHUNK = 256 * 1024, 64 * 1024
     answers.BYTES_OF_KEY = answers.FILES_OF_KEY = answers.FILES = ENDLESS
     serve.BUFFER = 8192 + 4096 * 100
-    from manage import main
+    from manage import main as manage
 
-    main()
+    manage()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

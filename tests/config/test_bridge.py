@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 
-from config import answers, bodies, heads, threads
+from config import answers, bodies, threads
 from config.answers import call
 from config.bridge import Bridge, Lane
 from config.rest.refusals import META_KEY, refuse
@@ -325,11 +325,11 @@ def test_refusals_and_urgent_paths_share_no_thread() -> None:
 
     async def run() -> list[Client]:
         bridged, clients = make_bridge(application), [Client() for _ in range(3)]
-        too_long = {"accept": "a" * 5000, "x_request_id": "the-one"}
-        held = asyncio.create_task(bridged(scope(**too_long), clients[0].receive, clients[0].send))
+        held = asyncio.create_task(bridged(scope(accept="a" * 5000), clients[0].receive, clients[0].send))
         assert await asyncio.to_thread(holds.wait, 10)
         await bridged(scope(path=b"/urgent"), clients[1].receive, clients[1].send)
-        await bridged(scope(authorization="b", **too_long), clients[2].receive, clients[2].send)
+        refused = scope(authorization="b", accept="a" * 5000, x_request_id="the-one")
+        await bridged(refused, clients[2].receive, clients[2].send)
         event.set()
         await held
         return clients

@@ -18,7 +18,6 @@ from tests.factories import make_task, make_tokens, make_user
 from tests.problems import problem_of
 from users.models import User
 
-
 # --- Lanes ------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_of_heavy_calls_one_of_a_key_runs_and_its_light_ones_pass_by() -> None:
 def test_sixteen_calls_of_one_key_only_queue() -> None:
     async def test() -> None:
         pool: Threads[int] = Threads(4, per_key=2)
-        assert await asyncio.gather(*(pool.run(lambda n=n: n, "a") for n in range(16))) == list(range(16))
+        assert await asyncio.gather(*(pool.run(partial(int, n), "a") for n in range(16))) == list(range(16))
 
     run(test)
 
