@@ -94,6 +94,31 @@ class PreconditionFailed(DomainError):
     title = "The object has changed"
 
 
+class TargetTooLong(DomainError):
+    status = 414
+    code = "uri_too_long"
+    title = "The address is too long"
+
+
+class HeaderTooLong(DomainError):
+    status = 431
+    code = "header_too_long"
+    title = "A header is too long"
+
+
+class TooManyAtOnce(DomainError):
+    status = 429
+    code = "too_many_at_once"
+    title = "Too many requests at once"
+    retry_after = 2
+
+
+class SearchTooSlow(DomainError):
+    status = 422
+    code = "search_too_slow"
+    title = "The search took too long"
+
+
 class Failed(DomainError):
     status = 500
     code = "internal_error"

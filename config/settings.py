@@ -51,6 +51,8 @@ PORT = env_int("PORT", 8000, minimum=1, maximum=65_535)
 WORKERS = env_int("WORKERS", 1, minimum=1, maximum=64)
 # Threads that run requests in each worker process. Each uses at most one database connection.
 THREADS = env_int("THREADS", 4, minimum=1, maximum=1000)
+# Requests that each worker takes in or answers at once for one network: an IPv4 address, or a /64 of IPv6.
+NETWORK_REQUESTS = env_int("NETWORK_REQUESTS", 256, minimum=1, maximum=4096)
 
 # Development makes its own secrets, once.
 KEPT_SECRETS = None if PRODUCTION else DATA_DIR
@@ -140,8 +142,8 @@ if PRODUCTION and not DATABASE_URL:
     raise ImproperlyConfigured("DATABASE_URL is not set; production needs a PostgreSQL of its own.")
 EMBEDDED_DATABASE = not DATABASE_URL
 
-# A pool that is no larger than the number of threads never makes a thread wait for a connection.
-DATABASE_POOL_SIZE = env_int("DATABASE_POOL_SIZE", THREADS, minimum=1, maximum=1000)
+# A pool as large as the number of threads never makes one wait for a connection; another thread hashes passwords.
+DATABASE_POOL_SIZE = env_int("DATABASE_POOL_SIZE", THREADS + 1, minimum=1, maximum=1001)
 # Seconds, for requests; 0 lifts a limit.
 DATABASE_STATEMENT_TIMEOUT = env_int("DATABASE_STATEMENT_TIMEOUT", 10, minimum=0, maximum=3600)
 DATABASE_LOCK_TIMEOUT = env_int("DATABASE_LOCK_TIMEOUT", 3, minimum=0, maximum=3600)

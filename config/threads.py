@@ -1,14 +1,17 @@
-"""Threads that make one call after another, for an event loop that must not be blocked."""
+"""Threads that make calls for an event loop that must not be blocked, and a fair queue before them."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Thread
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
-QUEUE = 1000
+QUEUE = 1000  # calls that wait
+QUEUE_OF_KEY = 100
+PATIENCE = 5  # seconds for which no call ends
 LONGEST = 15  # seconds
 
 
@@ -16,16 +19,40 @@ class NoneFreeError(Exception):
     """No thread came free for too long."""
 
 
+class KeyBusyError(NoneFreeError):
+    """Threads were free, but other calls of the same key were running, or too many of them wait."""
+
+
+class _Job(Generic[Result]):
+    def __init__(self, call: Callable[[], Result], key: Hashable, is_heavy: bool, result: "asyncio.Future[Result]"):
+        self.call = call
+        self.key = key
+        self.is_heavy = is_heavy
+        self.result = result
+
+
 class Threads(Generic[Result]):
-    """A fixed number of threads, so that each may keep what is slow to make, and a bounded queue before them.
+    """A fixed number of threads, so that each may keep what is slow to make.
+
+    Waiting calls are made in turns: one of each key, then the next of each. At most `per_key` calls of a key run at
+    once, and of its heavy ones a single one; a thread that comes free meanwhile takes a call of another key.
+
+    Races: all state belongs to the event loop's thread. A call is handed to the threads only when one of them is free,
+    so that what waits can be withdrawn; what runs cannot, and frees its thread and its key when it ends, also if nobody
+    waits for it any more. Threads touch nothing but the two queues.
 
     Those of concurrent.futures would hold up the end of the process until the last call is done.
     """
 
-    def __init__(self, count: int) -> None:
-        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._freed_at = 0.0  # in the loop's time
-        self._waiting = 0
+    def __init__(self, count: int, *, per_key: int) -> None:
+        self._calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._free = count
+        self._per_key = per_key
+        self._running: Counter[Hashable] = Counter()
+        self._heavy: set[Hashable] = set()  # keys of which a heavy call runs
+        self._waiting: dict[Hashable, list[_Job[Result]]] = {}  # in the order of turns
+        self._length = 0
+        self._ended_at = 0.0  # in the loop's time
         for _ in range(count):
             Thread(target=self._work, daemon=True).start()
 
@@ -33,43 +60,86 @@ class Threads(Generic[Result]):
         while True:
             self._calls.get()()
 
-    async def run(self, call: Callable[[], Result], patience: float) -> Result:
-        """Raises NoneFreeError if no thread comes free for so many seconds; the call is not made, then.
+    async def run(self, call: Callable[[], Result], key: Hashable, *, is_heavy: bool = False) -> Result:
+        """Raises NoneFreeError if no thread comes free for PATIENCE seconds; the call is not made, then.
 
-        A queue that moves is no reason to give up before LONGEST; who finds QUEUE calls waiting is refused at once.
+        A queue that moves is no reason to give up before LONGEST; who finds a full queue is refused at once.
         """
-        if self._waiting >= QUEUE:
-            raise NoneFreeError
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + LONGEST
-        result: asyncio.Future[Result] = loop.create_future()
-        begun = Lock()  # by a thread, or given up here: whoever comes first
-
-        def begin() -> None:
-            if begun.acquire(blocking=False):
-                loop.call_soon_threadsafe(end, *_outcome(call))
-
-        def end(value: Result | None, error: BaseException | None) -> None:
-            self._freed_at = loop.time()
-            _settle(result, value, error)
-
-        timer = loop.call_later(patience, self._lose_patience, begun, result, patience, give_up_at)
-        self._waiting += 1
-        self._calls.put(begin)
+        job: _Job[Result] = _Job(call, key, is_heavy, loop.create_future())
+        if self._may_start(job):  # nobody waits who could have had this thread
+            self._start(job, loop)
+            return await job.result
+        self._enqueue(job)
+        timer = loop.call_later(PATIENCE, self._lose_patience, job, loop.time() + LONGEST)
         try:
-            return await result
+            return await job.result
         finally:  # also when the client has gone away
-            self._waiting -= 1
-            begun.acquire(blocking=False)
+            self._withdraw(job)
             timer.cancel()
 
-    def _lose_patience(self, begun: Lock, result: "asyncio.Future[Result]", patience: float, give_up_at: float) -> None:
-        loop = result.get_loop()
-        wait = min(self._freed_at + patience, give_up_at) - loop.time()
-        if wait > 0 and not begun.locked():
-            loop.call_later(wait, self._lose_patience, begun, result, patience, give_up_at)
-        elif begun.acquire(blocking=False):
-            _settle(result, None, NoneFreeError())
+    def _may_start(self, job: _Job[Result]) -> bool:
+        is_barred = job.is_heavy and job.key in self._heavy
+        return self._free > 0 and self._running[job.key] < self._per_key and not is_barred
+
+    def _enqueue(self, job: _Job[Result]) -> None:
+        if self._length >= QUEUE:
+            raise NoneFreeError
+        jobs = self._waiting.setdefault(job.key, [])
+        if len(jobs) >= QUEUE_OF_KEY:
+            raise KeyBusyError
+        jobs.append(job)
+        self._length += 1
+
+    def _withdraw(self, job: _Job[Result]) -> bool:
+        """Returns whether it was waiting."""
+        jobs = self._waiting.get(job.key, [])
+        if job not in jobs:
+            return False
+        jobs.remove(job)
+        self._length -= 1
+        if not jobs:
+            del self._waiting[job.key]
+        return True
+
+    def _start(self, job: _Job[Result], loop: asyncio.AbstractEventLoop) -> None:
+        self._free -= 1
+        self._running[job.key] += 1
+        if job.is_heavy:
+            self._heavy.add(job.key)
+        self._calls.put(lambda: loop.call_soon_threadsafe(self._end, job, *_outcome(job.call)))
+
+    def _end(self, job: _Job[Result], value: Result | None, error: BaseException | None) -> None:
+        loop = job.result.get_loop()
+        self._ended_at = loop.time()
+        self._free += 1
+        self._running[job.key] -= 1
+        if not self._running[job.key]:
+            del self._running[job.key]
+        if job.is_heavy:
+            self._heavy.discard(job.key)
+        _settle(job.result, value, error)
+        while chosen := self._next():
+            self._withdraw(chosen)
+            if later := self._waiting.pop(chosen.key, None):
+                self._waiting[chosen.key] = later  # whose turn comes after all others'
+            self._start(chosen, loop)
+
+    def _next(self) -> _Job[Result] | None:
+        """Few keys are passed over: those of which something runs, which are no more than there are threads."""
+        if not self._free:
+            return None
+        queues = (jobs for key, jobs in self._waiting.items() if self._running[key] < self._per_key)
+        return next((job for jobs in queues for job in jobs if self._may_start(job)), None)
+
+    def _lose_patience(self, job: _Job[Result], give_up_at: float) -> None:
+        loop = job.result.get_loop()
+        wait = min(self._ended_at + PATIENCE, give_up_at) - loop.time()
+        if wait > 0:
+            loop.call_later(wait, self._lose_patience, job, give_up_at)
+        elif self._withdraw(job):
+            is_own = job.is_heavy or self._running[job.key] >= self._per_key
+            _settle(job.result, None, KeyBusyError() if is_own else NoneFreeError())
 
 
 def _outcome(call: Callable[[], Result]) -> tuple[Result | None, BaseException | None]:

@@ -1,6 +1,9 @@
 """Where a request comes from, as far as that can be believed."""
 
+from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -8,7 +11,12 @@ from django.http import HttpRequest
 
 def client_address(request: HttpRequest) -> str:
     """The client's IP address; empty when it is unknown, as over a unix socket."""
-    return forwarded_address(request) or _normalised(request.META.get("REMOTE_ADDR", ""))
+    return address_in(request.META)
+
+
+def address_in(environ: Mapping[str, Any]) -> str:
+    """The same, of what WSGI tells of a request."""
+    return _forwarded_in(environ) or _normalised(environ.get("REMOTE_ADDR", ""))
 
 
 def admitted_address(request: HttpRequest) -> str:
@@ -19,17 +27,21 @@ def admitted_address(request: HttpRequest) -> str:
 
 
 def forwarded_address(request: HttpRequest) -> str:
-    """Whom our proxies got the request from; empty where they name nobody.
+    """Whom our proxies got the request from; empty where they name nobody."""
+    return _forwarded_in(request.META)
 
-    Each proxy appends whom it got the request from. So of `X-Forwarded-For` only the entries on the right,
+
+def _forwarded_in(environ: Mapping[str, Any]) -> str:
+    """Each proxy appends whom it got the request from. So of `X-Forwarded-For` only the entries on the right,
     which our own TRUSTED_PROXIES wrote, are believed: what is further left, anybody may have sent.
     """
     proxies: int = settings.TRUSTED_PROXIES
     # Several headers of this name arrive as one, joined in their order.
-    entries = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    entries = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
     return _normalised(entries[-proxies]) if 0 < proxies <= len(entries) else ""
 
 
+@lru_cache(maxsize=4096)
 def network(address: str) -> str:
     """What counts as one client: an IPv4 address, or the /64 that an IPv6 client owns whole."""
     try:
@@ -39,6 +51,7 @@ def network(address: str) -> str:
     return f"{parsed.packed[:8].hex()}/64" if isinstance(parsed, IPv6Address) else str(parsed)
 
 
+@lru_cache(maxsize=4096)
 def _normalised(entry: str) -> str:
     """One spelling for each address, without the port; empty if it is none."""
     text = entry.strip()

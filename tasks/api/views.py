@@ -1,6 +1,7 @@
 """The task resource."""
 
 import re
+from contextlib import nullcontext
 from typing import Any, cast
 
 from django.urls import reverse
@@ -10,7 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from config.database import limits
 from config.database.compiled import Query
+from config.errors import SearchTooSlow
 from config.rest import conditional
 from config.rest.pagination import next_link
 from config.rest.schema import also_answers
@@ -112,6 +115,7 @@ class TaskViewSet(GenericViewSet):
         summary="List tasks",
         parameters=[filters.TaskListQuery, IF_NONE_MATCH, *LIST_HEADERS],
         responses={200: TaskSerializer(many=True), 304: None},
+        extensions=also_answers((SearchTooSlow, "The search took more than two seconds; `detail` says what to do.")),
         examples=[ANSWERED],
     )
     def list(self, request: Request, user_id: str) -> Response:
@@ -123,11 +127,13 @@ class TaskViewSet(GenericViewSet):
             return unchanged
         headers = {} if etag is None else {"ETag": etag}
         clock = filters.clock(self.caller, query)
-        found = self.grant.read(filters.rows(self.caller.pk, query, **clock))
+        with limits.of_search() if "search" in query else nullcontext():
+            found = self.grant.read(filters.rows(self.caller.pk, query, **clock))
+            total = filters.count(self.caller, query, **clock) if query.get("total") else None
         if cursor := filters.next_page(found, query):
             headers["Link"] = next_link(request, cursor)
-        if query.get("total"):
-            headers["X-Total-Count"] = str(filters.count(self.caller, query, **clock))
+        if total is not None:
+            headers["X-Total-Count"] = str(total)
         return Response(self.get_serializer(found[: query["limit"]], many=True).data, headers=headers)
 
     @idempotent

@@ -1,5 +1,7 @@
 """`python -m tests.chaos [name ...]`: break things, and print a table of what was promised and what was measured.
 
+`cost` stands for all whose names begin with `cost-`.
+
 Exit status 1 when a goal is missed.
 """
 
@@ -10,6 +12,7 @@ from collections.abc import Callable
 
 from tests.chaos import (
     busy,
+    cost,
     database_away,
     disk_full,
     failover,
@@ -30,10 +33,13 @@ FAULTS: dict[str, Callable[[], Outcome]] = {
     "disk": disk_full.measure,
     "slow": slow_clients.measure,
     "busy": busy.measure,
+    **cost.FAULTS,
 }
 
 
 def main(names: list[str]) -> int:
+    if "cost" in names:
+        names = [name for name in names if name != "cost"] + list(cost.FAULTS)
     if unknown := set(names) - FAULTS.keys():
         sys.exit(f"unknown: {', '.join(sorted(unknown))}; there are: {', '.join(FAULTS)}")
     show("fault", "goal", "measured", "control", "verdict")

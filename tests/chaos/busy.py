@@ -11,10 +11,10 @@ from typing import NamedTuple
 import httpx
 import psycopg
 
-from config.bridge import PATIENCE
+from config.threads import PATIENCE
 from tests.chaos.cluster import folder
 from tests.chaos.database_away import ask_all, is_outage
-from tests.chaos.load import client_of, sign_in
+from tests.chaos.load import client_of, sign_in, sign_in_several
 from tests.chaos.outcome import Outcome
 from tests.server import Server
 
@@ -71,15 +71,15 @@ def locked(data_dir: Path) -> Iterator[psycopg.Connection]:
 def keep_busy(way: str, seconds: float) -> Result:
     environment, connections = WAYS[way]
     with folder() as path, Server(path, **environment) as server, ThreadPoolExecutor(1) as pool:
-        token = sign_in(server)
+        tokens = sign_in_several(server)
         with locked(path) as holder:
-            asked = pool.submit(ask_all, server, token, seconds, CLIENTS)
+            asked = pool.submit(ask_all, server, tokens, seconds, CLIENTS)
             wait_until_full(holder, connections)
-            slowest_health = watch_health(server, token, asked)
-            waiting = pool.submit(ask_all, server, token, REFILL_SECONDS, CLIENTS)
+            slowest_health = watch_health(server, tokens[0], asked)
+            waiting = pool.submit(ask_all, server, tokens, REFILL_SECONDS, CLIENTS)
             wait_until_full(holder, connections)
             holder.commit()
-            return_seconds = wait_until_back(server, token)
+            return_seconds = wait_until_back(server, tokens)
         return result_of(asked.result() + waiting.result(), slowest_health, return_seconds)
 
 
@@ -102,9 +102,9 @@ def watch_health(server: Server, token: str, asked: Future[Answers]) -> float:
     return slowest
 
 
-def wait_until_back(server: Server, token: str) -> float:
+def wait_until_back(server: Server, tokens: list[str]) -> float:
     began = time.monotonic()
-    while not all(answer.is_success for answer, _ in ask_all(server, token, 0, CLIENTS)):
+    while not all(answer.is_success for answer, _ in ask_all(server, tokens, 0, CLIENTS)):
         assert time.monotonic() - began < 30, "the service does not come back"
     return time.monotonic() - began
 

@@ -11,7 +11,7 @@ import httpx
 import psycopg
 
 from tests.chaos.cluster import Cluster, service
-from tests.chaos.load import ACCOUNT, client_of, sign_in
+from tests.chaos.load import ACCOUNT, client_of, sign_in_several
 from tests.chaos.outcome import Outcome
 from tests.server import Server
 
@@ -44,23 +44,25 @@ WAYS: dict[str, Callable[[Cluster], AbstractContextManager[None]]] = {"stopped":
 
 
 def take_away(way: str, server: Server, database: Cluster, seconds: float) -> Result:
-    token = sign_in(server)
-    assert {answer.status_code for answer, _ in ask_all(server, token, 0)} == {200, 201}
+    tokens = sign_in_several(server)
+    assert {answer.status_code for answer, _ in ask_all(server, tokens, 0)} == {200, 201}
     with WAYS[way](database):
-        found = ask_all(server, token, seconds)
+        found = ask_all(server, tokens, seconds)
         assert httpx.get(f"{server.base}/healthz").status_code == 200
-    return_seconds = wait_until_back(server, token)
+    return_seconds = wait_until_back(server, tokens[0])
     wrong = [f"{answer.request.url.path} {answer.status_code}" for answer, _ in found if not is_outage(answer)]
     return Result(len(found), wrong, max(each for _, each in found), return_seconds)
 
 
-def ask_all(server: Server, token: str, seconds: float, clients: int = CLIENTS) -> list[tuple[httpx.Response, float]]:
+def ask_all(
+    server: Server, tokens: list[str], seconds: float, clients: int = CLIENTS
+) -> list[tuple[httpx.Response, float]]:
     """What each of the clients got, one route after the other, and after how many seconds."""
     until = time.monotonic() + seconds
 
     def ask(number: int) -> list[tuple[httpx.Response, float]]:
         found: list[tuple[httpx.Response, float]] = []
-        with client_of(server, token) as client:
+        with client_of(server, tokens[number % len(tokens)]) as client:
             while not found or time.monotonic() < until:
                 method, path, body = ROUTES[(number + len(found)) % len(ROUTES)]
                 began = time.monotonic()

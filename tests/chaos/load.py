@@ -117,12 +117,18 @@ class Load:
         return sum(times > 1 for times in self.stored().values())
 
 
-def sign_in(server: Server) -> str:
-    answer = httpx.post(f"{server.base}/api/auth/register", json=ACCOUNT, timeout=30)
+def sign_in(server: Server, email: str = ACCOUNT["email"]) -> str:
+    account = {**ACCOUNT, "email": email}
+    answer = httpx.post(f"{server.base}/api/auth/register", json=account, timeout=30)
     if answer.status_code == 409:
-        answer = httpx.post(f"{server.base}/api/auth/login", json=ACCOUNT, timeout=30)
+        answer = httpx.post(f"{server.base}/api/auth/login", json=account, timeout=30)
     access: str = answer.json()["access"]
     return access
+
+
+def sign_in_several(server: Server) -> list[str]:
+    """As many accounts as the service has threads: of each it runs two requests at once."""
+    return [sign_in(server), *(sign_in(server, f"ada{number}@example.com") for number in range(3))]
 
 
 def client_of(server: Server, token: str) -> httpx.Client:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from io import BytesIO
@@ -11,15 +10,18 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 
-from config import bodies, bridge, threads
-from config.bridge import Bridge, call, environ_of
-from config.rest.refusals import META_KEY
+from config import answers, bodies
+from config.answers import call
+from config.bridge import Bridge, Lane
+from config.rest.refusals import META_KEY, refuse
 from config.wsgi import application as tickbase
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 LIMIT = 1000
+MAX_OPEN = 40
+LANES = {"/urgent": Lane.URGENT, "/hash": Lane.HASHING, "/heavy": Lane.HEAVY}
 SHOWN = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR", "wsgi.url_scheme")
 
 
@@ -72,8 +74,18 @@ class Client:
         return b"".join(event["body"] for event in self.got[1:])
 
 
-def make_bridge(application: "WSGIApplication") -> Bridge:
-    return Bridge(application, threads=1, max_body=LIMIT, urgent={"/urgent"}, refusal_key=META_KEY)
+def make_bridge(application: "WSGIApplication", threads: int = 1) -> Bridge:
+    return Bridge(
+        application,
+        threads=threads,
+        max_body=LIMIT,
+        max_open=MAX_OPEN,
+        lane_of=lambda method, path: LANES.get(path, Lane.COMMON),
+        network_of=lambda environ: environ["REMOTE_ADDR"],
+        caller_of=lambda environ, network: environ.get("HTTP_AUTHORIZATION", network),
+        refuser=refuse,
+        refusal_key=META_KEY,
+    )
 
 
 def mirror(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -209,7 +221,8 @@ def test_a_streamed_answer_arrives_whole_and_is_closed(size: int) -> None:
 
 def test_a_streamed_answer_does_not_lie_in_memory() -> None:
     tracemalloc.start()
-    body = call(streaming(Stream(bytes(100_000) for _ in range(200))), environ_of(scope())).body
+    with answers.Unsent().room(None) as room:
+        body = call(streaming(Stream(bytes(100_000) for _ in range(200))), {}, room).body
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert not isinstance(body, bytes)
@@ -234,7 +247,7 @@ def test_an_answer_that_breaks_off_is_none_and_is_closed() -> None:
 
 
 def test_a_reader_who_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "STALLED", 0.05)
+    monkeypatch.setattr(answers, "STALLED", 0.05)
 
     class Stopped(Client):
         async def send(self, event: ASGISendEvent) -> None:
@@ -246,88 +259,6 @@ def test_a_reader_who_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(client.got) == 3
 
 
-# --- Threads ----------------------------------------------------------------------------------------
-
-
-def blocked_by(event: threading.Event) -> "WSGIApplication":
-    """Answers /slow when the event is set, or what the server refuses, at once."""
-
-    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        refusal = environ.get(META_KEY)
-        if environ["PATH_INFO"] == "/slow" and refusal is None:
-            event.wait(10)
-        start_response(f"{200 if refusal is None else refusal.status} x", [])
-        return [b""]
-
-    return application
-
-
-def statuses(*paths: bytes) -> list[int]:
-    """Of requests to an application with one thread, which the first of them holds until all others are answered."""
-    event = threading.Event()
-
-    async def run() -> list[int]:
-        application = make_bridge(blocked_by(event))
-        clients = [Client() for _ in paths]
-        pairs = zip(clients, paths, strict=True)
-        first, *others = [asyncio.create_task(application(scope(path=path), c.receive, c.send)) for c, path in pairs]
-        await asyncio.wait(others)
-        event.set()
-        await first
-        return [client.status for client in clients]
-
-    return asyncio.run(run())
-
-
-def test_what_waits_for_a_thread_in_vain_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "PATIENCE", 0.1)
-    assert statuses(b"/slow", b"/slow", b"/") == [200, 503, 503]
-
-
-def test_urgent_paths_do_not_wait() -> None:
-    assert statuses(b"/slow", b"/urgent") == [200, 200]
-
-
-def test_a_queue_that_moves_is_waited_in_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "PATIENCE", 0.3)
-
-    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        threading.Event().wait(0.1)
-        return mirror(environ, start_response)
-
-    async def run() -> set[int]:
-        bridged, clients = make_bridge(application), [Client() for _ in range(8)]
-        await asyncio.gather(*(bridged(scope(), client.receive, client.send) for client in clients))
-        return {client.status for client in clients}
-
-    assert asyncio.run(run()) == {200}
-
-
-def test_a_request_whose_client_goes_while_it_waits_is_not_run() -> None:
-    event, ran = threading.Event(), list[str]()
-
-    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        ran.append(environ["PATH_INFO"])
-        event.wait(10)
-        return mirror(environ, start_response)
-
-    async def run() -> None:
-        bridged, clients = make_bridge(application), [Client() for _ in range(3)]
-        paths = [b"/first", b"/gone", b"/last"]
-        tasks = [
-            asyncio.create_task(bridged(scope(path=path), client.receive, client.send))
-            for path, client in zip(paths, clients, strict=True)
-        ]
-        await asyncio.sleep(0)
-        tasks[1].cancel()
-        await asyncio.wait([tasks[1]])
-        event.set()
-        await asyncio.wait(tasks)
-
-    asyncio.run(run())
-    assert ran == ["/first", "/last"]
-
-
 # --- Bounds -----------------------------------------------------------------------------------------
 
 
@@ -336,42 +267,50 @@ def test_a_body_in_too_many_small_pieces_is_refused() -> None:
     assert client.status == 408
 
 
-def test_who_finds_a_full_queue_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "QUEUE", 2)
-    event = threading.Event()
-
-    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if META_KEY not in environ:
-            event.wait(10)
-        return mirror(environ, start_response)
-
-    async def run() -> list[int]:
-        bridged, clients = make_bridge(application), [Client() for _ in range(3)]
-        tasks = [asyncio.create_task(bridged(scope(), each.receive, each.send)) for each in clients]
-        await asyncio.wait([tasks[2]])
-        event.set()
-        await asyncio.gather(*tasks)
-        return [each.status for each in clients]
-
-    assert asyncio.run(run()) == [200, 200, 503]
+def take(unsent: answers.Unsent, key: str, size: int) -> answers.Room:
+    room = unsent.room(key)
+    room.take(size)
+    return room
 
 
-def test_answers_that_lie_in_files_are_bounded_but_for_a_single_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "SPOOLED", 10)
-    spools = bridge.Spools()
+@pytest.mark.parametrize("bound, error", [("BYTES_OF_KEY", answers.KeyFullError), ("BYTES", answers.UnsentFullError)])
+def test_unread_bytes_are_bounded_while_they_are_written(
+    monkeypatch: pytest.MonkeyPatch, bound: str, error: type[Exception]
+) -> None:
+    """The only answer of a caller, or of all, may be of any size."""
+    monkeypatch.setattr(answers, bound, 20)
+    unsent = answers.Unsent()
+    first = take(unsent, "ada", 100)
+    with first, unsent.room("ada") as room, pytest.raises(error):
+        room.take(1)
+    second = take(unsent, "ada", 15)
+    with pytest.raises(error):
+        take(unsent, "ada", 6)
+    third = take(unsent, "ada", 5)
+    with pytest.raises(error):
+        third.take(1)
+    for each in (second, third):
+        each.__exit__(None, None, None)
+    take(unsent, "ada", 100)
 
-    def answer() -> bridge.Answer:
-        return bridge.call(streaming(Stream([b"a" * 20])), {})
 
-    first = spools.admit(answer())
-    with pytest.raises(bridge.SpoolsFullError):
-        spools.admit(answer())
-    with spools.held(first):
+def test_unread_answers_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "FILES_OF_KEY", 2)
+    unsent = answers.Unsent()
+    with take(unsent, "ada", 1) as first, take(unsent, "ada", 1):
+        first.take(1)
+        with pytest.raises(answers.KeyFullError):
+            take(unsent, "ada", 1)
+        take(unsent, "bob", 1)
+    take(unsent, "ada", 1)
+
+
+def test_what_is_written_for_nobody_any_more_takes_no_room() -> None:
+    unsent = answers.Unsent()
+    with take(unsent, "ada", 1) as room:
         pass
-    second = spools.admit(answer())
-    for each in (first, second):
-        assert not isinstance(each.body, bytes)
-        each.body.close()
+    with pytest.raises(answers.UnsentFullError):
+        room.take(1)
 
 
 def test_a_large_answer_lies_in_a_file_and_arrives_whole() -> None:
@@ -381,4 +320,4 @@ def test_a_large_answer_lies_in_a_file_and_arrives_whole() -> None:
 
     client = Client().exchange(application, scope())
     assert client.body == b"a" * 1_000_000
-    assert max(len(event["body"]) for event in client.got[1:]) <= 64 * 1024
+    assert max(len(event["body"]) for event in client.got[1:]) <= answers.CHUNK

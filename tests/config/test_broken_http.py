@@ -159,8 +159,11 @@ def test_old_and_absolute_ways_to_say_the_same(raw: Raw) -> None:
 
 
 def test_headers_have_a_bound(raw: Raw) -> None:
-    assert raw.statuses(raw.get(b"X-A: " + b"a" * 100_000)) == [200]
-    assert raw.statuses(raw.get(b"X-A: " + b"a" * 1_000_000)) == [431]
+    """Each for itself, and all of them together."""
+    assert raw.statuses(raw.get(b"X-A: " + b"a" * 2048)) == [200]
+    assert raw.statuses(raw.get(b"X-A: " + b"a" * 2049)) == [431]
+    assert raw.statuses(raw.get(b"X-A: " + b"a" * 100_000)) == [431]
+    assert raw.statuses(raw.get(*(b"X-%d: %s" % (number, b"a" * 2048) for number in range(40)))) == [431]
     assert raw.statuses(raw.get(*(b"X-%d: a" % number for number in range(2000)))) == [431]
 
 

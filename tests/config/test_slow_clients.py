@@ -173,19 +173,25 @@ def test_while_every_thread_waits_for_the_database_the_rest_is_refused_soon() ->
         TemporaryDirectory(prefix="tickbase-") as folder,
         Server(Path(folder), DATABASE_LOCK_TIMEOUT="12") as server,
         signed_in(server) as client,
-        ThreadPoolExecutor(4) as pool,
+        signed_in(server) as first,
+        signed_in(server) as second,
+        ThreadPoolExecutor(5) as pool,
     ):
         with database(server) as session:
             session.execute("LOCK TABLE tasks_feed IN ACCESS EXCLUSIVE MODE")
-            slow = [pool.submit(client.post, "/api/me/tasks", json={"title": "a"}, timeout=30) for _ in range(4)]
+            clients = [first, second, first, second]  # each runs two requests at once, and there are four threads
+            slow = [pool.submit(each.post, "/api/me/tasks", json={"title": "a"}, timeout=30) for each in clients]
             while session.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() != (4,):
                 assert not any(waiting.done() for waiting in slow)
+            waits = pool.submit(first.get, "/api/users/me", timeout=30)
             refused = client.get("/api/users/me", timeout=30)
             started = time.monotonic()
             assert client.get("/healthz").status_code == 200
             assert time.monotonic() - started < 1
+            own = waits.result()
         statuses = [waiting.result().status_code for waiting in slow]
         assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert (own.status_code, own.json()["code"]) == (429, "too_many_at_once")
         assert int(refused.headers["Retry-After"]) > 0
         assert refused.elapsed.total_seconds() < 8
         assert statuses == [201] * 4

@@ -1,7 +1,7 @@
 """Bearer tokens (RFC 6750): who sends this request?"""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from config.database.compiled import Query
-from config.errors import DomainError
+from config.errors import DomainError, InvalidToken
 from users import isolation, issuers, services, tokens
 from users.api.permissions import ME
 from users.models import User
@@ -24,15 +24,14 @@ class BearerAuthentication(JWTAuthentication):
         pass  # simplejwt's looks the user model up, for each request
 
     def authenticate(self, request: Request) -> Any:
-        # The scheme is case-insensitive (RFC 9110, section 11.1).
-        scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
-        if scheme.lower() != "bearer":
+        token = _bearer(request.headers.get("Authorization", ""))
+        if token is None:
             return None
         view = (request.parser_context or {}).get("view")
         # With its Idempotency-Key, a request that ends the very token it comes with can be sent again;
         # `users.idempotency` lets such a caller have the stored answer and nothing else.
         is_repeatable = "Idempotency-Key" in request.headers and getattr(view, "ends_its_token", False)
-        grant = _grant(token.strip(), outdated=is_repeatable, reads_ahead=functools.partial(_reads_ahead, view))
+        grant = _grant(token, outdated=is_repeatable, reads_ahead=functools.partial(_reads_ahead, view))
         isolation.enter(grant.user.pk)
         return grant.user, grant
 
@@ -46,6 +45,37 @@ def _reads_ahead(view: Any, user_id: int) -> Query[Any] | None:
         return reads_ahead(user_id)
     except (APIException, DomainError):
         return None  # the view will raise it again, once it is clear that the caller may know
+
+
+def caller_in(environ: Mapping[str, Any], network: str) -> Hashable:
+    """Whose share of the threads a request takes, known before it has one.
+
+    That must not be for others to say: whoever could name another user could take that user's share. So an account is
+    named by a token of ours only, whose signature is verified and remembered. A token of the external issuer is not
+    verified here, as that takes long and perhaps a request for keys: the subject that it claims is one of its network,
+    where it can take nobody's share elsewhere. All else is the network's.
+    """
+    token = _bearer(environ.get("HTTP_AUTHORIZATION", ""))
+    if token is None:
+        return network
+    if issuers.is_configured() and (claimed := _claimed_subject(token)):
+        return network, claimed
+    try:
+        return tokens.subject(token)
+    except InvalidToken:
+        return network
+
+
+@functools.lru_cache(maxsize=2048)
+def _claimed_subject(token: str) -> str | None:
+    """Of a token that names no key of ours; unverified."""
+    return None if tokens.names_our_key(token) else issuers.claimed_subject(token)
+
+
+def _bearer(authorization: str) -> str | None:
+    # The scheme is case-insensitive (RFC 9110, section 11.1).
+    scheme, _, token = authorization.strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _grant(token: str, **options: Any) -> tokens.Grant:

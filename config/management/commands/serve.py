@@ -1,5 +1,6 @@
 """`manage.py serve`: the whole service in one process tree."""
 
+import ctypes
 import gc
 import multiprocessing
 import os
@@ -13,7 +14,7 @@ import threading
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,16 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from config.answers import FILES
 from config.bridge import Bridge
 
 LISTENING = "Tickbase is serving; it listens on {base}."
 CONNECTIONS = 4096  # of each worker, at once
-OTHER_FILES = 256  # to the database, logs, temporary files
+OTHER_FILES = 256 + FILES  # to the database, logs, temporary files
 HEAD_SECONDS = 30
+BUFFER = 32 * 1024  # bytes of a head, and of what the server holds of an answer, for each connection
+SWITCH_SECONDS = 0.001
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 BANNER = """
   Tickbase is serving.
@@ -101,7 +106,7 @@ class Command(BaseCommand):
             workers=settings.WORKERS,
             backpressure=_connections(),
             # Also for how long a connection without a request stays open: clients and proxies expect no less.
-            http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000),
+            http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000, max_buffer_size=BUFFER),
             workers_kill_timeout=10,
             # One that dies within seconds of its start ends the service: whatever supervises it should know.
             respawn_failed_workers=True,
@@ -150,7 +155,16 @@ def application() -> Bridge:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
+    _give_memory_back()
+    # Threads that work without waiting keep the others from it for so long, at each of their steps.
+    sys.setswitchinterval(SWITCH_SECONDS)
     return application
+
+
+def _give_memory_back() -> None:
+    """Of answers of megabytes, glibc would keep what it took for them; from this size on, it is not to learn that."""
+    with suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 128 * 1024)
 
 
 def _leave_with(parent: int) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import django
 from django.conf import settings
 
-from config.bridge import Bridge
+from config.bridge import Bridge, Lane
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -22,7 +22,17 @@ LIST = b"[" + b",".join([ONE] * 50) + b"]"
 
 
 def application() -> Bridge:
-    return Bridge(_answer, threads=settings.THREADS, max_body=0, urgent=set(), refusal_key="unused")
+    return Bridge(
+        _answer,
+        threads=settings.THREADS,
+        max_body=0,
+        max_open=4096,
+        lane_of=lambda method, path: Lane.COMMON,
+        network_of=lambda environ: "",
+        caller_of=lambda environ, network: None,
+        refuser=_answer,
+        refusal_key="unused",
+    )
 
 
 def _answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

@@ -1,0 +1,40 @@
+"""`python -m tests.chaos.unguarded serve`: the service without its walls against cost, for the controls."""
+
+import os
+from collections.abc import Callable, Hashable
+
+from config import answers, bridge, heads
+from config.database import limits
+from config.management.commands import serve
+from config.threads import Result, Threads
+
+ENDLESS = 10**9
+
+
+class Unfair(Threads[Result]):
+    """Every call has a key of its own, and every lane four threads."""
+
+    def __init__(self, count: int, *, per_key: int) -> None:
+        super().__init__(4, per_key=ENDLESS)
+
+    async def run(self, call: Callable[[], Result], key: Hashable, *, is_heavy: bool = False) -> Result:
+        return await super().run(call, object())
+
+
+def main() -> None:
+    """The workers are forked from here."""
+    os.environ["NETWORK_REQUESTS"] = "4096"
+    bridge.Threads = Unfair  # type: ignore[attr-defined]
+    heads.PATH = heads.QUERY = heads.HEADER = ENDLESS
+    heads.HEADERS.clear()
+    limits.SEARCH_SECONDS = ENDLESS
+    answers.IN_ONE, answers.CHUNK = 256 * 1024, 64 * 1024
+    answers.BYTES_OF_KEY = answers.FILES_OF_KEY = answers.FILES = ENDLESS
+    serve.BUFFER = 8192 + 4096 * 100
+    from manage import main as manage
+
+    manage()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Who waits for a thread and for how long, who is refused, and by whom."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from config import threads
+from config.rest.refusals import META_KEY
+from tests.config.test_bridge import MAX_OPEN, Client, make_bridge, mirror, scope
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+def blocked_by(event: threading.Event) -> "WSGIApplication":
+    """Answers /slow when the event is set, or what the server refuses, at once."""
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        refusal = environ.get(META_KEY)
+        if environ["PATH_INFO"] == "/slow" and refusal is None:
+            event.wait(10)
+        start_response(f"{200 if refusal is None else refusal.status} x", [])
+        return [b""]
+
+    return application
+
+
+def statuses(*paths: bytes, callers: str = "abcdef", count: int = 1) -> list[int]:
+    """Of a request by each of these callers to an application with so many threads, one of which the first request
+    holds until all others are answered."""
+    event = threading.Event()
+
+    async def run() -> list[int]:
+        application = make_bridge(blocked_by(event), count)
+        clients = [Client() for _ in paths]
+        first, *others = [
+            asyncio.create_task(application(scope(path=path, authorization=caller), client.receive, client.send))
+            for client, path, caller in zip(clients, paths, callers, strict=False)
+        ]
+        await asyncio.wait(others)
+        event.set()
+        await first
+        return [client.status for client in clients]
+
+    return asyncio.run(run())
+
+
+def test_what_waits_for_a_thread_in_vain_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "PATIENCE", 0.1)
+    assert statuses(b"/slow", b"/slow", b"/") == [200, 503, 503]
+
+
+def test_what_waits_for_others_of_its_caller_in_vain_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of two threads is left to others."""
+    monkeypatch.setattr(threads, "PATIENCE", 0.1)
+    assert statuses(b"/slow", b"/", b"/", callers="aab", count=2) == [200, 429, 200]
+
+
+@pytest.mark.parametrize("path", [b"/urgent", b"/hash"])
+def test_other_lanes_do_not_wait(path: bytes) -> None:
+    assert statuses(b"/slow", path) == [200, 200]
+    assert statuses(path, b"/") == [200, 200]
+
+
+def test_refusals_and_urgent_paths_share_no_thread() -> None:
+    """While one thread refuses for long, both are answered: by a thread of their own, and by none."""
+    event, holds = threading.Event(), threading.Event()
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if META_KEY in environ:
+            holds.set()
+            event.wait(10)
+        return mirror(environ, start_response)
+
+    async def run() -> list[Client]:
+        bridged, clients = make_bridge(application), [Client() for _ in range(3)]
+        held = asyncio.create_task(bridged(scope(accept="a" * 5000), clients[0].receive, clients[0].send))
+        assert await asyncio.to_thread(holds.wait, 10)
+        await bridged(scope(path=b"/urgent"), clients[1].receive, clients[1].send)
+        refused = scope(authorization="b", accept="a" * 5000, x_request_id="the-one")
+        await bridged(refused, clients[2].receive, clients[2].send)
+        event.set()
+        await held
+        return clients
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "PATIENCE", 0.1)
+        held, urgent, refused = asyncio.run(run())
+    assert (held.status, urgent.status, refused.status) == (431, 200, 431)
+    problem, fields = json.loads(refused.body), dict(refused.headers)
+    assert (problem["code"], problem["request_id"], fields["x-request-id"]) == ("header_too_long", "the-one", "the-one")
+    assert fields["content-type"] == "application/problem+json"
+
+
+def test_the_last_refusal_of_an_overload_says_when_to_come_back() -> None:
+    """Nothing of the application is left that could answer."""
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        raise RuntimeError("broken")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "QUEUE", 0)
+        patch.setattr(threads.Threads, "_may_start", lambda *_: False)
+        client = Client().exchange(application, scope())
+    problem, fields = json.loads(client.body), dict(client.headers)
+    assert (client.status, problem["code"], fields["retry-after"]) == (503, "overloaded", "2")
+    assert problem["request_id"] == fields["x-request-id"] != ""
+
+
+def test_what_fails_while_it_is_refused_is_refused_all_the_same() -> None:
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        raise RuntimeError("broken")
+
+    client = Client().exchange(application, scope())
+    assert (client.status, json.loads(client.body)["code"]) == (500, "internal_error")
+
+
+def test_a_network_has_so_many_requests_open_and_others_pass() -> None:
+    """Those of which the body does not come, too; what ends makes room."""
+
+    async def run() -> tuple[list[int], Client]:
+        bridged = make_bridge(mirror)
+        open_ones, others = [Client(b"a", ending=None) for _ in range(MAX_OPEN)], [Client() for _ in range(3)]
+        posted, elsewhere = scope("POST", content_length="10"), scope()
+        elsewhere["client"] = ("192.0.2.3", 50_000)
+        tasks = [asyncio.create_task(bridged(posted, each.receive, each.send)) for each in open_ones]
+        await asyncio.sleep(0)
+        await bridged(scope(), others[0].receive, others[0].send)
+        await bridged(elsewhere, others[1].receive, others[1].send)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await bridged(scope(), others[2].receive, others[2].send)
+        return [each.status for each in others], others[0]
+
+    found, refused = asyncio.run(run())
+    assert found == [429, 200, 200]
+    problem, fields = json.loads(refused.body), dict(refused.headers)
+    assert (problem["code"], fields["retry-after"], fields["connection"]) == ("too_many_at_once", "2", "close")
+    assert problem["request_id"] == fields["x-request-id"] != ""
+
+
+def test_a_queue_that_moves_is_waited_in_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "PATIENCE", 0.3)
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        threading.Event().wait(0.1)
+        return mirror(environ, start_response)
+
+    async def run() -> set[int]:
+        bridged, clients = make_bridge(application), [Client() for _ in range(8)]
+        await asyncio.gather(*(bridged(scope(), client.receive, client.send) for client in clients))
+        return {client.status for client in clients}
+
+    assert asyncio.run(run()) == {200}
+
+
+def test_a_request_whose_client_goes_while_it_waits_is_not_run() -> None:
+    event, ran = threading.Event(), list[str]()
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        ran.append(environ["PATH_INFO"])
+        event.wait(10)
+        return mirror(environ, start_response)
+
+    async def run() -> None:
+        bridged, clients = make_bridge(application), [Client() for _ in range(3)]
+        paths = [b"/first", b"/gone", b"/last"]
+        tasks = [
+            asyncio.create_task(bridged(scope(path=path), client.receive, client.send))
+            for path, client in zip(paths, clients, strict=True)
+        ]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        await asyncio.wait([tasks[1]])
+        event.set()
+        await asyncio.wait(tasks)
+
+    asyncio.run(run())
+    assert ran == ["/first", "/last"]
+
+
+def test_who_finds_a_full_queue_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "QUEUE", 1)
+    event = threading.Event()
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if META_KEY not in environ:
+            event.wait(10)
+        return mirror(environ, start_response)
+
+    async def run() -> list[int]:
+        bridged, clients = make_bridge(application), [Client() for _ in range(3)]
+        tasks = [
+            asyncio.create_task(bridged(scope(authorization=caller), each.receive, each.send))
+            for caller, each in zip("abc", clients, strict=True)
+        ]
+        await asyncio.wait([tasks[2]])
+        event.set()
+        await asyncio.gather(*tasks)
+        return [each.status for each in clients]
+
+    assert asyncio.run(run()) == [200, 200, 503]

@@ -1,0 +1,93 @@
+"""Which lane a request runs in, how long a search may take, and what a list leaves behind."""
+
+import gc
+
+import pytest
+from django.urls import reverse
+from pytest_django import Settings
+
+from config import answers, heads
+from config.asgi import lane_of
+from config.bridge import Lane
+from config.database import limits
+from config.wsgi import application as tickbase
+from tasks.models import Task
+from tests.client import Api
+from tests.config.test_bridge import scope
+from tests.factories import make_task, make_tokens, make_user
+from tests.problems import problem_of
+from users.models import User
+
+# --- Lanes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "method, path, lane",
+    [
+        ("GET", "/healthz", Lane.URGENT),
+        ("GET", "/readyz", Lane.COMMON),
+        ("POST", "/api/auth/login", Lane.HASHING),
+        ("OPTIONS", "/api/auth/login", Lane.COMMON),
+        ("POST", "/api/auth/register", Lane.HASHING),
+        ("POST", "/api/auth/reset-password", Lane.HASHING),
+        ("POST", "/api/users/me/password", Lane.HASHING),
+        ("DELETE", "/api/users/me", Lane.HASHING),
+        ("PATCH", "/api/users/me", Lane.COMMON),
+        ("GET", "/api/users/me/export", Lane.HEAVY),
+        ("POST", "/api/auth/refresh", Lane.COMMON),
+        ("POST", "/api/me/tasks", Lane.COMMON),
+        ("GET", "/admin/login/", Lane.COMMON),
+        ("POST", "/admin/login/", Lane.HASHING),
+        ("POST", "/admin/password_change/", Lane.HASHING),
+        ("POST", "/admin/users/user/7/password/", Lane.HASHING),
+        ("POST", "/admin/users/user/add/", Lane.HASHING),
+        ("POST", "/admin/tasks/task/", Lane.COMMON),
+    ],
+)
+def test_lanes(method: str, path: str, lane: Lane) -> None:
+    assert lane_of(method, path) is lane
+
+
+def test_what_the_admin_calls_its_pages_with_passwords(alice: User) -> None:
+    names = [("admin:login", []), ("admin:password_change", []), ("admin:auth_user_password_change", [alice.pk])]
+    assert {lane_of("POST", reverse(name, args=args)) for name, args in names} == {Lane.HASHING}
+
+
+# --- Searches ---------------------------------------------------------------------------------------
+
+
+def test_a_search_that_takes_too_long_says_what_to_do(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    alice = make_user()
+    for _ in range(20):
+        make_task(alice, description="a" * 10_000)
+    monkeypatch.setattr(limits, "SEARCH_SECONDS", 0.001)
+    settings.DATABASE_STATEMENT_TIMEOUT = 0
+    slow = "/api/me/tasks?search=b" + "a" * 198
+    problem = problem_of(Api(alice).get(slow), 422)
+    assert (problem["code"], "add filters" in problem["detail"]) == ("search_too_slow", True)
+    assert problem_of(Api(alice).get(f"{slow}&total=true&overdue=false"), 422)["code"] == "search_too_slow"
+    assert Api(alice).get("/api/me/tasks?limit=1").status_code == 200
+    monkeypatch.undo()
+    assert Api(alice).get(slow).json() == []
+
+
+# --- What is left behind ----------------------------------------------------------------------------
+
+
+def test_a_list_leaves_no_tasks_to_the_garbage_collector(transactional_db: None) -> None:
+    """They were kept in circles of view, request and answer until it came by: hundreds of megabytes."""
+    user = make_user()
+    make_task(user)
+    request = scope("GET", b"/api/me/tasks", host="localhost", authorization=f"Bearer {make_tokens(user).access}")
+    environ, _ = heads.read(request)
+    gc.collect()
+    gc.disable()
+    try:
+        with answers.Unsent().room(None) as room:
+            assert answers.call(tickbase, environ, room).status == 200
+        left = [each for each in gc.get_objects() if type(each) is Task]
+    finally:
+        gc.enable()
+    assert left == []
