@@ -19,9 +19,11 @@ from config.environment import (
     env,
     env_bool,
     env_choice,
+    env_headers,
     env_int,
     env_list,
     env_networks,
+    env_origins,
     env_path,
     env_rate,
     env_secret,
@@ -106,7 +108,7 @@ MIDDLEWARE = [
     "config.rest.common.common",
     "config.browsers.Sessions",
     "config.browsers.Common",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "config.browsers.Csrf",
     "config.browsers.Authentication",
     "config.browsers.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -196,6 +198,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # e-mail is unique among local accounts, by its canonical form, through which they sign in
+    "security.W003",  # config.browsers.Csrf is Django's
     "security.W005",  # subdomains of this host are not ours to speak for
     "security.W008",  # plain HTTP is refused instead of redirected; users.W004 tells when it is not
     "security.W021",  # the browsers' list of HSTS hosts is not ours to sign up for
@@ -327,12 +330,20 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 ADMIN_ACTION_ROWS = 5000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = ADMIN_ACTION_ROWS + 1000
 
-CORS_ALLOWED_ORIGINS = env_list("CORS_ALLOWED_ORIGINS")
+CORS_ALLOWED_ORIGINS = env_origins("CORS_ALLOWED_ORIGINS")
 CORS_ALLOWED_ORIGIN_REGEXES = [] if PRODUCTION else [r"^http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"]
 CORS_URLS_REGEX = r"^/api/"
+# Front ends send `credentials: "include"`; there is nothing that it could bring along, as no cookie is read below /api.
+CORS_ALLOW_CREDENTIALS = True
 CORS_ALLOW_HEADERS = [
     "accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "last-event-id",
     "x-request-id",
+    # What libraries send on their own: jQuery and axios, "disable cache" of developer tools, and tracing (W3C, Sentry,
+    # Datadog, New Relic, Zipkin, Application Insights).
+    "x-requested-with", "cache-control", "pragma", "traceparent", "tracestate", "baggage", "sentry-trace",
+    "x-datadog-origin", "x-datadog-parent-id", "x-datadog-sampling-priority", "x-datadog-trace-id", "newrelic",
+    "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "request-id", "request-context",
+    *env_headers("CORS_ALLOWED_HEADERS"),
 ]  # fmt: skip
 CORS_EXPOSE_HEADERS = [
     "ETag", "Link", "Location", "X-Total-Count", "Retry-After", "RateLimit", "RateLimit-Policy",
