@@ -3,7 +3,6 @@
 import re
 from typing import Any, cast
 
-from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -47,7 +46,7 @@ IF_NONE_MATCH = header("If-None-Match", "Answer 304 if this is still the ETag.",
 ETAG = header("ETag", "The version in quotes.", 200, 201, 304)
 LIST_HEADERS = [
     header("ETag", "Changes with any change of yours; absent when the list depends on the clock.", 200, 304),
-    header("Link", 'The next page: `<…>; rel="next"`.', 200),
+    header("Link", 'The next page: `<…>; rel="next"`, relative to the address of this one.', 200),
     header("X-Total-Count", "With `total=true`.", 200, type=int),
 ]
 _SENT = {"title": "Call the dentist", "priority": "high", "tags": ["health"], "due_date": "2026-12-01"}
@@ -134,7 +133,7 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="createTask",
         summary="Create a task",
-        parameters=[ETAG, header("Location", "The task's address.", 201)],
+        parameters=[ETAG, header("Location", "The task's address, relative to this one: `tasks/42`.", 201)],
         responses={201: TaskSerializer},
         extensions=also_answers(
             (services.UidTaken, "You have a task with this uid; `current` carries it, unless it was deleted.")
@@ -144,7 +143,7 @@ class TaskViewSet(GenericViewSet):
     def create(self, request: Request, user_id: str) -> Response:
         task = services.create_task(self.caller, **TaskSerializer.validated(request.data))
         response = self._answer(task, status=201)
-        response["Location"] = request.build_absolute_uri(reverse("task", args=[user_id, task.pk]))
+        response["Location"] = f"tasks/{task.pk}"  # beside this address, wherever a proxy has put it
         return response
 
     @extend_schema(
