@@ -15,7 +15,7 @@ from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
 
 from config.encoding import to_json
-from config.errors import BodyCutOff, DomainError, Failed, Unavailable
+from config.errors import BodyCutOff, DomainError, Failed, InvalidToken, Unavailable
 from config.paths import is_in_admin
 from config.rest.request_id import request_id_of
 
@@ -169,8 +169,17 @@ def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> 
         members["current"] = view.get_serializer(exc.current).data  # type: ignore[attr-defined]
     headers = _retry_after(exc)
     if exc.status == 401:
-        headers["WWW-Authenticate"] = view.get_authenticate_header(view.request) or 'Bearer realm="api"'
+        headers["WWW-Authenticate"] = _challenge(exc, view)
     return problem(request, kind, exc.detail, headers=headers, **members)
+
+
+def _challenge(exc: DomainError, view: "APIView") -> str:
+    """RFC 6750, section 3. Where a view knows who calls, a token that is not valid came with the request itself; where
+    it does not, as for a refresh, it came in the body."""
+    challenge = view.get_authenticate_header(view.request)
+    if challenge and isinstance(exc, InvalidToken):
+        return f'{challenge}, error="invalid_token"'
+    return challenge or 'Bearer realm="api"'
 
 
 def _validation_problem(request: HttpRequest, exc: exceptions.ValidationError) -> HttpResponse:

@@ -155,7 +155,12 @@ RATE_LIMIT_HEADERS: Schema = {
 _SECONDS: Schema = {"schema": {"type": "integer"}, "description": "Seconds."}
 _RATE_LIMITS: Schema = {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_LIMIT_HEADERS}
 HEADERS: dict[int, Schema] = {
-    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "The scheme: Bearer."}},
+    401: {
+        "WWW-Authenticate": {
+            "schema": {"type": "string"},
+            "description": 'Bearer; with `error="invalid_token"` where the token that came is not valid.',
+        }
+    },
     429: {"Retry-After": _SECONDS, **_RATE_LIMITS},
     503: {"Retry-After": _SECONDS},
 }
