@@ -32,6 +32,7 @@ from config.environment import (
     secret,
 )
 from config.external_issuer import refuse_external_issuer
+from config.openapi import SPECTACULAR_SETTINGS  # noqa: F401 (Django reads it)
 from config.rates import is_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -283,46 +284,6 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "config.rest.schema.AutoSchema",
     "EXCEPTION_HANDLER": "config.rest.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Tickbase",
-    "VERSION": "0.1.0",
-    "DESCRIPTION": (BASE_DIR / "docs" / "openapi.md").read_text(),
-    "LICENSE": {"name": "MIT", "identifier": "MIT"},
-    "OAS_VERSION": "3.1.0",
-    "DEFAULT_GENERATOR_CLASS": "config.rest.schema.Generator",
-    "SCHEMA_PATH_PREFIX": "/api",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PUBLIC": True,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "COMPONENT_SPLIT_REQUEST": True,
-    "SORT_OPERATIONS": False,
-    "SORT_OPERATION_PARAMETERS": False,
-    # Docstrings are for people who read the code; `help_text` is for those who call the API.
-    "DISABLE_DOCSTRING_DESCRIPTIONS": True,
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "TAGS": [
-        {"name": "tasks", "description": "A user's tasks."},
-        {"name": "accounts", "description": "Sign-up, sign-in and the caller's own account."},
-        {"name": "health", "description": "For load balancers and orchestrators."},
-    ],
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.rest.schema.inline_null",
-        "config.rest.schema.require_answered_members",
-        "config.rest.schema.refuse_unknown_members",
-        "config.rest.schema.declare_answers",
-    ],
-    "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks.choices.Status", "TaskPriority": "tasks.choices.Priority"},
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SWAGGER_UI_SETTINGS": {
-        "deepLinking": True,
-        "persistAuthorization": True,
-        "displayOperationId": True,
-        "tryItOutEnabled": True,
-    },
 }
 # The largest legal task is about 260 kB when every character is escaped.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024

@@ -10,6 +10,8 @@ from django.core.exceptions import DisallowedHost, PermissionDenied, RequestData
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.urls import is_valid_path
+from django.utils.encoding import escape_uri_path
 from django.views import defaults
 from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
@@ -259,7 +261,14 @@ def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_in_admin(request):
         return defaults.page_not_found(request, exception)
-    return problem(request, NOT_FOUND, "Nothing is here; /api/docs lists every address.")
+    return problem(request, NOT_FOUND, _where_else(request.path_info))
+
+
+def _where_else(path: str) -> str:
+    without_slash = path.rstrip("/")
+    if path.endswith("/") and len(path) <= MAX_TEXT and is_valid_path(without_slash):
+        return f"Addresses here end without a slash; use {escape_uri_path(without_slash)}."
+    return "Nothing is here; /api/docs lists every address."
 
 
 def handler500(request: HttpRequest) -> HttpResponse:

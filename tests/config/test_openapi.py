@@ -1,5 +1,6 @@
 """The OpenAPI document: what it promises is what is answered, and what it needs is served from here."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -13,6 +14,7 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_task, make_user
+from tests.problems import places_of
 from users.models import User
 
 Schema = dict[str, Any]
@@ -50,12 +52,55 @@ def bodies(operation: Schema) -> Iterator[Schema]:
         yield from holder.get("content", {}).values()
 
 
-def test_schema_is_public_and_is_the_document() -> None:
+JSON, YAML = "application/json", "application/yaml"
+OLD_JSON, OLD_YAML = "application/vnd.oai.openapi+json", "application/vnd.oai.openapi"
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "media_type"),
+    [
+        ("", "*/*", JSON),
+        ("", "", JSON),
+        ("", JSON, JSON),
+        ("", "application/json,*/*", JSON),
+        ("", BROWSER, JSON),
+        ("", "application/xml", JSON),
+        ("", "application/*", JSON),
+        ("", "a; b*=''", JSON),
+        ("", OLD_JSON, OLD_JSON),
+        ("", YAML, YAML),
+        ("", "Application/YAML; charset=utf-8", YAML),
+        ("", "application/json;q=0.5, text/yaml", "text/yaml"),
+        ("", "application/yaml;q=0, */*", JSON),
+        ("", "application/x-yaml", "application/x-yaml"),
+        ("", f"{OLD_YAML};version=3.1", OLD_YAML),
+        ("?format=json", YAML, JSON),
+        ("?format=yaml", "*/*", YAML),
+        ("?format=yaml", JSON, YAML),
+    ],
+)
+def test_the_document_comes_in_the_format_that_is_asked_for(query: str, accept: str, media_type: str) -> None:
+    answer = Api().get(f"/api/schema{query}", accept=accept)
+    assert (answer.status_code, answer["Content-Type"]) == (200, media_type)
+    is_json = media_type.endswith("json")
+    assert (json.loads(answer.content) if is_json else yaml.safe_load(answer.content)) == document()
+    assert is_json == answer.content.startswith(b"{")
+    assert "accept" in answer["Vary"].lower()
+
+
+def test_the_document_comes_as_json_to_who_sends_no_accept() -> None:
     answer = Api().get("/api/schema")
-    assert answer.status_code == 200
-    assert answer["Content-Type"].startswith("application/vnd.oai.openapi")
-    assert yaml.safe_load(answer.content) == document()
-    assert document()["openapi"].startswith("3.1")
+    assert (answer["Content-Type"], answer.json()["openapi"]) == (JSON, "3.1.0")
+
+
+@pytest.mark.parametrize("query", ["format=xml", "format=", "format=" + "y" * 5000, "lang=en"])
+def test_another_format_is_refused_by_name(query: str) -> None:
+    assert places_of(Api().get(f"/api/schema?{query}"), "parameter") == [query.partition("=")[0]]
+
+
+def test_an_unbounded_accept_is_refused_by_name() -> None:
+    assert places_of(Api().get("/api/schema", accept="a/b," * 300), "header") == ["Accept"]
 
 
 def test_docs_page_loads_nothing_from_elsewhere() -> None:
