@@ -333,10 +333,9 @@ def _declare_rate_limits(operation: Schema) -> None:
 
 
 def _implied_statuses(path: str, operation: Schema) -> set[int]:
-    places = {parameter["in"] for parameter in operation.get("parameters", [])}
     headers = {parameter["name"] for parameter in operation.get("parameters", [])}
     implied = {
-        400: bool(places & {"query", "header"}) or "requestBody" in operation,
+        400: True,  # also for a host that is not served
         401: bool(operation.get("security")),
         403: "{user_id}" in path,
         404: "_id}" in path.replace("{user_id}", ""),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
@@ -41,10 +41,14 @@ class FlagField(ChoiceField):
         return bool(super().to_internal_value(data) == "true")
 
 
-_STATUS = "|".join(Status.values)
+# Typed clients get an array; on the wire it is one parameter with commas, or a repeated one.
+_STATUSES = {"type": "array", "items": {"type": "string", "enum": [*Status.values, ALL]}, "minItems": 1}
+STATUS = OpenApiParameter(
+    "status", _STATUSES, description="Any of these; `all`, alone, is all of them.", style="form", explode=False
+)
 
 
-@extend_schema_field({"type": "string", "pattern": f"^(?:{ALL}|(?:{_STATUS})(?:,(?:{_STATUS}))*)$"})
+@extend_schema_field(_STATUSES)
 class StatusesField(serializers.Field):
     """One status, several with commas or by repetition, or `all`."""
 
@@ -128,10 +132,7 @@ class TaskListQuery(QuerySerializer):
     repeatable = frozenset({"status", "tag"})
     filters = frozenset({*FILTERS, "overdue"})
 
-    status = StatusesField(
-        required=False,
-        help_text="One of pending, in_progress, completed, cancelled; several with commas or by repetition; or all.",
-    )
+    status = StatusesField(required=False)
     completed = FlagField(required=False, help_text="Whether the status is completed.")
     priority = ChoiceField(choices=Priority.choices, required=False, help_text="Only this priority.")
     tag = ListField(

@@ -109,7 +109,8 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="listTasks",
         summary="List tasks",
-        parameters=[filters.TaskListQuery, IF_NONE_MATCH, *LIST_HEADERS],
+        description="A bare JSON array, the newest first. All filters must match; `Link` leads to the next page.",
+        parameters=[filters.TaskListQuery, filters.STATUS, IF_NONE_MATCH, *LIST_HEADERS],
         responses={200: TaskSerializer(many=True), 304: None},
         examples=[ANSWERED],
     )
@@ -133,6 +134,7 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="createTask",
         summary="Create a task",
+        description="Only `title` is needed. Sent again with its `Idempotency-Key`, it creates no second task.",
         parameters=[ETAG, header("Location", "The task's address, relative to this one: `tasks/42`.", 201)],
         responses={201: TaskSerializer},
         extensions=also_answers(
@@ -149,6 +151,7 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="getTask",
         summary="Get a task",
+        description="With `If-None-Match`, an unchanged task is a 304 without a body.",
         parameters=[TASK_ID, IF_NONE_MATCH, ETAG],
         responses={200: TaskSerializer, 304: None},
         examples=[ANSWERED],
@@ -163,6 +166,10 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="putTask",
         summary="Change a task; absent members stay as they are",
+        description=(
+            "Read-only members are ignored, so a task can be sent back as it came. `If-Match` keeps you from "
+            "overwriting what another device has changed."
+        ),
         request=TaskSerializer(partial=True),
         parameters=[TASK_ID, IF_MATCH, ETAG],
         examples=[SENT, ANSWERED],
@@ -174,6 +181,10 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="updateTask",
         summary="Change some members of a task (RFC 7396)",
+        description=(
+            "Members that you send are changed, absent ones stay, `null` clears. `If-Match` keeps you from overwriting "
+            "what another device has changed."
+        ),
         parameters=[TASK_ID, IF_MATCH, ETAG],
         examples=[
             OpenApiExample("Start it", value={"status": "in_progress"}, request_only=True),
@@ -186,6 +197,7 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="deleteTask",
         summary="Delete a task",
+        description="Its address is a 404 from then on. `If-Match` deletes it only as you have seen it.",
         parameters=[TASK_ID, IF_MATCH],
         responses={204: None},
     )
@@ -198,6 +210,7 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="completeTask",
         summary="Complete or reopen a task; without a body, toggle it",
+        description="Send `completed` to be sure of the outcome: a toggle that is sent twice takes itself back.",
         parameters=[TASK_ID, IF_MATCH, ETAG],
         request=CompletionSerializer,
         responses=TaskSerializer,

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
+from tasks.choices import Status
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_task, make_user
 from tests.problems import places_of
@@ -127,10 +128,25 @@ def test_operation_ids_name_good_client_functions() -> None:
 def test_every_operation_says_what_it_is_and_what_it_answers() -> None:
     for path, method, operation in operations():
         assert operation["summary"] and operation["tags"], (method, path)
+        assert re.fullmatch(r"[A-Z`].{20,}[.]", operation["description"], re.DOTALL), (method, path)
         answers = {status: resolved(answer) for status, answer in operation["responses"].items()}
         assert [status for status, answer in answers.items() if not answer["description"]] == [], (method, path)
         problems = [answer for status, answer in answers.items() if status >= "400"]
         assert {media for answer in problems for media in answer["content"]} <= {"application/problem+json"}
+
+
+def test_the_document_names_its_server() -> None:
+    assert [server["url"] for server in document()["servers"]] == ["/"]
+
+
+def test_status_is_an_array_of_an_enum_that_stays_one_parameter_on_the_wire(as_alice: Api, alice: User) -> None:
+    (declared,) = [each for each in _operation(TASKS, "get")["parameters"] if each["name"] == "status"]
+    assert (declared["style"], declared["explode"], declared["schema"]["type"]) == ("form", False, "array")
+    values = declared["schema"]["items"]["enum"]
+    assert values == [*Status.values, "all"]
+    for wire in [*values, ",".join(Status.values)]:
+        make_task(alice)
+        assert as_alice.get(f"/api/me/tasks?status={wire}").status_code == 200
 
 
 def test_no_extension_of_the_generator_is_left() -> None:
