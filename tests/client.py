@@ -50,8 +50,7 @@ class Api:
 
 def address_in(answer: Any, header: str) -> str:
     """What a header refers to, resolved against the address that was asked (RFC 3986, section 5)."""
-    asked: str = answer.wsgi_request.get_full_path()
-    return urljoin(asked, answer[header])
+    return urljoin(_asked(answer), str(answer[header]))
 
 
 def next_page(answer: Any) -> str | None:
@@ -60,7 +59,12 @@ def next_page(answer: Any) -> str | None:
         return None
     link = re.fullmatch(r'<([!-;=?-~]+)>; rel="next"', answer["Link"])
     assert link, answer["Link"]
-    return urljoin(answer.wsgi_request.get_full_path(), link[1])
+    return urljoin(_asked(answer), str(link[1]))
+
+
+def _asked(answer: Any) -> str:
+    path: str = answer.wsgi_request.get_full_path()
+    return path
 
 
 def _headers(headers: dict[str, str]) -> dict[str, str]:

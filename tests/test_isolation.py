@@ -210,7 +210,12 @@ def methods_of(pattern: URLPattern) -> list[str]:
 def unread_cookies(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The paths whose requests' cookies were looked at."""
     read: list[str] = []
-    monkeypatch.setattr(WSGIRequest, "COOKIES", property(lambda request: read.append(request.path) or {}))
+
+    def cookies(request: WSGIRequest) -> dict[str, str]:
+        read.append(request.path)
+        return {}
+
+    monkeypatch.setattr(WSGIRequest, "COOKIES", property(cookies))
     yield read
     assert read == []
 

@@ -5,6 +5,8 @@ from ipaddress import IPv6Address, ip_address
 from django.conf import settings
 from django.http import HttpRequest
 
+MAX_ENTRY = 100  # characters of an address with its zone, brackets, port and spaces
+
 
 def client_address(request: HttpRequest) -> str:
     """The client's IP address; empty when it is unknown, as over a unix socket."""
@@ -26,7 +28,7 @@ def forwarded_address(request: HttpRequest) -> str:
     """
     proxies: int = settings.TRUSTED_PROXIES
     # Several headers of this name arrive as one, joined in their order.
-    entries = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    entries = request.META.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", proxies)
     return _normalised(entries[-proxies]) if 0 < proxies <= len(entries) else ""
 
 
@@ -41,6 +43,8 @@ def network(address: str) -> str:
 
 def _normalised(entry: str) -> str:
     """One spelling for each address, without the port; empty if it is none."""
+    if len(entry) > MAX_ENTRY:
+        return ""
     text = entry.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -203,7 +203,7 @@ def _flatten(detail: Any, location: str, place: str = "") -> Iterator[dict[str, 
             if name == "non_field_errors":
                 yield from _flatten(nested, location, place)
             elif location == InvalidBody.location:  # RFC 6901, section 3
-                yield from _flatten(nested, location, f"{place}/{name.replace('~', '~0').replace('/', '~1')}")
+                yield from _flatten(nested, location, f"{place}/{_clean(name).replace('~', '~0').replace('/', '~1')}")
             else:
                 yield from _flatten(nested, location, place or name)  # not the index of a repeated one
     elif isinstance(detail, list):

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from config.database.compiled import Compiled, Given, Query
-from config.rest.fields import ChoiceField, DateField, InstantField, ListField, TextField
+from config.rest.fields import MAX_INSTANT, ChoiceField, DateField, InstantField, ListField, TextField
 from config.rest.pagination import Cursor
 from config.rest.problems import InvalidParameter
 from config.rest.serializers import QuerySerializer
@@ -26,6 +26,7 @@ MAX_LIMIT = 200
 MAX_OFFSET = 10_000
 MAX_SEARCH = 200
 MAX_CURSOR = 4096
+MAX_STATUSES = 1000  # characters
 DEFAULT_SORT = f"-{Sort.CREATED}"
 _PLACE = ("after_1", "after_2", "after_3")  # the members of a row's key, and its id
 
@@ -55,6 +56,8 @@ class StatusesField(serializers.Field):
     default_error_messages = {"invalid_choice": "Use {known}, several with commas, or all."}
 
     def to_internal_value(self, data: Any) -> Any:
+        if sum(map(len, data)) > MAX_STATUSES:
+            self.fail("invalid_choice", known=", ".join(Status.values))
         statuses = [status.strip() for status in ",".join(data).split(",")]
         if statuses == [ALL]:
             return tuple(Status.values)
@@ -67,7 +70,7 @@ class CountField(serializers.IntegerField):
     """A whole number in ASCII digits."""
 
     def to_internal_value(self, data: Any) -> int:
-        if not (data.isascii() and data.isdecimal() and len(data) <= 9):
+        if not (len(data) <= 9 and data.isascii() and data.isdecimal()):
             self.fail("invalid")
         return int(data)
 
@@ -76,11 +79,8 @@ class CursorField(TextField):
     default_error_messages = {"invalid_cursor": "Take the cursor from the Link header, unchanged."}
 
     def to_internal_value(self, data: Any) -> Any:
-        text = super().to_internal_value(data)
-        if len(text) > MAX_CURSOR:  # the validator of max_length sees what this method returns
-            self.fail("invalid_cursor")
         try:
-            return Cursor.decode(text)
+            return Cursor.decode(super().to_internal_value(data))
         except ValueError:
             self.fail("invalid_cursor")
 
@@ -89,7 +89,7 @@ class MomentField(InstantField):
     """A moment; many clients forget that "+" is a space in a query."""
 
     def to_internal_value(self, data: Any) -> Any:
-        return super().to_internal_value(data.replace(" ", "+"))
+        return super().to_internal_value(data.replace(" ", "+") if len(data) <= MAX_INSTANT else data)
 
 
 _SORTS = {sort: sort for sort in Sort.values} | {"created_at": Sort.CREATED, "updated_at": Sort.UPDATED}

@@ -81,7 +81,7 @@ def test_a_cursor_serves_under_both_names_of_its_order(walter: User, sort: str) 
     whole = [task["id"] for task in api.get(f"{LIST}?sort={sort}").json()]
     assert sum(pages(api, sort=f"{sort}_at", limit=5), []) == whole
     for first, second in ((sort, f"{sort}_at"), (f"{sort}_at", sort)):
-        link = next_url(api.get(f"{LIST}?sort={first}&limit=5"))
+        link = next_page(api.get(f"{LIST}?sort={first}&limit=5"))
         assert link is not None and f"sort={first}&" in link
         answer = api.get(link.replace(f"sort={first}&", f"sort={second}&"))
         assert [task["id"] for task in answer.json()] == whole[5:10]

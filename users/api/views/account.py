@@ -43,6 +43,7 @@ _EXPORT = {
     "sessions": [{"id": _SESSION["id"], "address": _SESSION["address"]}],
     "tasks": [{"id": 42, "title": "Call the dentist"}],
 }
+MAX_UUID = len("urn:uuid:019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d")
 _SESSION_ID = OpenApiParameter("session_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
@@ -219,6 +220,8 @@ class ExportView(OwnAccountView):
 
 def _parsed_id(session_id: str) -> uuid.UUID:
     """Raises SessionNotFound for what cannot be an id, as for an id that does not exist."""
+    if len(session_id) > MAX_UUID:
+        raise services.no_such_session()
     try:
         return uuid.UUID(session_id)
     except ValueError as error:
