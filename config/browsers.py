@@ -10,8 +10,10 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, HttpResponseNotAllowed
+from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
+from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 from django_otp.middleware import OTPMiddleware
 
@@ -58,6 +60,15 @@ class Common(_InAdmin, CommonMiddleware):
 def _not_allowed(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     headers = {"Allow": response["Allow"]}
     return problems.problem(request, problems.METHOD_NOT_ALLOWED, "Go back, and use the buttons.", headers=headers)
+
+
+class Csrf(_InAdmin, CsrfViewMiddleware):
+    """Django's looks for its cookie in every request; elsewhere no cookie counts."""
+
+    def process_view(
+        self, request: HttpRequest, callback: Callable[..., HttpResponseBase], *arguments: Any
+    ) -> HttpResponseForbidden | None:
+        return super().process_view(request, callback, *arguments) if is_in_admin(request) else None
 
 
 class Authentication(_InAdmin, AuthenticationMiddleware):

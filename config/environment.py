@@ -20,6 +20,8 @@ EXAMPLE = re.compile(
     "|example|password|passphrase|correct.?horse|default|tickbase|qwerty|letmein|0123456789|1234567890|abcdefgh",
     re.IGNORECASE,
 )
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s*/?#@]+")
 MAKE_ONE = "make one with: openssl rand -base64 48"
 
 
@@ -45,12 +47,30 @@ def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
 
 
+def env_headers(name: str) -> list[str]:
+    """Names of headers, in lower case; `*` is one that browsers take by the letter beside credentials."""
+    names = env_list(name)
+    if wrong := next((each for each in names if not HEADER_NAME.fullmatch(each) or each == "*"), None):
+        raise ImproperlyConfigured(f"{name} holds {wrong!r}, which is no header; name each one, with commas between.")
+    return [each.lower() for each in names]
+
+
 def env_networks(name: str) -> list[IPv4Network | IPv6Network]:
     """Addresses, and networks as 10.0.0.0/8."""
     try:
         return [ip_network(item) for item in env_list(name)]
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} names no address or network: {error}.") from error
+
+
+def env_origins(name: str) -> list[str]:
+    """Web origins (RFC 6454). What has no scheme would equal `null`, the origin of a page that may be anybody's."""
+    origins = env_list(name)
+    if wrong := next((each for each in origins if not ORIGIN.fullmatch(each)), None):
+        raise ImproperlyConfigured(
+            f"{name} holds {wrong!r}, which is no origin; write one like https://app.example.com."
+        )
+    return origins
 
 
 def env_path(name: str, default: str) -> str:

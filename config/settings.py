@@ -19,9 +19,11 @@ from config.environment import (
     env,
     env_bool,
     env_choice,
+    env_headers,
     env_int,
     env_list,
     env_networks,
+    env_origins,
     env_path,
     env_rate,
     env_secret,
@@ -30,6 +32,7 @@ from config.environment import (
     secret,
 )
 from config.external_issuer import refuse_external_issuer
+from config.openapi import SPECTACULAR_SETTINGS  # noqa: F401 (Django reads it)
 from config.rates import is_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -108,7 +111,7 @@ MIDDLEWARE = [
     "config.rest.common.common",
     "config.browsers.Sessions",
     "config.browsers.Common",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "config.browsers.Csrf",
     "config.browsers.Authentication",
     "config.browsers.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -198,6 +201,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # e-mail is unique among local accounts, by its canonical form, through which they sign in
+    "security.W003",  # config.browsers.Csrf is Django's
     "security.W005",  # subdomains of this host are not ours to speak for
     "security.W008",  # plain HTTP is refused instead of redirected; users.W004 tells when it is not
     "security.W021",  # the browsers' list of HSTS hosts is not ours to sign up for
@@ -283,58 +287,26 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "config.rest.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
 }
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Tickbase",
-    "VERSION": "0.1.0",
-    "DESCRIPTION": (BASE_DIR / "docs" / "openapi.md").read_text(),
-    "LICENSE": {"name": "MIT", "identifier": "MIT"},
-    "OAS_VERSION": "3.1.0",
-    "DEFAULT_GENERATOR_CLASS": "config.rest.schema.Generator",
-    "SCHEMA_PATH_PREFIX": "/api",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PUBLIC": True,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "COMPONENT_SPLIT_REQUEST": True,
-    "SORT_OPERATIONS": False,
-    "SORT_OPERATION_PARAMETERS": False,
-    # Docstrings are for people who read the code; `help_text` is for those who call the API.
-    "DISABLE_DOCSTRING_DESCRIPTIONS": True,
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "TAGS": [
-        {"name": "tasks", "description": "A user's tasks."},
-        {"name": "accounts", "description": "Sign-up, sign-in and the caller's own account."},
-        {"name": "health", "description": "For load balancers and orchestrators."},
-    ],
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.rest.schema.inline_null",
-        "config.rest.schema.require_answered_members",
-        "config.rest.schema.refuse_unknown_members",
-        "config.rest.schema.declare_answers",
-    ],
-    "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks.choices.Status", "TaskPriority": "tasks.choices.Priority"},
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SWAGGER_UI_SETTINGS": {
-        "deepLinking": True,
-        "persistAuthorization": True,
-        "displayOperationId": True,
-        "tryItOutEnabled": True,
-    },
-}
 # The largest legal task is about 260 kB when every character is escaped.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 # Rows that an action of the admin takes at once, in one transaction. Who confirms it sends a field for each.
 ADMIN_ACTION_ROWS = 5000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = ADMIN_ACTION_ROWS + 1000
 
-CORS_ALLOWED_ORIGINS = env_list("CORS_ALLOWED_ORIGINS")
+CORS_ALLOWED_ORIGINS = env_origins("CORS_ALLOWED_ORIGINS")
 CORS_ALLOWED_ORIGIN_REGEXES = [] if PRODUCTION else [r"^http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"]
 CORS_URLS_REGEX = r"^/api/"
+# Front ends send `credentials: "include"`; there is nothing that it could bring along, as no cookie is read below /api.
+CORS_ALLOW_CREDENTIALS = True
 CORS_ALLOW_HEADERS = [
     "accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "last-event-id",
     "x-request-id",
+    # What libraries send on their own: jQuery and axios, "disable cache" of developer tools, and tracing (W3C, Sentry,
+    # Datadog, New Relic, Zipkin, Application Insights).
+    "x-requested-with", "cache-control", "pragma", "traceparent", "tracestate", "baggage", "sentry-trace",
+    "x-datadog-origin", "x-datadog-parent-id", "x-datadog-sampling-priority", "x-datadog-trace-id", "newrelic",
+    "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "request-id", "request-context",
+    *env_headers("CORS_ALLOWED_HEADERS"),
 ]  # fmt: skip
 CORS_EXPOSE_HEADERS = [
     "ETag", "Link", "Location", "X-Total-Count", "Retry-After", "RateLimit", "RateLimit-Policy",

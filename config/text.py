@@ -4,6 +4,7 @@ Django."""
 import re
 import unicodedata
 
+MAX_PADDING = 1000  # characters around a text, which do not count
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 # Unicode's property Default_Ignorable_Code_Point, with those that are reserved for it: they show nothing.
@@ -39,6 +40,14 @@ def is_storable(text: str) -> bool:
 def storable(text: str) -> str:
     """The text without what cannot be stored."""
     return _UNSTORABLE.sub("", text)
+
+
+def trimmed(text: str, max_length: int) -> str | None:
+    """The text without the spaces around it, or None if it is too long; what is far too long is not looked at."""
+    if len(text) > max_length + MAX_PADDING:
+        return None
+    stripped = text.strip()
+    return stripped if len(stripped) <= max_length else None
 
 
 def is_visible(text: str) -> bool:

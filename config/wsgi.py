@@ -34,6 +34,9 @@ if settings.PRODUCTION:
     _require_isolation()
 
 
+MAX_CONTENT_TYPE = 256  # characters
+
+
 class Application(WSGIHandler):
     """Django's, for requests that Django does not take as they come."""
 
@@ -53,7 +56,9 @@ def _measure_body(environ: "WSGIEnvironment") -> None:
 
 
 def _drop_invalid_content_type(environ: "WSGIEnvironment") -> None:
-    """Django would raise before any error handler stands."""
+    """Django would raise before any error handler stands, and parse a long one for seconds."""
+    if len(environ.get("CONTENT_TYPE", "")) > MAX_CONTENT_TYPE:
+        environ["CONTENT_TYPE"] = ""
     try:
         parse_header_parameters(environ.get("CONTENT_TYPE", ""))
     except ValueError:

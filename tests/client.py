@@ -1,6 +1,8 @@
 """A client of the API: JSON in, JSON out, signed in as one user."""
 
+import re
 from typing import Any, Protocol
+from urllib.parse import urljoin
 
 from rest_framework.test import APIClient
 
@@ -44,6 +46,25 @@ class Api:
 
     def delete(self, path: str, **headers: str) -> Answer:
         return self.client.delete(path, headers=_headers(headers))
+
+
+def address_in(answer: Any, header: str) -> str:
+    """What a header refers to, resolved against the address that was asked (RFC 3986, section 5)."""
+    return urljoin(_asked(answer), str(answer[header]))
+
+
+def next_page(answer: Any) -> str | None:
+    """The address in the `Link`, resolved likewise (RFC 8288, section 3.2)."""
+    if "Link" not in answer:
+        return None
+    link = re.fullmatch(r'<([!-;=?-~]+)>; rel="next"', answer["Link"])
+    assert link, answer["Link"]
+    return urljoin(_asked(answer), str(link[1]))
+
+
+def _asked(answer: Any) -> str:
+    path: str = answer.wsgi_request.get_full_path()
+    return path
 
 
 def _headers(headers: dict[str, str]) -> dict[str, str]:

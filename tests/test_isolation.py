@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from django.core.handlers.wsgi import WSGIRequest
 from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import Settings
 
@@ -203,6 +204,39 @@ def methods_of(pattern: URLPattern) -> list[str]:
     handlers = getattr(view, "actions", None) or vars(view).get("view_class", view)
     methods = ["get", "post", "put", "patch", "delete"]
     return [name for name in methods if (name in handlers if isinstance(handlers, dict) else hasattr(handlers, name))]
+
+
+@pytest.fixture
+def unread_cookies(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The paths whose requests' cookies were looked at."""
+    read: list[str] = []
+
+    def cookies(request: WSGIRequest) -> dict[str, str]:
+        read.append(request.path)
+        return {}
+
+    monkeypatch.setattr(WSGIRequest, "COOKIES", property(cookies))
+    yield read
+    assert read == []
+
+
+@pytest.mark.usefixtures("unread_cookies")
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_no_operation_reads_a_cookie(alice: User, name: str) -> None:
+    """So `credentials: "include"`, which CORS allows, brings nothing along that counts."""
+    world = World.of(alice)
+    for api in (Api(alice), Api()):
+        api.client.cookies["sessionid"] = api.client.cookies["csrftoken"] = "s" * 32
+        call(api, name, world)
+
+
+@pytest.mark.usefixtures("unread_cookies")
+@pytest.mark.parametrize("path", ["/api/schema", "/api/docs", "/api/docs?script=", "/api/nothing", "/api", "/"])
+def test_no_other_address_reads_a_cookie(path: str) -> None:
+    api = Api()
+    api.client.cookies["sessionid"] = api.client.cookies["csrftoken"] = "s" * 32
+    assert api.get(path).status_code in (200, 404)
+    assert api.post(path, {}).status_code in (404, 405)
 
 
 # --- What two answers must not tell apart -----------------------------------------------------------

@@ -42,6 +42,7 @@ class Tree:
             "config/environment.py",
             "config/external_issuer.py",
             "config/logs.py",
+            "config/openapi.py",
             "config/paths.py",
             "config/rates.py",
             "users/__init__.py",

@@ -17,6 +17,7 @@ from unfold.forms import AuthenticationForm
 
 from config.rest.address import client_address, network
 from config.rest.throttling import take
+from config.text import trimmed
 from users import audit
 from users.audit import Action
 from users.models import User
@@ -91,8 +92,7 @@ def user_of(request: HttpRequest) -> User:
 def _tried(request: HttpRequest) -> Iterator[str]:
     """Those of users.api.throttles.LoginThrottle: whoever is refused there is refused here."""
     yield f"address:{network(client_address(request))}"
-    email = request.POST.get("username", "").strip()
-    if 0 < len(email) <= MAX_EMAIL:
+    if email := trimmed(request.POST.get("username", ""), MAX_EMAIL):
         yield f"email:{canonical_email(email)}"
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+MAX_ENTRY = 100  # characters of an address with its zone, brackets, port and spaces
+
 
 def client_address(request: HttpRequest) -> str:
     """The client's IP address; empty when it is unknown, as over a unix socket."""
@@ -37,7 +39,7 @@ def _forwarded_in(environ: Mapping[str, Any]) -> str:
     """
     proxies: int = settings.TRUSTED_PROXIES
     # Several headers of this name arrive as one, joined in their order.
-    entries = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    entries = environ.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", proxies)
     return _normalised(entries[-proxies]) if 0 < proxies <= len(entries) else ""
 
 
@@ -54,6 +56,8 @@ def network(address: str) -> str:
 @lru_cache(maxsize=4096)
 def _normalised(entry: str) -> str:
     """One spelling for each address, without the port; empty if it is none."""
+    if len(entry) > MAX_ENTRY:
+        return ""
     text = entry.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

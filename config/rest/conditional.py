@@ -12,9 +12,13 @@ from config.rest.problems import InvalidHeader
 _TAG = r'(?:W/)?"[!#-~\x80-\xff]*"'
 _TAGS = rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*"
 _TAG_LIST = re.compile(_TAGS)
-_STRONG_VERSION = re.compile(r'"([0-9]{1,19})"')
+# What proxies that compress make of a tag on its way out: nginx weakens it, Apache and Caddy append the coding.
+_OPAQUE = re.compile(r'(?:W/)?"([!#-~\x80-\xff]*?)(?:-(?:gzip|deflate|br|zstd))?"')
+_VERSION = re.compile(r'"([0-9]{1,19})"')
+MAX_LENGTH = 1000  # characters of a header: more tags than any client remembers
 ANY = "*"
-HEADER: dict[str, Any] = {"type": "string", "pattern": rf"^(?:\*|{_TAGS})$"}  # for the OpenAPI document
+# For the OpenAPI document.
+HEADER: dict[str, Any] = {"type": "string", "maxLength": MAX_LENGTH, "pattern": rf"^(?:\*|{_TAGS})$"}
 
 
 def etag(version: int) -> str:
@@ -24,13 +28,13 @@ def etag(version: int) -> str:
 def if_match(request: HttpRequest) -> frozenset[int] | None:
     """The versions that the client accepts, or None if it accepts any that exists.
 
-    Strong comparison (section 13.1.1): a weak tag, or one that we never gave out, matches nothing.
-    Raises InvalidHeader when the header is no list of entity tags.
+    Weak tags count, against section 13.1.1: a version names one state of an object, however a proxy encoded it. A tag
+    that we never gave out matches nothing. Raises InvalidHeader when the header is no list of entity tags.
     """
     tags = _tags(request, "If-Match")
     if tags is None or tags == [ANY]:
         return None
-    return frozenset(int(match[1]) for tag in tags if (match := _STRONG_VERSION.fullmatch(tag)))
+    return frozenset(int(match[1]) for tag in tags if (match := _VERSION.fullmatch(tag)))
 
 
 def not_modified(request: HttpRequest, current: str | None) -> Response | None:
@@ -39,19 +43,23 @@ def not_modified(request: HttpRequest, current: str | None) -> Response | None:
     Raises InvalidHeader as `if_match` does.
     """
     tags = _tags(request, "If-None-Match")
-    if tags is None or current is None or not (tags == [ANY] or current in (tag.removeprefix("W/") for tag in tags)):
+    if tags is None or current is None or not (tags == [ANY] or current in tags):
         return None
     return Response(status=304, headers={"ETag": current})
 
 
 def _tags(request: HttpRequest, header: str) -> list[str] | None:
+    """The entity tags of a header as they were when we sent them, or `*`."""
     value = request.headers.get(header)
     if value is None:
         return None
+    if len(value) > MAX_LENGTH:
+        message = f"Send at most {MAX_LENGTH:,} characters; the tag of the version that you have is enough."
+        raise InvalidHeader({header: [ErrorDetail(message, code="max_length")]})
     value = value.strip(" \t")
     if value == ANY:
         return [ANY]
     if not _TAG_LIST.fullmatch(value):
         message = 'Send * or entity tags as you got them, with the quotes: "5".'
         raise InvalidHeader({header: [ErrorDetail(message, code="invalid_etag")]})
-    return re.findall(_TAG, value)
+    return [f'"{opaque}"' for opaque in _OPAQUE.findall(value)]

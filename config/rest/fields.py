@@ -13,12 +13,16 @@ from rest_framework.fields import empty
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
-from config.text import is_storable, is_visible
+from config.text import is_storable, is_visible, trimmed
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+# Characters of the longest that can be right.
+MAX_DATE = len("2026-11-30")
+MAX_INSTANT = len("2026-11-30T09:30:00.123456789+00:00")
+MAX_CHOICE = 64
 
 
 def _refuse_surrogates(refuse: ProhibitSurrogateCharactersValidator, text: Any) -> None:
@@ -28,21 +32,32 @@ def _refuse_surrogates(refuse: ProhibitSurrogateCharactersValidator, text: Any) 
 
 
 class TextField(serializers.CharField):
-    """A JSON string without NUL, which PostgreSQL cannot store, and without lone surrogates."""
+    """A JSON string without NUL, which PostgreSQL cannot store, and without lone surrogates.
+
+    Its length comes before all else: a body has room for a million characters, and some checks cost their square.
+    """
 
     is_for_people: ClassVar[bool] = True  # and therefore blank if nothing of it can be seen
+    max_length: int
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+        super().__init__(max_length=max_length, **kwargs)
         slow = next(each for each in self.validators if isinstance(each, ProhibitSurrogateCharactersValidator))
         self.validators[self.validators.index(slow)] = partial(_refuse_surrogates, slow)
 
     def run_validation(self, data: Any = empty) -> Any:
         if data is not empty and data is not None and not isinstance(data, str):
             self.fail("invalid")
-        if isinstance(data, str) and self.is_for_people and not self.allow_blank and not is_visible(data):
-            self.fail("blank")
+        if isinstance(data, str):
+            self._measure(data)
+            if self.is_for_people and not self.allow_blank and not is_visible(data):
+                self.fail("blank")
         return super().run_validation(data)
+
+    def _measure(self, text: str) -> None:
+        is_short = trimmed(text, self.max_length) is not None if self.trim_whitespace else len(text) <= self.max_length
+        if not is_short:
+            self.fail("max_length", max_length=self.max_length)
 
 
 class Clearable(serializers.Field):
@@ -69,7 +84,7 @@ class ChoiceField(serializers.ChoiceField):
     default_error_messages = {"invalid_choice": "Use one of: {known}."}
 
     def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, str) or data not in self.choice_strings_to_values:
+        if not isinstance(data, str) or len(data) > MAX_CHOICE or data not in self.choice_strings_to_values:
             self.fail("invalid_choice", known=", ".join(self.choice_strings_to_values))
         return self.choice_strings_to_values[data]
 
@@ -105,7 +120,7 @@ class DateField(serializers.Field):
     }
 
     def to_internal_value(self, data: Any) -> dt.date:
-        if not isinstance(data, str) or not _DATE.fullmatch(data):
+        if not isinstance(data, str) or len(data) > MAX_DATE or not _DATE.fullmatch(data):
             self.fail("invalid")
         try:
             date = dt.date.fromisoformat(data)
@@ -129,7 +144,7 @@ class InstantField(serializers.Field):
     }
 
     def to_internal_value(self, data: Any) -> dt.datetime:
-        if not isinstance(data, str) or not _INSTANT.fullmatch(data):
+        if not isinstance(data, str) or len(data) > MAX_INSTANT or not _INSTANT.fullmatch(data):
             self.fail("invalid")
         try:
             instant = dt.datetime.fromisoformat(data.upper()).astimezone(dt.UTC)

@@ -78,7 +78,11 @@ class LivenessView(APIView):
     throttle_classes = ()
 
     @extend_schema(
-        operation_id="getLiveness", tags=["health"], responses=HealthSerializer, summary="Is the process up?"
+        operation_id="getLiveness",
+        tags=["health"],
+        responses=HealthSerializer,
+        summary="Is the process up?",
+        description="Asks nothing else, so it answers also while the database is away.",
     )
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
@@ -97,6 +101,7 @@ class ReadinessView(APIView):
             (MigrationsMissing, "The database is away, a migration is missing, or row level security does not act.")
         ),
         summary="Does the database answer, with every migration applied and row level security active?",
+        description="Send requests here only while it answers 200; otherwise the problem says what is missing.",
     )
     def get(self, request: Request) -> Response:
         readiness.require()

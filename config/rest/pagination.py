@@ -38,7 +38,11 @@ class Cursor(NamedTuple):
 
 
 def next_link(request: HttpRequest, cursor: Cursor) -> str:
-    """The `Link` header's value: this request's own address, continued at `cursor`."""
+    """The `Link` header's value: this request's own address, continued at `cursor`.
+
+    A relative reference (RFC 8288, section 3.2), for only the client knows the address that it asked: a proxy may serve
+    us at another host or below a path. It begins with the last segment, since by RFC 2396 `?…` alone lost that one.
+    """
     rest = [(name, value) for name, value in query_pairs(query_of(request)) if name not in {"cursor", "offset"}]
-    address = f"{escape_uri_path(request.path)}?{urlencode([*rest, ('cursor', cursor.encode())])}"
-    return f'<{request.build_absolute_uri(address)}>; rel="next"'
+    last = escape_uri_path(request.path.rpartition("/")[2])
+    return f'<{last}?{urlencode([*rest, ("cursor", cursor.encode())])}>; rel="next"'

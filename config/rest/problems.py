@@ -10,12 +10,14 @@ from django.core.exceptions import DisallowedHost, PermissionDenied, RequestData
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.urls import is_valid_path
+from django.utils.encoding import escape_uri_path
 from django.views import defaults
 from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
 
 from config.encoding import to_json
-from config.errors import BodyCutOff, DomainError, Failed, Unavailable
+from config.errors import BodyCutOff, DomainError, Failed, InvalidToken, Unavailable
 from config.paths import is_in_admin
 from config.rest.request_id import request_id_of
 
@@ -169,8 +171,17 @@ def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> 
         members["current"] = view.get_serializer(exc.current).data  # type: ignore[attr-defined]
     headers = _retry_after(exc)
     if exc.status == 401:
-        headers["WWW-Authenticate"] = view.get_authenticate_header(view.request) or 'Bearer realm="api"'
+        headers["WWW-Authenticate"] = _challenge(exc, view)
     return problem(request, kind, exc.detail, headers=headers, **members)
+
+
+def _challenge(exc: DomainError, view: "APIView") -> str:
+    """RFC 6750, section 3. Where a view knows who calls, a token that is not valid came with the request itself; where
+    it does not, as for a refresh, it came in the body."""
+    challenge = view.get_authenticate_header(view.request)
+    if challenge and isinstance(exc, InvalidToken):
+        return f'{challenge}, error="invalid_token"'
+    return challenge or 'Bearer realm="api"'
 
 
 def _validation_problem(request: HttpRequest, exc: exceptions.ValidationError) -> HttpResponse:
@@ -192,7 +203,7 @@ def _flatten(detail: Any, location: str, place: str = "") -> Iterator[dict[str, 
             if name == "non_field_errors":
                 yield from _flatten(nested, location, place)
             elif location == InvalidBody.location:  # RFC 6901, section 3
-                yield from _flatten(nested, location, f"{place}/{name.replace('~', '~0').replace('/', '~1')}")
+                yield from _flatten(nested, location, f"{place}/{_clean(name).replace('~', '~0').replace('/', '~1')}")
             else:
                 yield from _flatten(nested, location, place or name)  # not the index of a repeated one
     elif isinstance(detail, list):
@@ -250,7 +261,14 @@ def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_in_admin(request):
         return defaults.page_not_found(request, exception)
-    return problem(request, NOT_FOUND, "Nothing is here; /api/docs lists every address.")
+    return problem(request, NOT_FOUND, _where_else(request.path_info))
+
+
+def _where_else(path: str) -> str:
+    without_slash = path.rstrip("/")
+    if path.endswith("/") and len(path) <= MAX_TEXT and is_valid_path(without_slash):
+        return f"Addresses here end without a slash; use {escape_uri_path(without_slash)}."
+    return "Nothing is here; /api/docs lists every address."
 
 
 def handler500(request: HttpRequest) -> HttpResponse:

@@ -155,7 +155,12 @@ RATE_LIMIT_HEADERS: Schema = {
 _SECONDS: Schema = {"schema": {"type": "integer"}, "description": "Seconds."}
 _RATE_LIMITS: Schema = {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_LIMIT_HEADERS}
 HEADERS: dict[int, Schema] = {
-    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "The scheme: Bearer."}},
+    401: {
+        "WWW-Authenticate": {
+            "schema": {"type": "string"},
+            "description": 'Bearer; with `error="invalid_token"` where the token that came is not valid.',
+        }
+    },
     429: {"Retry-After": _SECONDS, **_RATE_LIMITS},
     503: {"Retry-After": _SECONDS},
 }
@@ -328,10 +333,9 @@ def _declare_rate_limits(operation: Schema) -> None:
 
 
 def _implied_statuses(path: str, operation: Schema) -> set[int]:
-    places = {parameter["in"] for parameter in operation.get("parameters", [])}
     headers = {parameter["name"] for parameter in operation.get("parameters", [])}
     implied = {
-        400: bool(places & {"query", "header"}) or "requestBody" in operation,
+        400: True,  # also for a host that is not served
         401: bool(operation.get("security")),
         403: "{user_id}" in path,
         404: "_id}" in path.replace("{user_id}", ""),

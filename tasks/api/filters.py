@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from config.database.compiled import Compiled, Given, Query
-from config.rest.fields import ChoiceField, DateField, InstantField, ListField, TextField
+from config.rest.fields import MAX_INSTANT, ChoiceField, DateField, InstantField, ListField, TextField
 from config.rest.pagination import Cursor
 from config.rest.problems import InvalidParameter
 from config.rest.serializers import QuerySerializer
@@ -26,6 +26,7 @@ MAX_LIMIT = 200
 MAX_OFFSET = 10_000
 MAX_SEARCH = 200
 MAX_CURSOR = 4096
+MAX_STATUSES = 1000  # characters
 DEFAULT_SORT = f"-{Sort.CREATED}"
 _PLACE = ("after_1", "after_2", "after_3")  # the members of a row's key, and its id
 
@@ -41,16 +42,22 @@ class FlagField(ChoiceField):
         return bool(super().to_internal_value(data) == "true")
 
 
-_STATUS = "|".join(Status.values)
+# Typed clients get an array; on the wire it is one parameter with commas, or a repeated one.
+_STATUSES = {"type": "array", "items": {"type": "string", "enum": [*Status.values, ALL]}, "minItems": 1}
+STATUS = OpenApiParameter(
+    "status", _STATUSES, description="Any of these; `all`, alone, is all of them.", style="form", explode=False
+)
 
 
-@extend_schema_field({"type": "string", "pattern": f"^(?:{ALL}|(?:{_STATUS})(?:,(?:{_STATUS}))*)$"})
+@extend_schema_field(_STATUSES)
 class StatusesField(serializers.Field):
     """One status, several with commas or by repetition, or `all`."""
 
     default_error_messages = {"invalid_choice": "Use {known}, several with commas, or all."}
 
     def to_internal_value(self, data: Any) -> Any:
+        if sum(map(len, data)) > MAX_STATUSES:
+            self.fail("invalid_choice", known=", ".join(Status.values))
         statuses = [status.strip() for status in ",".join(data).split(",")]
         if statuses == [ALL]:
             return tuple(Status.values)
@@ -63,7 +70,7 @@ class CountField(serializers.IntegerField):
     """A whole number in ASCII digits."""
 
     def to_internal_value(self, data: Any) -> int:
-        if not (data.isascii() and data.isdecimal() and len(data) <= 9):
+        if not (len(data) <= 9 and data.isascii() and data.isdecimal()):
             self.fail("invalid")
         return int(data)
 
@@ -72,11 +79,8 @@ class CursorField(TextField):
     default_error_messages = {"invalid_cursor": "Take the cursor from the Link header, unchanged."}
 
     def to_internal_value(self, data: Any) -> Any:
-        text = super().to_internal_value(data)
-        if len(text) > MAX_CURSOR:  # the validator of max_length sees what this method returns
-            self.fail("invalid_cursor")
         try:
-            return Cursor.decode(text)
+            return Cursor.decode(super().to_internal_value(data))
         except ValueError:
             self.fail("invalid_cursor")
 
@@ -85,7 +89,7 @@ class MomentField(InstantField):
     """A moment; many clients forget that "+" is a space in a query."""
 
     def to_internal_value(self, data: Any) -> Any:
-        return super().to_internal_value(data.replace(" ", "+"))
+        return super().to_internal_value(data.replace(" ", "+") if len(data) <= MAX_INSTANT else data)
 
 
 _SORTS = {sort: sort for sort in Sort.values} | {"created_at": Sort.CREATED, "updated_at": Sort.UPDATED}
@@ -128,10 +132,7 @@ class TaskListQuery(QuerySerializer):
     repeatable = frozenset({"status", "tag"})
     filters = frozenset({*FILTERS, "overdue"})
 
-    status = StatusesField(
-        required=False,
-        help_text="One of pending, in_progress, completed, cancelled; several with commas or by repetition; or all.",
-    )
+    status = StatusesField(required=False)
     completed = FlagField(required=False, help_text="Whether the status is completed.")
     priority = ChoiceField(choices=Priority.choices, required=False, help_text="Only this priority.")
     tag = ListField(

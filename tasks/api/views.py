@@ -4,7 +4,6 @@ import re
 from contextlib import nullcontext
 from typing import Any, cast
 
-from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -50,7 +49,7 @@ IF_NONE_MATCH = header("If-None-Match", "Answer 304 if this is still the ETag.",
 ETAG = header("ETag", "The version in quotes.", 200, 201, 304)
 LIST_HEADERS = [
     header("ETag", "Changes with any change of yours; absent when the list depends on the clock.", 200, 304),
-    header("Link", 'The next page: `<…>; rel="next"`.', 200),
+    header("Link", 'The next page: `<…>; rel="next"`, relative to the address of this one.', 200),
     header("X-Total-Count", "With `total=true`.", 200, type=int),
 ]
 _SENT = {"title": "Call the dentist", "priority": "high", "tags": ["health"], "due_date": "2026-12-01"}
@@ -113,7 +112,8 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="listTasks",
         summary="List tasks",
-        parameters=[filters.TaskListQuery, IF_NONE_MATCH, *LIST_HEADERS],
+        description="A bare JSON array, the newest first. All filters must match; `Link` leads to the next page.",
+        parameters=[filters.TaskListQuery, filters.STATUS, IF_NONE_MATCH, *LIST_HEADERS],
         responses={200: TaskSerializer(many=True), 304: None},
         extensions=also_answers((SearchTooSlow, "The search took more than two seconds; `detail` says what to do.")),
         examples=[ANSWERED],
@@ -140,7 +140,8 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="createTask",
         summary="Create a task",
-        parameters=[ETAG, header("Location", "The task's address.", 201)],
+        description="Only `title` is needed. Sent again with its `Idempotency-Key`, it creates no second task.",
+        parameters=[ETAG, header("Location", "The task's address, relative to this one: `tasks/42`.", 201)],
         responses={201: TaskSerializer},
         extensions=also_answers(
             (services.UidTaken, "You have a task with this uid; `current` carries it, unless it was deleted.")
@@ -150,12 +151,13 @@ class TaskViewSet(GenericViewSet):
     def create(self, request: Request, user_id: str) -> Response:
         task = services.create_task(self.caller, **TaskSerializer.validated(request.data))
         response = self._answer(task, status=201)
-        response["Location"] = request.build_absolute_uri(reverse("task", args=[user_id, task.pk]))
+        response["Location"] = f"tasks/{task.pk}"  # beside this address, wherever a proxy has put it
         return response
 
     @extend_schema(
         operation_id="getTask",
         summary="Get a task",
+        description="With `If-None-Match`, an unchanged task is a 304 without a body.",
         parameters=[TASK_ID, IF_NONE_MATCH, ETAG],
         responses={200: TaskSerializer, 304: None},
         examples=[ANSWERED],
@@ -170,6 +172,10 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="putTask",
         summary="Change a task; absent members stay as they are",
+        description=(
+            "Read-only members are ignored, so a task can be sent back as it came. `If-Match` keeps you from "
+            "overwriting what another device has changed."
+        ),
         request=TaskSerializer(partial=True),
         parameters=[TASK_ID, IF_MATCH, ETAG],
         examples=[SENT, ANSWERED],
@@ -181,6 +187,10 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="updateTask",
         summary="Change some members of a task (RFC 7396)",
+        description=(
+            "Members that you send are changed, absent ones stay, `null` clears. `If-Match` keeps you from overwriting "
+            "what another device has changed."
+        ),
         parameters=[TASK_ID, IF_MATCH, ETAG],
         examples=[
             OpenApiExample("Start it", value={"status": "in_progress"}, request_only=True),
@@ -193,6 +203,7 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="deleteTask",
         summary="Delete a task",
+        description="Its address is a 404 from then on. `If-Match` deletes it only as you have seen it.",
         parameters=[TASK_ID, IF_MATCH],
         responses={204: None},
     )
@@ -205,6 +216,7 @@ class TaskViewSet(GenericViewSet):
     @extend_schema(
         operation_id="completeTask",
         summary="Complete or reopen a task; without a body, toggle it",
+        description="Send `completed` to be sure of the outcome: a toggle that is sent twice takes itself back.",
         parameters=[TASK_ID, IF_MATCH, ETAG],
         request=CompletionSerializer,
         responses=TaskSerializer,

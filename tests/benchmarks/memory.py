@@ -121,7 +121,8 @@ def read_list(client: httpx.Client) -> int:
     while url:
         page = client.get(url).raise_for_status()
         found += len(page.json())
-        url = page.links.get("next", {}).get("url", "")
+        link = page.links.get("next")
+        url = str(page.url.join(link["url"])) if link else ""
     return found
 
 

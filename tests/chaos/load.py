@@ -105,7 +105,8 @@ class Load:
                 answer = client.get(address)
                 assert answer.status_code == 200, answer.text
                 titles.update(task["title"] for task in answer.json())
-                address = answer.links.get("next", {}).get("url")
+                link = answer.links.get("next")
+                address = str(answer.url.join(link["url"])) if link else None
         return titles
 
     def lost(self) -> int:

@@ -1,5 +1,6 @@
 """The OpenAPI document: what it promises is what is answered, and what it needs is served from here."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -11,8 +12,10 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
+from tasks.choices import Status
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_task, make_user
+from tests.problems import places_of
 from users.models import User
 
 Schema = dict[str, Any]
@@ -50,12 +53,55 @@ def bodies(operation: Schema) -> Iterator[Schema]:
         yield from holder.get("content", {}).values()
 
 
-def test_schema_is_public_and_is_the_document() -> None:
+JSON, YAML = "application/json", "application/yaml"
+OLD_JSON, OLD_YAML = "application/vnd.oai.openapi+json", "application/vnd.oai.openapi"
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "media_type"),
+    [
+        ("", "*/*", JSON),
+        ("", "", JSON),
+        ("", JSON, JSON),
+        ("", "application/json,*/*", JSON),
+        ("", BROWSER, JSON),
+        ("", "application/xml", JSON),
+        ("", "application/*", JSON),
+        ("", "a; b*=''", JSON),
+        ("", OLD_JSON, OLD_JSON),
+        ("", YAML, YAML),
+        ("", "Application/YAML; charset=utf-8", YAML),
+        ("", "application/json;q=0.5, text/yaml", "text/yaml"),
+        ("", "application/yaml;q=0, */*", JSON),
+        ("", "application/x-yaml", "application/x-yaml"),
+        ("", f"{OLD_YAML};version=3.1", OLD_YAML),
+        ("?format=json", YAML, JSON),
+        ("?format=yaml", "*/*", YAML),
+        ("?format=yaml", JSON, YAML),
+    ],
+)
+def test_the_document_comes_in_the_format_that_is_asked_for(query: str, accept: str, media_type: str) -> None:
+    answer = Api().get(f"/api/schema{query}", accept=accept)
+    assert (answer.status_code, answer["Content-Type"]) == (200, media_type)
+    is_json = media_type.endswith("json")
+    assert (json.loads(answer.content) if is_json else yaml.safe_load(answer.content)) == document()
+    assert is_json == answer.content.startswith(b"{")
+    assert "accept" in answer["Vary"].lower()
+
+
+def test_the_document_comes_as_json_to_who_sends_no_accept() -> None:
     answer = Api().get("/api/schema")
-    assert answer.status_code == 200
-    assert answer["Content-Type"].startswith("application/vnd.oai.openapi")
-    assert yaml.safe_load(answer.content) == document()
-    assert document()["openapi"].startswith("3.1")
+    assert (answer["Content-Type"], answer.json()["openapi"]) == (JSON, "3.1.0")
+
+
+@pytest.mark.parametrize("query", ["format=xml", "format=", "format=" + "y" * 5000, "lang=en"])
+def test_another_format_is_refused_by_name(query: str) -> None:
+    assert places_of(Api().get(f"/api/schema?{query}"), "parameter") == [query.partition("=")[0]]
+
+
+def test_an_unbounded_accept_is_refused_by_name() -> None:
+    assert places_of(Api().get("/api/schema", accept="a/b," * 300), "header") == ["Accept"]
 
 
 def test_docs_page_loads_nothing_from_elsewhere() -> None:
@@ -82,10 +128,25 @@ def test_operation_ids_name_good_client_functions() -> None:
 def test_every_operation_says_what_it_is_and_what_it_answers() -> None:
     for path, method, operation in operations():
         assert operation["summary"] and operation["tags"], (method, path)
+        assert re.fullmatch(r"[A-Z`].{20,}[.]", operation["description"], re.DOTALL), (method, path)
         answers = {status: resolved(answer) for status, answer in operation["responses"].items()}
         assert [status for status, answer in answers.items() if not answer["description"]] == [], (method, path)
         problems = [answer for status, answer in answers.items() if status >= "400"]
         assert {media for answer in problems for media in answer["content"]} <= {"application/problem+json"}
+
+
+def test_the_document_names_its_server() -> None:
+    assert [server["url"] for server in document()["servers"]] == ["/"]
+
+
+def test_status_is_an_array_of_an_enum_that_stays_one_parameter_on_the_wire(as_alice: Api, alice: User) -> None:
+    (declared,) = [each for each in _operation(TASKS, "get")["parameters"] if each["name"] == "status"]
+    assert (declared["style"], declared["explode"], declared["schema"]["type"]) == ("form", False, "array")
+    values = declared["schema"]["items"]["enum"]
+    assert values == [*Status.values, "all"]
+    for wire in [*values, ",".join(Status.values)]:
+        make_task(alice)
+        assert as_alice.get(f"/api/me/tasks?status={wire}").status_code == 200
 
 
 def test_no_extension_of_the_generator_is_left() -> None:

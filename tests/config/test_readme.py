@@ -21,9 +21,11 @@ READERS = SECRET_READERS | {
     "env",
     "env_bool",
     "env_choice",
+    "env_headers",
     "env_int",
     "env_list",
     "env_networks",
+    "env_origins",
     "env_path",
     "env_rate",
 }

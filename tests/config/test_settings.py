@@ -252,6 +252,30 @@ def test_origins_are_lists(tree: Tree) -> None:
     }
 
 
+@pytest.mark.parametrize("value", ["*", "null", "app.example.com", "https://app.example.com/", "https://*.example.com"])
+def test_what_is_no_origin_is_refused(tree: Tree, value: str) -> None:
+    message = f"CORS_ALLOWED_ORIGINS holds {value!r}, which is no origin; write one like https://app.example.com."
+    assert tree.refusal(CORS_ALLOWED_ORIGINS=f"https://a.example,{value}") == message
+
+
+def test_origins_of_apps_have_schemes_of_their_own(tree: Tree) -> None:
+    origins = ["capacitor://localhost", "http://localhost:5173", "https://[::1]:8443"]
+    assert tree.load("CORS_ALLOWED_ORIGINS", CORS_ALLOWED_ORIGINS=",".join(origins)) == {
+        "CORS_ALLOWED_ORIGINS": origins
+    }
+
+
+def test_headers_of_scripts_are_a_list_beside_the_usual_ones(tree: Tree) -> None:
+    allowed = tree.load("CORS_ALLOW_HEADERS", CORS_ALLOWED_HEADERS="X-Tenant, x-Feature-Flags,")["CORS_ALLOW_HEADERS"]
+    assert allowed[-2:] == ["x-tenant", "x-feature-flags"]
+    assert {"authorization", "if-match"} < set(allowed)
+
+
+@pytest.mark.parametrize("value", ["*", "X-A B", "X-A:", "X-A\r\nX-B", "é"])
+def test_what_is_no_header_is_refused(tree: Tree, value: str) -> None:
+    assert "CORS_ALLOWED_HEADERS" in tree.refusal(CORS_ALLOWED_HEADERS=value)
+
+
 def test_production_logs_json_unless_told_otherwise(tree: Tree) -> None:
     assert tree.load("LOG_FORMAT", **PRODUCTION) == {"LOG_FORMAT": "json"}
     assert tree.load("LOG_FORMAT") == {"LOG_FORMAT": "text"}

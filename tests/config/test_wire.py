@@ -214,7 +214,11 @@ def test_a_foreign_host(wire: Wire, host: bytes) -> None:
 
 @pytest.mark.parametrize("origin", [ORIGIN, "http://localhost", "http://127.0.0.1:3000"])
 def test_a_preflight_from_a_local_page(wire: Wire, origin: str) -> None:
-    asked = "authorization,content-type,if-match,if-none-match,idempotency-key,x-request-id"
+    asked = (
+        "authorization,baggage,cache-control,content-type,idempotency-key,if-match,if-none-match,pragma,sentry-trace,"
+        "traceparent,tracestate,x-datadog-origin,x-datadog-parent-id,x-datadog-sampling-priority,x-datadog-trace-id,"
+        "x-request-id,x-requested-with"
+    )
     reply = wire.send(
         "OPTIONS", "/api/me/tasks/1", f"Origin: {origin}",
         "Access-Control-Request-Method: PATCH", f"Access-Control-Request-Headers: {asked}",
@@ -222,13 +226,14 @@ def test_a_preflight_from_a_local_page(wire: Wire, origin: str) -> None:
     assert (reply.status_code, reply["Access-Control-Allow-Origin"]) == (200, origin)
     assert {"GET", "POST", "PUT", "PATCH", "DELETE"} <= set(reply["Access-Control-Allow-Methods"].split(", "))
     assert set(asked.split(",")) <= set(reply["Access-Control-Allow-Headers"].split(", "))
-    assert "Access-Control-Allow-Credentials" not in reply
+    assert reply["Access-Control-Allow-Credentials"] == "true"
 
 
 @pytest.mark.parametrize("path, status", [("/api/me/tasks", 200), ("/api/1x/tasks", 403), ("/api/nothing", 404)])
 def test_a_local_page_may_read_the_headers_of_every_answer(wire: Wire, path: str, status: int) -> None:
     reply = wire.as_user("GET", path, f"Origin: {ORIGIN}")
     assert (reply.status_code, reply["Access-Control-Allow-Origin"]) == (status, ORIGIN)
+    assert reply["Access-Control-Allow-Credentials"] == "true"
     assert set(reply["Access-Control-Expose-Headers"].split(", ")) == EXPOSED
     assert "origin" in reply["Vary"].lower()
 

@@ -224,7 +224,7 @@ def test_a_malformed_if_none_match_is_named(as_alice: Api, task: Task, path: str
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize(
-    "value", [f'"{2**63}"', f'"{"9" * 5000}"', '"-1"', '"1.0"', 'W/"1"', '"٣"'.encode().decode("latin-1")]
+    "value", [f'"{2**63}"', f'"{"9" * 900}"', '"-1"', '"1.0"', 'W/"7"', '"٣"'.encode().decode("latin-1")]
 )
 def test_a_version_that_never_was_matches_nothing(as_alice: Api, task: Task, value: str) -> None:
     answer = as_alice.client.delete(address("DELETE", task), HTTP_IF_MATCH=value)

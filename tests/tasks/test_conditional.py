@@ -31,7 +31,9 @@ def test_the_current_version_may_write(as_alice: Api, alice: User, method: str, 
     assert (answer.status_code in (200, 204), task.version) == (True, 2)
 
 
-@pytest.mark.parametrize("tag", ['"1"', 'W/"2"', '"x"', '""', '"1", "3"', '"99999999999999999999"'])
+@pytest.mark.parametrize(
+    "tag", ['"1"', 'W/"1"', '"1-gzip"', '"2-"', '"2-tar"', '"x"', '""', '"-gzip"', '"1", "3"', '"99999999999999999999"']
+)
 @pytest.mark.parametrize(("method", "suffix", "body"), WRITES)
 def test_a_stale_version_returns_the_current_task(
     as_alice: Api, alice: User, method: str, suffix: str, body: Any, tag: str
@@ -45,10 +47,25 @@ def test_a_stale_version_returns_the_current_task(
     assert (task.title, task.version, task.deleted_at) == ("Old", 2, None)
 
 
-@pytest.mark.parametrize("tag", ["*", '"1"', '"7", "1"', '"1" , W/"7"'])
+@pytest.mark.parametrize("tag", ["*", '"1"', '"7", "1"', '"1" , W/"7"', 'W/"7",W/"1"'])
 def test_any_of_several_versions_may_match(as_alice: Api, alice: User, tag: str) -> None:
     task = make_task(alice)
     assert as_alice.patch(f"/api/me/tasks/{task.pk}", {"title": "New"}, if_match=tag).status_code == 200
+
+
+# What nginx, Apache and Caddy make of "1" when they compress the answer that carries it.
+ALTERED = ['W/"1"', '"1-gzip"', '"1-br"', '"1-zstd"', 'W/"1-deflate"']
+
+
+@pytest.mark.parametrize("tag", ALTERED)
+@pytest.mark.parametrize(("method", "suffix", "body"), WRITES)
+def test_a_tag_that_a_compressing_proxy_altered_may_write(
+    as_alice: Api, alice: User, method: str, suffix: str, body: Any, tag: str
+) -> None:
+    task = make_task(alice)
+    answer = send(as_alice, method, f"/api/me/tasks/{task.pk}{suffix}", body, if_match=tag)
+    task.refresh_from_db()
+    assert (answer.status_code in (200, 204), task.version) == (True, 2)
 
 
 def test_a_missing_task_is_404_whatever_if_match_says(as_alice: Api, alice: User) -> None:
@@ -56,7 +73,7 @@ def test_a_missing_task_is_404_whatever_if_match_says(as_alice: Api, alice: User
     assert as_alice.delete("/api/me/tasks/1", if_match='"1"').status_code == 404
 
 
-@pytest.mark.parametrize("tag", ['"1"', 'W/"1"', "*", '"7", "1"'])
+@pytest.mark.parametrize("tag", ['"1"', "*", '"7", "1"', *ALTERED])
 def test_an_unchanged_task_is_304_without_a_body(as_alice: Api, alice: User, tag: str) -> None:
     task = make_task(alice)
     answer = as_alice.get(f"/api/me/tasks/{task.pk}", if_none_match=tag)
@@ -97,6 +114,13 @@ def test_a_list_that_depends_on_the_clock_has_no_tag(as_alice: Api, alice: User)
 @pytest.mark.parametrize("query", ["", "?overdue=true"])
 def test_what_is_no_list_of_tags_is_refused_whether_or_not_one_could_match(as_alice: Api, query: str) -> None:
     assert places_of(as_alice.get(f"/api/me/tasks{query}", if_none_match="5"), "header") == ["If-None-Match"]
+
+
+@pytest.mark.parametrize("tag", ['"' + "5" * 1000 + '"', '"1"' + " " * 1000, ",".join(['"1"'] * 300)])
+def test_an_unbounded_list_of_tags_is_refused_by_name(as_alice: Api, alice: User, tag: str) -> None:
+    path = f"/api/me/tasks/{make_task(alice).pk}"
+    assert places_of(as_alice.get(path, if_none_match=tag), "header") == ["If-None-Match"]
+    assert places_of(as_alice.delete(path, if_match=tag), "header") == ["If-Match"]
 
 
 def test_a_shared_browser_keeps_the_lists_of_two_users_apart(as_alice: Api, alice: User, bob: User) -> None:

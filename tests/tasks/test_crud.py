@@ -3,7 +3,7 @@
 import re
 
 from tasks.models import Task
-from tests.client import Api
+from tests.client import Api, address_in
 from tests.factories import make_task
 from tests.problems import send
 from users.models import User
@@ -19,7 +19,8 @@ def test_create_answers_the_whole_task_with_its_address_and_version(as_alice: Ap
     body = answer.json()
     assert answer.status_code == 201
     assert list(body) == MEMBERS
-    assert answer["Location"] == f"http://testserver/api/me/tasks/{body['id']}"
+    assert answer["Location"] == f"tasks/{body['id']}"
+    assert as_alice.get(address_in(answer, "Location")).json() == body
     assert answer["ETag"] == '"1"'
     task = Task.objects.get()
     assert (task.pk, task.user, task.title, task.version) == (body["id"], alice, "Call the dentist", 1)

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections import Counter
 from typing import ClassVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
 import time_machine
@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.client import Answer, Api
+from tests.client import Answer, Api, next_page
 from tests.factories import make_user
 from tests.tasks.model import PRIORITIES, SORTS, STATUSES, Expected, JSONObject, Model, Request, instant, selected
 
@@ -221,7 +221,7 @@ class TwoUsers(RuleBasedStateMachine):
             answer = self.apis[user].get(url)
             assert (answer.status_code, answer["X-Total-Count"]) == (200, str(len(expected)))
             found += answer.json()
-            url = next_url(answer)
+            url = next_page(answer)
         assert found == expected
 
     @rule(user=users)
@@ -246,13 +246,6 @@ def compare(answer: Answer, expected: Expected) -> None:
         assert expected.task is None or answer["ETag"] == f'"{expected.task["version"]}"'
     else:
         assert body is not None and body.get("current") == expected.task
-
-
-def next_url(answer: Answer) -> str | None:
-    if "Link" not in answer:
-        return None
-    address = urlsplit(answer["Link"].removeprefix("<").partition(">")[0])
-    return f"{address.path}?{address.query}"
 
 
 @pytest.mark.django_db

@@ -3,11 +3,10 @@
 import datetime as dt
 import json
 import random
-import re
 from base64 import urlsafe_b64encode
 from collections import Counter
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import pytest
 from time_machine import TimeMachineFixture
@@ -15,7 +14,7 @@ from time_machine import TimeMachineFixture
 from tasks import services
 from tasks.choices import Priority, Sort
 from tasks.models import Task
-from tests.client import Answer, Api
+from tests.client import Api, next_page
 from tests.factories import make_task, make_user
 from users.models import User
 
@@ -52,14 +51,6 @@ def walter(db: None, time_machine: TimeMachineFixture) -> User:
     return user
 
 
-def next_url(answer: Answer) -> str | None:
-    if "Link" not in answer:
-        return None
-    match = re.fullmatch(r'<http://testserver(/api/me/tasks\?[!-;=?-~]+)>; rel="next"', answer["Link"])
-    assert match, answer["Link"]
-    return match[1]
-
-
 def pages(api: Api, **query: Any) -> list[list[int]]:
     """The ids on each page, from the first to the one without a Link."""
     found = []
@@ -68,7 +59,7 @@ def pages(api: Api, **query: Any) -> list[list[int]]:
         answer = api.get(url)
         assert answer.status_code == 200, answer.content
         found.append([task["id"] for task in answer.json()])
-        url = next_url(answer)
+        url = next_page(answer)
     return found
 
 
@@ -90,7 +81,7 @@ def test_a_cursor_serves_under_both_names_of_its_order(walter: User, sort: str) 
     whole = [task["id"] for task in api.get(f"{LIST}?sort={sort}").json()]
     assert sum(pages(api, sort=f"{sort}_at", limit=5), []) == whole
     for first, second in ((sort, f"{sort}_at"), (f"{sort}_at", sort)):
-        link = next_url(api.get(f"{LIST}?sort={first}&limit=5"))
+        link = next_page(api.get(f"{LIST}?sort={first}&limit=5"))
         assert link is not None and f"sort={first}&" in link
         answer = api.get(link.replace(f"sort={first}&", f"sort={second}&"))
         assert [task["id"] for task in answer.json()] == whole[5:10]
@@ -105,7 +96,7 @@ def test_tasks_that_stay_are_seen_once_while_others_come_and_go(walter: User, so
     while url:
         answer = api.get(url)
         seen.update(task["id"] for task in answer.json())
-        url = next_url(answer)
+        url = next_page(answer)
         leaving = dice.choice(answer.json())["id"] if dice.random() < 0.5 else dice.choice(sorted(staying))
         if leaving in staying:
             services.delete_task(walter, leaving)
@@ -118,7 +109,7 @@ def test_tasks_that_stay_are_seen_once_while_others_come_and_go(walter: User, so
 
 def test_a_page_continues_behind_a_task_that_is_gone(as_alice: Api, alice: User) -> None:
     first, second, third = [make_task(alice).pk for _ in range(3)]
-    url = next_url(as_alice.get(f"{LIST}?sort=created&limit=2"))
+    url = next_page(as_alice.get(f"{LIST}?sort=created&limit=2"))
     services.delete_task(alice, second)
     assert url
     assert [task["id"] for task in as_alice.get(url).json()] == [third]
@@ -138,19 +129,28 @@ def test_the_link_keeps_every_parameter_as_it_was_meant(as_alice: Api, alice: Us
     make_task(alice, title="季度报告 50% & più")
     query = [("search", "报告 50% & piu"), ("tag", "工作"), ("tag", "a&b=c"), ("sort", "title"), ("limit", "2")]
     answer = as_alice.get(f"{LIST}?{urlencode(query)}")
-    url = next_url(answer)
+    url = next_page(answer)
     assert url
     *kept, (name, _) = parse_qsl(urlsplit(url).query)
     assert (kept, name) == (query, "cursor")
     last = as_alice.get(url)
-    assert (len(last.json()), next_url(last)) == (1, None)
+    assert (len(last.json()), next_page(last)) == (1, None)
 
 
 def test_the_link_keeps_the_path_of_the_request(as_alice: Api, alice: User) -> None:
     for _ in range(2):
         make_task(alice)
-    link = as_alice.get(f"/api/{alice.public_id}/tasks?limit=1")["Link"]
-    assert link.startswith(f"<http://testserver/api/{alice.public_id}/tasks?limit=1&cursor=")
+    url = next_page(as_alice.get(f"/api/{alice.public_id}/tasks?limit=1"))
+    assert url and url.startswith(f"/api/{alice.public_id}/tasks?limit=1&cursor=")
+
+
+@pytest.mark.parametrize("asked", ["https://example.com/tick/api/me/tasks?limit=1", "http://testserver/api/me/tasks"])
+def test_the_link_leads_on_wherever_a_proxy_has_put_the_list(as_alice: Api, alice: User, asked: str) -> None:
+    second, _ = [make_task(alice).pk for _ in range(2)]
+    link = as_alice.get(f"{LIST}?limit=1", host="localhost")["Link"]
+    url = urlsplit(urljoin(asked, link[1 : link.index(">")]))
+    assert f"{url.scheme}://{url.netloc}{url.path}" == asked.partition("?")[0]
+    assert [task["id"] for task in as_alice.get(f"{LIST}?{url.query}").json()] == [second]
 
 
 def test_an_offset_skips_and_then_continues_by_cursor(walter: User) -> None:
@@ -165,7 +165,7 @@ def test_the_total_counts_what_the_filters_allow_on_every_page(walter: User) -> 
     expected = Task.objects.filter(priority="low").count()
     first = api.get(f"{LIST}?priority=low&total=true&limit=1&offset=2")
     assert (first["X-Total-Count"], len(first.json())) == (str(expected), 1)
-    url = next_url(first)
+    url = next_page(first)
     assert url
     assert api.get(url)["X-Total-Count"] == str(expected) != "23"
     assert "X-Total-Count" not in api.get(f"{LIST}?total=false")
@@ -173,14 +173,14 @@ def test_the_total_counts_what_the_filters_allow_on_every_page(walter: User) -> 
 
 @pytest.mark.parametrize("other", [sort for sort in SORTS if sort != "due_date"])
 def test_a_cursor_of_another_order_is_refused(walter: User, other: str) -> None:
-    url = next_url(Api(walter).get(f"{LIST}?sort=due_date&limit=2"))
+    url = next_page(Api(walter).get(f"{LIST}?sort=due_date&limit=2"))
     assert url
     answer = Api(walter).get(url.replace("sort=due_date", f"sort={other}"))
     assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (400, "cursor")
 
 
 def test_a_cursor_and_an_offset_contradict_each_other(walter: User) -> None:
-    url = next_url(Api(walter).get(f"{LIST}?limit=2"))
+    url = next_page(Api(walter).get(f"{LIST}?limit=2"))
     answer = Api(walter).get(f"{url}&offset=1")
     assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (400, "offset")
 

@@ -41,7 +41,7 @@ def test_whoever_signs_up_there_has_tasks_here(better_auth: BetterAuth) -> None:
     ):
         created = app.post(f"/api/{user_id}/tasks", json={"title": "Water the plants"})
         assert (created.status_code, created.json()["user_id"]) == (201, user_id)
-        assert app.get(created.headers["Location"]).json() == created.json()
+        assert app.get(created.url.join(created.headers["Location"])).json() == created.json()
         assert app.get(f"/api/{user_id}/tasks").json() == [created.json()]
         account = app.get("/api/users/me").json()
         assert (account["id"], account["email"], account["name"]) == (user_id, "grace@example.com", "Grace")

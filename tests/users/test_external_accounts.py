@@ -1,10 +1,9 @@
 """Accounts of an external issuer, from the first token to the last, over HTTP."""
 
 import datetime as dt
-import re
 import time
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import pytest
 import time_machine
@@ -12,7 +11,7 @@ from pytest_django import Settings
 
 from tasks.models import Feed, Task
 from tests.audited import only
-from tests.client import Answer, Api
+from tests.client import Answer, Api, address_in, next_page
 from tests.factories import PASSWORD, make_task, make_user
 from tests.issuer import ISSUER, SHARED, Issuer, claims_of, make_key, sign
 from tests.pages import signed_in, submit
@@ -39,13 +38,6 @@ def bearing(token: str) -> Api:
 
 def close(api: Api) -> Answer:
     return api.delete("/api/users/me")
-
-
-def path_of(address: str) -> str:
-    """An absolute URL as it is requested."""
-    parts = urlsplit(address)
-    assert address.isascii() and " " not in address
-    return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
 # --- First sight ------------------------------------------------------------------------------------
@@ -125,7 +117,7 @@ def test_a_subject_is_an_address(issuer: Issuer, subject: str) -> None:
     api, path = bearing(issuer.token(subject)), f"/api/{quote(subject, safe='')}/tasks"
     created = api.post(path, {"title": "A"})
     assert (created.status_code, created.json()["user_id"]) == (201, subject)
-    location = path_of(created["Location"])
+    location = address_in(created, "Location")
     assert unquote(location) == f"/api/{subject}/tasks/{created.json()['id']}"
     assert api.get(location).json() == created.json()
     assert api.patch(f"{location}/complete", {"completed": True}).status_code == 200
@@ -142,8 +134,7 @@ def test_pages_of_a_subject_lead_on(issuer: Issuer, subject: str) -> None:
     while page:
         answer = api.get(page)
         titles += [task["title"] for task in answer.json()]
-        link = re.fullmatch(r'<(.*)>; rel="next"', answer["Link"]) if "Link" in answer else None
-        page = path_of(link[1]) if link else ""
+        page = next_page(answer) or ""
     assert titles == [f"Täsk {number}" for number in (4, 3, 2, 1, 0)]
 
 
@@ -152,7 +143,7 @@ def test_a_subject_that_is_no_part_of_a_path_is_served_as_me(issuer: Issuer, sub
     api = bearing(issuer.token(subject))
     created = api.post("/api/me/tasks", {"title": "A"})
     assert (created.status_code, created.json()["user_id"]) == (201, subject)
-    assert api.get(path_of(created["Location"])).json() == created.json()
+    assert api.get(address_in(created, "Location")).json() == created.json()
 
 
 def test_a_subject_like_the_id_of_a_local_account_is_not_that_account(issuer: Issuer, alice: User) -> None:

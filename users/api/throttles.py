@@ -6,6 +6,7 @@ from rest_framework.request import Request
 
 from config.rest.address import client_address, network
 from config.rest.throttling import CallerThrottle, RateThrottle
+from config.text import trimmed
 from users.text import MAX_EMAIL, canonical_email
 
 
@@ -69,6 +70,5 @@ def _account(request: Request) -> str | None:
         return f"user:{request.user.pk}"
     email = request.data.get("email") if isinstance(request.data, dict) else None
     # Longer ones are nobody's; without the spaces around, which the view ignores.
-    if not isinstance(email, str) or not 0 < len(email.strip()) <= MAX_EMAIL:
-        return None
-    return f"email:{canonical_email(email)}"
+    address = trimmed(email, MAX_EMAIL) if isinstance(email, str) else None
+    return f"email:{canonical_email(address)}" if address else None

@@ -53,6 +53,7 @@ const completed = await client.PATCH("/api/{user_id}/tasks/{task_id}/complete", 
 assert(completed.data, completed.error?.detail);
 assert.equal(completed.data.status, "completed");
 assert.deepEqual(await list({ completed: true }), ["Call the dentist"]);
+assert.deepEqual(await list({ status: ["completed"] }), ["Call the dentist"]);
 
 const stale = await client.PATCH("/api/{user_id}/tasks/{task_id}", {
   params: { path, header: { "If-Match": `"${task.version}"` } },

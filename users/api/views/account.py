@@ -43,6 +43,7 @@ _EXPORT = {
     "sessions": [{"id": _SESSION["id"], "address": _SESSION["address"]}],
     "tasks": [{"id": 42, "title": "Call the dentist"}],
 }
+MAX_UUID = len("urn:uuid:019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d")
 _SESSION_ID = OpenApiParameter("session_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
@@ -68,7 +69,13 @@ class MeView(OwnAccountView):
             return [throttle() for throttle in throttles.PASSWORD]
         return super().get_throttles()
 
-    @extend_schema(operation_id="getMe", summary="Your account", tags=["accounts"], examples=[_USER])
+    @extend_schema(
+        operation_id="getMe",
+        summary="Your account",
+        description="Also while your e-mail address is not confirmed. `id` is what stands for you in paths.",
+        tags=["accounts"],
+        examples=[_USER],
+    )
     def get(self, request: Request) -> Response:
         return Response(self.get_serializer(request.user).data)
 
@@ -76,6 +83,7 @@ class MeView(OwnAccountView):
     @extend_schema(
         operation_id="updateMe",
         summary="Change your name or time zone",
+        description="Absent members stay as they are. The time zone decides on which day a task is due.",
         tags=["accounts"],
         examples=[
             OpenApiExample("Time zone", value={"timezone": "Asia/Karachi"}, request_only=True),
@@ -89,6 +97,7 @@ class MeView(OwnAccountView):
     @extend_schema(
         operation_id="deleteMe",
         summary="Delete your account and all that belongs to it, for good",
+        description="Needs your password, or a sign-in within the last five minutes. It cannot be undone.",
         tags=["accounts"],
         responses={204: None},
         extensions=also_answers((services.SignInAgain, "Send your password, or sign in anew before.")),
@@ -108,6 +117,7 @@ class PasswordView(OwnAccountView):
     @extend_schema(
         operation_id="changePassword",
         summary="Change your password; all other sessions end, and this one gets new tokens",
+        description="Needs the current password. Keep the new tokens: those of before no longer count.",
         tags=["accounts"],
         responses={200: SignedInSerializer},
         extensions=also_answers((services.NoPassword, "You sign in elsewhere and have no password here.")),
@@ -134,6 +144,7 @@ class VerificationView(OwnAccountView):
     @extend_schema(
         operation_id="sendVerification",
         summary="Get another mail to confirm your address",
+        description="The code in it confirms the address of your account, for three days.",
         tags=["accounts"],
         request=None,
         responses={202: None},
@@ -150,6 +161,7 @@ class SessionsView(OwnAccountView):
     @extend_schema(
         operation_id="listSessions",
         summary="Where you are signed in",
+        description="One for each sign-in that has not ended, the last used first; `current` is the one that asks.",
         tags=["accounts"],
         responses={200: SessionSerializer(many=True)},
         examples=[OpenApiExample("This one", value=_SESSION, response_only=True)],
@@ -161,6 +173,7 @@ class SessionsView(OwnAccountView):
     @extend_schema(
         operation_id="endOtherSessions",
         summary="Sign out everywhere else",
+        description="Their tokens no longer count; the session that asks goes on.",
         tags=["accounts"],
         responses={204: None},
     )
@@ -175,6 +188,7 @@ class SessionView(OwnAccountView):
     @extend_schema(
         operation_id="endSession",
         summary="Sign out somewhere",
+        description="Its tokens no longer count. The session that asks can be ended, too.",
         tags=["accounts"],
         parameters=[_SESSION_ID],
         responses={204: None},
@@ -191,6 +205,7 @@ class ExportView(OwnAccountView):
     @extend_schema(
         operation_id="exportMe",
         summary="All that is stored about you, as one JSON document",
+        description="Your account, sessions, audit events and tasks; it can be asked for as often as one can sign in.",
         tags=["accounts"],
         responses={200: OpenApiTypes.OBJECT},
         examples=[OpenApiExample("An excerpt", value=_EXPORT, response_only=True)],
@@ -205,6 +220,8 @@ class ExportView(OwnAccountView):
 
 def _parsed_id(session_id: str) -> uuid.UUID:
     """Raises SessionNotFound for what cannot be an id, as for an id that does not exist."""
+    if len(session_id) > MAX_UUID:
+        raise services.no_such_session()
     try:
         return uuid.UUID(session_id)
     except ValueError as error:

@@ -41,6 +41,7 @@ class RegisterView(PublicView):
     @extend_schema(
         operation_id="register",
         summary="Open an account",
+        description="Answers your account and the first tokens, and mails a code that confirms the address.",
         tags=["accounts"],
         responses={201: SignedInSerializer},
         extensions=also_answers(
@@ -64,6 +65,7 @@ class LoginView(PublicView):
     @extend_schema(
         operation_id="login",
         summary="Sign in",
+        description="Answers your account and a pair of tokens; each sign-in is a session of its own.",
         tags=["accounts"],
         responses={200: SignedInSerializer},
         extensions=also_answers((services.WrongCredentials, "E-mail or password is wrong.")),
@@ -103,6 +105,7 @@ class LogoutView(PublicView):
     @extend_schema(
         operation_id="logout",
         summary="End the session of a refresh token",
+        description="Its tokens no longer count. An access token is not needed.",
         tags=["accounts"],
         responses={204: None},
         extensions=also_answers((InvalidToken, "This is no refresh token, or it has expired.")),
@@ -157,6 +160,7 @@ class VerifyEmailView(PublicView):
     @extend_schema(
         operation_id="verifyEmail",
         summary="Confirm your address with the code from the mail",
+        description="`email_verified` becomes true. The code serves for three days.",
         tags=["accounts"],
         responses={204: None},
         examples=[OpenApiExample("Ada", value=_MAILED, request_only=True)],

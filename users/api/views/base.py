@@ -30,6 +30,7 @@ PAIR: dict[str, Any] = {
     "token_type": "Bearer",
     "expires_in": 600,
 }
+MAX_USER_AGENT = 1000  # characters that are looked at; fewer are kept
 SIGNED_IN = OpenApiExample("Signed in", value={"user": USER, **PAIR}, response_only=True)
 
 
@@ -58,4 +59,5 @@ def signed_in(session: Session, status: int = 200) -> SignedIn:
 
 
 def device_of(request: Request) -> services.Device:
-    return services.Device(storable(request.headers.get("User-Agent", "")), client_address(request) or None)
+    user_agent = storable(request.headers.get("User-Agent", "")[:MAX_USER_AGENT])
+    return services.Device(user_agent, client_address(request) or None)

@@ -1,0 +1,48 @@
+"""The OpenAPI document's settings: its title, tags and pages, and who works it out."""
+
+from pathlib import Path
+
+_DESCRIPTION = Path(__file__).resolve().parent.parent / "docs" / "openapi.md"
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Tickbase",
+    "VERSION": "0.1.0",
+    "DESCRIPTION": _DESCRIPTION.read_text(),
+    "CONTACT": {"name": "The operator of this server"},
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "OAS_VERSION": "3.1.0",
+    "SERVERS": [{"url": "/", "description": "The host that this document came from."}],
+    "DEFAULT_GENERATOR_CLASS": "config.rest.schema.Generator",
+    "SCHEMA_PATH_PREFIX": "/api",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SORT_OPERATIONS": False,
+    "SORT_OPERATION_PARAMETERS": False,
+    # Docstrings are for people who read the code; `help_text` is for those who call the API.
+    "DISABLE_DOCSTRING_DESCRIPTIONS": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "TAGS": [
+        {"name": "tasks", "description": "A user's tasks."},
+        {"name": "accounts", "description": "Sign-up, sign-in and the caller's own account."},
+        {"name": "health", "description": "For load balancers and orchestrators."},
+    ],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.rest.schema.inline_null",
+        "config.rest.schema.require_answered_members",
+        "config.rest.schema.refuse_unknown_members",
+        "config.rest.schema.declare_answers",
+    ],
+    "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks.choices.Status", "TaskPriority": "tasks.choices.Priority"},
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "persistAuthorization": True,
+        "displayOperationId": True,
+        "tryItOutEnabled": True,
+    },
+}

@@ -1,0 +1,61 @@
+"""`/api/schema`: the OpenAPI document, as JSON or as YAML."""
+
+from functools import cache
+
+from django.http import HttpRequest, HttpResponse
+from drf_spectacular.renderers import OpenApiYamlRenderer
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from config.encoding import to_json
+from config.rest.fields import ChoiceField
+from config.rest.problems import InvalidHeader
+from config.rest.schema import Generator
+from config.rest.serializers import QuerySerializer
+
+JSON, YAML = "application/json", "application/yaml"
+# What clients call the two. YAML is RFC 9512's; the others are older.
+MEDIA_TYPES = {
+    **dict.fromkeys([JSON, "application/vnd.oai.openapi+json", "application/openapi+json"], JSON),
+    **dict.fromkeys([YAML, "application/vnd.oai.openapi", "application/vnd.oai.openapi+yaml"], YAML),
+    **dict.fromkeys(["application/openapi+yaml", "application/x-yaml", "text/yaml", "text/x-yaml"], YAML),
+}
+MAX_ACCEPT = 1000  # characters
+
+
+class SchemaQuery(QuerySerializer):
+    format = ChoiceField(choices=["json", "yaml"], required=False)
+
+
+class SchemaView(APIView):
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        asked = SchemaQuery.validated(request).get("format")
+        media_type = f"application/{asked}" if asked else _accepted(request)
+        document = _rendered(MEDIA_TYPES[media_type])
+        return HttpResponse(document, content_type=media_type, headers={"Vary": "Accept"})
+
+
+@cache
+def _rendered(media_type: str) -> bytes:
+    """Once for each worker: as YAML it takes longer than any other answer."""
+    document = Generator().get_schema(public=True)
+    return to_json(document) if media_type == JSON else bytes(OpenApiYamlRenderer().render(document))
+
+
+def _accepted(request: HttpRequest) -> str:
+    """The first that `Accept` names of those we have; JSON for who asks for nothing, or for what we have not."""
+    if len(request.headers.get("Accept", "")) > MAX_ACCEPT:
+        message = f"Send at most {MAX_ACCEPT:,} characters, or none for JSON."
+        raise InvalidHeader({"Accept": [ErrorDetail(message, code="max_length")]})
+    try:
+        names = [f"{each.main_type}/{each.sub_type}".lower() for each in request.accepted_types]
+    except ValueError:  # parameters that cannot be decoded
+        return JSON
+    return next((name for name in names if name in MEDIA_TYPES), JSON)
