@@ -70,7 +70,7 @@ def test_an_address_beyond_its_bound_is_refused_and_cut(path: bytes, query: byte
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", [b"/healthz", b"/api/me/tasks", b"/nothing", b"/admin/login/"])
+@pytest.mark.parametrize("path", [b"/healthz", b"/api/me/tasks", b"/nothing"])
 @pytest.mark.parametrize("name", ["content_type", "cookie"])
 def test_the_application_answers_a_problem_without_parsing_the_header(path: bytes, name: str) -> None:
     """What took seconds takes no more processor time than another refusal."""
@@ -81,6 +81,12 @@ def test_the_application_answers_a_problem_without_parsing_the_header(path: byte
     problem, fields = json.loads(client.body), dict(client.headers)
     assert (client.status, problem["code"], problem["status"]) == (431, "header_too_long", 431)
     assert problem["request_id"] == fields["x-request-id"] != ""
+
+
+@pytest.mark.django_db
+def test_below_the_admin_it_is_refused_on_a_page() -> None:
+    client = Client().exchange(tickbase, with_header(scope("GET", b"/admin/", host="localhost"), "accept", "a" * 2049))
+    assert (client.status, dict(client.headers)["x-request-id"] != "") == (431, True)
 
 
 @pytest.mark.django_db
