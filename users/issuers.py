@@ -17,13 +17,13 @@ from config.errors import InvalidToken
 from config.text import is_storable
 from users.keysets import KeyCache
 from users.text import MAX_NAME, validate_email
+from users.tokens import is_numeric_date
 
 logger = logging.getLogger(__name__)
 
 UNNAMED = "external"  # the issuer, where a secret is shared and no name is configured
 MAX_TOKEN = 8192  # characters
 MAX_SUBJECT = 255
-LAST_SECOND = 253_402_300_000  # in the year 9999, where Python's calendar ends
 
 # Extensions that change what is signed, or that must be understood; none is needed.
 _UNSUPPORTED_HEADERS = frozenset({"crit", "b64"})
@@ -123,7 +123,7 @@ def _moment(seconds: Any) -> dt.datetime | None:
     """A NumericDate. PyJWT takes also what can be made a number: text and booleans."""
     if seconds is None:
         return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LAST_SECOND:
+    if not is_numeric_date(seconds):
         raise jwt.DecodeError("not a moment")
     return dt.datetime.fromtimestamp(seconds, dt.UTC)
 

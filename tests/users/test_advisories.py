@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 import jwt
@@ -148,6 +149,30 @@ def test_tokens_with_missing_claims(alice: User, kind: str, claim: str) -> None:
     token = jwt.encode(claims, settings.JWT_SIGNING_KEY, "HS256", headers={"kid": header["kid"]})
     assert (me if kind == "access" else refresh)(token) == 401
     assert Session.objects.count() == 1  # and no session is ended for it
+
+
+# Of which simplejwt makes a calendar's date, or PyJWT an integer.
+NO_MOMENTS = [None, True, "text", "9999999999", "", [], {}, -1, -1e30, 1e30, 10**400, float("inf"), float("nan")]
+
+
+@pytest.mark.parametrize("kind", ["access", "refresh"])
+@pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
+@pytest.mark.parametrize("value", NO_MOMENTS, ids=lambda value: repr(value)[:12])
+def test_tokens_with_a_moment_that_is_none(alice: User, kind: str, claim: str, value: Any) -> None:
+    header, claims = parts_of(getattr(make_tokens(alice), kind))
+    token = jwt.encode({**claims, claim: value}, settings.JWT_SIGNING_KEY, "HS256", headers={"kid": header["kid"]})
+    assert (me if kind == "access" else refresh)(token) == 401
+
+
+@pytest.mark.parametrize(
+    ("claim", "seconds", "status"),
+    [("exp", -29, 200), ("exp", -31, 401), ("nbf", 29, 200), ("nbf", 31, 401), ("iat", 29, 200), ("iat", 31, 401)],
+)
+def test_the_moments_of_a_token_are_kept_but_for_the_leeway(alice: User, claim: str, seconds: int, status: int) -> None:
+    header, claims = parts_of(make_tokens(alice).access)
+    claims[claim] = time.time() + seconds
+    for _ in range(2):  # the second one finds the signature verified
+        assert me(jwt.encode(claims, settings.JWT_SIGNING_KEY, "HS256", headers={"kid": header["kid"]})) == status
 
 
 @pytest.mark.parametrize("gen", [None, "0", 1.5, True, [0]])

@@ -338,10 +338,14 @@ def test_with_a_new_account_the_old_token_works_no_more_than_before(issuer: Issu
 
 def test_deleting_needs_a_fresh_sign_in(issuer: Issuer) -> None:
     now = int(time.time())
-    for claims in ({"auth_time": now - 600}, {"iat": now - 600}):
+    for claims in ({"auth_time": now - 600}, {"iat": now - 600}, {"auth_time": now + 600}, {"auth_time": 2**33}):
         assert problem_of(close(bearing(issuer.token("ada", **claims))), 403)["code"] == "sign_in_again"
     assert User.objects.count() == 1
     assert close(bearing(issuer.token("ada", auth_time=now - 60))).status_code == 204
+
+
+def test_an_issuers_clock_may_be_a_little_ahead(issuer: Issuer) -> None:
+    assert close(bearing(issuer.token("ada", auth_time=int(time.time()) + 20))).status_code == 204
 
 
 @pytest.mark.usefixtures("shared_secret")

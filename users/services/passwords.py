@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
@@ -171,6 +172,6 @@ def close_account(grant: Grant, *, password: str | None = None) -> None:
         require_password(grant.user, password, pointer="/password")
     elif grant.signed_in_at is None:
         raise SignInAgain("Your tokens do not say when you signed in: their issuer has to add iat or auth_time.")
-    elif timezone.now() - grant.signed_in_at > FRESH:
+    elif not -settings.JWT_LEEWAY <= timezone.now() - grant.signed_in_at <= FRESH:  # an issuer's clock may be ahead
         raise SignInAgain("Send your password, or sign in again and delete the account within five minutes.")
     delete_account(grant.user)
