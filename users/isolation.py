@@ -23,8 +23,10 @@ Item = TypeVar("Item")
 _SETTING = "tickbase.user_id"
 NOBODY = ""
 ALL = "0"  # the id of no account
+_ASKING = f"(SELECT NULLIF(current_setting('{_SETTING}', true), '')::bigint)"
 SHOW_ALL = (_SETTING, ALL)  # for programs of PostgreSQL's that an operator runs
-_MIGRATIONS = (("users", "0007_isolation"), ("tasks", "0002_isolation"))
+_MIGRATIONS = (("users", "0007_isolation"), ("tasks", "0002_isolation"), ("users", "0012_indirect_isolation"))
+_NO_REFERENCE = ("django_session",)  # of staff; whose a row is stands within its text
 
 
 def enter(user_id: int) -> None:
@@ -82,11 +84,24 @@ def isolate(table: str, owner: str = "user_id") -> RunSQL:
 
     FORCE, since the service owns its tables. CASE, since the planner takes it for true of every second row; of an
     OR it would believe that next to none pass, and would sort a user's tasks rather than read them in order. The
-    sub-selects are evaluated once for each statement. What this returns is frozen: another rule is another function,
-    and a migration that replaces the policies.
+    sub-selects are evaluated once for each statement. What this returns is frozen, as is what the next two do: another
+    rule is another function, and a migration that replaces the policies.
     """
-    asking = f"(SELECT NULLIF(current_setting('{_SETTING}', true), '')::bigint)"
-    rule = f"CASE {asking} WHEN {ALL} THEN true ELSE {owner} = {asking} END"
+    return _policy(table, f"CASE {_ASKING} WHEN {ALL} THEN true ELSE {owner} = {_ASKING} END")
+
+
+def isolate_through(table: str, reference: str, parent: str) -> RunSQL:
+    """The same for a table whose rows belong to whom the row of `parent` belongs that they refer to."""
+    own = f"{reference} IN (SELECT id FROM {parent} WHERE user_id = {_ASKING})"  # nosec B608: names of a migration
+    return _policy(table, f"CASE {_ASKING} WHEN {ALL} THEN true ELSE {own} END")
+
+
+def hide(table: str) -> RunSQL:
+    """The same for a table that only the admin and commands read."""
+    return _policy(table, f"CASE {_ASKING} WHEN {ALL} THEN true ELSE false END")
+
+
+def _policy(table: str, rule: str) -> RunSQL:
     return RunSQL(
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
         f"CREATE POLICY {table}_own ON {table} USING ({rule}) WITH CHECK ({rule});",
@@ -103,17 +118,22 @@ def is_migrated() -> bool:
 
 def exposed_tables() -> list[str]:
     """Tables with users' data on which row level security does not act for the service's role."""
-    tables = [model._meta.db_table for model in apps.get_models(include_auto_created=True) if is_of_users(model)]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
             " AND relname = ANY(%s) AND NOT row_security_active(oid) ORDER BY relname",
-            [tables],
+            [sorted(tables_of_users())],
         )
         return [table for (table,) in cursor.fetchall()]
 
 
-def is_of_users(model: type[Model]) -> bool:
-    """Users themselves, and whatever points at one."""
-    user = apps.get_model(settings.AUTH_USER_MODEL)
-    return model is user or any(field.related_model is user for field in model._meta.concrete_fields)
+def tables_of_users() -> set[str]:
+    """That of users themselves, and whatever refers to one: directly, or through another table that does."""
+    others = set(apps.get_models(include_auto_created=True))
+    found: set[type[Model]] = set()
+    more = {apps.get_model(settings.AUTH_USER_MODEL)}
+    while more:
+        found |= more
+        others -= more
+        more = {model for model in others if any(field.related_model in found for field in model._meta.concrete_fields)}
+    return {*_NO_REFERENCE, *(model._meta.db_table for model in found)}

@@ -11,17 +11,18 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from django.apps import apps
 from django.core import checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import ProgrammingError, connection, transaction
 from django.db.models import Model
 from django.db.transaction import TransactionManagementError
+from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 
 from tasks.models import Feed, Task
 from tests.client import Api
-from tests.factories import make_session, make_task, make_user
+from tests.factories import PASSWORD, make_session, make_task, make_user
+from tests.pages import signed_in
 from tests.problems import problem_of
 from tests.server import free_port
 from tests.tree import PRODUCTION
@@ -55,13 +56,46 @@ def fetch(sql: str, *params: Any) -> list[Any]:
 
 @pytest.mark.django_db
 def test_every_table_of_users_has_one_policy_for_reads_and_writes() -> None:
-    """Any model with a foreign key to the user: whoever adds one and forgets `isolate()` reads it here."""
-    tables = {
-        model._meta.db_table for model in apps.get_models(include_auto_created=True) if isolation.is_of_users(model)
-    }
+    """Any model that refers to the user: whoever adds one and forgets `isolate()` reads it here."""
+    tables = isolation.tables_of_users()
     policies = fetch("SELECT tablename, permissive, roles::text, cmd, qual = with_check FROM pg_policies")
     assert sorted(policies) == [(table, "PERMISSIVE", "{public}", "ALL", True) for table in sorted(tables)]
     assert isolation.exposed_tables() == []
+
+
+def test_a_table_that_refers_to_a_user_through_another_is_one_of_users() -> None:
+    assert {"users_user_groups", "otp_static_staticdevice", "otp_static_statictoken"} < isolation.tables_of_users()
+    assert not {"auth_group", "django_content_type", "config_rate_limit"} & isolation.tables_of_users()
+
+
+def test_recovery_codes_are_seen_by_their_owner_only(alice: User, bob: User) -> None:
+    for user in (alice, bob):
+        device = StaticDevice.objects.create(user=user, name="recovery codes")
+        StaticToken.objects.create(device=device, token=user.name)
+    with _nobody():
+        assert StaticToken.objects.count() == 0
+    with as_user(bob.pk):
+        assert list(StaticToken.objects.values_list("token", flat=True)) == ["bob"]
+    with as_user(bob.pk), pytest.raises(ProgrammingError, match="violates row-level security policy"):
+        StaticToken.objects.create(device=StaticDevice(pk=device.pk - 1), token="x")
+
+
+def test_sessions_of_the_admin_are_seen_there_only(alice: User, carol: User) -> None:
+    client = signed_in(carol)
+    assert fetch("SELECT count(*) FROM django_session") == [(1,)]
+    for who in (_nobody(), as_user(alice.pk), as_user(carol.pk)):
+        with who:
+            assert fetch("SELECT count(*) FROM django_session") == [(0,)]
+    with _nobody():
+        assert client.get("/admin/").status_code == 200
+
+
+def test_whoever_has_recovery_codes_can_delete_the_own_account(carol: User) -> None:
+    StaticToken.objects.create(device=StaticDevice.objects.create(user=carol), token="x")
+    api = Api(carol)
+    with _nobody():
+        assert api.client.delete("/api/users/me", {"password": PASSWORD}, format="json").status_code == 204
+    assert StaticToken.objects.count() == 0
 
 
 @pytest.mark.parametrize("model", WITH_ROWS)
@@ -336,9 +370,13 @@ def test_the_check_and_readiness_are_loud_when_a_table_is_exposed(db: None) -> N
     assert problem_of(Api().get("/readyz"), 503)["code"] == "database_unfit"
 
 
-def test_before_its_migration_the_check_is_silent(db: None) -> None:
-    fetch("ALTER TABLE tasks_task NO FORCE ROW LEVEL SECURITY")
-    fetch("DELETE FROM django_migrations WHERE app = 'tasks' AND name = '0002_isolation'")
+@pytest.mark.parametrize(
+    ("table", "app", "migration"),
+    [("tasks_task", "tasks", "0002_isolation"), ("django_session", "users", "0012_indirect_isolation")],
+)
+def test_before_its_migration_the_check_is_silent(db: None, table: str, app: str, migration: str) -> None:
+    fetch(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+    fetch("DELETE FROM django_migrations WHERE app = %s AND name = %s", app, migration)
     assert checks.run_checks(tags=["database"], databases=["default"]) == []
 
 
@@ -367,7 +405,7 @@ def test_roles_that_pass_the_policies_by_are_refused(privileged: Callable[[str],
     command = [sys.executable, "manage.py", "check"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "(users.E001) Row level security does not act on django_admin_log, otp_static" in done.stderr
+    assert "(users.E001) Row level security does not act on django_admin_log, django_session, otp_static" in done.stderr
     assert "CREATE ROLE tickbase LOGIN" in done.stderr
 
 
