@@ -31,6 +31,7 @@ from users.services.passwords import (
     try_password,
 )
 from users.services.sessions import (
+    MAX_SESSIONS,
     REUSE_SECONDS,
     Device,
     SessionNotFound,
@@ -45,6 +46,7 @@ from users.services.sessions import (
 )
 
 __all__ = [
+    "MAX_SESSIONS",
     "REUSE_SECONDS",
     "AccountGone",
     "Device",

@@ -21,6 +21,8 @@ from users.models import Session, User
 # Parallel tabs and lost answers: so long may the predecessor of the live token be sent again.
 REUSE_SECONDS = 10
 MAX_USER_AGENT = 300
+MAX_SESSIONS = 100  # of an account that live
+_MAX_ENDED = 1000  # at one sign-in, of an account that has more from before there was a bound
 
 
 class Device(NamedTuple):
@@ -47,13 +49,26 @@ class TokenReused(InvalidToken):
 
 
 def open_session(user: User, device: Device) -> Session:
-    """A new one, for a user whom the caller has locked or just made; those that have expired go."""
-    Session.objects.for_user(user).expired().delete()
+    """A new one, for a user whom the caller has locked or just made.
+
+    Expired ones are deleted, and so are the least recently used beyond MAX_SESSIONS.
+    """
+    _make_room(user)
     now = timezone.now()
     user_agent = device.user_agent[:MAX_USER_AGENT]
     return Session.objects.create(
         user=user, user_agent=user_agent, address=device.address, created_at=now, last_used_at=now
     )
+
+
+def _make_room(user: User) -> None:
+    sessions = Session.objects.for_user(user)
+    sessions.expired().delete()
+    recent_first = sessions.order_by("-last_used_at", "-pk").values_list("pk", flat=True)
+    beyond = list(recent_first[MAX_SESSIONS - 1 : MAX_SESSIONS - 1 + _MAX_ENDED])
+    if beyond:
+        sessions.filter(pk__in=beyond).delete()
+        audit.record(Action.SESSIONS_ENDED, user, sessions=len(beyond))
 
 
 @retried_transaction

@@ -168,7 +168,7 @@ class SessionsView(OwnAccountView):
     )
     def get(self, request: Request) -> Response:
         sessions = Session.objects.for_user(self.caller).live().order_by("-last_used_at", "-pk")
-        return Response(self.get_serializer(sessions, many=True).data)
+        return Response(self.get_serializer(sessions[: services.MAX_SESSIONS], many=True).data)
 
     @extend_schema(
         operation_id="endOtherSessions",
