@@ -70,6 +70,17 @@ class Conflict(DomainError):
     title = "Conflict"
 
 
+class LimitReached(Conflict):
+    """There are as many as there may be; `limit` says how many."""
+
+    code = "limit_reached"
+    title = "The limit is reached"
+
+    def __init__(self, detail: str, *, limit: int) -> None:
+        super().__init__(detail)
+        self.limit = limit
+
+
 class KeyInFlight(Conflict):
     code = "idempotency_key_in_flight"
     title = "The first request is still in flight"

@@ -335,6 +335,7 @@ RATE_LIMITS = {
     "register": env_rate("RATE_LIMIT_REGISTER", "20/hour"),
     "mail": env_rate("RATE_LIMIT_MAIL", "10/hour"),
 }
+LIMIT_TASKS = env_int("LIMIT_TASKS", 100_000, minimum=0, maximum=999_999_999)  # of an account; 0 lifts the limit
 
 
 # The counters are in PostgreSQL while this is unset.

@@ -36,7 +36,7 @@ def create_tasks(tasks: list[NewTask]) -> None:
     counts: dict[int, int] = {}
     for task in tasks:
         counts[task.user_id] = counts.get(task.user_id, 0) + 1
-    versions = feed.reserve(counts)
+    versions = feed.reserve(counts, feed.CREATED)
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TEMPORARY TABLE incoming ON COMMIT DROP AS {_SELECT} FROM tasks_task WITH NO DATA")
         with cursor.copy(f"COPY incoming ({_COLUMNS}) FROM STDIN") as copy:

@@ -21,4 +21,4 @@ def _tasks(user: User) -> Iterator[dict[str, Any]]:
 
 @exports.register("feed")
 def _feed(user: User) -> Iterator[dict[str, Any]]:
-    return exports.rows(Feed.objects.filter(user=user), "head", "floor")
+    return exports.rows(Feed.objects.filter(user=user), "head", "floor", "live", "stored")

@@ -1,31 +1,52 @@
 """The change feed: one number per user, in commit order (design, section 2.3)."""
 
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+from django.conf import settings
 from django.db import connection
 
 from config.database.compiled import Asked, Raw, run
-from config.errors import Gone
+from config.errors import Gone, LimitReached
 from tasks.models import Feed, Task
 from users.models import User
 from users.services import AccountGone
 
 R = TypeVar("R")
 
+# A row that the limit keeps from growing is locked all the same, and `taken` is empty.
 _ADVANCE = """
-    INSERT INTO tasks_feed AS feed (user_id, head, floor)
-    SELECT id, 1, 0 FROM users_user WHERE id = %s FOR KEY SHARE
-    ON CONFLICT (user_id) DO UPDATE SET head = feed.head + 1
+    INSERT INTO tasks_feed AS feed (user_id, head, floor, live, stored)
+    SELECT id, 1, 0, %s, %s FROM users_user WHERE id = %s FOR KEY SHARE
+    ON CONFLICT (user_id) DO UPDATE
+        SET head = feed.head + 1, live = feed.live + EXCLUDED.live, stored = feed.stored + EXCLUDED.stored
+        WHERE EXCLUDED.live <= 0
+            OR feed.live + EXCLUDED.live <= %s AND feed.stored + EXCLUDED.stored <= %s
     RETURNING head
 """
 
 _RESERVE = """
-    INSERT INTO tasks_feed AS feed (user_id, head, floor)
-    SELECT id, amount, 0 FROM users_user JOIN unnest(%s::bigint[], %s::bigint[]) AS asked (user_id, amount)
-        ON id = user_id ORDER BY id FOR KEY SHARE OF users_user
-    ON CONFLICT (user_id) DO UPDATE SET head = feed.head + EXCLUDED.head
+    INSERT INTO tasks_feed AS feed (user_id, head, floor, live, stored)
+    SELECT id, amount, 0, amount * %s, amount * %s FROM users_user JOIN unnest(%s::bigint[], %s::bigint[])
+        AS asked (user_id, amount) ON id = user_id ORDER BY id FOR KEY SHARE OF users_user
+    ON CONFLICT (user_id) DO UPDATE SET
+        head = feed.head + EXCLUDED.head, live = feed.live + EXCLUDED.live, stored = feed.stored + EXCLUDED.stored
     RETURNING user_id, head
 """
+
+
+class Growth(NamedTuple):
+    """What a change adds to the number of tasks, and to that of rows with tombstones."""
+
+    live: int
+    stored: int
+
+
+UNCHANGED, CREATED, DELETED, RESTORED = Growth(0, 0), Growth(1, 1), Growth(-1, 0), Growth(1, 0)
+UNLIMITED = 2**31 - 1
+
+
+class TombstonesFull(Exception):
+    """There is room for another task, but not for another row."""
 
 
 class CursorExpired(Gone):
@@ -33,7 +54,7 @@ class CursorExpired(Gone):
     title = "The cursor is too old"
 
 
-def advance(user: User, then: Asked[list[R]], *, is_last: bool = False) -> R:
+def advance(user: User, then: Asked[list[R]], growth: Growth = UNCHANGED, *, is_last: bool = False) -> R:
     """Take the user's next number, and do one thing with it in the same statement, which finds it as `taken.head`.
 
     The feed is locked until the commit, which makes the numbers' order the commit order: whoever holds number n + 1
@@ -44,20 +65,33 @@ def advance(user: User, then: Asked[list[R]], *, is_last: bool = False) -> R:
     a row up to date; a row that came to match meanwhile is not found. It returns one row for the one of `taken`.
 
     The account is locked before the feed, as a foreign key's check would do only at the commit: too late, since
-    whoever deletes the account locks it first and then wants the feed. Raises AccountGone.
+    whoever deletes the account locks it first and then wants the feed. Raises AccountGone; and where there is no room
+    for the `growth`, LimitReached or TombstonesFull.
     """
     assert connection.in_atomic_block, "a feed number belongs to the transaction of its change"
     sql, params = then.statement
-    found = then.result(run(Raw(f"WITH taken AS ({_ADVANCE}) {sql}", [user.pk, *params]), is_last=is_last))
+    limit = settings.LIMIT_TASKS or UNLIMITED
+    taking = [*growth, user.pk, limit, min(2 * limit, UNLIMITED)]
+    found = then.result(run(Raw(f"WITH taken AS ({_ADVANCE}) {sql}", [*taking, *params]), is_last=is_last))
     if not found:
-        raise AccountGone("The account was deleted.")
+        raise _refusal(user, growth, limit)
     return found[0]
 
 
-def reserve(amounts: dict[int, int]) -> dict[int, int]:
-    """Take so many numbers for each of these users, as `advance` takes one; returns the last ones taken before."""
+def _refusal(user: User, growth: Growth, limit: int) -> Exception:
+    feed = Feed.objects.filter(user=user).first()
+    if feed is None or growth.live <= 0:
+        return AccountGone("The account was deleted.")
+    if feed.live + growth.live <= limit:
+        return TombstonesFull()
+    return LimitReached(f"You have {feed.live} tasks, and may have {limit}; delete some first.", limit=limit)
+
+
+def reserve(amounts: dict[int, int], growth: Growth = UNCHANGED) -> dict[int, int]:
+    """Take so many numbers for each of these users, as `advance` takes one, whatever their limit; returns the last ones
+    taken before. Each is a change with this `growth`."""
     assert connection.in_atomic_block, "a feed number belongs to the transaction of its change"
-    heads = dict(run(Raw(_RESERVE, [list(amounts), list(amounts.values())])))
+    heads = dict(run(Raw(_RESERVE, [*growth, list(amounts), list(amounts.values())])))
     if heads.keys() != amounts.keys():
         raise AccountGone("An account was deleted.")
     return {user_id: head - amounts[user_id] for user_id, head in heads.items()}

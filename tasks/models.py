@@ -49,6 +49,9 @@ class Feed(RowModel):
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="feed")
     head = models.BigIntegerField(default=0)  # the last number given out
     floor = models.BigIntegerField(default=0)  # tombstones up to here may be gone
+    # How many tasks there are, and how many with tombstones: for the limit, so that no write has to count rows.
+    live = models.IntegerField(default=0, db_default=0)
+    stored = models.IntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [models.CheckConstraint(name="tasks_feed_order", condition=Q(head__gte=F("floor")))]

@@ -1,13 +1,17 @@
-"""Removes tombstones that every client has had time to see, and raises the floor of their owner's feed with them."""
+"""Removes tombstones that every client has had time to see, or of which there are too many, and raises the floor of
+their owner's feed with them."""
 
 import datetime as dt
 from collections.abc import Iterator
 
+from django.conf import settings
 from django.db.models import Count
 
+from config.bounds import LAST_INSTANT
 from config.transactions import retried_transaction
 from tasks.models import Feed, Task
 from tasks.querysets import TaskQuerySet
+from users.models import User
 
 BATCH = 1000  # for about so many rows a user's writers wait at once
 
@@ -32,6 +36,18 @@ def prune_tombstones(before: dt.datetime, batch: int = BATCH) -> Iterator[int]:
 
 
 @retried_transaction
+def make_room(user: User) -> None:
+    """Remove a hundredth of the user's tombstones, the oldest, once there are as many as there may be tasks.
+
+    Then the counts are taken anew: so whoever has written rows without them (by hand, or an older version during an
+    upgrade) cannot keep the user from going on.
+    """
+    _prune_batch(user.pk, LAST_INSTANT, 0, max(1, settings.LIMIT_TASKS // 100))
+    tasks = Task.objects.for_user(user)
+    Feed.objects.filter(user=user).update(live=tasks.visible().count(), stored=tasks.count())
+
+
+@retried_transaction
 def _prune_batch(user_id: int, before: dt.datetime, after: int, batch: int) -> tuple[int, int]:
     """Remove the user's next tombstones behind the version `after`; returns how many, and the last one's version.
 
@@ -47,6 +63,7 @@ def _prune_batch(user_id: int, before: dt.datetime, after: int, batch: int) -> t
         return 0, after
     last = found[-1][1]
     feed.floor = max(feed.floor, last)
-    feed.save(update_fields=["floor"])
+    feed.stored -= len(found)
+    feed.save(update_fields=["floor", "stored"])
     Task.objects.filter(pk__in=[pk for pk, _ in found]).delete()
     return len(found), last

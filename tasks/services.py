@@ -15,7 +15,7 @@ from config.database.compiled import run
 from config.errors import Conflict, NotFound, PreconditionFailed, violated_constraint
 from config.text import nfc
 from config.transactions import retried_transaction
-from tasks import feed, statements
+from tasks import feed, pruning, statements
 from tasks.choices import Status
 from tasks.models import Task, new_uid
 from users.models import User
@@ -59,11 +59,14 @@ def create_task(user: User, *, title: str, uid: str | None = None, **fields: Unp
     """Store a new task.
 
     Raises Invalid (also ConflictingMembers), UidTaken, which carries the existing task unless that one was
-    deleted, and AccountGone when the account is deleted meanwhile.
+    deleted, LimitReached, and AccountGone when the account is deleted meanwhile.
     """
     uid = nfc(uid) if uid else new_uid()
     try:
         return _insert(user, uid, title, fields)
+    except feed.TombstonesFull:
+        pruning.make_room(user)
+        return create_task(user, title=title, uid=uid, **fields)
     except IntegrityError as error:
         if violated_constraint(error) == "tasks_task_uid":
             raise _uid_taken(user, uid) from error
@@ -75,7 +78,7 @@ def _insert(user: User, uid: str, title: str, fields: TaskFields) -> Task:
     now = timezone.now()
     task = Task(user=user, uid=uid, created_at=now, updated_at=now)
     task.apply({"title": title, **fields}, user.zone, now)
-    task.version, task.pk = feed.advance(user, statements.insert(task), is_last=True)
+    task.version, task.pk = feed.advance(user, statements.insert(task), feed.CREATED, is_last=True)
     task._state.adding = False
     return task
 
@@ -115,7 +118,7 @@ def complete_task(
 @retried_transaction
 def delete_task(user: User, task_id: int, *, expected_version: Collection[int] | None = None) -> None:
     """Turn the task into a tombstone. Raises TaskNotFound and StaleVersion."""
-    task, version = _lock(user, task_id, expected_version)
+    task, version = _lock(user, task_id, expected_version, feed.DELETED)
     task.deleted_at = task.updated_at = timezone.now()
     task.version = version
     run(statements.update(task, ["deleted_at", "updated_at", "version"]), is_last=True)
@@ -123,8 +126,11 @@ def delete_task(user: User, task_id: int, *, expected_version: Collection[int] |
 
 @retried_transaction
 def restore_task(user: User, task_id: int) -> Task:
-    """Make a tombstone the task that it was: its uid has stayed its own. Raises TaskNotFound for all but tombstones."""
-    version, task = feed.advance(user, statements.lock_tombstone(user.pk, task_id))
+    """Make a tombstone the task that it was: its uid has stayed its own.
+
+    Raises TaskNotFound for all but tombstones, and LimitReached.
+    """
+    version, task = feed.advance(user, statements.lock_tombstone(user.pk, task_id), feed.RESTORED)
     if task is None:
         raise TaskNotFound("There is no deleted task with this id; its tombstone may be gone.")
     task.user = user
@@ -154,12 +160,14 @@ def recompute_days(user: User) -> None:
             run(statements.set_days(user.pk, days, version, timezone.now()))
 
 
-def _lock(user: User, task_id: int, expected_version: Collection[int] | None) -> tuple[Task, int]:
+def _lock(
+    user: User, task_id: int, expected_version: Collection[int] | None, growth: feed.Growth = feed.UNCHANGED
+) -> tuple[Task, int]:
     """Take the next number, then read the task for update. Only here are versions compared: once, under the lock.
 
     The feed's lock keeps other services out; the task's keeps out whatever writes without them.
     """
-    version, task = feed.advance(user, statements.lock(user.pk, task_id))
+    version, task = feed.advance(user, statements.lock(user.pk, task_id), growth)
     if task is None:
         raise no_such_task()
     task.user = user  # spares a query for what we know

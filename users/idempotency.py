@@ -1,7 +1,7 @@
 """Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a request that is sent twice takes effect once.
 
 The key is stored in the transaction of its effect: both are there, or neither is. Lock order: key, user,
-session, feed, task. A refused request stores nothing, and may be sent again with the same key.
+session, feed, task, count of bytes. A refused request stores nothing, and may be sent again with the same key.
 """
 
 import datetime as dt
@@ -23,8 +23,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.encoding import to_json
-from config.errors import DomainError, KeyInFlight, KeyReused
+from config.errors import DomainError, KeyInFlight, KeyReused, LimitReached
+from config.rates import Rate
 from config.rest.address import client_address, network
+from config.rest.counters import PostgresCounters
 from config.rest.problems import InvalidHeader
 from config.transactions import retried_transaction
 from users import services, tokens
@@ -32,6 +34,9 @@ from users.isolation import all_users
 from users.models import IdempotencyKey, Session, User
 
 LIFETIME = dt.timedelta(hours=24)
+# That the answers to one caller's requests take, in any window of that time; so at most twice as many are kept.
+MAX_BYTES = Rate(32 * 2**20, round(LIFETIME.total_seconds()))
+_ROW_BYTES = 512  # of a row without its body, with its entries in the indexes
 _MAX_KEY = 255
 _VISIBLE_ASCII = "[!-~]+"
 _WELL_FORMED = re.compile(_VISIBLE_ASCII)
@@ -101,7 +106,8 @@ class _Attempt:
 
     def __init__(self, request: Request, key: str, lifetime: dt.timedelta, signed_in: SignIn | None) -> None:
         self.user = request.user if isinstance(request.user, User) else None
-        self.digest = _digest(_scope(request), _route(request), key)
+        self.scope = _scope(request)
+        self.digest = _digest(self.scope, _route(request), key)
         # Not orjson, which refuses some of what a body may hold before it is validated.
         self.fingerprint = _digest(json.dumps(request.data, sort_keys=True))
         self.is_replay_only = isinstance(request.auth, tokens.Grant) and request.auth.is_outdated
@@ -109,7 +115,7 @@ class _Attempt:
         self.signed_in = signed_in
 
     def answer(self, call: Callable[[], Response]) -> Response:
-        """Raises KeyInFlight, KeyReused, and whatever the call raises, which then stores nothing."""
+        """Raises KeyInFlight, KeyReused, LimitReached, and whatever the call raises, which then stores nothing."""
         try:
             outcome = self._once(call)
         except IntegrityError as error:
@@ -187,11 +193,22 @@ class _Attempt:
             created_at=now,
             expires_at=now + self.lifetime,
         )
+        self._count(len(row.body.encode()) + _ROW_BYTES)
         columns = [field.name for field in IdempotencyKey._meta.fields if not field.primary_key]
         with self._all_keys():
             # An expired one may be there.
             IdempotencyKey.objects.bulk_create(
                 [row], update_conflicts=True, unique_fields=["digest"], update_fields=columns
+            )
+
+    def _count(self, size: int) -> None:
+        """In the transaction, which takes it back if it fails: so not by leases, nor in Redis."""
+        taken = PostgresCounters().take(_digest("bytes", self.scope)[:32], size, MAX_BYTES)
+        if taken.granted(size, MAX_BYTES.limit) < size:
+            raise LimitReached(
+                f"The answers to your requests with an Idempotency-Key take {MAX_BYTES.limit} bytes, which is all that "
+                "is kept in a day; send this without a key, or tomorrow.",
+                limit=MAX_BYTES.limit,
             )
 
     def _all_keys(self) -> AbstractContextManager[None]:

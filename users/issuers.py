@@ -13,11 +13,11 @@ import jwt
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from config.bounds import is_numeric_date
 from config.errors import InvalidToken
 from config.text import is_storable
 from users.keysets import KeyCache
 from users.text import MAX_NAME, validate_email
-from users.tokens import is_numeric_date
 
 logger = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
+from config.bounds import is_numeric_date
 from config.database.compiled import Compiled, Given, Query, both, run
 from config.errors import InvalidToken
 from users.isolation import as_user
@@ -36,7 +37,6 @@ _SIGNED_ONLY: Any = {
     "verify_nbf": False,
     "verify_iat": False,
 }
-LAST_SECOND = 253_402_300_000  # in the year 9999, where Python's calendar ends
 _LOCAL_ID = re.compile(r"[1-9][0-9]{0,18}")
 _MAX_ID = 2**63 - 1  # a bigint
 
@@ -249,11 +249,6 @@ def _signed_claims(raw: str, keys: KeyRing) -> Mapping[str, Any]:
     if not isinstance(claims.get("ver"), int):
         raise refusal()
     return MappingProxyType(claims)
-
-
-def is_numeric_date(value: Any) -> bool:
-    """Whether it is a NumericDate (RFC 7519, section 2) that the calendar has; NaN is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LAST_SECOND
 
 
 def _session_id(claims: Mapping[str, Any]) -> uuid.UUID:

@@ -17,7 +17,7 @@ from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
 
 from config.encoding import to_json
-from config.errors import BodyCutOff, DomainError, Failed, InvalidToken, Unavailable
+from config.errors import BodyCutOff, DomainError, Failed, InvalidToken, LimitReached, Unavailable
 from config.paths import is_in_admin
 from config.rest.request_id import request_id_of
 
@@ -169,6 +169,8 @@ def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> 
         members["errors"] = [{"pointer": exc.pointer, "code": exc.code, "detail": exc.detail}]
     if exc.current is not None:
         members["current"] = view.get_serializer(exc.current).data  # type: ignore[attr-defined]
+    if isinstance(exc, LimitReached):
+        members["limit"] = exc.limit
     headers = _retry_after(exc)
     if exc.status == 401:
         headers["WWW-Authenticate"] = _challenge(exc, view)

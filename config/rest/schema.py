@@ -35,6 +35,7 @@ PROBLEM: Schema = {
             "description": "What is wrong, each with its place.",
             "items": {"$ref": "#/components/schemas/ProblemError"},
         },
+        "limit": {"type": "integer", "description": "With `limit_reached`: how many there may be."},
     },
     "required": ["type", "title", "status", "detail", "code", "request_id"],
 }
@@ -92,7 +93,7 @@ _SHARED = (
     Shared(
         "InFlight",
         problems.Kind.of(KeyInFlight),
-        "A request with this `Idempotency-Key` is still being answered.",
+        "A request with this `Idempotency-Key` is still being answered; or `limit_reached`: too many answers are kept.",
         "A request with this Idempotency-Key is being answered; wait for it or try again.",
     ),
     Shared(

@@ -144,7 +144,11 @@ class TaskViewSet(GenericViewSet):
         parameters=[ETAG, header("Location", "The task's address, relative to this one: `tasks/42`.", 201)],
         responses={201: TaskSerializer},
         extensions=also_answers(
-            (services.UidTaken, "You have a task with this uid; `current` carries it, unless it was deleted.")
+            (
+                services.UidTaken,
+                "You have a task with this uid; `current` carries it, unless it was deleted. "
+                "Or `limit_reached`: you have as many tasks as you may.",
+            )
         ),
         examples=[SENT, ANSWERED],
     )

@@ -54,6 +54,7 @@ def test_insecure_production_is_refused(tree: Tree, wrong: dict[str, str], messa
         ({"PORT": "0"}, "PORT='0' is not a whole number from 1 to 65535."),
         ({"PORT": "-1"}, "PORT='-1' is not a whole number from 1 to 65535."),
         ({"PORT": "65536"}, "PORT='65536' is not a whole number from 1 to 65535."),
+        ({"LIMIT_TASKS": "off"}, "LIMIT_TASKS='off' is not a whole number from 0 to 999999999."),
         ({"THREADS": "4.5"}, "THREADS='4.5' is not a whole number from 1 to 1000."),
         (
             {"DATABASE_POOL_SIZE": "9" * 5000},

@@ -17,12 +17,10 @@ from django.core.management.base import SystemCheckError
 from django.db import ProgrammingError, connection, transaction
 from django.db.models import Model
 from django.db.transaction import TransactionManagementError
-from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 
 from tasks.models import Feed, Task
 from tests.client import Api
-from tests.factories import PASSWORD, make_session, make_task, make_user
-from tests.pages import signed_in
+from tests.factories import make_session, make_task, make_user
 from tests.problems import problem_of
 from tests.server import free_port
 from tests.tree import PRODUCTION
@@ -61,41 +59,6 @@ def test_every_table_of_users_has_one_policy_for_reads_and_writes() -> None:
     policies = fetch("SELECT tablename, permissive, roles::text, cmd, qual = with_check FROM pg_policies")
     assert sorted(policies) == [(table, "PERMISSIVE", "{public}", "ALL", True) for table in sorted(tables)]
     assert isolation.exposed_tables() == []
-
-
-def test_a_table_that_refers_to_a_user_through_another_is_one_of_users() -> None:
-    assert {"users_user_groups", "otp_static_staticdevice", "otp_static_statictoken"} < isolation.tables_of_users()
-    assert not {"auth_group", "django_content_type", "config_rate_limit"} & isolation.tables_of_users()
-
-
-def test_recovery_codes_are_seen_by_their_owner_only(alice: User, bob: User) -> None:
-    for user in (alice, bob):
-        device = StaticDevice.objects.create(user=user, name="recovery codes")
-        StaticToken.objects.create(device=device, token=user.name)
-    with _nobody():
-        assert StaticToken.objects.count() == 0
-    with as_user(bob.pk):
-        assert list(StaticToken.objects.values_list("token", flat=True)) == ["bob"]
-    with as_user(bob.pk), pytest.raises(ProgrammingError, match="violates row-level security policy"):
-        StaticToken.objects.create(device=StaticDevice(pk=device.pk - 1), token="x")
-
-
-def test_sessions_of_the_admin_are_seen_there_only(alice: User, carol: User) -> None:
-    client = signed_in(carol)
-    assert fetch("SELECT count(*) FROM django_session") == [(1,)]
-    for who in (_nobody(), as_user(alice.pk), as_user(carol.pk)):
-        with who:
-            assert fetch("SELECT count(*) FROM django_session") == [(0,)]
-    with _nobody():
-        assert client.get("/admin/").status_code == 200
-
-
-def test_whoever_has_recovery_codes_can_delete_the_own_account(carol: User) -> None:
-    StaticToken.objects.create(device=StaticDevice.objects.create(user=carol), token="x")
-    api = Api(carol)
-    with _nobody():
-        assert api.client.delete("/api/users/me", {"password": PASSWORD}, format="json").status_code == 204
-    assert StaticToken.objects.count() == 0
 
 
 @pytest.mark.parametrize("model", WITH_ROWS)
