@@ -29,7 +29,7 @@ from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from config.admin import ServiceForm
-from users import admin_sign_in, audit, exports, services
+from users import admin_sign_in, attempts, audit, exports, services
 from users.admin_lists import (
     IssuerFilter,
     LastSeenFilter,
@@ -137,7 +137,8 @@ def _limit(field: forms.Field) -> None:
 def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
     """AdminSite.password_change, whose form cannot be chosen and leaves old tokens valid, and who may guess freely."""
     if request.method == "POST":
-        refusal = admin_sign_in.refused(request, "password", admin_sign_in.tried_by(request))
+        tried = attempts.counters_of("login", request, admin_sign_in.user_of(request))
+        refusal = admin_sign_in.refused(request, "password", tried)
         if refusal is not None:
             return refusal
     request.current_app = admin.site.name

@@ -20,6 +20,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from config.rest.throttling import Counter
 from users.admin_sign_in import is_staff_member, refused, user_of
 from users.models import User
 from users.services import second_factor
@@ -46,7 +47,7 @@ def _for_staff(view: View) -> View:
             return redirect("admin:login")
         user = user_of(request)
         if request.method == "POST":
-            refusal = refused(request, "code", iter([f"user:{user.pk}"]))
+            refusal = refused(request, "code", [Counter("login", f"user:{user.pk}")])
             if refusal is not None:
                 return refusal
         return view(request)

@@ -1,7 +1,7 @@
 """How staff gets into the admin: with a password, as rarely as through the API, and then with the second factor."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -15,14 +15,12 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.forms import AuthenticationForm
 
-from config.rest.address import client_address, network
-from config.rest.throttling import take
-from config.text import trimmed
-from users import audit
+from config.rest.throttling import Counter, take_each
+from users import attempts, audit
 from users.audit import Action
 from users.models import User
 from users.services import second_factor
-from users.text import MAX_EMAIL, MAX_PASSWORD, canonical_email
+from users.text import MAX_PASSWORD, canonical_email
 
 _site_login = admin.site.login
 _site_logout = admin.site.logout
@@ -56,11 +54,15 @@ def sign_in(request: HttpRequest, extra_context: dict[str, Any] | None = None) -
 
 
 def _attempt(request: HttpRequest, extra_context: dict[str, Any] | None) -> HttpResponse:
-    if (refusal := refused(request, "login", _tried(request))) is not None:
+    email = attempts.canonical(request.POST.get("username"))
+    tried = attempts.counters("login", request, lambda: email, attempts.CookieProof.of(request))
+    if (refusal := refused(request, "login", tried)) is not None:
         return refusal
     response = _site_login(request, extra_context)
     if response.status_code == 302:
-        audit.record(Action.SIGNED_IN, user_of(request), admin=True)
+        user = user_of(request)
+        audit.record(Action.SIGNED_IN, user, admin=True)
+        attempts.remember_device(response, user.email_canonical or "")
     return response
 
 
@@ -89,24 +91,10 @@ def user_of(request: HttpRequest) -> User:
 # --- Limits -----------------------------------------------------------------------------------------
 
 
-def _tried(request: HttpRequest) -> Iterator[str]:
-    """Those of users.api.throttles.LoginThrottle: whoever is refused there is refused here."""
-    yield f"address:{network(client_address(request))}"
-    if email := trimmed(request.POST.get("username", ""), MAX_EMAIL):
-        yield f"email:{canonical_email(email)}"
-
-
-def tried_by(request: HttpRequest) -> Iterator[str]:
-    """Of who is signed in, as users.api.throttles counts them."""
-    yield f"address:{network(client_address(request))}"
-    yield f"user:{user_of(request).pk}"
-
-
-def refused(request: HttpRequest, policy: str, tried: Iterator[str]) -> HttpResponse | None:
+def refused(request: HttpRequest, policy: str, tried: Iterable[Counter]) -> HttpResponse | None:
     """A page that says when to come back; None if the attempt may be made."""
-    for identity in tried:
-        verdict = take("login", identity, policy)
-        if verdict is not None and not verdict.decision.is_granted:
+    for verdict in take_each(tried, policy):
+        if not verdict.decision.is_granted:
             return _too_many(request, max(1, math.ceil(verdict.decision.seconds_left)))
     return None
 

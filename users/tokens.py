@@ -218,6 +218,14 @@ def read_refresh(raw: str) -> RefreshClaims:
     return RefreshClaims(_session_id(claims), _user_id(claims), claims["ver"], claims["gen"])
 
 
+def session_of(raw: str) -> uuid.UUID:
+    """The session of a token that we signed, of either kind, expired or not, and whether or not it has ended.
+
+    Raises InvalidToken.
+    """
+    return _session_id(_signed_claims(raw, _current_key_ring()))
+
+
 def is_valid_for(user: User, version: int) -> bool:
     """Tokens end with the password they were got with, and do not serve inactive accounts."""
     return user.is_active and version == user.token_version

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from django.conf import settings
@@ -51,6 +51,22 @@ def network(address: str) -> str:
     except ValueError:
         return address
     return f"{parsed.packed[:8].hex()}/64" if isinstance(parsed, IPv6Address) else str(parsed)
+
+
+def site(address: str) -> str | None:
+    """The /48 that one customer of a provider may have whole, with 65,536 of those; None unless it is IPv6."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return None
+    return f"{parsed.packed[:6].hex()}/48" if isinstance(parsed, IPv6Address) else None
+
+
+def network_range(address: str) -> tuple[str, str]:
+    """The first and the last address of what counts as one client. Raises ValueError for what is no address."""
+    parsed = ip_address(address)
+    whole = ip_network((parsed, 64 if isinstance(parsed, IPv6Address) else 32), strict=False)
+    return str(whole[0]), str(whole[-1])
 
 
 @lru_cache(maxsize=4096)

@@ -4,7 +4,7 @@ The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -18,13 +18,28 @@ from rest_framework.throttling import BaseThrottle
 
 from config.rates import Rate
 from config.rest import leases, problems
-from config.rest.address import client_address, network
+from config.rest.address import client_address, network, site
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, through the settings
 
 API = "/api/"
+WIDER = 5  # times
 _META_KEY = "tickbase.rate_limits"
+
+
+class Counter(NamedTuple):
+    """Of one that is counted, in `scope`, a key of settings.RATE_LIMITS. What many share `is_wide`: it has WIDER times
+    the limit."""
+
+    scope: str
+    identity: str
+    is_wide: bool = False
+
+    @property
+    def rate(self) -> Rate | None:
+        rate: Rate | None = settings.RATE_LIMITS[self.scope]
+        return Rate(rate.limit * WIDER, rate.seconds) if rate and self.is_wide else rate
 
 
 class Verdict(NamedTuple):
@@ -41,35 +56,29 @@ class Verdict(NamedTuple):
 
 
 class RateThrottle(BaseThrottle):
-    """Counts a request for each of whom `counted` names.
+    """Counts a request for each of whom `counters` names.
 
-    `scope` is the key of settings.RATE_LIMITS. `policy` is the name that the client reads, the scope's unless it
-    is set: policies of one scope have equal limits, each with counters of its own.
+    `policy` is the name that the client reads, the scope's unless it is set: policies of one scope have equal limits,
+    each with counters of its own.
     """
 
-    scope: ClassVar[str]
     policy: ClassVar[str | None] = None
 
     def __init__(self) -> None:
         self._seconds_left = 0.0
 
-    def counted(self, request: Request) -> Iterator[tuple[str, str]]:
-        """(scope, identity) of each counter that this request is for."""
+    def counters(self, request: Request) -> Iterator[Counter]:
         raise NotImplementedError
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         verdicts = _verdicts(request)
-        for scope, identity in self.counted(request):
-            # What is refused already must not use up more: else whoever is refused for his address could go on
-            # to lock an account.
-            if any(not verdict.decision.is_granted for verdict in verdicts):
-                return True
-            verdict = take(scope, identity, self.policy or scope)
-            if verdict is not None:
-                verdicts.append(verdict)
-                if not verdict.decision.is_granted:
-                    self._seconds_left = verdict.decision.seconds_left
-                    return False
+        if any(not verdict.decision.is_granted for verdict in verdicts):
+            return True  # by another throttle
+        for verdict in take_each(self.counters(request), self.policy):
+            verdicts.append(verdict)
+            if not verdict.decision.is_granted:
+                self._seconds_left = verdict.decision.seconds_left
+                return False
         return True
 
     def wait(self) -> float:
@@ -79,34 +88,45 @@ class RateThrottle(BaseThrottle):
 class CallerThrottle(RateThrottle):
     """Every view's: a user by account, whoever else by address."""
 
-    def counted(self, request: Request) -> Iterator[tuple[str, str]]:
+    def counters(self, request: Request) -> Iterator[Counter]:
         if request.user and request.user.is_authenticated:
-            yield "user", str(request.user.pk)
+            yield Counter("user", str(request.user.pk))
         else:
-            yield anonymous(request)
+            yield from by_network("anon", request)
 
 
-def _caller(request: HttpRequest) -> tuple[str, str]:
+def _caller(request: HttpRequest) -> Iterator[Counter]:
     """Whom a view authenticated before its permissions refused the request; else the address.
 
     The middleware of sessions leaves a lazy object, which is of no interest: no cookie counts here.
     """
     user = vars(request).get("user")
     if user is None or isinstance(user, SimpleLazyObject) or not user.is_authenticated:
-        return anonymous(request)
-    return "user", str(user.pk)
+        return by_network("anon", request)
+    return iter([Counter("user", str(user.pk))])
 
 
-def anonymous(request: HttpRequest | Request) -> tuple[str, str]:
-    return "anon", network(client_address(request))
+def by_network(scope: str, request: HttpRequest | Request) -> Iterator[Counter]:
+    address = client_address(request)
+    yield Counter(scope, network(address))
+    if whole_site := site(address):
+        yield Counter(scope, whole_site, is_wide=True)
 
 
-def take(scope: str, identity: str, policy: str) -> Verdict | None:
-    """Count one request; None if this scope is off."""
-    rate: Rate | None = settings.RATE_LIMITS[scope]
-    if rate is None:
-        return None
-    return Verdict(policy, rate, leases.limiter().take(_key(policy, identity, settings.SECRET_KEY), rate))
+def take_each(counters: Iterable[Counter], policy: str | None = None) -> Iterator[Verdict]:
+    """Count one request for each, but for scopes that are off.
+
+    What is refused by one must not use up the next: else whoever is refused for the address could go on to lock an
+    account.
+    """
+    for counter in counters:
+        rate, name = counter.rate, policy or counter.scope
+        if rate is None:
+            continue
+        verdict = Verdict(name, rate, leases.limiter().take(_key(name, counter.identity, settings.SECRET_KEY), rate))
+        yield verdict
+        if not verdict.decision.is_granted:
+            return
 
 
 @lru_cache(maxsize=4096)
@@ -134,14 +154,12 @@ def _counted(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     if _META_KEY in request.META or response.status_code == problems.OUTAGE.status:
         return response
     try:
-        scope, identity = _caller(request)
-        verdict = take(scope, identity, scope)
+        verdicts = list(take_each(_caller(request)))
     except (OperationalError, InterfaceError):
         return response
-    if verdict is None:
-        return response
-    _verdicts(request).append(verdict)
-    return response if verdict.decision.is_granted else problems.too_many(request, verdict.decision.seconds_left)
+    _verdicts(request).extend(verdicts)
+    refused = [verdict.decision for verdict in verdicts if not verdict.decision.is_granted]
+    return problems.too_many(request, refused[0].seconds_left) if refused else response
 
 
 def _verdicts(request: HttpRequest | Request) -> list[Verdict]:

@@ -106,7 +106,10 @@ def test_of_two_counters_of_a_limit_the_tighter_is_told(limit: Limit) -> None:
     answers = [Api().post(login, {"email": f"{name}@example.com", "password": "x"}) for name in "abb"]
     assert [re.findall(r"r=(\d+)", answer["RateLimit"]) for answer in answers] == [["4"], ["3"], ["2"]]
     body = '{"email": "b@example.com", "password": "x"}'
-    assert '"login";r=2;' in call("POST", login, body, REMOTE_ADDR="192.0.2.1")["RateLimit"]  # the account's
+    answers = [call("POST", login, body, REMOTE_ADDR=f"192.0.2.{host}") for host in range(23)]
+    assert '"login";r=4;' in answers[0]["RateLimit"]  # the address's
+    assert '"login";q=25;w=60' in answers[-1]["RateLimit-Policy"]  # the account's, which is wider
+    assert '"login";r=0;' in answers[-1]["RateLimit"]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/admin/login/", "/static/nothing", "/nothing", "/api"])
@@ -200,6 +203,23 @@ def test_an_ipv6_network_is_one_stranger(limit: Limit) -> None:
     assert get_from("2001:db8:0:1::1") == 404
 
 
+@pytest.mark.parametrize("path", [NOTHING, "/api/auth/refresh"])  # counted by the middleware, and by a view
+@pytest.mark.django_db
+def test_the_networks_of_an_ipv6_site_have_five_times_the_limit_together(limit: Limit, path: str) -> None:
+    limit(anon="2/min")
+    answers = [call("POST", path, REMOTE_ADDR=f"2001:db8:0:{network:x}::1") for network in range(11)]
+    assert [answer.status_code == 429 for answer in answers] == [False] * 10 + [True]
+    assert answers[-1]["RateLimit-Policy"] == '"anon";q=10;w=60'
+    assert get_from("2001:db8:1::1") == 404
+
+
+@pytest.mark.django_db
+def test_who_is_refused_alone_does_not_use_up_the_limit_of_the_site(limit: Limit) -> None:
+    limit(anon="2/min")
+    assert [get_from("2001:db8::1") for _ in range(20)] == [404] * 2 + [429] * 18
+    assert [get_from(f"2001:db8:0:{network:x}::1") for network in range(1, 9)] == [404] * 8
+
+
 @pytest.mark.parametrize("proxies", [0, 1, 2])
 @pytest.mark.django_db
 def test_addresses_that_no_trusted_proxy_wrote_make_no_new_stranger(
@@ -244,7 +264,8 @@ def test_nothing_tells_whom_a_counter_is_of(limit: Limit) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT string_agg(c::text, ' ') FROM config_rate_limit c")
         stored = cursor.fetchone()[0]
-    assert len(re.findall(r"[0-9a-f]{8}-", stored)) == 4  # the address twice, the account, all failed sign-ins
+    # The address twice, the account at the address, the account, and all failed sign-ins.
+    assert len(re.findall(r"[0-9a-f]{8}-", stored)) == 5
     assert not re.search(r"192\.0\.2|ada|example|login|anon", stored)
 
 

@@ -1,28 +1,27 @@
 """What is limited more tightly than the rest: guessing passwords, and opening accounts."""
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from rest_framework.request import Request
 
-from config.rest.address import client_address, network
-from config.rest.throttling import CallerThrottle, RateThrottle
-from config.text import trimmed
-from users.text import MAX_EMAIL, canonical_email
+from config.rest.throttling import CallerThrottle, Counter, RateThrottle, by_network
+from users import attempts
 
 
 class LoginThrottle(RateThrottle):
-    """Attempts to prove who one is: by address, and by the account that is tried, wherever from.
+    """Attempts to prove who one is: by network, and by the account that is tried.
 
     A subclass with a `policy` of its own has the same limits, and counters of its own: what is tried there
     does not use up the sign-ins.
     """
 
-    scope = "login"
+    scope: ClassVar = "login"
 
-    def counted(self, request: Request) -> Iterator[tuple[str, str]]:
-        yield self.scope, f"address:{network(client_address(request))}"
-        if account := _account(request):
-            yield self.scope, account
+    def counters(self, request: Request) -> Iterator[Counter]:
+        if request.user and request.user.is_authenticated:
+            return attempts.counters_of(self.scope, request, request.user)
+        return attempts.counters(self.scope, request, lambda: _email(request), attempts.SessionProof.of(request))
 
 
 class PasswordThrottle(LoginThrottle):
@@ -44,16 +43,14 @@ class CodeThrottle(LoginThrottle):
 
 
 class MailThrottle(LoginThrottle):
-    """Requests that make us send a mail: by address, and by the mailbox that would fill up."""
+    """Requests that make us send a mail: by network, and by the mailbox that would fill up."""
 
     scope = "mail"
 
 
 class RegisterThrottle(RateThrottle):
-    scope = "register"
-
-    def counted(self, request: Request) -> Iterator[tuple[str, str]]:
-        yield self.scope, network(client_address(request))
+    def counters(self, request: Request) -> Iterator[Counter]:
+        return by_network("register", request)
 
 
 LOGIN = (CallerThrottle, LoginThrottle)
@@ -64,11 +61,6 @@ MAIL = (CallerThrottle, MailThrottle)
 REGISTER = (CallerThrottle, RegisterThrottle)
 
 
-def _account(request: Request) -> str | None:
+def _email(request: Request) -> str | None:
     """A body that cannot be read is the view's to refuse: its exception is the same here."""
-    if request.user and request.user.is_authenticated:
-        return f"user:{request.user.pk}"
-    email = request.data.get("email") if isinstance(request.data, dict) else None
-    # Longer ones are nobody's; without the spaces around, which the view ignores.
-    address = trimmed(email, MAX_EMAIL) if isinstance(email, str) else None
-    return f"email:{canonical_email(address)}" if address else None
+    return attempts.canonical(request.data.get("email")) if isinstance(request.data, dict) else None

@@ -82,8 +82,8 @@ def start_session(user: User, device: Device) -> Session:
     return session
 
 
-def refresh(token: str) -> Session:
-    """Trade a refresh token for its successor: the session, one generation on.
+def refresh(token: str, address: str | None = None) -> Session:
+    """Trade a refresh token for its successor: the session, one generation on, now used from that address.
 
     However often and from wherever a token is sent within REUSE_SECONDS of its first use, it has this one
     successor, until that is used in its turn. Later, the session ends. Raises InvalidToken, and of it
@@ -91,19 +91,20 @@ def refresh(token: str) -> Session:
     """
     claims = tokens.read_refresh(token)
     with as_user(claims.user_id):
-        session = _rotate(claims)
+        session = _rotate(claims, address)
     if session is None:
         raise TokenReused("This refresh token was used before, so its session has been ended; sign in again.")
     return session
 
 
 @retried_transaction
-def _rotate(claims: tokens.RefreshClaims) -> Session | None:
+def _rotate(claims: tokens.RefreshClaims, address: str | None) -> Session | None:
     """The session, which has a new generation unless another request has just made it; None if it was ended."""
     session = _locked(claims.user_id, claims.session_id)
     if session is None or not tokens.is_valid_for(session.user, claims.version):
         raise tokens.refusal()
     if claims.generation == session.generation:
+        session.address = address or session.address
         return _advance(session)
     age = timezone.now() - session.last_used_at
     if claims.generation == session.generation - 1 and age <= dt.timedelta(seconds=REUSE_SECONDS):
@@ -144,7 +145,7 @@ def _advance(session: Session) -> Session:
     """The next generation of a session of a locked user."""
     session.generation += 1
     session.last_used_at = timezone.now()
-    session.save(update_fields=["generation", "last_used_at"])
+    session.save(update_fields=["generation", "last_used_at", "address"])
     return session
 
 

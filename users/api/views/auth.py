@@ -65,7 +65,11 @@ class LoginView(PublicView):
     @extend_schema(
         operation_id="login",
         summary="Sign in",
-        description="Answers your account and a pair of tokens; each sign-in is a session of its own.",
+        description=(
+            "Answers your account and a pair of tokens; each sign-in is a session of its own. A device that still has a "
+            "token of a live session of the account sends it along as `Authorization: Bearer …`, also an expired one: "
+            "then attempts from elsewhere cannot keep it out."
+        ),
         tags=["accounts"],
         responses={200: SignedInSerializer},
         extensions=also_answers((services.WrongCredentials, "E-mail or password is wrong.")),
@@ -95,7 +99,7 @@ class RefreshView(PublicView):
         examples=[_REFRESH, SIGNED_IN],
     )
     def post(self, request: Request) -> Response:
-        return signed_in(services.refresh(self.validated(request)["refresh"]))
+        return signed_in(services.refresh(self.validated(request)["refresh"], device_of(request).address))
 
 
 class LogoutView(PublicView):
