@@ -12,7 +12,6 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
-from rest_framework.request import Request
 
 from config.errors import InvalidToken
 from config.rest.address import client_address, network, network_range, site
@@ -39,7 +38,7 @@ class Proof(Protocol):
 
 
 def counters(
-    scope: str, request: HttpRequest | Request, email: Callable[[], str | None], proof: Proof | None
+    scope: str, request: HttpRequest, email: Callable[[], str | None], proof: Proof | None
 ) -> Iterator[Counter]:
     """The narrow ones first, so that what they refuse does not use up the wide ones, which others share.
 
@@ -86,7 +85,7 @@ class SessionProof:
         self.session_id = session_id
 
     @classmethod
-    def of(cls, request: HttpRequest | Request) -> Self | None:
+    def of(cls, request: HttpRequest) -> Self | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None

@@ -1,6 +1,7 @@
 """How many tasks an account may have: exactly so many, whatever comes at once; and as many tombstones."""
 
 import datetime as dt
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -123,14 +124,14 @@ def test_creating_deleting_and_restoring_at_once_are_counted(wide_pool: None, se
     for task in tasks[:3]:
         services.delete_task(user, task.pk)
 
-    def attempt(write: partial[object]) -> bool:
+    def attempt(write: Callable[[], object]) -> bool:
         try:
             write()
         except DomainError:
             return False
         return True
 
-    writes = [partial(make_task, user) for _ in range(4)]
+    writes: list[Callable[[], object]] = [partial(make_task, user) for _ in range(4)]
     writes += [partial(services.restore_task, user, task.pk) for task in tasks[:3]]
     writes += [partial(services.delete_task, user, task.pk) for task in tasks[3:]]
     at_once([partial(attempt, write) for write in writes])

@@ -152,7 +152,21 @@ def test_tokens_with_missing_claims(alice: User, kind: str, claim: str) -> None:
 
 
 # Of which simplejwt makes a calendar's date, or PyJWT an integer.
-NO_MOMENTS = [None, True, "text", "9999999999", "", [], {}, -1, -1e30, 1e30, 10**400, float("inf"), float("nan")]
+NO_MOMENTS: list[Any] = [
+    None,
+    True,
+    "text",
+    "9999999999",
+    "",
+    [],
+    {},
+    -1,
+    -1e30,
+    1e30,
+    10**400,
+    float("inf"),
+    float("nan"),
+]
 
 
 @pytest.mark.parametrize("kind", ["access", "refresh"])
