@@ -25,7 +25,7 @@ NOBODY = ""
 ALL = "0"  # the id of no account
 _ASKING = f"(SELECT NULLIF(current_setting('{_SETTING}', true), '')::bigint)"
 SHOW_ALL = (_SETTING, ALL)  # for programs of PostgreSQL's that an operator runs
-_MIGRATIONS = (("users", "0007_isolation"), ("tasks", "0002_isolation"), ("users", "0012_indirect_isolation"))
+_MIGRATIONS = (("users", "0007_isolation"), ("tasks", "0002_isolation"), ("users", "0013_indirect_isolation"))
 _NO_REFERENCE = ("django_session",)  # of staff; whose a row is stands within its text
 
 

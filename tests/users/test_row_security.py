@@ -335,7 +335,7 @@ def test_the_check_and_readiness_are_loud_when_a_table_is_exposed(db: None) -> N
 
 @pytest.mark.parametrize(
     ("table", "app", "migration"),
-    [("tasks_task", "tasks", "0002_isolation"), ("django_session", "users", "0012_indirect_isolation")],
+    [("tasks_task", "tasks", "0002_isolation"), ("django_session", "users", "0013_indirect_isolation")],
 )
 def test_before_its_migration_the_check_is_silent(db: None, table: str, app: str, migration: str) -> None:
     fetch(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
