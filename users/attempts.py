@@ -54,8 +54,9 @@ def counters(
     if tried := email():
         yield Counter(scope, f"email:{tried} from:{site(address) or network(address)}")
     yield from shared
-    if tried and not _is_signed_in_from(tried, address):
-        yield Counter(scope, f"email:{tried}", is_wide=True)
+    everywhere = Counter(scope, f"email:{tried}", is_wide=True)
+    if tried and everywhere.rate and not _is_signed_in_from(tried, address):
+        yield everywhere
 
 
 def counters_of(scope: str, request: HttpRequest, user: User) -> Iterator[Counter]:
