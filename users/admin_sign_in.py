@@ -20,7 +20,7 @@ from users import attempts, audit
 from users.audit import Action
 from users.models import User
 from users.services import second_factor
-from users.text import MAX_PASSWORD, canonical_email
+from users.text import MAX_EMAIL, MAX_PASSWORD, canonical_email
 
 _site_login = admin.site.login
 _site_logout = admin.site.logout

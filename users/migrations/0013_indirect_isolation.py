@@ -5,7 +5,7 @@ from users.isolation import hide, isolate_through
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("users", "0011_dashboard_indexes"),
+        ("users", "0012_idna_2008"),
         ("otp_static", "0003_add_timestamps"),
         ("sessions", "0001_initial"),
     ]
