@@ -67,8 +67,8 @@ class LoginView(PublicView):
         summary="Sign in",
         description=(
             "Answers your account and a pair of tokens; each sign-in is a session of its own. A device that still has "
-            "a token of a live session of the account sends it along as `Authorization: Bearer …`, also an expired one: "
-            "then attempts from elsewhere cannot keep it out."
+            "a token of a live session of the account sends it along as `Authorization: Bearer …`, also an expired "
+            "one: then attempts from elsewhere cannot keep it out."
         ),
         tags=["accounts"],
         responses={200: SignedInSerializer},
