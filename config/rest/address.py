@@ -40,7 +40,8 @@ def _forwarded_in(environ: Mapping[str, Any]) -> str:
     proxies: int = settings.TRUSTED_PROXIES
     # Several headers of this name arrive as one, joined in their order.
     entries = environ.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", proxies)
-    return _normalised(entries[-proxies]) if 0 < proxies <= len(entries) else ""
+    entry = entries[-proxies] if 0 < proxies <= len(entries) else ""
+    return _normalised(entry) if len(entry) <= MAX_ENTRY else ""
 
 
 @lru_cache(maxsize=4096)
@@ -72,8 +73,6 @@ def network_range(address: str) -> tuple[str, str]:
 @lru_cache(maxsize=4096)
 def _normalised(entry: str) -> str:
     """One spelling for each address, without the port; empty if it is none."""
-    if len(entry) > MAX_ENTRY:
-        return ""
     text = entry.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
