@@ -58,7 +58,7 @@ def test_insecure_production_is_refused(tree: Tree, wrong: dict[str, str], messa
         ({"THREADS": "4.5"}, "THREADS='4.5' is not a whole number from 1 to 1000."),
         (
             {"DATABASE_POOL_SIZE": "9" * 5000},
-            f"DATABASE_POOL_SIZE='{'9' * 5000}' is not a whole number from 1 to 1000.",
+            f"DATABASE_POOL_SIZE='{'9' * 5000}' is not a whole number from 1 to 1001.",
         ),
         ({"DEBUG": "maybe"}, "DEBUG='maybe' is not a boolean; use true or false."),
         ({"TRUSTED_PROXIES": "true"}, "TRUSTED_PROXIES='true' is not a whole number from 0 to 10."),
@@ -188,7 +188,7 @@ def test_a_pooled_neon_url_becomes_the_database(tree: Tree) -> None:
         "keepalives_count": 3,
         "sslmode": "require",
         "channel_binding": "require",
-        "pool": {"min_size": 1, "max_size": 7, "timeout": 3},
+        "pool": {"min_size": 1, "max_size": 8, "timeout": 3},
     }
     # A transaction pooler gives every transaction another session.
     assert (entry["DISABLE_SERVER_SIDE_CURSORS"], entry["CONN_MAX_AGE"]) == (True, 0)
