@@ -205,6 +205,12 @@ def authenticate(
     return Grant(session.user, session, session.created_at, is_outdated, ahead)
 
 
+def bearer(authorization: str) -> str | None:
+    """The token of an `Authorization` header (RFC 6750); None for any other scheme."""
+    scheme, _, token = authorization.strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None  # case-insensitive (RFC 9110, section 11.1)
+
+
 def subject(raw: str) -> int:
     """Whom an access token of ours names; whether its session goes on is not asked. Raises InvalidToken."""
     return _user_id(_verified(_Access, raw))
