@@ -112,7 +112,7 @@ class NothingSerializer(StrictSerializer):
 class SessionSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     user_agent = serializers.CharField()
-    address = serializers.CharField(allow_null=True, help_text="Of the sign-in.")
+    address = serializers.CharField(allow_null=True, help_text="That of the last refresh, at first of the sign-in.")
     created_at = InstantField(help_text="When you signed in.")
     last_used_at = InstantField(help_text="When its tokens were last refreshed.")
     expires_at = InstantField(help_text="When it ends, unless it is used before.")
