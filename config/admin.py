@@ -17,9 +17,9 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
 from config.errors import DomainError
+from config.text import MAX_SEARCH
 from config.transactions import retried_transaction
 
-MAX_SEARCH = 200  # characters
 SHOWN = 100  # of the objects that are to be deleted
 _REFUSAL = "tickbase.admin_refusal"
 

@@ -18,12 +18,12 @@ from django.utils.deprecation import MiddlewareMixin
 from django_otp.middleware import OTPMiddleware
 
 from config import origin
+from config.errors import TargetTooLong
 from config.paths import is_in_admin
 from config.rest import problems
 
 # Of an address with what its list was narrowed down by, twice escaped. Searches and filters come after this bound.
 MAX_QUERY = 4096
-TOO_LONG = problems.Kind(414, "uri_too_long", "The address is too long")
 
 
 class _InAdmin(MiddlewareMixin):
@@ -38,7 +38,7 @@ class Sessions(_InAdmin, SessionMiddleware):
         if not is_in_admin(request):
             return self.get_response(request)
         if len(request.META["QUERY_STRING"]) > MAX_QUERY:
-            return problems.problem(request, TOO_LONG, "Search for less, or narrow the list down by less.")
+            return problems.refused(request, TargetTooLong("Search for less, or narrow the list down by less."))
         with origin.of(request):
             return SessionMiddleware.__call__(self, request)
 

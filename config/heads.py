@@ -31,7 +31,7 @@ HEADERS = {
     "HTTP_X_REQUEST_ID": 256,
     "HTTP_RANGE": 256,
     "HTTP_USER_AGENT": 1024,
-}  # fmt: skip
+}
 
 
 def read(scope: HTTPScope) -> tuple["WSGIEnvironment", DomainError | None]:

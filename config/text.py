@@ -5,6 +5,7 @@ import re
 import unicodedata
 
 MAX_PADDING = 1000  # characters around a text, which do not count
+MAX_SEARCH = 200  # characters that are searched for, through the API and in the admin
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 # Unicode's property Default_Ignorable_Code_Point, with those that are reserved for it: they show nothing.

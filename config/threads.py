@@ -11,7 +11,8 @@ Result = TypeVar("Result")
 
 QUEUE = 1000  # calls that wait
 QUEUE_OF_KEY = 100
-PATIENCE = 5  # seconds for which no call ends
+# Seconds for which no call ends: more than the three for which one may wait for a database connection.
+PATIENCE = 5
 LONGEST = 15  # seconds
 
 

@@ -13,6 +13,8 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.http.response import HttpResponseBase
 from django.utils.http import parse_header_parameters
 
+from config import heads
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
@@ -32,9 +34,6 @@ def _require_isolation() -> None:
 
 if settings.PRODUCTION:
     _require_isolation()
-
-
-MAX_CONTENT_TYPE = 256  # characters
 
 
 class Application(WSGIHandler):
@@ -57,7 +56,7 @@ def _measure_body(environ: "WSGIEnvironment") -> None:
 
 def _drop_invalid_content_type(environ: "WSGIEnvironment") -> None:
     """Django would raise before any error handler stands, and parse a long one for seconds."""
-    if len(environ.get("CONTENT_TYPE", "")) > MAX_CONTENT_TYPE:
+    if len(environ.get("CONTENT_TYPE", "")) > heads.HEADERS["CONTENT_TYPE"]:
         environ["CONTENT_TYPE"] = ""
     try:
         parse_header_parameters(environ.get("CONTENT_TYPE", ""))

@@ -87,11 +87,9 @@ class SessionProof:
 
     @classmethod
     def of(cls, request: HttpRequest) -> Self | None:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return None
+        token = tokens.bearer(request.headers.get("Authorization", ""))
         try:
-            return cls(tokens.session_of(token.strip()))
+            return None if token is None else cls(tokens.session_of(token))
         except InvalidToken:
             return None
 

@@ -22,7 +22,7 @@ from users.text import MAX_NAME, validate_email
 logger = logging.getLogger(__name__)
 
 UNNAMED = "external"  # the issuer, where a secret is shared and no name is configured
-MAX_TOKEN = 8192  # characters
+MAX_TOKEN = 8192  # characters of one of another issuer's
 MAX_SUBJECT = 255
 
 # Extensions that change what is signed, or that must be understood; none is needed.

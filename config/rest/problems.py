@@ -275,7 +275,7 @@ def _where_else(path: str) -> str:
 
 def handler500(request: HttpRequest) -> HttpResponse:
     if is_outage(sys.exception()):
-        return problem(request, OUTAGE, DATABASE_AWAY, headers={"Retry-After": str(DatabaseUnavailable.retry_after)})
+        return refused(request, DatabaseUnavailable(DATABASE_AWAY))
     if is_in_admin(request):
         return defaults.server_error(request)
     return problem(request, INTERNAL, "Something went wrong on our side; it has been logged.")

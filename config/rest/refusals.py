@@ -1,4 +1,4 @@
-"""Answers what the server refuses: bodies that come too slowly, requests for which no thread is free."""
+"""Answers what the bridge refuses before a view sees it: heads that are too long, slow bodies, too many requests."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING

@@ -27,14 +27,17 @@ class JSONRenderer(BaseRenderer):
         if renderer_context:
             # What Django calls when the answer has been taken over.
             renderer_context["response"]._resource_closers.append(
-                partial(_let_go, renderer_context, getattr(data, "serializer", None))
+                partial(_break_cycles, renderer_context, getattr(data, "serializer", None))
             )
         return b"" if data is None else to_json(data)
 
 
-def _let_go(context: Any, serializer: Any) -> None:
-    """DRF's view, request and answer refer to each other, and serializers to themselves: they would stay until the
-    garbage collector comes by, with all tasks of a list. That was hundreds of megabytes after some lists of 2 MB."""
+def _break_cycles(context: Any, serializer: Any) -> None:
+    """Break the reference cycles of DRF's view, request, answer and serializers.
+
+    Else they stay until the garbage collector runs, with all tasks of a list: hundreds of megabytes after some lists
+    of 2 MB.
+    """
     for each in (context["view"], context["request"], serializer, getattr(serializer, "child", None)):
         if each is not None:
             vars(each).clear()

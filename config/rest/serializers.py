@@ -29,7 +29,7 @@ class StrictSerializer(serializers.Serializer):
         if not isinstance(data, dict):
             message = "Send a JSON object."
             raise InvalidBody({"non_field_errors": [ErrorDetail(message, code="not_an_object")]})
-        unknown = self._refuse_unknown(data)
+        unknown = self._unknown_members(data)
         try:
             values = super().to_internal_value(data)
         except ValidationError as error:
@@ -38,7 +38,7 @@ class StrictSerializer(serializers.Serializer):
             raise InvalidBody(unknown)
         return values
 
-    def _refuse_unknown(self, data: dict[str, Any]) -> Errors:
+    def _unknown_members(self, data: dict[str, Any]) -> Errors:
         unknown = list(islice((name for name in data if name not in self.fields), MAX_ERRORS))
         if not unknown:
             return {}
@@ -124,7 +124,7 @@ class QuerySerializer(serializers.Serializer):
         data: dict[str, Any] = {}
         refused: Errors = {}
         for name, value in pairs:
-            if refusal := cls._refuse(name, value, data):
+            if refusal := cls._refusal(name, value, data):
                 refused[name] = [refusal]
             elif not value and name in cls.filters:
                 continue  # web forms send all of their fields
@@ -135,7 +135,7 @@ class QuerySerializer(serializers.Serializer):
         return {name: value for name, value in data.items() if name not in refused}, refused
 
     @classmethod
-    def _refuse(cls, name: str, value: str, data: dict[str, Any]) -> ErrorDetail | None:
+    def _refusal(cls, name: str, value: str, data: dict[str, Any]) -> ErrorDetail | None:
         """What is wrong with a parameter beside its value."""
         known = cls._declared_fields
         if not _is_text(name + value):

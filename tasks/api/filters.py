@@ -15,6 +15,7 @@ from config.rest.fields import MAX_INSTANT, ChoiceField, DateField, InstantField
 from config.rest.pagination import Cursor
 from config.rest.problems import InvalidParameter
 from config.rest.serializers import QuerySerializer
+from config.text import MAX_SEARCH
 from tasks.choices import Priority, Sort, Status
 from tasks.models import MAX_TAG, MAX_TAGS, Task
 from tasks.querysets import NEAR, TaskQuerySet, sort_key
@@ -24,7 +25,6 @@ ALL = "all"
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 200
 MAX_OFFSET = 10_000
-MAX_SEARCH = 200
 MAX_CURSOR = 4096
 MAX_STATUSES = 1000  # characters
 DEFAULT_SORT = f"-{Sort.CREATED}"

@@ -11,9 +11,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from config.admin import MAX_SEARCH
 from config.errors import Overloaded
 from config.rest.refusals import META_KEY
+from config.text import MAX_SEARCH
 from tests.factories import make_user
 from tests.pages import signed_in
 from users.models import User

@@ -24,7 +24,7 @@ class BearerAuthentication(JWTAuthentication):
         pass  # simplejwt's looks the user model up, for each request
 
     def authenticate(self, request: Request) -> Any:
-        token = _bearer(request.headers.get("Authorization", ""))
+        token = tokens.bearer(request.headers.get("Authorization", ""))
         if token is None:
             return None
         view = (request.parser_context or {}).get("view")
@@ -55,7 +55,7 @@ def caller_in(environ: Mapping[str, Any], network: str) -> Hashable:
     verified here, as that takes long and perhaps a request for keys: the subject that it claims is one of its network,
     where it can take nobody's share elsewhere. All else is the network's.
     """
-    token = _bearer(environ.get("HTTP_AUTHORIZATION", ""))
+    token = tokens.bearer(environ.get("HTTP_AUTHORIZATION", ""))
     if token is None:
         return network
     if issuers.is_configured() and (claimed := _claimed_subject(token)):
@@ -70,12 +70,6 @@ def caller_in(environ: Mapping[str, Any], network: str) -> Hashable:
 def _claimed_subject(token: str) -> str | None:
     """Of a token that names no key of ours; unverified."""
     return None if tokens.names_our_key(token) else issuers.claimed_subject(token)
-
-
-def _bearer(authorization: str) -> str | None:
-    # The scheme is case-insensitive (RFC 9110, section 11.1).
-    scheme, _, token = authorization.strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _grant(token: str, **options: Any) -> tokens.Grant:

@@ -12,6 +12,7 @@ from config.rest.fields import InstantField, TextField
 from config.rest.serializers import StrictSerializer
 from users.models import Session, validate_timezone
 from users.text import MAX_EMAIL, MAX_NAME, MAX_PASSWORD, validate_email
+from users.tokens import MAX_TOKEN
 
 GOOD_PASSWORD = f"At least {settings.MIN_PASSWORD} characters; not a common one, and not like your name or address."
 MAX_CODE = 1000
@@ -80,7 +81,7 @@ class LoginSerializer(StrictSerializer):
 
 
 class RefreshSerializer(StrictSerializer):
-    refresh = TextField(max_length=4096)
+    refresh = TextField(max_length=MAX_TOKEN)
 
 
 class ChangePasswordSerializer(StrictSerializer):
@@ -112,7 +113,7 @@ class NothingSerializer(StrictSerializer):
 class SessionSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     user_agent = serializers.CharField()
-    address = serializers.CharField(allow_null=True, help_text="Of the sign-in.")
+    address = serializers.CharField(allow_null=True, help_text="That of the last refresh, at first of the sign-in.")
     created_at = InstantField(help_text="When you signed in.")
     last_used_at = InstantField(help_text="When its tokens were last refreshed.")
     expires_at = InstantField(help_text="When it ends, unless it is used before.")

@@ -16,7 +16,7 @@ class LoginThrottle(RateThrottle):
     does not use up the sign-ins.
     """
 
-    scope: ClassVar = "login"
+    scope: ClassVar[str] = "login"
 
     def counters(self, request: Request) -> Iterator[Counter]:
         if request.user and request.user.is_authenticated:

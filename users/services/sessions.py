@@ -12,6 +12,7 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from config.errors import InvalidToken, NotFound
+from config.text import storable
 from config.transactions import retried_transaction
 from users import audit, tokens
 from users.audit import Action
@@ -55,7 +56,7 @@ def open_session(user: User, device: Device) -> Session:
     """
     _make_room(user)
     now = timezone.now()
-    user_agent = device.user_agent[:MAX_USER_AGENT]
+    user_agent = storable(device.user_agent[:MAX_USER_AGENT])
     return Session.objects.create(
         user=user, user_agent=user_agent, address=device.address, created_at=now, last_used_at=now
     )

@@ -10,7 +10,6 @@ from rest_framework.request import Request
 
 from config import origin
 from config.rest.address import client_address
-from config.text import storable
 from users import services, tokens
 from users.api.serializers import SignedInSerializer
 from users.idempotency import SignedIn
@@ -30,7 +29,6 @@ PAIR: dict[str, Any] = {
     "token_type": "Bearer",
     "expires_in": 600,
 }
-MAX_USER_AGENT = 1000  # characters that are looked at; fewer are kept
 SIGNED_IN = OpenApiExample("Signed in", value={"user": USER, **PAIR}, response_only=True)
 
 
@@ -59,5 +57,4 @@ def signed_in(session: Session, status: int = 200) -> SignedIn:
 
 
 def device_of(request: Request) -> services.Device:
-    user_agent = storable(request.headers.get("User-Agent", "")[:MAX_USER_AGENT])
-    return services.Device(user_agent, client_address(request) or None)
+    return services.Device(request.headers.get("User-Agent", ""), client_address(request) or None)
