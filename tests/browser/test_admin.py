@@ -22,7 +22,7 @@ def new_task(user: Account, **fields: object) -> str:
     """Its address."""
     answer = user.api.post("/api/me/tasks", json={"title": "A task", **fields})
     assert answer.status_code == 201
-    return str(answer.headers["Location"])
+    return str(answer.url.join(answer.headers["Location"]))
 
 
 def find(admin: Page, address: str, text: str) -> None:

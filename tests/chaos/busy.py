@@ -13,7 +13,7 @@ import psycopg
 
 from config.threads import PATIENCE
 from tests.chaos.cluster import folder
-from tests.chaos.database_away import ask_all, is_outage
+from tests.chaos.database_away import Asked, ask_all, is_outage
 from tests.chaos.load import client_of, sign_in, sign_in_several
 from tests.chaos.outcome import Outcome
 from tests.server import Server
@@ -27,8 +27,6 @@ REFILL_SECONDS = 3.0
 CONTROL_SECONDS = 6.0
 UNLIMITED = {"DATABASE_LOCK_TIMEOUT": "0", "DATABASE_STATEMENT_TIMEOUT": "0"}
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-
-Answers = list[tuple[httpx.Response, float]]
 
 
 class Way(NamedTuple):
@@ -90,7 +88,7 @@ def wait_until_full(holder: psycopg.Connection, connections: int) -> None:
         time.sleep(0.01)
 
 
-def watch_health(server: Server, token: str, asked: Future[Answers]) -> float:
+def watch_health(server: Server, token: str, asked: Future[list[Asked]]) -> float:
     """The slowest answer of /healthz, in seconds, until all is answered."""
     slowest = 0.0
     with client_of(server, token) as client:
@@ -104,17 +102,17 @@ def watch_health(server: Server, token: str, asked: Future[Answers]) -> float:
 
 def wait_until_back(server: Server, tokens: list[str]) -> float:
     began = time.monotonic()
-    while not all(answer.is_success for answer, _ in ask_all(server, tokens, 0, CLIENTS)):
+    while not all(each.answer.is_success for each in ask_all(server, tokens, 0, CLIENTS)):
         assert time.monotonic() - began < 30, "the service does not come back"
     return time.monotonic() - began
 
 
-def result_of(found: Answers, slowest_health: float, return_seconds: float) -> Result:
+def result_of(found: list[Asked], slowest_health: float, return_seconds: float) -> Result:
     is_right = lambda answer: answer.is_success or is_outage(answer)  # noqa: E731
     return Result(
-        Counter(answer.status_code for answer, _ in found),
-        [f"{answer.request.url.path} {answer.status_code}" for answer, _ in found if not is_right(answer)],
-        max(seconds for _, seconds in found),
+        Counter(each.answer.status_code for each in found),
+        [f"{each.answer.request.url.path} {each.answer.status_code}" for each in found if not is_right(each.answer)],
+        max(each.seconds for each in found),
         slowest_health,
         return_seconds,
     )

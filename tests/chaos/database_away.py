@@ -10,6 +10,7 @@ from typing import NamedTuple
 import httpx
 import psycopg
 
+from config.rest.health import KEPT_SECONDS
 from tests.chaos.cluster import Cluster, service
 from tests.chaos.load import ACCOUNT, client_of, sign_in_several
 from tests.chaos.outcome import Outcome
@@ -24,6 +25,12 @@ ROUTES: list[tuple[str, str, dict[str, str] | None]] = [
     ("POST", "/api/auth/login", ACCOUNT),
     ("GET", "/readyz", None),
 ]
+
+
+class Asked(NamedTuple):
+    answer: httpx.Response
+    began_at: float  # in time.monotonic()
+    seconds: float
 
 
 class Result(NamedTuple):
@@ -45,34 +52,41 @@ WAYS: dict[str, Callable[[Cluster], AbstractContextManager[None]]] = {"stopped":
 
 def take_away(way: str, server: Server, database: Cluster, seconds: float) -> Result:
     tokens = sign_in_several(server)
-    assert {answer.status_code for answer, _ in ask_all(server, tokens, 0)} == {200, 201}
+    assert {asked.answer.status_code for asked in ask_all(server, tokens, 0)} == {200, 201}
     with WAYS[way](database):
+        gone_at = time.monotonic()
         found = ask_all(server, tokens, seconds)
         assert httpx.get(f"{server.base}/healthz").status_code == 200
     return_seconds = wait_until_back(server, tokens[0])
-    wrong = [f"{answer.request.url.path} {answer.status_code}" for answer, _ in found if not is_outage(answer)]
-    return Result(len(found), wrong, max(each for _, each in found), return_seconds)
+    answers = [
+        asked.answer for asked in found if not (is_readiness(asked.answer) and asked.began_at < gone_at + KEPT_SECONDS)
+    ]
+    wrong = [f"{answer.request.url.path} {answer.status_code}" for answer in answers if not is_outage(answer)]
+    return Result(len(found), wrong, max(asked.seconds for asked in found), return_seconds)
 
 
-def ask_all(
-    server: Server, tokens: list[str], seconds: float, clients: int = CLIENTS
-) -> list[tuple[httpx.Response, float]]:
-    """What each of the clients got, one route after the other, and after how many seconds."""
+def ask_all(server: Server, tokens: list[str], seconds: float, clients: int = CLIENTS) -> list[Asked]:
+    """What each of the clients got, one route after the other."""
     until = time.monotonic() + seconds
 
-    def ask(number: int) -> list[tuple[httpx.Response, float]]:
-        found: list[tuple[httpx.Response, float]] = []
+    def ask(number: int) -> list[Asked]:
+        found: list[Asked] = []
         with client_of(server, tokens[number % len(tokens)]) as client:
             while not found or time.monotonic() < until:
                 method, path, body = ROUTES[(number + len(found)) % len(ROUTES)]
                 began = time.monotonic()
                 answer = client.request(method, path, json=body)
-                found.append((answer, time.monotonic() - began))
+                found.append(Asked(answer, began, time.monotonic() - began))
                 time.sleep(PAUSE)
         return found
 
     with ThreadPoolExecutor(clients) as pool:
         return [each for found in pool.map(ask, range(clients)) for each in found]
+
+
+def is_readiness(answer: httpx.Response) -> bool:
+    """Its answer may be that of a second ago."""
+    return answer.request.url.path == "/readyz"
 
 
 def is_outage(answer: httpx.Response) -> bool:

@@ -22,7 +22,8 @@ LATER = {
     "prometheus_client",
     "config.metrics",
 }
-MODULES = 1320  # of which unfold has 39; with the development tools that DRF imports when they are installed
+OURS = {"config", "users", "tasks"}
+MODULES = 1207  # of others; unfold has 39 of them, and DRF imports development tools where they are installed
 
 
 def imported(**environment: str) -> set[str]:
@@ -47,7 +48,7 @@ def test_a_worker_starts_without_what_it_may_never_need(modules: set[str]) -> No
 
 
 def test_a_worker_starts_with_no_more_modules_than_it_has_to(modules: set[str]) -> None:
-    assert len(modules) < MODULES
+    assert sum(name.partition(".")[0] not in OURS for name in modules) < MODULES
 
 
 def test_redis_is_imported_when_it_counts() -> None:
