@@ -294,7 +294,7 @@ ADMIN_ACTION_ROWS = 5000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = ADMIN_ACTION_ROWS + 1000
 
 CORS_ALLOWED_ORIGINS = env_origins("CORS_ALLOWED_ORIGINS")
-CORS_ALLOWED_ORIGIN_REGEXES = [] if PRODUCTION else [r"^http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"]
+CORS_ALLOWED_ORIGIN_REGEXES = [] if PRODUCTION else [r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"]
 CORS_URLS_REGEX = r"^/api/"
 # Front ends send `credentials: "include"`; there is nothing that it could bring along, as no cookie is read below /api.
 CORS_ALLOW_CREDENTIALS = True

@@ -164,7 +164,7 @@ class Task(RowModel):
         status = sent.get("status", meant)
         if completed != (status == Status.COMPLETED):
             if self._state.adding or (status != self.status and completed != self.is_completed):
-                raise ConflictingMembers("It contradicts status; send one of them.", pointer="/completed")
+                raise ConflictingMembers("completed contradicts status; send one of the two.", pointer="/completed")
             status = meant if status == self.status else status
         return {**sent, "status": status}
 
@@ -193,7 +193,7 @@ class Task(RowModel):
         """A date-time sent as `due_date` is the `due_at`."""
         differing = {given["due_date"], given.get("due_at")} - {self.due_at, None}
         if len(differing) > 1:
-            raise ConflictingMembers("It names another instant than due_at; send one of them.", pointer="/due_date")
+            raise ConflictingMembers("due_date and due_at name two moments; send one of the two.", pointer="/due_date")
         return differing.pop() if differing else self.due_at
 
     def _check(self) -> None:

@@ -37,6 +37,7 @@ class TextField(serializers.CharField):
     Its length comes before all else: a body has room for a million characters, and some checks cost their square.
     """
 
+    default_error_messages = {"invalid": "Send a JSON string."}
     is_for_people: ClassVar[bool] = True  # and therefore blank if nothing of it can be seen
     max_length: int
 
@@ -103,6 +104,8 @@ class BooleanField(serializers.BooleanField):
 class ListField(serializers.ListField):
     """A JSON array. Its length comes before its elements: a body has room for half a million bad ones."""
 
+    default_error_messages = {"not_a_list": "Send a JSON array."}
+
     def to_internal_value(self, data: Any) -> list[Any]:
         if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
@@ -115,7 +118,7 @@ class DateField(serializers.Field):
     """A calendar date, `YYYY-MM-DD`."""
 
     default_error_messages = {
-        "invalid": "Write a date as YYYY-MM-DD.",
+        "invalid": "Write a date that exists, as YYYY-MM-DD.",
         "out_of_range": f"Use a date from {FIRST_DATE} to {LAST_DATE}.",
     }
 
@@ -139,7 +142,7 @@ class InstantField(serializers.Field):
     """A moment, RFC 3339 with an offset; answered in UTC with `Z`."""
 
     default_error_messages = {
-        "invalid": "Write a time as RFC 3339 with its offset, for example 2026-11-30T09:30:00Z.",
+        "invalid": "Write a time that exists, as RFC 3339 with its offset, for example 2026-11-30T09:30:00Z.",
         "out_of_range": f"Use a time from {FIRST_INSTANT:%Y-%m-%d} to {LAST_INSTANT:%Y-%m-%d}.",
     }
 

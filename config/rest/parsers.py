@@ -15,6 +15,10 @@ from config.rest.problems import MalformedBody
 MAX_NESTING = 32
 
 
+class UnreadableBody(UnsupportedMediaType):
+    """JSON it may be, but not as it is encoded."""
+
+
 class JSONParser(BaseParser):
     """RFC 8259 JSON in UTF-8, without duplicate names, NaN or Infinity (I-JSON, RFC 7493)."""
 
@@ -72,13 +76,13 @@ class EmptyFormParser(BaseParser):
 def _require_utf8(media_type: str) -> None:
     charset = parse_header_parameters(media_type)[1].get("charset", "utf-8")
     if charset.lower() not in {"utf-8", "utf8"}:
-        raise UnsupportedMediaType(media_type, detail="JSON is UTF-8 (RFC 8259, section 8.1); send it so.")
+        raise UnreadableBody(media_type, detail="JSON is UTF-8 (RFC 8259, section 8.1); send it so.")
 
 
 def _require_no_coding(request: Request) -> None:
     coding = request.headers.get("Content-Encoding", "").strip().lower()
     if coding not in {"", "identity"}:
-        raise UnsupportedMediaType(coding, detail="Compressed bodies are not read; send it without Content-Encoding.")
+        raise UnreadableBody(coding, detail="Compressed bodies are not read; send it without Content-Encoding.")
 
 
 def _loads(text: str) -> Any:

@@ -93,6 +93,12 @@ KINDS: Mapping[type[Exception], Kind] = {
     exceptions.Throttled: THROTTLED,
 }
 
+# In place of DRF's own sentences, which do not say what to do.
+DETAILS: Mapping[type[Exception], str] = {
+    exceptions.NotAuthenticated: "Sign in, and send the access token as `Authorization: Bearer …`.",
+    exceptions.UnsupportedMediaType: "Send JSON, with `Content-Type: application/json`.",
+}
+
 
 def problem(
     request: HttpRequest,
@@ -135,7 +141,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
         exc = exceptions.NotFound()
     elif isinstance(exc, PermissionDenied):
         exc = exceptions.PermissionDenied()
-    return _api_problem(request, exc) if isinstance(exc, exceptions.APIException) else None
+    return _api_problem(request, exc, context["view"]) if isinstance(exc, exceptions.APIException) else None
 
 
 def is_outage(exc: BaseException | None) -> bool:
@@ -215,14 +221,17 @@ def _flatten(detail: Any, location: str, place: str = "") -> Iterator[dict[str, 
         yield {location: _clean(place), "code": str(detail.code), "detail": _clean(str(detail))}
 
 
-def _api_problem(request: HttpRequest, exc: exceptions.APIException) -> HttpResponse:
+def _api_problem(request: HttpRequest, exc: exceptions.APIException, view: "APIView") -> HttpResponse:
     kind = next((KINDS[base] for base in type(exc).__mro__ if base in KINDS), None)
     if kind is None:
         kind = Kind(exc.status_code, str(exc.default_code), "Request refused")
     headers: dict[str, str] = {}
     if auth_header := getattr(exc, "auth_header", None):
         headers["WWW-Authenticate"] = auth_header
-    return problem(request, kind, str(exc.detail), headers=headers)
+    detail = DETAILS.get(type(exc), str(exc.detail))
+    if isinstance(exc, exceptions.MethodNotAllowed):
+        detail = f"This address takes {', '.join(view.allowed_methods)}."
+    return problem(request, kind, detail, headers=headers)
 
 
 def _too_large(request: HttpRequest) -> HttpResponse:

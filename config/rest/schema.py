@@ -75,7 +75,7 @@ _SHARED = (
         "Unauthenticated",
         problems.KINDS[exceptions.NotAuthenticated],
         "No valid token; sign in and send `Authorization: Bearer …`.",
-        "Authentication credentials were not provided.",
+        problems.DETAILS[exceptions.NotAuthenticated],
     ),
     Shared(
         "Forbidden",
@@ -88,7 +88,7 @@ _SHARED = (
         "Stale",
         problems.Kind.of(PreconditionFailed),
         "It has changed since; `current` carries it as it is now.",
-        "It is at version 6 now; merge your change into `current` and try again.",
+        "The task is at version 6 now; merge your change into `current` and try again.",
     ),
     Shared(
         "InFlight",
@@ -118,7 +118,7 @@ _SHARED = (
         "NotJSON",
         problems.KINDS[exceptions.UnsupportedMediaType],
         "The body must be JSON.",
-        'Unsupported media type "text/plain" in request.',
+        problems.DETAILS[exceptions.UnsupportedMediaType],
     ),
     Shared(
         "Throttled",

@@ -106,7 +106,8 @@ def test_a_method_that_is_not_allowed_names_those_that_are(
     as_alice: Api, method: str, address: str, allowed: set[str]
 ) -> None:
     answer = send(as_alice, method, address)
-    assert problem_of(answer, 405)["code"] == "method_not_allowed"
+    problem = problem_of(answer, 405)
+    assert (problem["code"], problem["detail"]) == ("method_not_allowed", f"This address takes {answer['Allow']}.")
     assert allowed <= set(answer["Allow"].split(", ")) - {method}
 
 
@@ -193,7 +194,9 @@ def test_a_bad_token(alice: User, make: Any) -> None:
 @pytest.mark.parametrize("address", PROTECTED)
 def test_no_token(method: str, address: str) -> None:
     answer = send(Api(), method, address, b"{")
-    assert problem_of(answer, 401)["code"] == "not_authenticated"
+    problem = problem_of(answer, 401)
+    assert problem["code"] == "not_authenticated"
+    assert problem["detail"] == "Sign in, and send the access token as `Authorization: Bearer …`."
     assert answer["WWW-Authenticate"] == CHALLENGE
 
 

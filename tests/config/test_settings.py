@@ -1,5 +1,7 @@
 """What the environment may say, and how a wrong value is refused."""
 
+import re
+
 import pytest
 
 from tests.tree import KEY, PRODUCTION, REFUSAL, SECRET, Tree
@@ -251,6 +253,25 @@ def test_origins_are_lists(tree: Tree) -> None:
         "CSRF_TRUSTED_ORIGINS": ["https://a.example"],
         "CORS_ALLOWED_ORIGIN_REGEXES": [],  # localhost is for development only
     }
+
+
+def test_localhost_may_call_in_development(tree: Tree) -> None:
+    (pattern,) = tree.load("CORS_ALLOWED_ORIGIN_REGEXES")["CORS_ALLOWED_ORIGIN_REGEXES"]
+    for origin in (
+        "http://localhost:3000",
+        "https://localhost:5173",
+        "http://127.0.0.1:8080",
+        "http://[::1]",
+        "https://localhost",
+    ):
+        assert re.match(pattern, origin), origin
+    for origin in (
+        "http://localhost.evil.example",
+        "http://evil.example",
+        "http://localhost:x",
+        "capacitor://localhost",
+    ):
+        assert not re.match(pattern, origin), origin
 
 
 @pytest.mark.parametrize("value", ["*", "null", "app.example.com", "https://app.example.com/", "https://*.example.com"])

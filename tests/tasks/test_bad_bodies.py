@@ -182,12 +182,28 @@ def test_a_body_that_is_not_json(as_alice: Api, task: Task, method: str, body: b
     assert (problem["code"], "errors" in problem) == ("malformed_body", False)
 
 
+@pytest.mark.parametrize(
+    ("sent", "detail"),
+    [
+        ({"title": 1}, "/title: Send a JSON string."),
+        ({"tags": "home, garden"}, "/tags: Send a JSON array."),
+        ({"completed": "yes"}, "/completed: Use true or false."),
+        ({"due_date": "2026-02-30"}, "/due_date: Write a date that exists, as YYYY-MM-DD."),
+        ({"status": "completed", "completed": False}, "completed contradicts status; send one of the two."),
+    ],
+)
+def test_the_detail_says_what_to_send(as_alice: Api, sent: dict[str, Any], detail: str) -> None:
+    answer = as_alice.post("/api/me/tasks", {"title": "A", **sent})
+    assert problem_of(answer, 400)["detail"] == detail
+
+
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("method", WRITES)
 @pytest.mark.parametrize("media_type", cases(MEDIA_TYPES))
 def test_a_body_of_another_type(as_alice: Api, task: Task, method: str, media_type: str) -> None:
-    answer = send(as_alice, method, address(method, task), {"title": "New"}, media_type)
-    assert problem_of(answer, 415)["code"] == "unsupported_media_type"
+    problem = problem_of(send(as_alice, method, address(method, task), {"title": "New"}, media_type), 415)
+    assert problem["code"] == "unsupported_media_type"
+    assert "JSON" in problem["detail"]
 
 
 @pytest.mark.usefixtures("unchanged")
