@@ -9,16 +9,23 @@ from typing import TypedDict, Unpack
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from config.database import context
 from config.database.compiled import run
-from config.errors import Conflict, NotFound, PreconditionFailed, violated_constraint
+from config.errors import Conflict, LimitReached, NotFound, PreconditionFailed, violated_constraint
+from config.rates import Rate
+from config.rest.counters import PostgresCounters
 from config.text import nfc
 from config.transactions import retried_transaction
 from tasks import feed, pruning, statements
 from tasks.choices import Status
 from tasks.models import Task, new_uid
 from users.models import User
+
+# Timed tasks that an account takes along from zone to zone, in a window. A hundred thousand take seconds, for which the
+# account is locked, and sign-ins to it wait in the one thread that there is for those of everybody.
+MOVED = Rate(300_000, 3600)
 
 
 class TaskFields(TypedDict, total=False):
@@ -144,10 +151,11 @@ def restore_task(user: User, task_id: int) -> Task:
 def recompute_days(user: User) -> None:
     """The days of timed tasks where a locked account lives by now; as one change, of n numbers for n tasks.
 
-    Within the transaction that moves the account. Tombstones follow when they are restored.
+    Within the transaction that moves the account. Tombstones follow when they are restored. Raises LimitReached.
     """
     feed.lock(user)
     timed = Task.objects.for_user(user).visible().exclude(due_at=None).order_by("version")
+    _count_moved(user, timed.count())
     zone = user.zone
     days = {
         task_id: day
@@ -158,6 +166,18 @@ def recompute_days(user: User) -> None:
         version = feed.reserve({user.pk: len(days)})[user.pk]
         with context.local({"statement_timeout": "0"}):  # whoever has many tasks may move all the same
             run(statements.set_days(user.pk, days, version, timezone.now()))
+
+
+def _count_moved(user: User, tasks: int) -> None:
+    """Before they are read. In the transaction, which takes it back if it fails. What is left lets one move of any size
+    pass."""
+    key = salted_hmac("tasks.moved", str(user.pk), algorithm="sha256").hexdigest()[:32]
+    limit = MOVED.limit
+    if tasks and not PostgresCounters().take(key, tasks, MOVED).granted(tasks, limit):
+        raise LimitReached(
+            f"Changes of your time zone took {limit:,} timed tasks along within an hour; try again in an hour.",
+            limit=limit,
+        )
 
 
 def _lock(

@@ -11,11 +11,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from time_machine import TimeMachineFixture
 
+from config.rates import Rate
 from tasks import feed, services
 from tasks.models import Task
 from tests.client import Api
 from tests.factories import head_of, make_task, make_user
 from tests.pages import signed_in, submit
+from tests.problems import problem_of, stored
 from users import services as accounts
 from users.models import User
 
@@ -138,3 +140,39 @@ def test_a_change_after_the_move_is_in_the_new_zone(walter: User, change: dict[s
     task = make_task(walter, due_at=NOON)
     move(walter, PAGO_PAGO)
     assert Api(walter).patch(f"/api/me/tasks/{task.pk}", change).json()["due_date"] == "2026-12-01"
+
+
+# --- What it may cost -------------------------------------------------------------------------------
+
+
+def test_moving_many_tasks_to_and_fro_ends_in_409(walter: User, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each move of many tasks takes seconds, for which sign-ins to the account wait, and others behind them."""
+    monkeypatch.setattr(services, "MOVED", Rate(5, 3600))
+    for _ in range(3):
+        make_task(walter, due_at=NOON)
+    make_task(bob, due_at=NOON)
+    move(walter, PAGO_PAGO)
+    move(walter, "Etc/GMT+11")  # takes more than is left, and looks at them all the same
+    api = Api(walter)
+    before = stored()
+    problem = problem_of(api.patch("/api/users/me", {"timezone": KIRITIMATI, "name": "W"}), 409)
+    assert (problem["code"], problem["limit"], stored()) == ("limit_reached", 5, before)
+    move(bob, KIRITIMATI)
+
+
+def test_a_single_move_may_be_of_any_size(walter: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "MOVED", Rate(2, 3600))
+    for _ in range(3):
+        make_task(walter, due_at=NOON)
+    move(walter, PAGO_PAGO)
+    assert days(walter) == ["2026-12-01"] * 3
+
+
+def test_staff_reads_why_an_account_cannot_move(walter: User, carol: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "MOVED", Rate(1, 3600))
+    make_task(walter, due_at=NOON)
+    move(walter, PAGO_PAGO)
+    page = submit(signed_in(carol), f"/admin/users/user/{walter.pk}/change/", timezone=KIRITIMATI)
+    assert "try again in an hour" in page.errors + page.messages
+    walter.refresh_from_db()
+    assert walter.timezone == PAGO_PAGO

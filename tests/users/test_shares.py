@@ -3,10 +3,13 @@
 from typing import Any
 
 import jwt
+import pytest
 import time_machine
 
+from tests.client import Api
 from tests.factories import make_tokens
 from tests.issuer import Issuer
+from users import issuers
 from users.api.authentication import caller_in
 from users.models import User
 
@@ -38,11 +41,20 @@ def test_a_token_that_has_expired_is_its_networks(alice: User) -> None:
         assert caller(access) == NETWORK
 
 
-def test_what_an_external_token_claims_counts_within_its_network(issuer: Issuer, alice: User) -> None:
-    """It is not verified yet, and no key is asked for."""
-    assert caller(issuer.token("7")) == caller(issuer.token("7", iat=1)) == (NETWORK, "7")
-    assert caller("a.b.c") == NETWORK
-    nested = f"e30.{'W1' * 3000}.e30"
-    assert caller(nested) == NETWORK
-    assert caller(make_tokens(alice).access) == alice.pk
+def test_what_an_external_token_claims_names_nobody_until_it_was_verified(issuer: Issuer, alice: User) -> None:
+    """Whoever could make subjects up could have a share for each. Here nothing is verified, and no key asked for."""
+    token, forged = issuer.token("7"), jwt.encode({"sub": "7", "exp": 9_999_999_999}, "x" * 48, algorithm="HS256")
+    assert caller(token) == caller(forged) == caller("\xff.b.c") == NETWORK
     assert issuer.paths == []
+    for each, status in ((token, 200), (forged, 401)):
+        assert Api().get("/api/me/tasks", authorization=f"Bearer {each}").status_code == status
+    assert (caller(token), caller(forged), caller(issuer.token("7", iat=1))) == ((NETWORK, "7"), NETWORK, NETWORK)
+    assert caller(make_tokens(alice).access) == alice.pk
+
+
+def test_of_the_verified_tokens_so_many_are_remembered(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issuers, "REMEMBERED", 2)
+    tokens = [issuer.token(subject) for subject in "789"]
+    for token in tokens:
+        issuers.verify(token)
+    assert [caller(token) for token in tokens] == [NETWORK, (NETWORK, "8"), (NETWORK, "9")]

@@ -50,26 +50,21 @@ def _reads_ahead(view: Any, user_id: int) -> Query[Any] | None:
 def caller_in(environ: Mapping[str, Any], network: str) -> Hashable:
     """Whose share of the threads a request takes, known before it has one.
 
-    That must not be for others to say: whoever could name another user could take that user's share. So an account is
-    named by a token of ours only, whose signature is verified and remembered. A token of the external issuer is not
-    verified here, as that takes long and perhaps a request for keys: the subject that it claims is one of its network,
-    where it can take nobody's share elsewhere. All else is the network's.
+    That must not be for others to say: whoever could name another user could take that user's share, and whoever could
+    make names up, a share for each. So an account is named by a token of ours, whose signature is verified and
+    remembered, or by one of the external issuer that a thread has verified before: here that would take too long, and
+    perhaps a request for keys. Its subject is one of its network, for it may have expired since. All else is the
+    network's.
     """
     token = tokens.bearer(environ.get("HTTP_AUTHORIZATION", ""))
     if token is None:
         return network
-    if issuers.is_configured() and (claimed := _claimed_subject(token)):
-        return network, claimed
+    if issuers.is_configured() and (subject := issuers.verified_subject(token)):
+        return network, subject
     try:
         return tokens.subject(token)
     except InvalidToken:
         return network
-
-
-@functools.lru_cache(maxsize=2048)
-def _claimed_subject(token: str) -> str | None:
-    """Of a token that names no key of ours; unverified."""
-    return None if tokens.names_our_key(token) else issuers.claimed_subject(token)
 
 
 def _grant(token: str, **options: Any) -> tokens.Grant:
