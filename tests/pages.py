@@ -94,10 +94,11 @@ def send(client: Client, path: str, fields: dict[str, str | list[str]]) -> Page:
 
 
 def wait_for_a_lock() -> None:
-    """Until some other session of this database waits for ours."""
+    """Until some other session of this database waits for a lock."""
     deadline = time.monotonic() + 20
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees the activity of its first look
             cursor.execute(
                 "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
