@@ -16,13 +16,15 @@ MAX_LOCAL_PART = 64  # octets; section 4.5.3.1.1
 MAX_PASSWORD = 256  # hashing is slow on purpose
 MAX_NAME = 100
 
+_AT = re.compile("[\ufe6b\uff20]")  # what is an @ in NFKC
 _is_well_formed = EmailValidator()
 # General category Zs but for U+0020; a test holds this against unicodedata.
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 
 
 def canonical_email(email: str) -> str:
-    """The form that makes two spellings of one address equal: NFKC, case folded, NFKC again; the domain in ASCII.
+    """The form that makes two spellings of one address equal: NFKC, case folded, NFKC again; the domain in ASCII, as it
+    is, since NFKC alone would make another domain of some letters than `mail_address` does.
 
     Computed here and not by the database, whose case folding depends on its collation. The last step
     is needed because case folding can leave a text that is not normalised (Unicode, chapter 3.13).
@@ -31,8 +33,9 @@ def canonical_email(email: str) -> str:
     email = email.strip()
     if len(email) > MAX_EMAIL:
         return email
-    name, at, domain = unicodedata.normalize("NFKC", email).rpartition("@")
-    return f"{unicodedata.normalize('NFKC', name.casefold())}{at}{_canonical_domain(domain)}"
+    name, at, domain = _AT.sub("@", email).rpartition("@")
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return f"{unicodedata.normalize('NFKC', folded)}{at}{_canonical_domain(domain)}"
 
 
 def _canonical_domain(domain: str) -> str:
@@ -40,7 +43,7 @@ def _canonical_domain(domain: str) -> str:
     try:
         return ascii_domain(domain)
     except UnicodeError:
-        return domain.lower()
+        return unicodedata.normalize("NFKC", domain).lower()
 
 
 def mail_address(email: str) -> str:

@@ -8,7 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import Group, Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -297,3 +299,19 @@ def test_more_than_an_action_takes_are_refused_before_anything_is_done(
     assert "Nothing was done: an action takes at most 3 rows at once." in open_page(staff, path).messages
     assert stored() == before
     assert events(action=Action.STAFF_RAN) == events(action=Action.STAFF_DELETED) == []
+
+
+@pytest.mark.parametrize("fields", [{"action": "complete"}, {"action": "delete_selected", "post": "yes"}])
+def test_an_action_does_not_load_the_long_texts_of_all_that_it_is_for(
+    staff: Client, alice: User, fields: dict[str, str]
+) -> None:
+    """Those of as many tasks as it takes have room for a gigabyte."""
+    chosen = [("_selected_action", str(make_task(alice, description="long", tags=["a"]).pk)) for _ in range(2)]
+    with CaptureQueriesContext(connection) as captured:
+        assert post(staff, LIST, [*chosen, *fields.items()]).status_code == 302
+    read = [
+        query["sql"] for query in captured if re.match(r'SELECT "tasks_task"."id".*JOIN "users_user"', query["sql"])
+    ]
+    assert read
+    assert [sql for sql in read if re.search(r'"(description|tags|search_text|tag_keys)"', sql)] == []
+    assert {task.deleted_at is not None or task.is_completed for task in Task.objects.all()} == {True}

@@ -1,11 +1,14 @@
 """E-mail addresses: which of them are one mailbox, to which domain mail goes, and what is no address at any door."""
 
+import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core import mail as outgoing
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
@@ -33,6 +36,8 @@ ONE_DOMAIN = [
     ("ada@ｂücher。de", "ada@xn--bcher-kva.de"),
     ("ada＠faß.de", "ada@faß.de"),
     ("ada@fa\u00adss.de", "ada@fass.de"),
+    ("ada@\u03f2\u03af\u03b3\u03bc\u03b1.com", "ada@σίγμα.com"),  # a lunate sigma
+    ("ada\ufe6bfaß.de", "ada@faß.de"),
 ]
 UNDELIVERABLE = {
     "dotless i": "ıda@example.com",
@@ -54,6 +59,18 @@ UNDELIVERABLE = {
 def test_what_idna_2003_confused_are_two_domains(one: str, other: str, canonical: str) -> None:
     assert canonical_email(one) == mail_address(one) == canonical
     assert canonical_email(other) != canonical
+
+
+def test_an_address_signs_in_by_the_domain_that_its_mails_go_to() -> None:
+    """Whatever letter it is written with: NFKC makes a final sigma, which is another one, of the lunate sigma."""
+    letters = [chr(code) for code in range(0x80, 0x30000) if unicodedata.normalize("NFKC", chr(code)) != chr(code)]
+    taken = []
+    for email in [f"ada@ab{letter}ba.com" for letter in letters]:
+        with suppress(ValidationError):
+            validate_email(email)
+            taken.append(email)
+    assert len(taken) > 3000
+    assert [email for email in taken if canonical_email(email) != mail_address(email)] == []
 
 
 @pytest.mark.parametrize(("one", "other"), ONE_DOMAIN)

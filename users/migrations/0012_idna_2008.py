@@ -1,3 +1,4 @@
+import re
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -8,8 +9,9 @@ from django.db import migrations
 
 def canonical_2008(email: str) -> str:
     """users.text.canonical_email as it is with this migration."""
-    name, at, domain = unicodedata.normalize("NFKC", email.strip()).rpartition("@")
-    return f"{unicodedata.normalize('NFKC', name.casefold())}{at}{ascii_2008(domain)}"
+    name, at, domain = re.sub("[\ufe6b\uff20]", "@", email.strip()).rpartition("@")
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return f"{unicodedata.normalize('NFKC', folded)}{at}{ascii_2008(domain)}"
 
 
 def ascii_2008(domain: str) -> str:
@@ -20,7 +22,7 @@ def ascii_2008(domain: str) -> str:
     try:
         labels = idna.uts46_remap(domain).split(".")
     except UnicodeError:
-        return domain.lower()
+        return unicodedata.normalize("NFKC", domain).lower()
     return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
 
 
