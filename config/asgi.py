@@ -1,13 +1,18 @@
 """The ASGI entry point, which `manage.py serve` runs under granian."""
 
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.urls import reverse
 
 from config.bridge import Bridge, Lane
-from config.rest.address import address_in, network
+from config.rest.address import WIDER, address_in, network, site
 from config.rest.refusals import META_KEY, refuse
 from config.wsgi import application as wsgi_application
 from users.api.authentication import caller_in
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 LANES = {
     ("GET", reverse("healthz")): Lane.URGENT,
@@ -28,13 +33,19 @@ def lane_of(method: str, path: str) -> Lane:
     return LANES.get((method, path), Lane.COMMON)
 
 
+def networks_of(environ: "WSGIEnvironment") -> dict[str, int]:
+    """Who has a /48 of IPv6, has 65,536 networks."""
+    address, most = address_in(environ), settings.NETWORK_REQUESTS
+    whole_site = site(address)
+    return {network(address): most} | ({} if whole_site is None else {whole_site: WIDER * most})
+
+
 application = Bridge(
     wsgi_application,
     threads=settings.THREADS,
     max_body=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
-    max_open=settings.NETWORK_REQUESTS,
     lane_of=lane_of,
-    network_of=lambda environ: network(address_in(environ)),
+    networks_of=networks_of,
     caller_of=caller_in,
     refuser=refuse,
     refusal_key=META_KEY,

@@ -42,7 +42,8 @@ class Lane(Enum):
 class Bridge:
     """An ASGI application.
 
-    `network_of` and `caller_of` tell whose share a request is of; they run on the event loop. A refused request reaches
+    `networks_of` tells how many open requests which networks of a request may have, the widest last, and `caller_of`
+    whose share of the threads it is of; they run on the event loop. A refused request reaches
     the application with the DomainError under `refusal_key` in its environ. `refuser` answers that as well, but on the
     event loop: where there are too many refusals, or no thread for them.
     """
@@ -53,9 +54,8 @@ class Bridge:
         *,
         threads: int,
         max_body: int,
-        max_open: int,
         lane_of: Callable[[str, str], Lane],
-        network_of: "Callable[[WSGIEnvironment], str]",
+        networks_of: "Callable[[WSGIEnvironment], dict[str, int]]",
         caller_of: "Callable[[WSGIEnvironment, str], Hashable]",
         refuser: "WSGIApplication",
         refusal_key: str,
@@ -63,10 +63,9 @@ class Bridge:
         self._application = application
         self._refuser = refuser
         self._refusal_key = refusal_key
-        self._lane_of, self._network_of, self._caller_of = lane_of, network_of, caller_of
+        self._lane_of, self._networks_of, self._caller_of = lane_of, networks_of, caller_of
         self._bodies = Bodies(max_body)
         self._unsent = answers.Unsent()
-        self._max_open = max_open
         self._open: Counter[str] = Counter()  # requests that are taken in or answered, by network
         # A caller leaves a thread to others, if there are several.
         common: Threads[Answer] = Threads(threads, per_key=max(1, min(RUNNING, threads - 1)))
@@ -82,22 +81,24 @@ class Bridge:
         if scope["type"] != "http":
             raise NotImplementedError(f"{scope['type']} is not served.")
         environ, refusal = heads.read(scope)
-        network = self._network_of(environ)
-        if self._open[network] >= self._max_open:
+        networks = self._networks_of(environ)
+        if any(self._open[network] >= most for network, most in networks.items()):
             refusal = TooManyAtOnce("Your network has too many requests open; wait for their answers.")
             answer = self._refuse_at_once(environ, refusal)
             answer.headers.append(CLOSE)
             await answers.send(answer, send)
             return
-        self._open[network] += 1
+        for network in networks:
+            self._open[network] += 1
         try:
-            caller = self._caller_of(environ, network)
+            caller = self._caller_of(environ, [*networks][-1])
             with self._unsent.room(caller) as room:
                 await answers.send(await self._answer(environ, refusal, caller, room, receive), send)
         finally:
-            self._open[network] -= 1
-            if not self._open[network]:
-                del self._open[network]
+            for network in networks:
+                self._open[network] -= 1
+                if not self._open[network]:
+                    del self._open[network]
 
     async def _answer(
         self,

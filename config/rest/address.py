@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+WIDER = 5  # times what one network may, a site may, which a provider may have divided among customers
 MAX_ENTRY = 100  # characters of an address with its zone, brackets, port and spaces
 
 
@@ -54,6 +55,7 @@ def network(address: str) -> str:
     return f"{parsed.packed[:8].hex()}/64" if isinstance(parsed, IPv6Address) else str(parsed)
 
 
+@lru_cache(maxsize=4096)
 def site(address: str) -> str | None:
     """The /48 that one customer of a provider may have whole, with 65,536 of those; None unless it is IPv6."""
     try:

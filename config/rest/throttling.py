@@ -18,13 +18,12 @@ from rest_framework.throttling import BaseThrottle
 
 from config.rates import Rate
 from config.rest import leases, problems
-from config.rest.address import client_address, network, site
+from config.rest.address import WIDER, client_address, network, site
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, through the settings
 
 API = "/api/"
-WIDER = 5  # times
 _META_KEY = "tickbase.rate_limits"
 
 

@@ -144,6 +144,28 @@ def test_a_network_has_so_many_requests_open_and_others_pass() -> None:
     assert problem["request_id"] == fields["x-request-id"] != ""
 
 
+def test_so_do_many_networks_of_one_site_together() -> None:
+    async def run() -> list[int]:
+        bridged = make_bridge(mirror)
+        open_ones, others = [Client(b"a", ending=None) for _ in range(MAX_OPEN + 2)], [Client() for _ in range(2)]
+        tasks = []
+        for number, each in enumerate(open_ones):
+            posted = scope("POST", content_length="10")
+            posted["client"] = (f"192.0.2.{10 + number}", 50_000)
+            tasks.append(asyncio.create_task(bridged(posted, each.receive, each.send)))
+        await asyncio.sleep(0)
+        await bridged(scope(), others[0].receive, others[0].send)
+        tasks[0].cancel()
+        await asyncio.wait(tasks[:1])
+        await bridged(scope(), others[1].receive, others[1].send)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        return [each.status for each in others]
+
+    assert asyncio.run(run()) == [429, 200]
+
+
 def test_a_queue_that_moves_is_waited_in_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "PATIENCE", 0.3)
 

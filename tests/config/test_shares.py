@@ -7,7 +7,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from config import answers, heads
-from config.asgi import lane_of
+from config.asgi import lane_of, networks_of
 from config.bridge import Lane
 from config.database import limits
 from config.wsgi import application as tickbase
@@ -51,6 +51,21 @@ def test_lanes(method: str, path: str, lane: Lane) -> None:
 def test_what_the_admin_calls_its_pages_with_passwords(alice: User) -> None:
     names = [("admin:login", []), ("admin:password_change", []), ("admin:auth_user_password_change", [alice.pk])]
     assert {lane_of("POST", reverse(name, args=args)) for name, args in names} == {Lane.HASHING}
+
+
+# --- Networks ---------------------------------------------------------------------------------------
+
+
+def test_whoever_has_a_site_of_ipv6_has_no_share_for_each_of_its_networks(settings: Settings) -> None:
+    settings.NETWORK_REQUESTS = 10
+    one, other, elsewhere, old = (
+        networks_of({"REMOTE_ADDR": address})
+        for address in ("2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:2:1::1", "192.0.2.1")
+    )
+    assert [list(each.values()) for each in (one, other, elsewhere, old)] == [[10, 50], [10, 50], [10, 50], [10]]
+    assert one.keys() & other.keys() == {[*one][-1]}
+    assert not one.keys() & elsewhere.keys()
+    assert networks_of({}) == {"": 10}
 
 
 # --- Searches ---------------------------------------------------------------------------------------
