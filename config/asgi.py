@@ -30,7 +30,7 @@ HASHING_ENDINGS = ("/login/", "/add/", "/password_change/", "/password/")
 def lane_of(method: str, path: str) -> Lane:
     if method == "POST" and settings.ADMIN_PATH and path.startswith(f"/{settings.ADMIN_PATH}"):
         return Lane.HASHING if path.endswith(HASHING_ENDINGS) else Lane.COMMON
-    return LANES.get((method, path), Lane.COMMON)
+    return LANES.get(("GET" if method == "HEAD" else method, path), Lane.COMMON)  # which does all that a GET does
 
 
 def networks_of(environ: "WSGIEnvironment") -> dict[str, int]:

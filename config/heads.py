@@ -41,7 +41,7 @@ def read(scope: HTTPScope) -> tuple["WSGIEnvironment", DomainError | None]:
     if len(raw_path) > PATH or len(query) > QUERY:
         refusal = TargetTooLong(f"A path has at most {PATH} bytes, and a query {QUERY}; send less.")
     environ: WSGIEnvironment = {
-        "REQUEST_METHOD": scope["method"],
+        "REQUEST_METHOD": scope["method"].upper(),  # as Django takes it; for choosing a lane it must be the same
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(raw_path[:PATH]).decode("latin-1"),
         "QUERY_STRING": query[:QUERY].decode("latin-1"),

@@ -3,6 +3,7 @@
 import gc
 
 import pytest
+from django.core.handlers.wsgi import WSGIRequest
 from django.urls import reverse
 from pytest_django import Settings
 
@@ -34,6 +35,8 @@ from users.models import User
         ("DELETE", "/api/users/me", Lane.HASHING),
         ("PATCH", "/api/users/me", Lane.COMMON),
         ("GET", "/api/users/me/export", Lane.HEAVY),
+        ("HEAD", "/api/users/me/export", Lane.HEAVY),
+        ("HEAD", "/healthz", Lane.URGENT),
         ("POST", "/api/auth/refresh", Lane.COMMON),
         ("POST", "/api/me/tasks", Lane.COMMON),
         ("GET", "/admin/login/", Lane.COMMON),
@@ -46,6 +49,14 @@ from users.models import User
 )
 def test_lanes(method: str, path: str, lane: Lane) -> None:
     assert lane_of(method, path) is lane
+
+
+@pytest.mark.parametrize("method", ["post", "Post"])
+def test_a_lane_goes_by_the_method_that_django_sees(method: str) -> None:
+    """It takes small letters for capitals: a sign-in by `post` was hashed by the threads that serve everybody."""
+    environ, _ = heads.read(scope(method, b"/api/auth/login"))
+    assert WSGIRequest(environ).method == environ["REQUEST_METHOD"] == "POST"
+    assert lane_of(environ["REQUEST_METHOD"], environ["PATH_INFO"]) is Lane.HASHING
 
 
 def test_what_the_admin_calls_its_pages_with_passwords(alice: User) -> None:
