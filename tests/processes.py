@@ -44,6 +44,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         _unmarked = None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """What the tests of a file share ends with the last of them, whichever that is."""
+    global _unmarked
+    _unmarked = None
+
+
 def _refuse(event: str, arguments: tuple[object, ...]) -> None:
     """Fail with what no `except Exception` takes for the program's own failure."""
     if _unmarked is not None and event in EVENTS:
