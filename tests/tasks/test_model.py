@@ -121,7 +121,7 @@ class TwoUsers(RuleBasedStateMachine):
     def begin_with_tasks(self, bodies: list[JSONObject]) -> None:
         for user, body in zip(["alice", "bob"] * 3, bodies, strict=True):
             self.send(user, Request("post", body))
-        # Chance alone would not bring replays about in each run: what Hypothesis draws depends on the modules in memory.
+        # Chance alone does not bring replays about in each run: what Hypothesis draws depends on the modules in memory.
         for _ in range(2):
             self.send("alice", Request("post", {"title": "Once"}, key="k"))
             self.send_to("alice", 1, None, Request("patch", {"title": "Only once"}, key="l"))
