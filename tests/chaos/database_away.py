@@ -10,7 +10,6 @@ from typing import NamedTuple
 import httpx
 import psycopg
 
-from config.rest.health import KEPT_SECONDS
 from tests.chaos.cluster import Cluster, service
 from tests.chaos.load import ACCOUNT, client_of, sign_in_several
 from tests.chaos.outcome import Outcome
@@ -18,6 +17,7 @@ from tests.server import Server
 
 GOAL_SECONDS = 4.0
 CLIENTS = 12  # three for each thread of the service
+KEPT_SECONDS = 1.0  # for which /readyz keeps its answer (config.rest.health, which needs the settings)
 PAUSE = 0.1  # seconds; the clients shall not take the processor from the service
 ROUTES: list[tuple[str, str, dict[str, str] | None]] = [
     ("GET", "/api/me/tasks", None),
