@@ -26,7 +26,7 @@ def main() -> None:
     os.environ["NETWORK_REQUESTS"] = "4096"
     bridge.Threads = Unfair  # type: ignore[attr-defined]
     heads.PATH = heads.QUERY = heads.HEADER = ENDLESS
-    heads.HEADERS.clear()
+    heads.HEADERS |= dict.fromkeys(heads.HEADERS, ENDLESS)
     limits.SEARCH_SECONDS = ENDLESS
     answers.IN_ONE, answers.CHUNK = 256 * 1024, 64 * 1024
     answers.BYTES_OF_KEY = answers.FILES_OF_KEY = answers.FILES = ENDLESS
