@@ -17,3 +17,7 @@ _LAST_SECOND = 253_402_300_000  # since 1970, in the year 9999
 def is_numeric_date(value: Any) -> bool:
     """Whether it is a NumericDate (RFC 7519, section 2) that the calendar has; NaN is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LAST_SECOND
+
+
+# The environment variable by which `serve` tells its workers which file to lock while they hash a password.
+HASHING_LOCK = "TICKBASE_HASHING_LOCK"

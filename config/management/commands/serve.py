@@ -32,6 +32,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from config.answers import FILES
+from config.bounds import HASHING_LOCK
 from config.bridge import Bridge
 
 LISTENING = "Tickbase is serving; it listens on {base}."
@@ -90,7 +91,7 @@ class Command(BaseCommand):
         server.on_startup(self._print_banner)
         # granian reloads on SIGHUP; but when the terminal is closed, what it started should end.
         server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
-        with _database_kept_running(), _counters():
+        with _database_kept_running(), _counters(), _hashing_lock():
             server.serve()
 
     def _server(self) -> Any:
@@ -196,6 +197,14 @@ def _counters() -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def _hashing_lock() -> Iterator[None]:
+    """Of a new name, which no stranger can have taken."""
+    with tempfile.NamedTemporaryFile(prefix=f"{_own('hashing').name}-") as file:
+        os.environ[HASHING_LOCK] = file.name
+        yield
 
 
 def _connections() -> int:
