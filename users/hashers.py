@@ -37,8 +37,8 @@ class OWASPArgon2PasswordHasher(Argon2PasswordHasher):
 def _in_background(hash_: Callable[[], Result]) -> Result:
     """A burst of sign-ins leaves the processors to others: one hash at a time on this machine, at the lowest priority.
 
-    Argon2 releases Python's lock, so nothing waits for a thread that is passed over. The thread does nothing else, since
-    an ordinary user may lower a priority and not raise it again.
+    Argon2 releases Python's lock, so nothing waits for a thread that is passed over. The thread does nothing else: an
+    ordinary user may lower a priority and not raise it again.
     """
     return _hasher().submit(_hash_in_turn, hash_).result()
 
