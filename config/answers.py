@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable
 from contextlib import ExitStack, suppress
 from tempfile import TemporaryFile
 from threading import Lock
+from time import sleep, thread_time
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 # gets a chunk at a time: it holds four of them and its own buffer (`serve.BUFFER`), the rest lies in a file.
 IN_ONE = 32 * 1024
 CHUNK = 16 * 1024
+# Times the CPU time of the last piece of a large answer, for which its thread leaves the interpreter to others: without
+# it, another user's request waits three times as long beside an export, since each of its steps waits for one of ours.
+REST = 2
+# After so many bytes of a file, a pause follows each chunk, of so many seconds for each file of the caller: they get
+# 16 MB/s together.
+AT_FULL_SPEED, PAUSE = 256 * 1024, 0.001
 STALLED = 60  # seconds for which a client may read nothing
 # What lies in files until it is read: bytes and answers, of one caller and of all.
 BYTES, BYTES_OF_KEY = 1024 * 1024 * 1024, 128 * 1024 * 1024
@@ -55,6 +62,9 @@ class Unsent:
 
     def room(self, key: Hashable) -> "Room":
         return Room(self, key)
+
+    def files(self, key: Hashable) -> int:
+        return self._files[key]
 
     def require_room(self, key: Hashable) -> None:
         """Before an answer is made, which would cost as much as if it were read. Raises KeyFullError."""
@@ -104,6 +114,15 @@ class Room:
         """Raises UnsentFullError."""
         self._unsent.take(self, size)
 
+    def require(self) -> None:
+        """Raises KeyFullError."""
+        self._unsent.require_room(self.key)
+
+    @property
+    def files(self) -> int:
+        """Of the same key."""
+        return self._unsent.files(self.key)
+
     def __enter__(self) -> Self:
         return self
 
@@ -144,6 +163,7 @@ def _collected(parts: Iterable[bytes], room: Room) -> bytes | IO[bytes]:
     """In a file, if it is large."""
     pending: list[bytes] = []
     size, file = 0, None
+    began = thread_time()
     with ExitStack() as until_complete:
         for part in parts:
             pending.append(part)
@@ -153,6 +173,8 @@ def _collected(parts: Iterable[bytes], room: Room) -> bytes | IO[bytes]:
                 file = file or until_complete.enter_context(TemporaryFile(buffering=0))
                 file.write(b"".join(pending))
                 pending, size = [], 0
+                sleep(REST * (thread_time() - began))
+                began = thread_time()
         if file is None:
             return b"".join(pending)
         if pending:
@@ -162,7 +184,7 @@ def _collected(parts: Iterable[bytes], room: Room) -> bytes | IO[bytes]:
     return file
 
 
-async def send(answer: Answer, send: ASGISendCallable) -> None:
+async def send(answer: Answer, send: ASGISendCallable, room: Room) -> None:
     """A client that stops reading is given up."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers, "trailers": False})
     if isinstance(answer.body, bytes):
@@ -170,8 +192,11 @@ async def send(answer: Answer, send: ASGISendCallable) -> None:
         return
     with answer.body as file, suppress(TimeoutError):
         file.seek(0)
+        sent = 0
         while chunk := file.read(CHUNK):
             async with asyncio.timeout(STALLED):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await asyncio.sleep(0)  # what is sent to a client that has gone is taken at once: others shall not wait
+            sent += len(chunk)
+            # Others get their turn in between, also if the client has gone and all is taken at once.
+            await asyncio.sleep(PAUSE * room.files if sent > AT_FULL_SPEED else 0)
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -27,10 +27,12 @@ LANES = {
 HASHING_ENDINGS = ("/login/", "/add/", "/password_change/", "/password/")
 
 
-def lane_of(method: str, path: str) -> Lane:
+def lane_of(method: str, path: str, query: str = "") -> Lane:
     if method == "POST" and settings.ADMIN_PATH and path.startswith(f"/{settings.ADMIN_PATH}"):
         return Lane.HASHING if path.endswith(HASHING_ENDINGS) else Lane.COMMON
-    return LANES.get(("GET" if method == "HEAD" else method, path), Lane.COMMON)  # which does all that a GET does
+    # HEAD does all that a GET does. A search may keep one of PostgreSQL's processes busy for seconds.
+    lane = LANES.get(("GET" if method == "HEAD" else method, path), Lane.COMMON)
+    return Lane.HEAVY if lane is Lane.COMMON and "search=" in query else lane
 
 
 def networks_of(environ: "WSGIEnvironment") -> dict[str, int]:

@@ -8,7 +8,7 @@ running and so much unread.
 import logging
 from collections import Counter
 from collections.abc import Callable, Hashable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from enum import Enum, auto
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from config import answers, heads
 from config.answers import Answer, KeyFullError, Room, UnsentFullError
 from config.bodies import Bodies, Body
 from config.errors import BodyCutOff, BodyTooSlow, DomainError, Failed, Overloaded, TooManyAtOnce
-from config.threads import KeyBusyError, NoneFreeError, Threads
+from config.threads import KeyBusyError, NoneFreeError, Threads, Turns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RUNNING = 2  # requests of a caller at once
+REFUSALS = 8  # of a caller that wait for the whole application; others are answered without it
 CLOSE = (b"connection", b"close")
+RUNNING_STILL = "Your other requests are still running; send fewer at once."
 
 
 class Lane(Enum):
     """What a request runs beside."""
 
     COMMON = auto()
-    HEAVY = auto()  # among the common ones, but of each caller a single one at once
+    HEAVY = auto()  # among the common ones, but of each caller one at a time, from its start until it is sent
     HASHING = auto()  # passwords, which takes the machine: one at a time, in turns
     URGENT = auto()  # never waits for the database, and so not behind those that do
 
@@ -54,7 +56,7 @@ class Bridge:
         *,
         threads: int,
         max_body: int,
-        lane_of: Callable[[str, str], Lane],
+        lane_of: Callable[[str, str, str], Lane],
         networks_of: "Callable[[WSGIEnvironment], dict[str, int]]",
         caller_of: "Callable[[WSGIEnvironment, str], Hashable]",
         refuser: "WSGIApplication",
@@ -75,7 +77,8 @@ class Bridge:
             Lane.HASHING: Threads[Answer](1, per_key=1),
             Lane.URGENT: Threads[Answer](1, per_key=1),
         }
-        self._refusing: Threads[Answer] = Threads(1, per_key=1)
+        self._refusing: Threads[Answer] = Threads(1, per_key=1, queue_of_key=REFUSALS)
+        self._heavy = Turns()
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] != "http":
@@ -84,21 +87,31 @@ class Bridge:
         networks = self._networks_of(environ)
         if any(self._open[network] >= most for network, most in networks.items()):
             refusal = TooManyAtOnce("Your network has too many requests open; wait for their answers.")
-            answer = self._refuse_at_once(environ, refusal)
-            answer.headers.append(CLOSE)
-            await answers.send(answer, send)
+            with self._unsent.room(None) as room:
+                answer = self._refuse_at_once(environ, refusal, room)
+                answer.headers.append(CLOSE)
+                await answers.send(answer, send, room)
             return
         for network in networks:
             self._open[network] += 1
         try:
             caller = self._caller_of(environ, [*networks][-1])
-            with self._unsent.room(caller) as room:
-                await answers.send(await self._answer(environ, refusal, caller, room, receive), send)
+            async with AsyncExitStack() as sent:
+                if self._lane(environ) is Lane.HEAVY:
+                    try:
+                        await sent.enter_async_context(self._heavy.of(caller))
+                    except KeyBusyError:
+                        refusal = refusal or TooManyAtOnce(RUNNING_STILL)
+                room = sent.enter_context(self._unsent.room(caller))
+                await answers.send(await self._answer(environ, refusal, caller, room, receive), send, room)
         finally:
             for network in networks:
                 self._open[network] -= 1
                 if not self._open[network]:
                     del self._open[network]
+
+    def _lane(self, environ: "WSGIEnvironment") -> Lane:
+        return self._lane_of(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
 
     async def _answer(
         self,
@@ -133,19 +146,20 @@ class Bridge:
             return False, refusal
 
     async def _run(self, environ: "WSGIEnvironment", caller: Hashable, room: Room) -> Answer:
-        lane = self._lane_of(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        def call() -> Answer:
+            room.require()  # again: others may have been made while this one waited
+            return answers.call(self._application, environ, room)
+
         refusal: DomainError
         try:
-            self._unsent.require_room(caller)
-            return await self._threads[lane].run(
-                lambda: answers.call(self._application, environ, room), caller, is_heavy=lane is Lane.HEAVY
-            )
+            room.require()
+            return await self._threads[self._lane(environ)].run(call, caller)
         except KeyFullError:
             refusal = TooManyAtOnce("Read the answers to your other requests first; then try again.")
         except UnsentFullError:
             refusal = Overloaded("Too many large answers are being read; try again later.")
         except KeyBusyError:
-            refusal = TooManyAtOnce("Your other requests are still running; send fewer at once.")
+            refusal = TooManyAtOnce(RUNNING_STILL)
         except NoneFreeError:
             refusal = Overloaded("All threads are busy; try again in a moment.")
         except Exception:
@@ -159,16 +173,15 @@ class Bridge:
         try:
             return await self._refusing.run(lambda: answers.call(self._application, environ, room), caller)
         except NoneFreeError:
-            return self._refuse_at_once(environ, refusal)
+            return self._refuse_at_once(environ, refusal, room)
         except Exception:
             logger.exception("no refusal could be made")
-            return self._refuse_at_once(environ, refusal)
+            return self._refuse_at_once(environ, refusal, room)
 
-    def _refuse_at_once(self, environ: "WSGIEnvironment", refusal: DomainError) -> Answer:
+    def _refuse_at_once(self, environ: "WSGIEnvironment", refusal: DomainError, room: Room) -> Answer:
         """Without the application and its threads."""
         environ[self._refusal_key] = refusal
-        with self._unsent.room(None) as room:
-            return answers.call(self._refuser, environ, room)
+        return answers.call(self._refuser, environ, room)
 
 
 def _may_have_body(environ: "WSGIEnvironment") -> bool:

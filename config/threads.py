@@ -2,10 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
 from queue import SimpleQueue
 from threading import Thread
+from time import thread_time
 from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
 
 Result = TypeVar("Result")
 
@@ -14,6 +17,9 @@ QUEUE_OF_KEY = 100
 # Seconds for which no call ends: more than the three for which one may wait for a database connection.
 PATIENCE = 5
 LONGEST = 15  # seconds
+# A call of more CPU time than this (seconds) takes its key's share for some times longer than it ran: threads have one
+# interpreter, which a key shall leave to others more often than not.
+CHEAP, REST = 0.01, 3
 
 
 class NoneFreeError(Exception):
@@ -25,10 +31,9 @@ class KeyBusyError(NoneFreeError):
 
 
 class _Job(Generic[Result]):
-    def __init__(self, call: Callable[[], Result], key: Hashable, is_heavy: bool, result: "asyncio.Future[Result]"):
+    def __init__(self, call: Callable[[], Result], key: Hashable, result: "asyncio.Future[Result]"):
         self.call = call
         self.key = key
-        self.is_heavy = is_heavy
         self.result = result
 
 
@@ -36,7 +41,7 @@ class Threads(Generic[Result]):
     """A fixed number of threads, so that each may keep what is slow to make.
 
     Waiting calls are made in turns: one of each key, then the next of each. At most `per_key` calls of a key run at
-    once, and of its heavy ones a single one; a thread that comes free meanwhile takes a call of another key.
+    once; a thread that comes free meanwhile takes a call of another key.
 
     Races: all state belongs to the event loop's thread. A call is handed to the threads only when one of them is free,
     so that what waits can be withdrawn; what runs cannot, and frees its thread and its key when it ends, also if nobody
@@ -45,12 +50,12 @@ class Threads(Generic[Result]):
     Those of concurrent.futures would hold up the end of the process until the last call is done.
     """
 
-    def __init__(self, count: int, *, per_key: int) -> None:
-        self._calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+    def __init__(self, count: int, *, per_key: int, queue_of_key: int = QUEUE_OF_KEY) -> None:
+        self._jobs: SimpleQueue[_Job[Result]] = SimpleQueue()
         self._free = count
         self._per_key = per_key
+        self._queue_of_key = queue_of_key
         self._running: Counter[Hashable] = Counter()
-        self._heavy: set[Hashable] = set()  # keys of which a heavy call runs
         self._waiting: dict[Hashable, list[_Job[Result]]] = {}  # in the order of turns
         self._length = 0
         self._ended_at = 0.0  # in the loop's time
@@ -59,35 +64,42 @@ class Threads(Generic[Result]):
 
     def _work(self) -> None:
         while True:
-            self._calls.get()()
+            job = self._jobs.get()
+            outcome = _outcome(job.call)
+            job.result.get_loop().call_soon_threadsafe(self._end, job, *outcome)
+            # An error's traceback leads to this frame, and to that of `run`: with the error's own job in them, all that
+            # the call had would stay until the collector finds it.
+            del job, outcome
 
-    async def run(self, call: Callable[[], Result], key: Hashable, *, is_heavy: bool = False) -> Result:
+    async def run(self, call: Callable[[], Result], key: Hashable) -> Result:
         """Raises NoneFreeError if no thread comes free for PATIENCE seconds; the call is not made, then.
 
         A queue that moves is no reason to give up before LONGEST; who finds a full queue is refused at once.
         """
         loop = asyncio.get_running_loop()
-        job: _Job[Result] = _Job(call, key, is_heavy, loop.create_future())
-        if self._may_start(job):  # nobody waits who could have had this thread
-            self._start(job, loop)
-            return await job.result
-        self._enqueue(job)
-        timer = loop.call_later(PATIENCE, self._lose_patience, job, loop.time() + LONGEST)
+        job: _Job[Result] = _Job(call, key, loop.create_future())
         try:
-            return await job.result
-        finally:  # also when the client has gone away
-            self._withdraw(job)
-            timer.cancel()
+            if self._may_start(job):  # nobody waits who could have had this thread
+                self._start(job)
+                return await job.result
+            self._enqueue(job)
+            timer = loop.call_later(PATIENCE, self._lose_patience, job, loop.time() + LONGEST)
+            try:
+                return await job.result
+            finally:  # also when the client has gone away
+                self._withdraw(job)
+                timer.cancel()
+        finally:
+            del job  # as in `_work`
 
     def _may_start(self, job: _Job[Result]) -> bool:
-        is_barred = job.is_heavy and job.key in self._heavy
-        return self._free > 0 and self._running[job.key] < self._per_key and not is_barred
+        return self._free > 0 and self._running[job.key] < self._per_key
 
     def _enqueue(self, job: _Job[Result]) -> None:
         if self._length >= QUEUE:
             raise NoneFreeError
         jobs = self._waiting.setdefault(job.key, [])
-        if len(jobs) >= QUEUE_OF_KEY:
+        if len(jobs) >= self._queue_of_key:
             raise KeyBusyError
         jobs.append(job)
         self._length += 1
@@ -103,35 +115,41 @@ class Threads(Generic[Result]):
             del self._waiting[job.key]
         return True
 
-    def _start(self, job: _Job[Result], loop: asyncio.AbstractEventLoop) -> None:
+    def _start(self, job: _Job[Result]) -> None:
         self._free -= 1
         self._running[job.key] += 1
-        if job.is_heavy:
-            self._heavy.add(job.key)
-        self._calls.put(lambda: loop.call_soon_threadsafe(self._end, job, *_outcome(job.call)))
+        self._jobs.put(job)
 
-    def _end(self, job: _Job[Result], value: Result | None, error: BaseException | None) -> None:
+    def _end(self, job: _Job[Result], value: Result | None, error: BaseException | None, seconds: float) -> None:
         loop = job.result.get_loop()
         self._ended_at = loop.time()
         self._free += 1
-        self._running[job.key] -= 1
-        if not self._running[job.key]:
-            del self._running[job.key]
-        if job.is_heavy:
-            self._heavy.discard(job.key)
         _settle(job.result, value, error)
+        if seconds > CHEAP:
+            loop.call_later(REST * seconds, self._give_back, job.key)
+            self._start_waiting()  # those of other keys
+        else:
+            self._give_back(job.key)
+
+    def _give_back(self, key: Hashable) -> None:
+        """A key's share, after its call."""
+        self._running[key] -= 1
+        if not self._running[key]:
+            del self._running[key]
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
         while chosen := self._next():
             self._withdraw(chosen)
             if later := self._waiting.pop(chosen.key, None):
                 self._waiting[chosen.key] = later  # whose turn comes after all others'
-            self._start(chosen, loop)
+            self._start(chosen)
 
     def _next(self) -> _Job[Result] | None:
-        """Few keys are passed over: those of which something runs, which are no more than there are threads."""
+        """Few keys are passed over: those of which something runs, or has just run for long."""
         if not self._free:
             return None
-        queues = (jobs for key, jobs in self._waiting.items() if self._running[key] < self._per_key)
-        return next((job for jobs in queues for job in jobs if self._may_start(job)), None)
+        return next((jobs[0] for jobs in self._waiting.values() if self._may_start(jobs[0])), None)
 
     def _lose_patience(self, job: _Job[Result], give_up_at: float) -> None:
         loop = job.result.get_loop()
@@ -139,15 +157,38 @@ class Threads(Generic[Result]):
         if wait > 0:
             loop.call_later(wait, self._lose_patience, job, give_up_at)
         elif self._withdraw(job):
-            is_own = job.is_heavy or self._running[job.key] >= self._per_key
+            is_own = self._running[job.key] >= self._per_key
             _settle(job.result, None, KeyBusyError() if is_own else NoneFreeError())
 
 
-def _outcome(call: Callable[[], Result]) -> tuple[Result | None, BaseException | None]:
+class Turns:
+    """Of each key, one block runs at a time; the others wait in their order."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def of(self, key: Hashable) -> AsyncIterator[None]:
+        """Raises KeyBusyError after PATIENCE seconds."""
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await lock.acquire()
+        except TimeoutError:
+            raise KeyBusyError from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _outcome(call: Callable[[], Result]) -> tuple[Result | None, BaseException | None, float]:
+    """What the call returned or raised, and its CPU time in seconds."""
+    began = thread_time()
     try:
-        return call(), None
+        return call(), None, thread_time() - began
     except BaseException as error:  # whatever it is, it is for the one who waits, not for the thread
-        return None, error
+        return None, error, thread_time() - began
 
 
 def _settle(result: "asyncio.Future[Result]", value: Result | None, error: BaseException | None) -> None:

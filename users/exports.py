@@ -14,7 +14,7 @@ from users.models import AuditEvent, IdempotencyKey, Session, User
 
 Section = Callable[[User], Iterator[dict[str, Any]]]
 
-BATCH = 1000
+BATCH = 100
 ACCOUNT = (
     "id", "issuer", "subject", "email", "email_verified_at", "name", "timezone", "is_active", "is_staff",
     "is_superuser", "created_at", "last_login", "token_version",

@@ -5,6 +5,7 @@ Only against a service of one's own, on the loopback interface; every loop has a
 
 import http.client
 import json
+import os
 import socket
 import time
 from collections import Counter
@@ -62,6 +63,19 @@ def status_of(client: socket.socket) -> str:
     with suppress(OSError):
         return client.recv(12).partition(b" ")[2].decode()
     return ""
+
+
+def neighbour(target: Target) -> Counter[str]:
+    """No attack: a process of the lowest priority that counts for two thirds of the time, and asks for nothing.
+
+    What it does to another user's requests is what the machine does, not the service.
+    """
+    os.nice(19)
+    for _ in target.rounds(0.01):
+        until = time.perf_counter() + 0.02
+        while time.perf_counter() < until:
+            pass
+    return Counter()
 
 
 def headers(target: Target) -> Counter[str]:

@@ -1,6 +1,7 @@
 """Attacks that cost far more than they look, beside the waiting time of another user, and what a worker's memory is.
 
-`make chaos ARGS=cost`. The control is the same attack on the same service without its walls, if that has one.
+`make chaos ARGS=cost`. The control is the same attack on the same service without its walls, if that has one; and
+what a process that only counts does to the other user on this machine.
 """
 
 import multiprocessing
@@ -24,7 +25,7 @@ from tests.chaos.outcome import Outcome
 from tests.server import Server
 
 GOAL = 2.0  # times the idle p99 of the other user
-REQUESTS = 150  # of the other user, idle and then beside the attack
+REQUESTS = 300  # of the other user, idle and then beside the attack
 ROUNDS = 2
 TEXT = "a" * 10_000
 MIB = 1024 * 1024
@@ -228,6 +229,8 @@ def measure(name: str) -> Outcome:
     if row.has_control:
         unguarded = run(row.attack, kind=Unguarded, tasks=row.tasks, environment=row.environment)
         control = f"without walls: {text(row, unguarded)}"
+    machine = run(attacks.neighbour, environment=row.environment)
+    control += f"; beside a process that only counts: {machine.ratio:.2f}x of {machine.idle:.0f} ms"
     memory = f", {row.peak:.0f} MiB" if row.peak else ""
     memory += f", then {row.after:.0f}" if row.after else ""
     goal = f"p99 of others at most {GOAL:.0f}x the idle one{memory}; only {', '.join(sorted(row.answers))}"

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Hashable
 
-from config import answers, bridge, heads
+from config import answers, bridge, heads, threads
 from config.database import limits
 from config.management.commands import serve
 from config.threads import Result, Threads
@@ -14,10 +14,10 @@ ENDLESS = 10**9
 class Unfair(Threads[Result]):
     """Every call has a key of its own, and every lane four threads."""
 
-    def __init__(self, count: int, *, per_key: int) -> None:
+    def __init__(self, count: int, *, per_key: int, queue_of_key: int = ENDLESS) -> None:
         super().__init__(4, per_key=ENDLESS)
 
-    async def run(self, call: Callable[[], Result], key: Hashable, *, is_heavy: bool = False) -> Result:
+    async def run(self, call: Callable[[], Result], key: Hashable) -> Result:
         return await super().run(call, object())
 
 
@@ -28,6 +28,7 @@ def main() -> None:
     heads.PATH = heads.QUERY = heads.HEADER = ENDLESS
     heads.HEADERS |= dict.fromkeys(heads.HEADERS, ENDLESS)
     limits.SEARCH_SECONDS = ENDLESS
+    answers.REST = answers.PAUSE = threads.REST = 0
     answers.IN_ONE, answers.CHUNK = 256 * 1024, 64 * 1024
     answers.BYTES_OF_KEY = answers.FILES_OF_KEY = answers.FILES = ENDLESS
     serve.BUFFER = 8192 + 4096 * 100

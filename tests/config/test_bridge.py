@@ -4,6 +4,7 @@ import asyncio
 import json
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
@@ -79,7 +80,7 @@ def make_bridge(application: "WSGIApplication", threads: int = 1) -> Bridge:
         application,
         threads=threads,
         max_body=LIMIT,
-        lane_of=lambda method, path: LANES.get(path, Lane.COMMON),
+        lane_of=lambda method, path, query: LANES.get(path, Lane.COMMON),
         networks_of=lambda environ: {environ["REMOTE_ADDR"]: MAX_OPEN, environ["REMOTE_ADDR"][:3]: MAX_OPEN + 2},
         caller_of=lambda environ, network: environ.get("HTTP_AUTHORIZATION", network),
         refuser=refuse,
@@ -228,6 +229,73 @@ def test_a_streamed_answer_does_not_lie_in_memory() -> None:
     with body as file:
         assert file.tell() == 20_000_000
     assert peak < 5_000_000
+
+
+def test_a_large_answer_is_made_with_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other threads have the interpreter for twice as long as each piece took."""
+    rests: list[float] = []
+    monkeypatch.setattr(answers, "sleep", rests.append)
+    with answers.Unsent().room(None) as room:
+        body = call(streaming(Stream(bytes(100_000) for _ in range(20))), {}, room).body
+    assert not isinstance(body, bytes)
+    body.close()
+    assert len(rests) == 20 and all(rest > 0 for rest in rests)
+
+
+@pytest.mark.parametrize("own, pauses", [(1, 2), (3, 6)])
+def test_a_large_file_is_sent_with_pauses_that_grow_with_their_number(
+    monkeypatch: pytest.MonkeyPatch, own: int, pauses: int
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def main() -> None:
+        with ExitStack() as others:
+            for _ in range(own - 1):
+                others.enter_context(take(unsent, "ada", 1))
+            with unsent.room("ada") as room:
+                answer = call(streaming(Stream([bytes(answers.AT_FULL_SPEED + 2 * answers.CHUNK)])), {}, room)
+                await answers.send(answer, Client().send, room)
+
+    unsent = answers.Unsent()
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(main())
+    assert sum(slept) == pytest.approx(pauses * answers.PAUSE)
+
+
+def test_a_caller_has_one_heavy_answer_at_a_time_until_it_is_sent() -> None:
+    seen: list[str] = []
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        seen.append(environ["HTTP_AUTHORIZATION"])
+        return mirror(environ, start_response)
+
+    class Slow(Client):
+        async def send(self, event: ASGISendEvent) -> None:
+            reading.set()
+            await read.wait()
+            await super().send(event)
+
+    async def main() -> None:
+        bridge = make_bridge(application, threads=4)
+        slow, next_, other = Slow(), Client(), Client()
+
+        def ask(client: Client, caller: str) -> "asyncio.Task[None]":
+            return asyncio.create_task(bridge(scope(path=b"/heavy", authorization=caller), client.receive, client.send))
+
+        first = ask(slow, "ada")
+        await reading.wait()
+        second = ask(next_, "ada")
+        await ask(other, "bob")
+        assert seen == ["ada", "bob"]
+        read.set()
+        await asyncio.gather(first, second)
+        assert seen == ["ada", "bob", "ada"]
+
+    reading, read = asyncio.Event(), asyncio.Event()
+    asyncio.run(main())
 
 
 def test_an_answer_that_breaks_off_is_none_and_is_closed() -> None:

@@ -51,6 +51,12 @@ def test_lanes(method: str, path: str, lane: Lane) -> None:
     assert lane_of(method, path) is lane
 
 
+def test_a_search_is_heavy_wherever_it_stands() -> None:
+    assert lane_of("GET", "/api/me/tasks", "limit=1&search=a") is Lane.HEAVY
+    assert lane_of("GET", "/api/me/tasks", "limit=1") is Lane.COMMON
+    assert lane_of("POST", "/api/auth/login", "search=a") is Lane.HASHING
+
+
 @pytest.mark.parametrize("method", ["post", "Post"])
 def test_a_lane_goes_by_the_method_that_django_sees(method: str) -> None:
     """It takes small letters for capitals: a sign-in by `post` was hashed by the threads that serve everybody."""

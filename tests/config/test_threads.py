@@ -1,29 +1,32 @@
 """The queue before the threads: turns, shares, and what is withdrawn."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
 from config import threads
-from config.threads import KeyBusyError, NoneFreeError, Threads
+from config.threads import QUEUE_OF_KEY, KeyBusyError, NoneFreeError, Threads, Turns
 
 
 class Calls:
     """Makes calls that end when they are told to, and remembers in which order they began."""
 
-    def __init__(self, count: int, per_key: int) -> None:
-        self.threads: Threads[str] = Threads(count, per_key=per_key)
+    def __init__(self, count: int, per_key: int, queue_of_key: int = QUEUE_OF_KEY) -> None:
+        self.threads: Threads[str] = Threads(count, per_key=per_key, queue_of_key=queue_of_key)
         self.began: list[str] = []
         self._begun = threading.Semaphore(0)
         self._ends: dict[str, threading.Event] = {}
 
-    def make(self, name: str, *, is_heavy: bool = False) -> "asyncio.Task[str]":
+    def make(self, name: str) -> "asyncio.Task[str]":
         """The key is the name's first letter."""
         self._ends[name] = threading.Event()
-        return asyncio.create_task(self.threads.run(lambda: self._call(name), name[0], is_heavy=is_heavy))
+        return asyncio.create_task(self.threads.run(lambda: self._call(name), name[0]))
 
     def _call(self, name: str) -> str:
         self.began.append(name)
@@ -75,21 +78,63 @@ def test_a_key_runs_only_its_share_and_others_pass_by() -> None:
     run(test)
 
 
-def test_of_heavy_calls_one_of_a_key_runs_and_its_light_ones_pass_by() -> None:
+def test_a_key_whose_call_took_the_interpreter_for_long_leaves_it_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "CHEAP", -1)
+    monkeypatch.setattr(threads, "REST", 10**9)
+
     async def test() -> None:
-        calls = Calls(4, per_key=2)
-        tasks = [calls.make("a1", is_heavy=True), calls.make("a2", is_heavy=True), calls.make("a3")]
-        tasks.append(calls.make("b1", is_heavy=True))
-        await calls.until_begun(3)
-        assert sorted(calls.began) == ["a1", "a3", "b1"]
-        calls.end("a3", "b1")
-        await asyncio.gather(tasks[2], tasks[3])
-        assert len(calls.began) == 3
-        calls.end("a1", "a2")
-        await asyncio.gather(*tasks)
-        assert calls.began[3] == "a2"
+        pool: Threads[int] = Threads(1, per_key=1)
+        assert await pool.run(lambda: 1, "a") == 1
+        second = asyncio.create_task(pool.run(lambda: 2, "a"))
+        await asyncio.sleep(0)
+        assert await pool.run(lambda: 3, "b") == 3
+        assert not second.done()
+        second.cancel()
 
     run(test)
+
+
+def test_of_each_key_one_block_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "PATIENCE", 0.01)
+
+    async def test() -> None:
+        turns = Turns()
+        async with turns.of("a"), turns.of("b"):
+            with pytest.raises(KeyBusyError):
+                async with turns.of("a"):
+                    pass
+        async with turns.of("a"):
+            pass
+
+    run(test)
+
+
+def test_what_a_failed_call_had_is_freed_at_once() -> None:
+    """Two thousand refused lists of two megabytes stayed until the collector found them."""
+
+    class Rows:
+        pass
+
+    async def test() -> None:
+        pool: Threads[None] = Threads(1, per_key=1)
+        seen: list[weakref.ref[Rows]] = []
+
+        def fail() -> None:
+            rows = Rows()
+            seen.append(weakref.ref(rows))
+            raise RuntimeError("no room")
+
+        with suppress(RuntimeError):
+            await pool.run(fail, "a")
+        await asyncio.sleep(0)
+        await pool.run(lambda: None, "a")
+        assert seen[0]() is None
+
+    gc.disable()
+    try:
+        run(test)
+    finally:
+        gc.enable()
 
 
 def test_sixteen_calls_of_one_key_only_queue() -> None:
@@ -109,7 +154,7 @@ def test_a_call_that_raises_frees_its_thread_and_its_key() -> None:
 
         for _ in range(3):
             with pytest.raises(SystemExit):
-                await pool.run(fail, "a", is_heavy=True)
+                await pool.run(fail, "a")
 
     run(test)
 
@@ -131,11 +176,10 @@ def test_who_is_gone_while_the_call_runs_keeps_the_thread_until_it_ends() -> Non
 @pytest.mark.parametrize("name, error", [("a3", KeyBusyError), ("b1", None), ("c1", NoneFreeError)])
 def test_full_queues(monkeypatch: pytest.MonkeyPatch, name: str, error: type[Exception] | None) -> None:
     """A caller fills a queue of its own before that of all."""
-    monkeypatch.setattr(threads, "QUEUE_OF_KEY", 1)
     monkeypatch.setattr(threads, "QUEUE", 2)
 
     async def test() -> None:
-        calls = Calls(1, per_key=1)
+        calls = Calls(1, per_key=1, queue_of_key=1)
         tasks = [calls.make("a1"), calls.make("a2")]
         if error is NoneFreeError:
             tasks.append(calls.make("b1"))

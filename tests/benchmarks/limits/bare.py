@@ -26,7 +26,7 @@ def application() -> Bridge:
         _answer,
         threads=settings.THREADS,
         max_body=0,
-        lane_of=lambda method, path: Lane.COMMON,
+        lane_of=lambda method, path, query: Lane.COMMON,
         networks_of=lambda environ: {"": 4096},
         caller_of=lambda environ, network: None,
         refuser=_answer,
