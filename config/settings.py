@@ -14,8 +14,10 @@ from dotenv import load_dotenv
 
 from config import logs
 from config.appearance import UNFOLD  # noqa: F401 (Django reads it)
-from config.database import url as database_url
-from config.environment import (
+from config.environment import database_url
+from config.environment.external_issuer import refuse_external_issuer
+from config.environment.rates import is_redis_url
+from config.environment.variables import (
     env,
     env_bool,
     env_choice,
@@ -31,9 +33,7 @@ from config.environment import (
     refuse_unicode_domains,
     secret,
 )
-from config.external_issuer import refuse_external_issuer
 from config.openapi import SPECTACULAR_SETTINGS  # noqa: F401 (Django reads it)
-from config.rates import is_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(BASE_DIR / ".env")

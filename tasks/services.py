@@ -13,8 +13,8 @@ from django.utils.crypto import salted_hmac
 
 from config.database import context
 from config.database.compiled import run
+from config.environment.rates import Rate
 from config.errors import Conflict, LimitReached, NotFound, PreconditionFailed, violated_constraint
-from config.rates import Rate
 from config.rest.counters import PostgresCounters
 from config.text import nfc
 from config.transactions import retried_transaction

@@ -15,7 +15,7 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
-from config.rates import parse_rate
+from config.environment.rates import parse_rate
 from config.rest import health
 from config.rest.leases import limiter
 from tests.client import Api

@@ -16,8 +16,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from config import logs, origin
+from config.environment.rates import Rate
 from config.paths import is_in_admin
-from config.rates import Rate
 from config.rest import leases
 from config.rest.address import client_address
 from config.rest.request_id import request_id_of

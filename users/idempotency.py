@@ -23,8 +23,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.encoding import to_json
+from config.environment.rates import Rate
 from config.errors import DomainError, KeyInFlight, KeyReused, LimitReached
-from config.rates import Rate
 from config.rest.address import client_address, network
 from config.rest.counters import PostgresCounters
 from config.rest.problems import InvalidHeader

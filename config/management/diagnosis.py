@@ -21,7 +21,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from psycopg.conninfo import make_conninfo
 
 from config import migrated, programs
-from config.environment import refuse_guessable
+from config.environment.variables import refuse_guessable
 from config.programs import ProgramError, major
 from users.keysets import BadKeySet, download, read_key_set
 from users.text import canonical_email, known_timezones, validate_email
@@ -265,7 +265,7 @@ def _existing(path: Path) -> Path:
 def redis() -> Finding:
     if not settings.REDIS_URL:
         return ok("Rate limits are counted in PostgreSQL.")
-    from redis import Redis, RedisError  # as in config.rates: slow to import
+    from redis import Redis, RedisError  # as in config.environment.rates: slow to import
 
     try:
         with closing(Redis.from_url(settings.REDIS_URL, socket_connect_timeout=3, socket_timeout=3)) as client:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from django.conf import settings
 from django.db import connection
 
-from config.rates import Rate
+from config.environment.rates import Rate
 
 SWEEP_EVERY = 1000  # takes of one process
 SWEEP_ROWS = 1000
@@ -83,7 +83,10 @@ def prune_windows() -> Iterator[int]:
 def shared_counters() -> Counters:
     """As the settings say."""
     if settings.REDIS_URL:
-        from config.rest.redis_counters import FallbackCounters, RedisCounters  # as in config.rates: slow to import
+        from config.rest.redis_counters import (  # as in config.environment.rates: slow to import
+            FallbackCounters,
+            RedisCounters,
+        )
 
         return FallbackCounters(RedisCounters(settings.REDIS_URL), PostgresCounters())
     return PostgresCounters()

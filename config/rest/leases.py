@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from config.rates import Rate
+from config.environment.rates import Rate
 from config.rest.counters import Counters, shared_counters
 
 LEASES = 50  # per window

@@ -8,7 +8,7 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.rates import Rate
+from config.environment.rates import Rate
 from config.rest.counters import Counters, Taken
 
 logger = logging.getLogger(__name__)

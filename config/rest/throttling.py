@@ -16,7 +16,7 @@ from django.utils.functional import SimpleLazyObject
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from config.rates import Rate
+from config.environment.rates import Rate
 from config.rest import leases, problems
 from config.rest.address import WIDER, client_address, network, site
 

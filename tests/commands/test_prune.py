@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from django.utils import timezone
 
+from config.environment.rates import Rate
 from config.models import RateLimit
-from config.rates import Rate
 from config.rest.counters import PostgresCounters
 from tasks import feed, pruning, services
 from tasks.models import Feed, Task

@@ -9,8 +9,8 @@ import pytest
 from django.db import connection, connections
 from redis import Redis
 
+from config.environment.rates import Rate
 from config.models import RateLimit
-from config.rates import Rate
 from config.rest import counters, redis_counters
 from config.rest.counters import Counters, PostgresCounters, Taken
 from config.rest.redis_counters import FallbackCounters, RedisCounters

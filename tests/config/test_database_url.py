@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import make_conninfo
 
-from config.database.url import parse
+from config.environment.database_url import parse
 from tests.server import ROOT
 
 URL = "postgresql://u:p@h/db"

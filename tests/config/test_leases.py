@@ -11,8 +11,8 @@ import pytest
 from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
+from config.environment.rates import Rate
 from config.models import RateLimit
-from config.rates import Rate
 from config.rest.counters import Counters, PostgresCounters, Taken
 from config.rest.leases import Limiter, lease_of
 

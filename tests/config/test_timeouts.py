@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 from config.database import context, limits
 from config.database.base import DatabaseWrapper
 from config.database.exchange import THRESHOLD, Statement
-from config.database.url import parse
+from config.environment.database_url import parse
 from tests.chaos.load import sign_in_several
 from tests.client import Api
 from tests.factories import PASSWORD

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from time_machine import TimeMachineFixture
 
-from config.rates import Rate
+from config.environment.rates import Rate
 from tasks import feed, services
 from tasks.models import Task
 from tests.client import Api

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from config.rates import Rate
+from config.environment.rates import Rate
 from tests.audited import events, only
 from tests.client import Api
 from tests.factories import PASSWORD, make_user

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 from pytest_django import Settings
 
-from config.rates import Rate
+from config.environment.rates import Rate
 from tests.audited import events, only
 from tests.client import Api
 from tests.factories import PASSWORD, make_session

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from config.rates import Rate
+from config.environment.rates import Rate
 from tasks.models import Task
 from tests.audited import events
 from tests.client import Answer, Api

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from config.rates import Rate, parse_rate
+from config.environment.rates import Rate, parse_rate
 
 # Random texts have more: of 32 hexadecimal digits, 14 differ on average.
 MIN_DISTINCT_CHARACTERS = 8
