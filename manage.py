@@ -10,7 +10,7 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    from users.isolation import all_users
+    from config.database.isolation import all_users
 
     try:
         with all_users():  # who may run commands may read the database

@@ -16,9 +16,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
+from config.database.transactions import retried_transaction
 from config.errors import DomainError
 from config.text import MAX_SEARCH
-from config.transactions import retried_transaction
 
 SHOWN = 100  # of the objects that are to be deleted
 _REFUSAL = "tickbase.admin_refusal"

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from config.database.context import statement_of
+from config.database.session import statement_of
 
 # Of the request that this thread answers just now.
 request_id: ContextVar[str] = ContextVar("request_id", default="")

@@ -20,9 +20,9 @@ class ProgramError(Exception):
 
 def find(name: str, server: int) -> str:
     """A program that is at least as new as the server: the one that comes along, or one in PATH."""
-    from config import postgres  # as in the settings: slow to import
+    from config.database import embedded  # as in the settings: slow to import
 
-    for path in (str(postgres.PROGRAMS / name), shutil.which(name)):
+    for path in (str(embedded.PROGRAMS / name), shutil.which(name)):
         if path and Path(path).exists() and _version(path) >= server:
             return path
     raise ProgramError(

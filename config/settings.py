@@ -100,7 +100,7 @@ MIDDLEWARE = [
     "config.rest.request_log.request_log",
     "config.rest.caching.caching",
     "config.database.limits.limits",
-    "users.isolation.isolation",
+    "config.database.isolation.isolation",
     "config.rest.pages.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
     "config.rest.https.require_https",
@@ -156,11 +156,11 @@ DATABASE_IDLE_TRANSACTION_TIMEOUT = env_int("DATABASE_IDLE_TRANSACTION_TIMEOUT",
 
 
 def embedded_database_url() -> str:
-    from config import postgres  # its packages are slow to import, and of no use with a DATABASE_URL
+    from config.database import embedded  # its packages are slow to import, and of no use with a DATABASE_URL
 
     try:
-        return postgres.start(DATA_DIR)
-    except postgres.EmbeddedPostgresError as error:
+        return embedded.start(DATA_DIR)
+    except embedded.EmbeddedPostgresError as error:
         raise ImproperlyConfigured(str(error)) from error
 
 

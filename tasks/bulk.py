@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from config.transactions import retried_transaction
+from config.database.transactions import retried_transaction
 from tasks import feed
 from tasks.models import Task, new_uid
 

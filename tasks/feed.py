@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 from django.conf import settings
 from django.db import connection
 
-from config.database.compiled import Asked, Raw, run
+from config.database.queries import Asked, Raw, run
 from config.errors import Gone, LimitReached
 from tasks.models import Feed, Task
 from users.models import User

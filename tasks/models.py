@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Length
 
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
-from config.database.row_model import RowModel
+from config.database.models import RowModel
 from config.errors import Invalid
 from config.text import is_storable, nfc
 from tasks.choices import OPEN, Priority, Status

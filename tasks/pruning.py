@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import Count
 
 from config.bounds import LAST_INSTANT
-from config.transactions import retried_transaction
+from config.database.transactions import retried_transaction
 from tasks.models import Feed, Task
 from tasks.querysets import TaskQuerySet
 from users.models import User

@@ -8,7 +8,7 @@ from django.db.models import F, Field, Func, IntegerField, OrderBy, Q, QuerySet,
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan, LessThan
 
-from config.database.compiled import Given
+from config.database.queries import Given
 from tasks.choices import OPEN, Priority, Sort, Status
 from tasks.text import tag_key, words
 from users.models import User

@@ -11,13 +11,13 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from config.database import context
-from config.database.compiled import run
+from config.database import session
+from config.database.queries import run
+from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
 from config.errors import Conflict, LimitReached, NotFound, PreconditionFailed, violated_constraint
 from config.rest.counters import PostgresCounters
 from config.text import nfc
-from config.transactions import retried_transaction
 from tasks import feed, pruning, statements
 from tasks.choices import Status
 from tasks.models import Task, new_uid
@@ -164,7 +164,7 @@ def recompute_days(user: User) -> None:
     }
     if days:
         version = feed.reserve({user.pk: len(days)})[user.pk]
-        with context.local({"statement_timeout": "0"}):  # whoever has many tasks may move all the same
+        with session.local({"statement_timeout": "0"}):  # whoever has many tasks may move all the same
             run(statements.set_days(user.pk, days, version, timezone.now()))
 
 

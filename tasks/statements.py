@@ -8,8 +8,8 @@ from django.db import connection
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
-from config.database.compiled import Compiled, Given, Query, Raw
-from config.database.exchange import Rows, Statement
+from config.database.pipeline import Rows, Statement
+from config.database.queries import Compiled, Given, Query, Raw
 from tasks.models import Task
 from tasks.querysets import TaskQuerySet
 

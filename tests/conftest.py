@@ -15,6 +15,7 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
+from config.database.isolation import all_users
 from config.environment.rates import parse_rate
 from config.rest import health
 from config.rest.leases import limiter
@@ -22,7 +23,6 @@ from tests.client import Api
 from tests.factories import make_user
 from tests.server import Server
 from users import audit
-from users.isolation import all_users
 from users.models import AuditEvent, User
 
 pytest_plugins = ["tests.processes"]

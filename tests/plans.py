@@ -7,8 +7,8 @@ from typing import Any
 from django.db import connection, reset_queries
 from django.test.utils import CaptureQueriesContext
 
-from config.database.context import statement_of
-from users.isolation import as_user
+from config.database.isolation import as_user
+from config.database.session import statement_of
 from users.models import User
 
 

@@ -10,7 +10,7 @@ from django.db import connection, connections, transaction
 from django.db.models import QuerySet
 from django.test import override_settings
 
-from users.isolation import all_users
+from config.database.isolation import all_users
 
 
 def short_and_full(short: int, full: int) -> list[Any]:

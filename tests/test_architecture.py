@@ -21,9 +21,9 @@ WRITES = {
 WRITERS = {
     "tasks/services.py", "tasks/feed.py", "users/services/accounts.py", "users/services/external.py",
     "users/services/passwords.py", "users/services/sessions.py", "users/services/second_factor.py",
-    "users/idempotency.py", "users/audit.py", "users/models.py", "users/isolation.py", "config/postgres.py",
+    "users/idempotency.py", "users/audit.py", "users/models.py", "config/database/isolation.py", "config/database/embedded.py",
     "tasks/pruning.py", "users/services/pruning.py", "tasks/bulk.py", "users/services/demo.py",
-    "config/rest/counters.py", "config/database/context.py", "config/database/base.py", "config/backups.py",
+    "config/rest/counters.py", "config/database/session.py", "config/database/base.py", "config/backups.py",
     "config/programs.py", "config/management/diagnosis.py",
 }  # fmt: skip
 
@@ -112,7 +112,7 @@ def test_every_transaction_can_be_run_anew() -> None:
         path: [line for line in _read(path).splitlines() if line.strip() == "@transaction.atomic"]
         for path in _files(*PACKAGES)
     }
-    assert _offenders(found) == {}, "decorate it with config.transactions.retried_transaction"
+    assert _offenders(found) == {}, "decorate it with config.database.transactions.retried_transaction"
 
 
 def test_rest_framework_stays_in_the_api_and_the_http_kit() -> None:

@@ -37,7 +37,7 @@ class Tree:
             "config/appearance.py",
             "config/settings.py",
             "config/database/__init__.py",
-            "config/database/context.py",
+            "config/database/session.py",
             "config/environment/database_url.py",
             "config/environment/variables.py",
             "config/environment/external_issuer.py",
@@ -46,7 +46,7 @@ class Tree:
             "config/paths.py",
             "config/environment/rates.py",
             "users/__init__.py",
-            "users/isolation.py",
+            "config/database/isolation.py",
             "docs/openapi.md",
         ):
             (root / name).parent.mkdir(exist_ok=True)

@@ -13,12 +13,12 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 
+from config.database.isolation import all_users
 from config.errors import InvalidToken
 from config.rest.address import client_address, network, network_range, site
 from config.rest.throttling import Counter, by_network
 from config.text import is_storable, trimmed
 from users import tokens
-from users.isolation import all_users
 from users.models import Session, User
 from users.text import MAX_EMAIL, canonical_email
 

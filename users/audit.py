@@ -16,13 +16,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from config import logs, origin
+from config.database.isolation import all_users
+from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
 from config.paths import is_in_admin
 from config.rest import leases
 from config.rest.address import client_address
 from config.rest.request_id import request_id_of
-from config.transactions import retried_transaction
-from users.isolation import all_users
 from users.models import AuditEvent, User
 from users.text import validate_email
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, OperationalError
 
-from users import isolation
+from config.database import isolation
 
 
 @register(Tags.security, deploy=True)

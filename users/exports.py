@@ -7,9 +7,9 @@ from django.db.models import Model, QuerySet
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from config.database.isolation import each_as
 from config.encoding import to_json
 from users import audit
-from users.isolation import each_as
 from users.models import AuditEvent, IdempotencyKey, Session, User
 
 Section = Callable[[User], Iterator[dict[str, Any]]]

@@ -22,15 +22,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from config.database.isolation import all_users
+from config.database.transactions import retried_transaction
 from config.encoding import to_json
 from config.environment.rates import Rate
 from config.errors import DomainError, KeyInFlight, KeyReused, LimitReached
 from config.rest.address import client_address, network
 from config.rest.counters import PostgresCounters
 from config.rest.problems import InvalidHeader
-from config.transactions import retried_transaction
 from users import services, tokens
-from users.isolation import all_users
 from users.models import IdempotencyKey, Session, User
 
 LIFETIME = dt.timedelta(hours=24)

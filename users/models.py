@@ -15,7 +15,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils.timezone import now
 
-from config.database.row_model import RowModel
+from config.database.models import RowModel
 from config.errors import violated_constraint
 from users.text import (
     MAX_EMAIL,

@@ -20,9 +20,9 @@ from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 from config.bounds import is_numeric_date
-from config.database.compiled import Compiled, Given, Query, both, run
+from config.database.isolation import as_user
+from config.database.queries import Compiled, Given, Query, both, run
 from config.errors import InvalidToken
-from users.isolation import as_user
 from users.models import Session, User
 
 M = TypeVar("M", bound=Model)

@@ -13,10 +13,10 @@ from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg_pool import ConnectionPool
 
+from config.database.breaker import outage
 from config.database.connections import Connection, TimedConnection
-from config.database.context import Teller
-from config.database.exchange import Prepared, Rows, Statement, exchange
-from config.database.outage import outage
+from config.database.pipeline import Prepared, Rows, Statement, exchange
+from config.database.session import Teller
 
 
 def _try_again(pool: ConnectionPool[Any]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from config.database.exchange import Prepared
-from config.database.outage import outage
+from config.database.breaker import outage
+from config.database.pipeline import Prepared
 
 PATIENCE = 1.0  # seconds without an answer
 CONNECT_SECONDS = 2  # psycopg knows none shorter

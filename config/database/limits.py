@@ -11,7 +11,7 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from psycopg.errors import QueryCanceled
 
-from config.database import context
+from config.database import session
 from config.errors import SearchTooSlow
 
 SEARCH_SECONDS = 2
@@ -21,7 +21,7 @@ def limits(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Htt
     """Middleware."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        with context.local(of_requests()):
+        with session.local(of_requests()):
             return get_response(request)
 
     return middleware
@@ -32,7 +32,7 @@ def of_search() -> Iterator[None]:
     """A search reads all that a user has, and goes on for long with a text that matches almost everywhere.
     Raises SearchTooSlow."""
     seconds = min(SEARCH_SECONDS, settings.DATABASE_STATEMENT_TIMEOUT or SEARCH_SECONDS)
-    with context.local({"statement_timeout": f"{seconds * 1000:.0f}ms"}):
+    with session.local({"statement_timeout": f"{seconds * 1000:.0f}ms"}):
         try:
             yield
         except OperationalError as error:

@@ -20,7 +20,8 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DEFAULT_DB_ALIAS, connection
 from psycopg.conninfo import make_conninfo
 
-from config import migrated, programs
+from config import programs
+from config.database import migrations
 from config.environment.variables import refuse_guessable
 from config.programs import ProgramError, major
 from users.keysets import BadKeySet, download, read_key_set
@@ -100,9 +101,9 @@ def database() -> Finding:
 
 
 def migrations() -> Finding:
-    if missing := migrated.missing():
+    if missing := migrations.missing():
         return failed(f"{len(missing)} are missing.", "Apply them: python manage.py migrate")
-    if newer := migrated.unknown(migrated.applied()):
+    if newer := migrations.unknown(migrations.applied()):
         return failed(f"{len(newer)} are of a newer Tickbase.", "Install the version that migrated this database.")
     return ok(f"All {len(migrated.known())} are applied.")
 

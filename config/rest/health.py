@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config import migrated
+from config.database import migrations
 from config.errors import Unavailable
 from config.rest import problems
 from config.rest.schema import also_answers
@@ -52,7 +52,7 @@ class Readiness:
 
 def _examine() -> Unavailable | None:
     try:
-        if missing := migrated.missing():
+        if missing := migrations.missing():
             return MigrationsMissing(
                 f"Migrations are missing: {len(missing)}. The operator has to apply them (migrate)."
             )

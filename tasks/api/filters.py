@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from config.database.compiled import Compiled, Given, Query
+from config.database.queries import Compiled, Given, Query
 from config.rest.fields import MAX_INSTANT, ChoiceField, DateField, InstantField, ListField, TextField
 from config.rest.pagination import Cursor
 from config.rest.problems import InvalidParameter

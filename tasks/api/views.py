@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from config.database import limits
-from config.database.compiled import Query
+from config.database.queries import Query
 from config.errors import SearchTooSlow
 from config.rest import conditional
 from config.rest.pagination import next_link

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.db import IntegrityError, migrations, transaction
 
+from config.database.isolation import all_users
+from config.database.transactions import retried_transaction
 from config.text import nfc
-from config.transactions import retried_transaction
 from tasks.text import UNIT_SEPARATOR, fold_all, tag_key
-from users.isolation import all_users
 
 BATCH = 1000
 SET = """

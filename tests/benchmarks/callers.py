@@ -11,9 +11,9 @@ from pathlib import Path
 
 from django.utils.timezone import now
 
+from config.database.isolation import all_users
 from tests.benchmarks.data import Size
 from users import tokens
-from users.isolation import all_users
 from users.models import Session
 
 SECRET = "bench-secret-bench-secret-bench-secret-0123456789"

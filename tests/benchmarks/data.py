@@ -6,7 +6,7 @@ from typing import NamedTuple
 import psycopg
 from django.db import connection
 
-from users.isolation import all_users
+from config.database.isolation import all_users
 
 PEERS = "peers"
 SCHEMA = Path(__file__).parent / "peers" / "schema.sql"

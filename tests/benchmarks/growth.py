@@ -35,8 +35,8 @@ def set_up(data: Path) -> None:
 
 
 def measure(rows: int) -> None:
+    from config.database.isolation import all_users
     from tests.benchmarks import growth_costs, growth_data, growth_times
-    from users.isolation import all_users
 
     with all_users():
         growth_data.prepare(rows)

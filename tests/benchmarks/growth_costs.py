@@ -7,10 +7,10 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from config.database.isolation import all_users, as_user
 from tasks import services
 from tasks.models import Task
 from tests.plans import explain, statements
-from users.isolation import all_users, as_user
 from users.models import User
 
 WRITES = 200

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from config.database.isolation import as_user
 from config.rest.pagination import Cursor
 from tasks import feed, services
 from tasks.choices import Sort
@@ -17,7 +18,6 @@ from tasks.models import Task
 from tasks.querysets import sort_key
 from tests.client import Api
 from tests.plans import explain, statements
-from users.isolation import as_user
 from users.models import User
 
 REPEATS = 21

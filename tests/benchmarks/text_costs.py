@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def measure(rounds: int) -> None:
-    from users.isolation import all_users
+    from config.database.isolation import all_users
 
     with all_users():
         head = ["ms of CPU", "create", "PATCH of all text", "PATCH of the priority", "search for 200 characters"]

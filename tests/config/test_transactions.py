@@ -12,7 +12,8 @@ from django.utils import timezone
 from psycopg import sql
 from pytest_django import Settings
 
-from config.transactions import retried_transaction
+from config.database.isolation import all_users
+from config.database.transactions import retried_transaction
 from tasks import services
 from tasks.models import Feed, Task
 from tests.client import Answer, Api
@@ -21,7 +22,6 @@ from tests.pages import Page, signed_in, submit, wait_for_a_lock
 from tests.problems import problem_of, stored
 from tests.races import Rival, lock
 from users import mail
-from users.isolation import all_users
 from users.models import IdempotencyKey, Session, User
 
 NEW = "new@example.com"
@@ -112,7 +112,7 @@ def rival(case: Case, user: User, rounds: int) -> Rival:
 
 
 def reruns(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if record.name == "config.transactions"]
+    return [record.message for record in caplog.records if record.name == "config.database.transactions"]
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -14,13 +14,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from config.database.isolation import all_users
 from tasks import figures, services
 from tasks.models import Task
 from tests.factories import make_session, make_task, make_user
 from tests.pages import signed_in
 from tests.plans import nodes, statements
 from tests.races import at_once
-from users.isolation import all_users
 from users.models import Session, User
 
 NOW = timezone.now()

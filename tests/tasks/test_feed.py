@@ -8,14 +8,14 @@ from collections.abc import Callable
 import pytest
 from django.db import connections, transaction
 
-from config.database.compiled import Raw
+from config.database.isolation import all_users
+from config.database.queries import Raw
 from tasks import feed, services
 from tasks.models import Task
 from tests.client import Api
 from tests.factories import head_of, make_task, make_user
 from tests.plans import explain, nodes, statements
 from tests.races import Rival
-from users.isolation import all_users
 from users.models import User
 
 WRITERS = 8

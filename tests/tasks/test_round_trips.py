@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from config.database.context import statement_of
+from config.database.session import statement_of
 from tests.client import Api
 from tests.factories import make_task, make_user
 from users.models import User

@@ -8,12 +8,12 @@ import pytest
 from django.conf import settings
 from django.db import DatabaseError, connections, transaction
 
+from config.database.isolation import all_users
 from tasks.models import Feed, Task
 from tasks.services import create_task
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_task, make_user
 from users import services
-from users.isolation import all_users
 from users.models import User
 from users.text import canonical_email
 

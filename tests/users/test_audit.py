@@ -11,13 +11,13 @@ from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 from pytest_django import Settings
 
+from config.database.isolation import as_user
 from config.environment.rates import Rate
 from tests.audited import events, only
 from tests.client import Api
 from tests.factories import PASSWORD, make_session
 from users import audit, exports, proofs, services, tokens
 from users.audit import Action
-from users.isolation import as_user
 from users.models import AuditEvent, Session, User
 from users.services import second_factor
 

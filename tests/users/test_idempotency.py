@@ -13,7 +13,8 @@ import yaml
 from django.conf import settings
 from django.db import connection, connections, transaction
 
-from config.database.compiled import Raw
+from config.database.isolation import all_users
+from config.database.queries import Raw
 from tasks import feed
 from tasks.models import Task
 from tests.client import Answer, Api
@@ -22,7 +23,6 @@ from tests.pages import wait_for_a_lock
 from tests.problems import exact, places_of, problem_of, stored
 from tests.races import at_once, short_and_full
 from users import proofs, services
-from users.isolation import all_users
 from users.models import IdempotencyKey, User
 
 TASK = {"title": "Once"}

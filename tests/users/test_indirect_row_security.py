@@ -4,11 +4,11 @@ import pytest
 from django.db import ProgrammingError, connection
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 
+from config.database import isolation
+from config.database.isolation import NOBODY, as_user
 from tests.client import Api
 from tests.factories import PASSWORD
 from tests.pages import signed_in
-from users import isolation
-from users.isolation import NOBODY, as_user
 from users.models import User
 
 

@@ -10,10 +10,10 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.timezone import now
 
+from config.database.isolation import as_user
 from tasks.models import Task
 from tests.factories import PASSWORD, make_user
 from users import services
-from users.isolation import as_user
 from users.models import AuditEvent, User
 
 

@@ -10,9 +10,10 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
-from config.database.compiled import Query
+from config.database import isolation
+from config.database.queries import Query
 from config.errors import DomainError, InvalidToken
-from users import isolation, issuers, services, tokens
+from users import issuers, services, tokens
 from users.api.permissions import ME
 from users.models import User
 

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from users.isolation import isolate
+from config.database.isolation import isolate
 
 
 class Migration(migrations.Migration):

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from users.isolation import hide, isolate_through
+from config.database.isolation import hide, isolate_through
 
 
 class Migration(migrations.Migration):

@@ -11,11 +11,11 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from config.database.isolation import all_users, as_user
+from config.database.transactions import retried_transaction
 from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
-from config.transactions import retried_transaction
 from users import audit, mail, proofs
 from users.audit import Action
-from users.isolation import all_users, as_user
 from users.models import EMAIL_TAKEN, Session, SpentInvitation, User
 from users.services import external
 from users.services.sessions import Device, lock_user, open_session

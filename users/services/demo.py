@@ -7,8 +7,8 @@ from typing import NamedTuple
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError
 
+from config.database.transactions import retried_transaction
 from config.errors import violated_constraint
-from config.transactions import retried_transaction
 from users.models import EMAIL_TAKEN, User
 from users.services.accounts import EmailTaken, require_strong
 from users.text import canonical_email, opaque_string

@@ -7,11 +7,11 @@ from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from config.database.isolation import all_users
+from config.database.transactions import retried_transaction
 from config.errors import violated_constraint
-from config.transactions import retried_transaction
 from users import audit, tokens
 from users.audit import Action
-from users.isolation import all_users
 from users.issuers import Identity
 from users.models import ClosedAccount, User
 

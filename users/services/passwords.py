@@ -6,11 +6,11 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
+from config.database.isolation import all_users, as_user
+from config.database.transactions import retried_transaction
 from config.errors import AuthenticationFailed, Forbidden, Invalid
-from config.transactions import retried_transaction
 from users import audit, mail, proofs, tokens
 from users.audit import Action
-from users.isolation import all_users, as_user
 from users.models import Session, User
 from users.services import sessions
 from users.services.accounts import delete_account, end_tokens, locked, proven, require_strong

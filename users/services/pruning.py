@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.sessions.models import Session as AdminSession
 from django.db.models import Model, QuerySet
 
-from config.transactions import retried_transaction
+from config.database.transactions import retried_transaction
 from users.models import IdempotencyKey, Session, SpentInvitation, User
 
 BATCH = 1000

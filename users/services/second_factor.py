@@ -19,8 +19,8 @@ from django_otp.models import Device
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from config.database.transactions import retried_transaction
 from config.errors import Invalid
-from config.transactions import retried_transaction
 from users import audit
 from users.audit import Action
 from users.models import User

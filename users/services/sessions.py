@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
+from config.database.isolation import as_user
+from config.database.transactions import retried_transaction
 from config.errors import InvalidToken, NotFound
 from config.text import storable
-from config.transactions import retried_transaction
 from users import audit, tokens
 from users.audit import Action
-from users.isolation import as_user
 from users.models import Session, User
 
 # Parallel tabs and lost answers: so long may the predecessor of the live token be sent again.

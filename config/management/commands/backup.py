@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config import backups
 from config.console import working
+from config.database.isolation import SHOW_ALL
 from config.programs import ProgramError, Target
-from users.isolation import SHOW_ALL
 
 
 class Command(BaseCommand):

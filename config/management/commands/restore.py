@@ -8,10 +8,11 @@ from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 
-from config import backups, migrated
+from config import backups
 from config.console import working
+from config.database import migrations
+from config.database.isolation import SHOW_ALL
 from config.programs import ProgramError, Target
-from users.isolation import SHOW_ALL
 
 
 class Command(BaseCommand):
@@ -47,7 +48,7 @@ class Command(BaseCommand):
         backups.contents(file)
         with working("Reading the file"):
             rows = backups.rows_of(file)
-        if newer := migrated.unknown(backups.migrations_of(file)):
+        if newer := migrations.unknown(backups.migrations_of(file)):
             raise CommandError(
                 f"{file} was made by a newer Tickbase, with {len(newer)} more migrations; install that one first."
             )
@@ -61,6 +62,6 @@ class Command(BaseCommand):
             backups.load(file, target, keep_privileges=not no_privileges)
 
     def _check(self) -> None:
-        if missing := migrated.missing():
+        if missing := migrations.missing():
             self.stdout.write(f"{len(missing)} migrations are missing; apply them: python manage.py migrate")
         self.check(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS])

@@ -177,9 +177,9 @@ def _leave_with(parent: int) -> None:
 def _database_kept_running() -> AbstractContextManager[None]:
     if not settings.EMBEDDED_DATABASE:
         return nullcontext()
-    from config import postgres  # as in the settings: of no use with a DATABASE_URL
+    from config.database import embedded  # as in the settings: of no use with a DATABASE_URL
 
-    return postgres.kept_running(settings.DATA_DIR)
+    return embedded.kept_running(settings.DATA_DIR)
 
 
 @contextmanager

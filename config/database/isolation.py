@@ -15,7 +15,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
-from config.database import context
+from config.database import session
 from config.paths import is_in_admin
 
 Item = TypeVar("Item")
@@ -31,14 +31,14 @@ _NO_REFERENCE = ("django_session",)  # of staff; whose a row is stands within it
 
 def enter(user_id: int) -> None:
     """From here to the end of the request, this user asks."""
-    context.enter({_SETTING: _name(user_id)})
+    session.enter({_SETTING: _name(user_id)})
 
 
-def as_user(user_id: int) -> context.local:
+def as_user(user_id: int) -> session.local:
     return _as(_name(user_id))
 
 
-def all_users() -> context.local:
+def all_users() -> session.local:
     """For staff, for maintenance, and for finding out who somebody is. Also a decorator."""
     return _as(ALL)
 
@@ -49,13 +49,13 @@ def _name(user_id: int) -> str:
     return str(int(user_id))
 
 
-def _as(who: str) -> context.local:
-    return context.local({_SETTING: who})
+def _as(who: str) -> session.local:
+    return session.local({_SETTING: who})
 
 
 def asking() -> str:
     """The id of who asks now, NOBODY or ALL."""
-    return context.current(_SETTING)
+    return session.current(_SETTING)
 
 
 def each_as(user_id: int, items: Iterator[Item]) -> Iterator[Item]:

@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models import Expression, QuerySet
 from django.db.models.query import get_related_populators
 
-from config.database.exchange import Rows, Statement
+from config.database.pipeline import Rows, Statement
 
 M = TypeVar("M", bound=models.Model)
 R = TypeVar("R")
