@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.http.response import HttpResponseBase
 from django.utils.http import parse_header_parameters
 
-from config import heads
+from config.server import heads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

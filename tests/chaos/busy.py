@@ -11,7 +11,7 @@ from typing import NamedTuple
 import httpx
 import psycopg
 
-from config.threads import PATIENCE
+from config.server.threads import PATIENCE
 from tests.chaos.cluster import folder
 from tests.chaos.database_away import Asked, ask_all, is_outage
 from tests.chaos.load import client_of, sign_in, sign_in_several

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Callable, Hashable
 
-from config import answers, bridge, heads, threads
 from config.database import limits
 from config.management.commands import serve
-from config.threads import Result, Threads
+from config.server import answers, bridge, heads, threads
+from config.server.threads import Result, Threads
 
 ENDLESS = 10**9
 

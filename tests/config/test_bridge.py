@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 
-from config import answers, bodies
-from config.answers import call
-from config.bridge import Bridge, Lane
 from config.rest.refusals import META_KEY, refuse
+from config.server import answers, bodies
+from config.server.answers import call
+from config.server.bridge import Bridge, Lane
 from config.wsgi import application as tickbase
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from asgiref.typing import HTTPScope
 
-from config import heads
 from config.errors import HeaderTooLong, TargetTooLong
+from config.server import heads
 from config.wsgi import application as tickbase
 from tests.config.test_bridge import Client, mirror, scope
 

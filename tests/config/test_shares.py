@@ -7,10 +7,10 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.urls import reverse
 from pytest_django import Settings
 
-from config import answers, heads
 from config.asgi import lane_of, networks_of
-from config.bridge import Lane
 from config.database import limits
+from config.server import answers, heads
+from config.server.bridge import Lane
 from config.wsgi import application as tickbase
 from tasks.models import Task
 from tests.client import Api

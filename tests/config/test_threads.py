@@ -10,8 +10,8 @@ from functools import partial
 
 import pytest
 
-from config import threads
-from config.threads import QUEUE_OF_KEY, KeyBusyError, NoneFreeError, Threads, Turns
+from config.server import threads
+from config.server.threads import QUEUE_OF_KEY, KeyBusyError, NoneFreeError, Threads, Turns
 
 
 class Calls:

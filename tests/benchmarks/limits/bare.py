@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import django
 from django.conf import settings
 
-from config.bridge import Bridge, Lane
+from config.server.bridge import Bridge, Lane
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
-from config import answers, heads
-from config.answers import Answer, KeyFullError, Room, UnsentFullError
-from config.bodies import Bodies, Body
 from config.errors import BodyCutOff, BodyTooSlow, DomainError, Failed, Overloaded, TooManyAtOnce
-from config.threads import KeyBusyError, NoneFreeError, Threads, Turns
+from config.server import answers, heads
+from config.server.answers import Answer, KeyFullError, Room, UnsentFullError
+from config.server.bodies import Bodies, Body
+from config.server.threads import KeyBusyError, NoneFreeError, Threads, Turns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
