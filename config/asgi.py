@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.urls import reverse
 
-from config.rest.address import WIDER, address_in, network, site
-from config.rest.refusals import META_KEY, refuse
+from config.http.address import WIDER, address_in, network, site
+from config.http.refusals import META_KEY, refuse
 from config.server.bridge import Bridge, Lane
 from config.wsgi import application as wsgi_application
 from users.api.authentication import caller_in

@@ -19,8 +19,8 @@ from django_otp.middleware import OTPMiddleware
 
 from config import origin
 from config.errors import TargetTooLong
+from config.http import problems
 from config.paths import is_in_admin
-from config.rest import problems
 
 # Of an address with what its list was narrowed down by, twice escaped. Searches and filters come after this bound.
 MAX_QUERY = 4096

@@ -1,4 +1,4 @@
-"""The table of the shared counters, which `config.rest.counters` reads and writes in SQL of its own."""
+"""The table of the shared counters, which `config.http.limits.counters` reads and writes in SQL of its own."""
 
 from django.db import models
 

@@ -33,7 +33,7 @@ from config.environment.variables import (
     refuse_unicode_domains,
     secret,
 )
-from config.openapi import SPECTACULAR_SETTINGS  # noqa: F401 (Django reads it)
+from config.http.openapi.settings import SPECTACULAR_SETTINGS  # noqa: F401 (Django reads it)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(BASE_DIR / ".env")
@@ -96,19 +96,19 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
-    "config.rest.request_id.request_id",
-    "config.rest.request_log.request_log",
-    "config.rest.caching.caching",
+    "config.http.request_id.request_id",
+    "config.http.request_log.request_log",
+    "config.http.caching.caching",
     "config.database.limits.limits",
     "config.database.isolation.isolation",
-    "config.rest.pages.content_security_policy",
+    "config.http.pages.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
-    "config.rest.https.require_https",
+    "config.http.https.require_https",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "config.rest.refusals.refusals",
-    "config.rest.throttling.rate_limits",
-    "config.rest.common.common",
+    "config.http.refusals.refusals",
+    "config.http.limits.throttling.rate_limits",
+    "config.http.common.common",
     "config.browsers.Sessions",
     "config.browsers.Common",
     "config.browsers.Csrf",
@@ -278,13 +278,13 @@ REST_FRAMEWORK = {
         "users.api.permissions.PathUserIsCaller",
         "users.api.permissions.EmailIsVerified",
     ],
-    "DEFAULT_THROTTLE_CLASSES": ["config.rest.throttling.CallerThrottle"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.rest.renderers.AlwaysJSON",
-    "DEFAULT_RENDERER_CLASSES": ["config.rest.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": [f"config.rest.parsers.{kind}Parser" for kind in ("JSON", "MergePatch", "EmptyForm")],
-    "DEFAULT_METADATA_CLASS": "config.rest.options.AllowOnly",
-    "DEFAULT_SCHEMA_CLASS": "config.rest.schema.AutoSchema",
-    "EXCEPTION_HANDLER": "config.rest.problems.exception_handler",
+    "DEFAULT_THROTTLE_CLASSES": ["config.http.limits.throttling.CallerThrottle"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.renderers.AlwaysJSON",
+    "DEFAULT_RENDERER_CLASSES": ["config.http.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [f"config.http.parsers.{kind}Parser" for kind in ("JSON", "MergePatch", "EmptyForm")],
+    "DEFAULT_METADATA_CLASS": "config.http.options.AllowOnly",
+    "DEFAULT_SCHEMA_CLASS": "config.http.openapi.schema.AutoSchema",
+    "EXCEPTION_HANDLER": "config.http.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
 }
 # The largest legal task is about 260 kB when every character is escaped.

@@ -5,9 +5,9 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from config.rest import health
-from config.rest.metrics import MetricsView
-from config.rest.openapi import SchemaView
+from config.http import health
+from config.http.metrics import MetricsView
+from config.http.openapi import SchemaView
 
 urlpatterns = [
     path("api/", include("tasks.api.urls")),  # first, as they are called most
@@ -31,7 +31,7 @@ if settings.ADMIN_PATH:
         path(settings.ADMIN_PATH, admin.site.urls),
     ]
 
-handler400 = "config.rest.problems.handler400"
-handler403 = "config.rest.problems.handler403"
-handler404 = "config.rest.problems.handler404"
-handler500 = "config.rest.problems.handler500"
+handler400 = "config.http.problems.handler400"
+handler403 = "config.http.problems.handler403"
+handler404 = "config.http.problems.handler404"
+handler500 = "config.http.problems.handler500"

@@ -23,7 +23,7 @@ WRITERS = {
     "users/services/passwords.py", "users/services/sessions.py", "users/services/second_factor.py",
     "users/idempotency.py", "users/audit.py", "users/models.py", "config/database/isolation.py", "config/database/embedded.py",
     "tasks/pruning.py", "users/services/pruning.py", "tasks/bulk.py", "users/services/demo.py",
-    "config/rest/counters.py", "config/database/session.py", "config/database/base.py", "config/backups.py",
+    "config/http/limits/counters.py", "config/database/session.py", "config/database/base.py", "config/backups.py",
     "config/programs.py", "config/management/diagnosis.py",
 }  # fmt: skip
 
@@ -64,7 +64,7 @@ def _imports(source: str) -> Iterator[str]:
 def _may_import(path: str, package: str) -> bool:
     if not package.startswith("rest_framework"):
         return True
-    if "/api/" in path or path.startswith("config/rest/") or path == "users/idempotency.py":
+    if "/api/" in path or path.startswith("config/http/") or path == "users/idempotency.py":
         return True
     return package == "rest_framework_simplejwt" and path == "users/tokens.py"
 

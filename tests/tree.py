@@ -42,7 +42,7 @@ class Tree:
             "config/environment/variables.py",
             "config/environment/external_issuer.py",
             "config/logs.py",
-            "config/openapi.py",
+            "config/http/openapi/settings.py",
             "config/paths.py",
             "config/environment/rates.py",
             "users/__init__.py",

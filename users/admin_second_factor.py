@@ -20,7 +20,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from config.rest.throttling import Counter
+from config.http.limits.throttling import Counter
 from users.admin_sign_in import is_staff_member, refused, user_of
 from users.models import User
 from users.services import second_factor

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.forms import AuthenticationForm
 
-from config.rest.throttling import Counter, take_each
+from config.http.limits.throttling import Counter, take_each
 from users import attempts, audit
 from users.audit import Action
 from users.models import User

@@ -15,8 +15,8 @@ from django.utils.crypto import salted_hmac
 
 from config.database.isolation import all_users
 from config.errors import InvalidToken
-from config.rest.address import client_address, network, network_range, site
-from config.rest.throttling import Counter, by_network
+from config.http.address import client_address, network, network_range, site
+from config.http.limits.throttling import Counter, by_network
 from config.text import is_storable, trimmed
 from users import tokens
 from users.models import Session, User

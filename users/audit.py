@@ -19,10 +19,10 @@ from config import logs, origin
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
+from config.http.address import client_address
+from config.http.limits import leases
+from config.http.request_id import request_id_of
 from config.paths import is_in_admin
-from config.rest import leases
-from config.rest.address import client_address
-from config.rest.request_id import request_id_of
 from users.models import AuditEvent, User
 from users.text import validate_email
 

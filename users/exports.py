@@ -8,7 +8,7 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from config.database.isolation import each_as
-from config.encoding import to_json
+from config.http.json import to_json
 from users import audit
 from users.models import AuditEvent, IdempotencyKey, Session, User
 

@@ -24,12 +24,12 @@ from rest_framework.views import APIView
 
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
-from config.encoding import to_json
 from config.environment.rates import Rate
 from config.errors import DomainError, KeyInFlight, KeyReused, LimitReached
-from config.rest.address import client_address, network
-from config.rest.counters import PostgresCounters
-from config.rest.problems import InvalidHeader
+from config.http.address import client_address, network
+from config.http.json import to_json
+from config.http.limits.counters import PostgresCounters
+from config.http.problems import InvalidHeader
 from users import services, tokens
 from users.models import IdempotencyKey, Session, User
 

@@ -11,10 +11,10 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from config.database.queries import Compiled, Given, Query
-from config.rest.fields import MAX_INSTANT, ChoiceField, DateField, InstantField, ListField, TextField
-from config.rest.pagination import Cursor
-from config.rest.problems import InvalidParameter
-from config.rest.serializers import QuerySerializer
+from config.http.fields import MAX_INSTANT, ChoiceField, DateField, InstantField, ListField, TextField
+from config.http.pagination import Cursor
+from config.http.problems import InvalidParameter
+from config.http.serializers import QuerySerializer
 from config.text import MAX_SEARCH
 from tasks.choices import Priority, Sort, Status
 from tasks.models import MAX_TAG, MAX_TAGS, Task

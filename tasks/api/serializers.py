@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from config.rest.fields import (
+from config.http.fields import (
     BooleanField,
     ChoiceField,
     Clearable,
@@ -16,7 +16,7 @@ from config.rest.fields import (
     ListField,
     TextField,
 )
-from config.rest.serializers import AttributesSerializer, StrictSerializer
+from config.http.serializers import AttributesSerializer, StrictSerializer
 from tasks.choices import Priority, Status
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, MAX_UID, Task
 

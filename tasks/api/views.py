@@ -13,9 +13,9 @@ from rest_framework.viewsets import GenericViewSet
 from config.database import limits
 from config.database.queries import Query
 from config.errors import SearchTooSlow
-from config.rest import conditional
-from config.rest.pagination import next_link
-from config.rest.schema import also_answers
+from config.http import conditional
+from config.http.openapi.schema import also_answers
+from config.http.pagination import next_link
 from tasks import feed, services, statements
 from tasks.api import filters
 from tasks.api.serializers import CompletionSerializer, TaskSerializer

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from config.database.isolation import as_user
-from config.rest.pagination import Cursor
+from config.http.pagination import Cursor
 from tasks import feed, services
 from tasks.choices import Sort
 from tasks.models import Task

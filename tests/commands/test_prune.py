@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from config.database.isolation import all_users
 from config.environment.rates import Rate
+from config.http.limits.counters import PostgresCounters
 from config.models import RateLimit
-from config.rest.counters import PostgresCounters
 from tasks import feed, pruning, services
 from tasks.models import Feed, Task
 from tests.client import Api

@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from config.rest.counters import Counters, PostgresCounters
-from config.rest.redis_counters import RedisCounters
+from config.http.limits.counters import Counters, PostgresCounters
+from config.http.limits.redis_counters import RedisCounters
 from tests.redis_server import RedisServer
 from tests.tree import Tree
 

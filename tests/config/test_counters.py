@@ -10,10 +10,10 @@ from django.db import connection, connections
 from redis import Redis
 
 from config.environment.rates import Rate
+from config.http.limits import counters, redis_counters
+from config.http.limits.counters import Counters, PostgresCounters, Taken
+from config.http.limits.redis_counters import FallbackCounters, RedisCounters
 from config.models import RateLimit
-from config.rest import counters, redis_counters
-from config.rest.counters import Counters, PostgresCounters, Taken
-from config.rest.redis_counters import FallbackCounters, RedisCounters
 from tests.redis_server import RedisServer
 
 MakeCounters = Callable[[], Counters]

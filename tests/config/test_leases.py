@@ -12,9 +12,9 @@ from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from config.environment.rates import Rate
+from config.http.limits.counters import Counters, PostgresCounters, Taken
+from config.http.limits.leases import Limiter, lease_of
 from config.models import RateLimit
-from config.rest.counters import Counters, PostgresCounters, Taken
-from config.rest.leases import Limiter, lease_of
 
 MakeCounters = Callable[[], Counters]
 PROCESSES = 3

@@ -13,8 +13,8 @@ from pytest_django import Settings
 from rest_framework import serializers
 
 from config import wsgi
-from config.rest import address, fields
-from config.rest.serializers import QuerySerializer, StrictSerializer
+from config.http import address, fields
+from config.http.serializers import QuerySerializer, StrictSerializer
 from tests.client import Answer, Api
 from tests.config.test_openapi import operations, resolved
 from tests.factories import make_task

@@ -7,9 +7,9 @@ from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from config.rest.parsers import JSONParser, MergePatchParser
-from config.rest.problems import MalformedBody
-from config.rest.renderers import AlwaysJSON
+from config.http.parsers import JSONParser, MergePatchParser
+from config.http.problems import MalformedBody
+from config.http.renderers import AlwaysJSON
 
 MERGE_PATCH = MergePatchParser.media_type
 

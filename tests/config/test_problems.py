@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.rest.problems import handler400, handler403, handler404, handler500
+from config.http.problems import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as real_urlpatterns
 from tests.client import Api
 from tests.factories import PASSWORD, make_task, make_tokens, make_user

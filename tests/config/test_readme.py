@@ -9,7 +9,7 @@ from django.urls import get_resolver
 from drf_spectacular.generators import SchemaGenerator
 
 from config.errors import DomainError
-from config.rest import problems
+from config.http import problems
 from tasks.api.filters import TaskListQuery
 from tests.documents import PAGES, names_in, section, table
 from tests.server import ROOT

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from config.errors import Overloaded
-from config.rest.refusals import META_KEY
+from config.http.refusals import META_KEY
 from config.text import MAX_SEARCH
 from tests.factories import make_user
 from tests.pages import signed_in

@@ -10,8 +10,8 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from config.http.limits import leases
 from config.models import RateLimit
-from config.rest import leases
 from tests.client import Answer, Api
 from tests.problems import problem_of
 from tests.redis_server import RedisServer

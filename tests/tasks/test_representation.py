@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 from rest_framework.serializers import Serializer
 
-from config.encoding import to_json
+from config.http.json import to_json
 from tasks.api.serializers import TaskSerializer
 from tasks.choices import Priority, Status
 from tasks.models import Task

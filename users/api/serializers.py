@@ -8,8 +8,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from config.rest.fields import InstantField, TextField
-from config.rest.serializers import StrictSerializer
+from config.http.fields import InstantField, TextField
+from config.http.serializers import StrictSerializer
 from users.models import Session, validate_timezone
 from users.text import MAX_EMAIL, MAX_NAME, MAX_PASSWORD, validate_email
 from users.tokens import MAX_TOKEN

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from rest_framework.request import Request
 
-from config.rest.throttling import CallerThrottle, Counter, RateThrottle, by_network
+from config.http.limits.throttling import CallerThrottle, Counter, RateThrottle, by_network
 from users import attempts
 
 

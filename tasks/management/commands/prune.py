@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from config.arguments import whole_number
 from config.console import progress
+from config.http.limits.counters import prune_windows
 from config.models import RateLimit
-from config.rest.counters import prune_windows
 from tasks import pruning
 from users.services import pruning as accounts
 

@@ -9,7 +9,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 
 from config import origin
-from config.rest.address import client_address
+from config.http.address import client_address
 from users import services, tokens
 from users.api.serializers import SignedInSerializer
 from users.idempotency import SignedIn

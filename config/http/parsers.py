@@ -10,7 +10,7 @@ from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from config.rest.problems import MalformedBody
+from config.http.problems import MalformedBody
 
 MAX_NESTING = 32
 

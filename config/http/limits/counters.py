@@ -83,7 +83,7 @@ def prune_windows() -> Iterator[int]:
 def shared_counters() -> Counters:
     """As the settings say."""
     if settings.REDIS_URL:
-        from config.rest.redis_counters import (  # as in config.environment.rates: slow to import
+        from config.http.limits.redis_counters import (  # as in config.environment.rates: slow to import
             FallbackCounters,
             RedisCounters,
         )

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 
+from config.http import problems
 from config.paths import is_in_admin
-from config.rest import problems
 
 # Load balancers ask over plain HTTP, and send no secrets.
 PROBES = frozenset({"/healthz", "/readyz"})

@@ -14,8 +14,8 @@ from rest_framework.views import APIView
 
 from config.database import migrations
 from config.errors import Unavailable
-from config.rest import problems
-from config.rest.schema import also_answers
+from config.http import problems
+from config.http.openapi.schema import also_answers
 
 
 class MigrationsMissing(Unavailable):

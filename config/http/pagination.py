@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 from django.utils.encoding import escape_uri_path
 
-from config.rest.serializers import query_of, query_pairs
+from config.http.serializers import query_of, query_pairs
 
 
 class Cursor(NamedTuple):

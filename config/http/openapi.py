@@ -10,11 +10,11 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from config.encoding import to_json
-from config.rest.fields import ChoiceField
-from config.rest.problems import InvalidHeader
-from config.rest.schema import Generator
-from config.rest.serializers import QuerySerializer
+from config.http.fields import ChoiceField
+from config.http.json import to_json
+from config.http.openapi.schema import Generator
+from config.http.problems import InvalidHeader
+from config.http.serializers import QuerySerializer
 
 JSON, YAML = "application/json", "application/yaml"
 # What clients call the two. YAML is RFC 9512's; the others are older.

@@ -9,8 +9,8 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from config.encoding import to_json
-from config.rest.parsers import MergePatchParser
+from config.http.json import to_json
+from config.http.parsers import MergePatchParser
 
 
 class JSONRenderer(BaseRenderer):

@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from config.environment.rates import Rate
-from config.rest.counters import Counters, Taken
+from config.http.limits.counters import Counters, Taken
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from config.environment.rates import Rate
-from config.rest import leases, problems
-from config.rest.address import WIDER, client_address, network, site
+from config.http import problems
+from config.http.address import WIDER, client_address, network, site
+from config.http.limits import leases
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, through the settings

@@ -11,9 +11,9 @@ from drf_spectacular.generators import SchemaGenerator
 from rest_framework import exceptions, serializers
 
 from config.errors import BodyTooSlow, DomainError, KeyInFlight, KeyReused, PreconditionFailed
-from config.rest import problems
-from config.rest.fields import Clearable, EmptyIsNull
-from config.rest.parsers import JSONParser
+from config.http import problems
+from config.http.fields import Clearable, EmptyIsNull
+from config.http.parsers import JSONParser
 
 Schema = dict[str, Any]
 

@@ -13,7 +13,7 @@ from functools import cache
 from typing import NamedTuple
 
 from config.environment.rates import Rate
-from config.rest.counters import Counters, shared_counters
+from config.http.limits.counters import Counters, shared_counters
 
 LEASES = 50  # per window
 MAX_WINDOWS = 10_000  # keys that a process remembers; about 3 MB

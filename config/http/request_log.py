@@ -16,7 +16,7 @@ from django.utils.functional import SimpleLazyObject
 from config import logs
 from config.database.base import DatabaseWrapper
 from config.database.connections import waited
-from config.rest.request_id import request_id_of
+from config.http.request_id import request_id_of
 
 logger = logging.getLogger(__name__)
 

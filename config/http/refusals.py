@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, HttpResponse
 
-from config.rest import problems
-from config.rest.request_id import request_id
+from config.http import problems
+from config.http.request_id import request_id
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -1,0 +1,1 @@
+"""Rate limits: throttles, leases of permits, and the shared counters."""

@@ -1,0 +1,1 @@
+"""The OpenAPI document: its settings, its schema, and what serves it."""
