@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from config.http import health
 from config.http.metrics import MetricsView
-from config.http.openapi import SchemaView
+from config.http.openapi.views import SchemaView
 
 urlpatterns = [
     path("api/", include("tasks.api.urls")),  # first, as they are called most

@@ -14,7 +14,7 @@ from config.database import limits
 from config.database.queries import Query
 from config.errors import SearchTooSlow
 from config.http import conditional
-from config.http.openapi.schema import also_answers
+from config.http.openapi.views.schema import also_answers
 from config.http.pagination import next_link
 from tasks import feed, services, statements
 from tasks.api import filters

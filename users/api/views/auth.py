@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.errors import InvalidToken
-from config.http.openapi.schema import also_answers
+from config.http.openapi.views.schema import also_answers
 from users import services
 from users.api import throttles
 from users.api.serializers import (
