@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
 from config import logs
-from config.appearance import UNFOLD  # noqa: F401 (Django reads it)
+from config.admin.appearance import UNFOLD  # noqa: F401 (Django reads it)
 from config.environment import database_url
 from config.environment.external_issuer import refuse_external_issuer
 from config.environment.rates import is_redis_url
@@ -109,11 +109,11 @@ MIDDLEWARE = [
     "config.http.refusals.refusals",
     "config.http.limits.throttling.rate_limits",
     "config.http.common.common",
-    "config.browsers.Sessions",
-    "config.browsers.Common",
-    "config.browsers.Csrf",
-    "config.browsers.Authentication",
-    "config.browsers.Messages",
+    "config.admin.middleware.Sessions",
+    "config.admin.middleware.Common",
+    "config.admin.middleware.Csrf",
+    "config.admin.middleware.Authentication",
+    "config.admin.middleware.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -201,7 +201,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # e-mail is unique among local accounts, by its canonical form, through which they sign in
-    "security.W003",  # config.browsers.Csrf is Django's
+    "security.W003",  # config.admin.middleware.Csrf is Django's
     "security.W005",  # subdomains of this host are not ours to speak for
     "security.W008",  # plain HTTP is refused instead of redirected; users.W004 tells when it is not
     "security.W021",  # the browsers' list of HSTS hosts is not ours to sign up for

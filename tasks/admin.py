@@ -22,7 +22,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from config.admin import SHOWN, ServiceForm
+from config.admin.base import SHOWN, ServiceForm
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
 from config.text import is_visible
 from tasks import services

@@ -34,7 +34,7 @@ class Tree:
         for name in (
             "manage.py",
             "config/__init__.py",
-            "config/appearance.py",
+            "config/admin/appearance.py",
             "config/settings.py",
             "config/database/__init__.py",
             "config/database/session.py",

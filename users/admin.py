@@ -28,7 +28,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from config.admin import ServiceForm
+from config.admin.base import ServiceForm
 from users import admin_sign_in, attempts, audit, exports, services
 from users.admin_lists import (
     IssuerFilter,

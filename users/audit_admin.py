@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from config.admin import ServiceAdmin
+from config.admin.base import ServiceAdmin
 from users.audit import Action, label
 from users.models import AuditEvent, User
 

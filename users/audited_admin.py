@@ -10,7 +10,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from config.admin import ServiceAdmin
+from config.admin.base import ServiceAdmin
 from users import audit
 from users.audit import Action
 from users.models import AuditEvent, User

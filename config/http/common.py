@@ -1,4 +1,4 @@
-"""What Django's CommonMiddleware does for everybody; the rest of it, the admin's slashes, is in `config.browsers`."""
+"""What Django's CommonMiddleware does for everybody; the rest of it, the admin's slashes, is in `config.admin.middleware`."""
 
 from collections.abc import Callable
 
