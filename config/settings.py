@@ -12,7 +12,6 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
-from config import logs
 from config.admin.appearance import UNFOLD  # noqa: F401 (Django reads it)
 from config.environment import database_url
 from config.environment.external_issuer import refuse_external_issuer
@@ -34,6 +33,7 @@ from config.environment.variables import (
     secret,
 )
 from config.http.openapi.views.settings import SPECTACULAR_SETTINGS  # noqa: F401 (Django reads it)
+from config.observability import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(BASE_DIR / ".env")
@@ -97,7 +97,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "config.http.request_id.request_id",
-    "config.http.request_log.request_log",
+    "config.observability.request_log.request_log",
     "config.http.caching.caching",
     "config.database.limits.limits",
     "config.database.isolation.isolation",

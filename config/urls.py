@@ -5,9 +5,9 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from config.http import health
-from config.http.metrics import MetricsView
 from config.http.openapi.views import SchemaView
+from config.observability import health
+from config.observability.scrape import MetricsView
 
 urlpatterns = [
     path("api/", include("tasks.api.urls")),  # first, as they are called most

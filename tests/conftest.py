@@ -17,8 +17,8 @@ from pytest_django import Settings
 
 from config.database.isolation import all_users
 from config.environment.rates import parse_rate
-from config.http import health
 from config.http.limits.leases import limiter
+from config.observability import health
 from tests.client import Api
 from tests.factories import make_user
 from tests.server import Server

@@ -41,7 +41,7 @@ class Tree:
             "config/environment/database_url.py",
             "config/environment/variables.py",
             "config/environment/external_issuer.py",
-            "config/logs.py",
+            "config/observability/logs.py",
             "config/http/openapi/settings.py",
             "config/paths.py",
             "config/environment/rates.py",

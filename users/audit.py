@@ -15,13 +15,14 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils import timezone
 
-from config import logs, origin
+from config import origin
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
 from config.http.address import client_address
 from config.http.limits import leases
 from config.http.request_id import request_id_of
+from config.observability import logs
 from config.paths import is_in_admin
 from users.models import AuditEvent, User
 from users.text import validate_email

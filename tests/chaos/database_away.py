@@ -17,7 +17,7 @@ from tests.server import Server
 
 GOAL_SECONDS = 4.0
 CLIENTS = 12  # three for each thread of the service
-KEPT_SECONDS = 1.0  # for which /readyz keeps its answer (config.http.health, which needs the settings)
+KEPT_SECONDS = 1.0  # for which /readyz keeps its answer (config.observability.health, which needs the settings)
 PAUSE = 0.1  # seconds; the clients shall not take the processor from the service
 ROUTES: list[tuple[str, str, dict[str, str] | None]] = [
     ("GET", "/api/me/tasks", None),

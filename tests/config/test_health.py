@@ -7,8 +7,8 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
 
-from config.http import health
-from config.http.health import Readiness
+from config.observability import health
+from config.observability.health import Readiness
 from tests.client import Api
 from tests.problems import problem_of
 from tests.races import at_once

@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import include, path
 from pytest_django import Settings
 
-from config import logs
 from config.database.isolation import all_users
+from config.observability import logs
 from tests.client import Api
 from tests.pages import signed_in
 from tests.problems import problem_of, send
@@ -82,7 +82,7 @@ def test_a_request_leaves_one_line(log: Log, as_alice: Api, alice: User) -> None
     assert line.pop("time").endswith("Z") and 0 < line.pop("ms") < 60_000
     assert line == {
         "level": "INFO",
-        "logger": "config.http.request_log",
+        "logger": "config.observability.request_log",
         "message": "GET /api/{user_id}/tasks 200",
         "method": "GET",
         "route": "/api/{user_id}/tasks",
@@ -154,7 +154,7 @@ def test_an_export_is_one_line_at_its_end_with_all_its_queries(log: Log, as_alic
 
 
 def test_a_quiet_level_leaves_no_line(log: Log, as_alice: Api) -> None:
-    logging.getLogger("config.http.request_log").setLevel(logging.WARNING)
+    logging.getLogger("config.observability.request_log").setLevel(logging.WARNING)
     assert as_alice.get("/api/me/tasks").status_code == 200
     assert log.requests() == []
 
@@ -304,7 +304,7 @@ def test_no_secret_gets_into_the_log(log: Log, alice: User, is_signed_in: bool) 
             send(api, method, address, {"title": "a"}, **environ)
         for body in BODIES.values():
             send(api, method, address, body)
-    assert log.text.count("config.http.request_log") == len(ADDRESSES) * (len(PLACES) + len(BODIES))
+    assert log.text.count("config.observability.request_log") == len(ADDRESSES) * (len(PLACES) + len(BODIES))
     assert "RuntimeError" in log.text and "INSERT took" in log.text and "refused: DisallowedHost" in log.text
     assert found_in(log, CANARY) == []
 

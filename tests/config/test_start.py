@@ -20,7 +20,7 @@ LATER = {
     "jsonschema",
     "config.database.embedded",
     "prometheus_client",
-    "config.metrics",
+    "config.observability.metrics",
 }
 OURS = {"config", "users", "tasks"}
 MODULES = 1207  # of others; unfold has 39 of them, and DRF imports development tools where they are installed

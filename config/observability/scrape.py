@@ -64,7 +64,7 @@ class _Scrape:
     """What the library asks for all there is."""
 
     def collect(self) -> Iterator[Any]:
-        from config import metrics
+        from config.observability import metrics
 
         metrics.sample_pool()
         families = list(metrics.counted().collect())
@@ -113,7 +113,7 @@ def _of_processes() -> Families:
     import psutil
     from prometheus_client.core import GaugeMetricFamily
 
-    from config import metrics
+    from config.observability import metrics
 
     workers = metrics.workers()
     yield GaugeMetricFamily("tickbase_workers", "Processes that run requests.", len(workers))

@@ -13,10 +13,10 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils.functional import SimpleLazyObject
 
-from config import logs
 from config.database.base import DatabaseWrapper
 from config.database.connections import waited
 from config.http.request_id import request_id_of
+from config.observability import logs
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
 def _observe() -> Observe | None:
     if not settings.METRICS:
         return None
-    from config import metrics  # brings the library
+    from config.observability import metrics  # brings the library
 
     return metrics.observe
 
