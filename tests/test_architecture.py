@@ -23,8 +23,8 @@ WRITERS = {
     "users/services/passwords.py", "users/services/sessions.py", "users/services/second_factor.py",
     "users/idempotency.py", "users/audit.py", "users/models.py", "config/database/isolation.py", "config/database/embedded.py",
     "tasks/pruning.py", "users/services/pruning.py", "tasks/bulk.py", "users/services/demo.py",
-    "config/http/limits/counters.py", "config/database/session.py", "config/database/base.py", "config/backups.py",
-    "config/programs.py", "config/management/diagnosis.py",
+    "config/http/limits/counters.py", "config/database/session.py", "config/database/base.py", "config/operations/backups.py",
+    "config/operations/postgres_tools.py", "config/operations/doctor.py",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from config import console
+from config.operations import console
 from tasks import services
 from tasks.models import Feed, Task
 from tests.client import Api

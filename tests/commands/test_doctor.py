@@ -11,8 +11,8 @@ from django.core.management import call_command
 from django.db import connection
 from pytest_django import Settings
 
-from config.management import diagnosis
-from config.management.diagnosis import EXAMINATIONS, Finding, State
+from config.operations import doctor
+from config.operations.doctor import EXAMINATIONS, Finding, State
 from tests.commands.databases import Database, database
 from tests.factories import make_user
 from tests.issuer import Issuer
@@ -131,7 +131,7 @@ def test_servers_that_are_too_old_or_too_new(
 
         def close(self) -> None: ...
 
-    monkeypatch.setattr(diagnosis, "_connect", Connected)
+    monkeypatch.setattr(doctor, "_connect", Connected)
     assert find("database").state == state
 
 
@@ -165,7 +165,7 @@ def test_more_connections_than_there_are(db: None, settings: Settings) -> None:
 
 @pytest.mark.process
 def test_programs_that_are_too_old(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "major", lambda connected: 99)
+    monkeypatch.setattr(doctor, "major", lambda connected: 99)
     assert "apt install postgresql-client-99" in find("backup").advice
 
 

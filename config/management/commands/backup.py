@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from config import backups
-from config.console import working
 from config.database.isolation import SHOW_ALL
-from config.programs import ProgramError, Target
+from config.operations import backups
+from config.operations.console import working
+from config.operations.postgres_tools import ProgramError, Target
 
 
 class Command(BaseCommand):

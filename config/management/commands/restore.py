@@ -8,11 +8,11 @@ from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 
-from config import backups
-from config.console import working
 from config.database import migrations
 from config.database.isolation import SHOW_ALL
-from config.programs import ProgramError, Target
+from config.operations import backups
+from config.operations.console import working
+from config.operations.postgres_tools import ProgramError, Target
 
 
 class Command(BaseCommand):

@@ -10,9 +10,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from config.arguments import whole_number
-from config.console import progress
 from config.http.limits.counters import prune_windows
 from config.models import RateLimit
+from config.operations.console import progress
 from tasks import pruning
 from users.services import pruning as accounts
 

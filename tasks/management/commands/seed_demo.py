@@ -17,8 +17,8 @@ from django.db import connection
 from django.utils import timezone
 
 from config.arguments import whole_number
-from config.console import Advance, progress
 from config.errors import DomainError
+from config.operations.console import Advance, progress
 from tasks import bulk
 from tasks.demo import LANGUAGES, Author
 from users.models import User

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from config.console import confirmed
 from config.errors import DomainError
+from config.operations.console import confirmed
 from users import exports, services
 from users.management.accounts import add_account, find
 

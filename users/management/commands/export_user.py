@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError
 
-from config.console import progress
+from config.operations.console import progress
 from users import exports
 from users.management.accounts import add_account, find
 from users.models import User

@@ -13,7 +13,7 @@ import psycopg
 from django.apps import apps
 from psycopg import sql
 
-from config.programs import ProgramError, Target, find, major
+from config.operations.postgres_tools import ProgramError, Target, find, major
 
 Rows = dict[str, int]  # how many, by table
 

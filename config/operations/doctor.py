@@ -20,10 +20,10 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DEFAULT_DB_ALIAS, connection
 from psycopg.conninfo import make_conninfo
 
-from config import programs
 from config.database import migrations
 from config.environment.variables import refuse_guessable
-from config.programs import ProgramError, major
+from config.operations import postgres_tools
+from config.operations.postgres_tools import ProgramError, major
 from users.keysets import BadKeySet, download, read_key_set
 from users.text import canonical_email, known_timezones, validate_email
 
@@ -79,7 +79,7 @@ def examine() -> Iterator[tuple[str, Finding]]:
 
 def _connect() -> psycopg.Connection[Any]:
     """Without the pool, which would only say that it waited in vain. Raises psycopg.OperationalError."""
-    return psycopg.connect(make_conninfo(**programs.connection_parameters()))
+    return psycopg.connect(make_conninfo(**postgres_tools.connection_parameters()))
 
 
 def database() -> Finding:
@@ -149,7 +149,7 @@ def connections() -> Finding:
 def backup_programs() -> Finding:
     try:
         with closing(_connect()) as connected:
-            programs.find("pg_dump", major(connected))
+            postgres_tools.find("pg_dump", major(connected))
     except ProgramError as error:
         return warning("`manage.py backup` cannot work.", str(error))
     return ok("`manage.py backup` has a pg_dump for this server.")

@@ -1,0 +1,1 @@
+"""What operators do: back up, restore, and find out what is wrong."""
