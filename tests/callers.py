@@ -10,8 +10,9 @@ from django.utils import timezone
 from tests.client import Api
 from tests.factories import PASSWORD, make_session, make_tokens, make_user
 from tests.issuer import SHARED, claims_of, sign
-from users import services, tokens
+from users import services
 from users.models import Session, User
+from users.tokens import own
 
 Caller = Callable[[User], Api]  # of the user whose path is called
 
@@ -58,13 +59,13 @@ def minted(user: User, **settings: str) -> Api:
     """With a token that is right but for these settings."""
     session = make_session(user)
     with override_settings(**settings):
-        return with_token(tokens.mint(session).access)
+        return with_token(own.mint(session).access)
 
 
 def expired(user: User) -> Api:
     session = make_session(user)
     session.last_used_at = timezone.now() - dt.timedelta(hours=1)
-    return with_token(tokens.mint(session).access)
+    return with_token(own.mint(session).access)
 
 
 def changed(user: User, **changes: object) -> Api:
@@ -76,7 +77,7 @@ def changed(user: User, **changes: object) -> Api:
 
 def revoked(user: User) -> Api:
     session = make_session(user)
-    api = with_token(tokens.mint(session).access)
+    api = with_token(own.mint(session).access)
     services.end_session(user, session.pk)
     return api
 
@@ -91,7 +92,7 @@ def of_anothers_session(user: User) -> Api:
     """Whose token names the user, and the session of somebody else."""
     session = make_session(make_user("bob"))
     forged = Session(pk=session.pk, user=user, created_at=session.created_at, last_used_at=session.last_used_at)
-    return with_token(tokens.mint(forged).access)
+    return with_token(own.mint(forged).access)
 
 
 ANOTHER: dict[str, Caller] = {

@@ -6,8 +6,8 @@ from typing import Any
 from tasks import services
 from tasks.models import Feed, Task
 from users import services as accounts
-from users import tokens
 from users.models import Session, User
+from users.tokens import own
 
 PASSWORD = "correct horse battery"
 _numbers = count(1)
@@ -22,9 +22,9 @@ def make_session(user: User, **overrides: Any) -> Session:
     return accounts.open_session(user, accounts.Device(**overrides))
 
 
-def make_tokens(user: User) -> tokens.TokenPair:
+def make_tokens(user: User) -> own.TokenPair:
     """Those of a new session."""
-    return tokens.mint(make_session(user))
+    return own.mint(make_session(user))
 
 
 def make_task(user: User, **overrides: Any) -> Task:

@@ -16,8 +16,8 @@ from tests.config.test_openapi import complaints, document, resolved
 from tests.factories import PASSWORD, make_session, make_task, make_tokens, make_user
 from tests.issuer import AUDIENCE, ISSUER, SECRET
 from tests.problems import exact, problem_of, stored
-from users import proofs
 from users.models import IdempotencyKey, Session, User
+from users.tokens import mailed
 
 CANARY = "canary"  # in all that alice has
 NEW_PASSWORD = "staple the battery"
@@ -72,8 +72,8 @@ BODIES: dict[str, Callable[[User], Any]] = {
     "refreshTokens": lambda dave: {"refresh": make_tokens(dave).refresh},
     "logout": lambda dave: {"refresh": make_tokens(dave).refresh},
     "forgotPassword": lambda dave: {"email": dave.email},
-    "resetPassword": lambda dave: {"token": proofs.PASSWORD_RESET.make(dave), "password": NEW_PASSWORD},
-    "verifyEmail": lambda dave: {"token": proofs.EMAIL_VERIFICATION.make(dave)},
+    "resetPassword": lambda dave: {"token": mailed.PASSWORD_RESET.make(dave), "password": NEW_PASSWORD},
+    "verifyEmail": lambda dave: {"token": mailed.EMAIL_VERIFICATION.make(dave)},
 }
 OPERATIONS = {
     operation["operationId"]: (method.upper(), path, operation)

@@ -18,9 +18,9 @@ from config.errors import InvalidToken
 from config.http.address import client_address, network, network_range, site
 from config.http.limits.throttling import Counter, by_network
 from config.text import is_storable, trimmed
-from users import tokens
 from users.models import Session, User
 from users.text import MAX_EMAIL, canonical_email
+from users.tokens import own
 
 _SALT = "users.device"
 _COOKIE_AGE = 90 * 86_400  # seconds
@@ -87,9 +87,9 @@ class SessionProof:
 
     @classmethod
     def of(cls, request: HttpRequest) -> Self | None:
-        token = tokens.bearer(request.headers.get("Authorization", ""))
+        token = own.bearer(request.headers.get("Authorization", ""))
         try:
-            return None if token is None else cls(tokens.session_of(token))
+            return None if token is None else cls(own.session_of(token))
         except InvalidToken:
             return None
 

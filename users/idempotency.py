@@ -30,8 +30,9 @@ from config.http.address import client_address, network
 from config.http.json import to_json
 from config.http.limits.counters import PostgresCounters
 from config.http.problems import InvalidHeader
-from users import services, tokens
+from users import services
 from users.models import IdempotencyKey, Session, User
+from users.tokens import own
 
 LIFETIME = dt.timedelta(hours=24)
 # That the answers to one caller's requests take, in any window of that time; so at most twice as many are kept.
@@ -110,7 +111,7 @@ class _Attempt:
         self.digest = _digest(self.scope, _route(request), key)
         # Not orjson, which refuses some of what a body may hold before it is validated.
         self.fingerprint = _digest(json.dumps(request.data, sort_keys=True))
-        self.is_replay_only = isinstance(request.auth, tokens.Grant) and request.auth.is_outdated
+        self.is_replay_only = isinstance(request.auth, own.Grant) and request.auth.is_outdated
         self.lifetime = lifetime
         self.signed_in = signed_in
 
@@ -133,7 +134,7 @@ class _Attempt:
         if replay := self._replay():
             return replay
         if self.is_replay_only:
-            raise tokens.refusal()
+            raise own.refusal()
         try:
             response = call()
         except DomainError as error:

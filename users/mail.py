@@ -17,9 +17,9 @@ from django.core.mail import EmailMessage
 from django.db import transaction
 from django.template.loader import render_to_string
 
-from users import proofs
 from users.models import User
 from users.text import mail_address
+from users.tokens import mailed
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ INVITATION = Kind("invitation", "you are invited", "register", "seven days")
 def send_password_reset(user: User | None) -> None:
     """To the stored address of the user. Without one, the same work is done, for nobody."""
     recipient = user or User(email="nobody@example.com")
-    _later(lambda: _compose(PASSWORD_RESET, recipient.email, proofs.PASSWORD_RESET.make(recipient)), send=bool(user))
+    _later(lambda: _compose(PASSWORD_RESET, recipient.email, mailed.PASSWORD_RESET.make(recipient)), send=bool(user))
 
 
 def send_email_verification(user: User) -> None:
-    _later(lambda: _compose(EMAIL_VERIFICATION, user.email, proofs.EMAIL_VERIFICATION.make(user)))
+    _later(lambda: _compose(EMAIL_VERIFICATION, user.email, mailed.EMAIL_VERIFICATION.make(user)))
 
 
 def send_invitation(email: str, token: str) -> None:

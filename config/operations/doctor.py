@@ -24,8 +24,8 @@ from config.database import migrations
 from config.environment.variables import refuse_guessable
 from config.operations import postgres_tools
 from config.operations.postgres_tools import ProgramError, major
-from users.keysets import BadKeySet, download, read_key_set
 from users.text import canonical_email, known_timezones, validate_email
+from users.tokens.keysets import BadKeySet, download, read_key_set
 
 OLDEST, NEWEST = 15, 18  # versions of PostgreSQL
 GIB = 1 << 30

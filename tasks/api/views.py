@@ -22,7 +22,7 @@ from tasks.api.serializers import CompletionSerializer, TaskSerializer
 from tasks.models import Task
 from users.idempotency import idempotent
 from users.models import User
-from users.tokens import Grant
+from users.tokens.own import Grant
 
 _SLOW = frozenset({"search", "tag", "overdue"})  # this one is known with the user's time zone
 _MAX_ID = 2**63 - 1  # a bigint

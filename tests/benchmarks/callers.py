@@ -13,8 +13,8 @@ from django.utils.timezone import now
 
 from config.database.isolation import all_users
 from tests.benchmarks.data import Size
-from users import tokens
 from users.models import Session
+from users.tokens import own
 
 SECRET = "bench-secret-bench-secret-bench-secret-0123456789"
 LIFETIME = 3600  # seconds, of the peers' tokens; Tickbase's live as long as it lets them
@@ -39,7 +39,7 @@ def write(path: Path, tokens_by_user: dict[int, str], size: Size) -> None:
 def of_tickbase() -> dict[int, str]:
     """Access tokens of the seeded sessions, good for ten minutes from now."""
     Session.objects.update(last_used_at=now())
-    return {session.user_id: tokens.mint(session).access for session in Session.objects.select_related("user")}
+    return {session.user_id: own.mint(session).access for session in Session.objects.select_related("user")}
 
 
 def of_peers(users: Iterable[int]) -> dict[int, str]:

@@ -8,8 +8,8 @@ from django.utils.timezone import now
 from tasks import services
 from tasks.models import Feed, Task
 from tests.benchmarks import callers, data
-from users import tokens
 from users.models import Session, User
+from users.tokens import own
 
 SIZE = data.Size(users=3, rich=2, many=6, few=3)
 
@@ -51,4 +51,4 @@ def test_the_next_task_and_the_next_account_find_free_ids() -> None:
 def test_minted_tokens_are_their_users_and_not_as_old_as_the_sessions() -> None:
     Session.objects.update(last_used_at=now() - dt.timedelta(hours=1))
     minted = callers.of_tickbase()
-    assert {tokens.authenticate(token).user.pk for token in minted.values()} == {1, 2, 3} == minted.keys()
+    assert {own.authenticate(token).user.pk for token in minted.values()} == {1, 2, 3} == minted.keys()

@@ -24,8 +24,9 @@ from config.urls import urlpatterns as real_urlpatterns
 from tests.client import Api
 from tests.factories import PASSWORD, make_task, make_tokens, make_user
 from tests.problems import exact, problem_of, send, stored
-from users import services, tokens
+from users import services
 from users.models import Session, User
+from users.tokens import own
 
 SECRET = "hunter2 SELECT /srv/tickbase/config.py"
 
@@ -338,7 +339,7 @@ def database_away(transactional_db: None) -> Iterator[None]:
     ],
 )
 def test_the_database_is_away(caplog: pytest.LogCaptureFixture, method: str, address: str, body: Any) -> None:
-    token = tokens.mint(Session(user=User(pk=1), last_used_at=timezone.now())).access
+    token = own.mint(Session(user=User(pk=1), last_used_at=timezone.now())).access
     answer = send(Api(), method, address, body, HTTP_AUTHORIZATION=f"Bearer {token}")
     assert problem_of(answer, 503)["code"] == "database_unavailable"
     assert int(answer["Retry-After"]) > 0

@@ -6,13 +6,13 @@ import pytest
 from pytest_django import Settings
 
 from tests.issuer import AUDIENCE, ISSUER, SECRET, Issuer
-from users import issuers
+from users.tokens import external
 
 
 @pytest.fixture
 def issuer(settings: Settings) -> Iterator[Issuer]:
     """One that publishes its keys."""
-    issuers._key_cache.cache_clear()  # ports are used again
+    external._key_cache.cache_clear()  # ports are used again
     with Issuer() as running:
         settings.JWT_EXTERNAL_ISSUER = ISSUER
         settings.JWT_EXTERNAL_AUDIENCE = AUDIENCE

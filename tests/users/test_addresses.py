@@ -17,9 +17,10 @@ from tests.client import Api
 from tests.factories import PASSWORD, make_user
 from tests.issuer import Issuer
 from tests.problems import places_of
-from users import mail, proofs, services
+from users import mail, services
 from users.models import User
 from users.text import canonical_email, mail_address, validate_email
+from users.tokens import mailed
 
 # What IDNA 2003 takes for the same, and what registries, browsers and mail servers do not.
 OTHER_DOMAINS = [
@@ -119,8 +120,8 @@ def test_what_can_have_no_domain_is_mailed_to_nobody(transactional_db: None, cap
 
 @pytest.mark.django_db
 def test_an_invitation_is_for_its_domain() -> None:
-    invitation = proofs.make_invitation("ada@faß.de")
-    assert [proofs.is_invited(invitation, email) for email in ("ada@FAẞ.de", "ada@fass.de")] == [True, False]
+    invitation = mailed.make_invitation("ada@faß.de")
+    assert [mailed.is_invited(invitation, email) for email in ("ada@FAẞ.de", "ada@fass.de")] == [True, False]
 
 
 def test_the_address_shown_to_its_owner_is_not_another_domain(as_alice: Api, alice: User) -> None:

@@ -14,9 +14,10 @@ from tests.audited import only, staff_changes
 from tests.client import Api
 from tests.factories import PASSWORD, make_task, make_tokens, make_user
 from tests.pages import open_page, send, signed_in, submit, wait_for_a_lock
-from users import services, tokens
+from users import services
 from users.audit import Action
 from users.models import AuditEvent, User
+from users.tokens import own
 
 LIST = "/admin/users/user/"
 ADD = "/admin/users/user/add/"
@@ -160,7 +161,7 @@ def test_set_password_ends_all_tokens(staff: Client, alice: User) -> None:
     assert "Password changed successfully." in page.messages
     assert (alice.check_password(NEW_PASSWORD), alice.token_version) == (True, 1)
     with pytest.raises(InvalidToken):
-        tokens.authenticate(access)
+        own.authenticate(access)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_disabling_the_password_ends_sign_in_and_all_tokens(staff: Client, alice
     assert "Password-based authentication was disabled." in page.messages
     assert (alice.has_usable_password(), alice.token_version) == (False, 1)
     with pytest.raises(InvalidToken):
-        tokens.authenticate(access)
+        own.authenticate(access)
 
 
 def test_changing_the_own_password_ends_all_tokens_but_not_this_session(staff: Client, carol: User) -> None:

@@ -17,9 +17,10 @@ from config.errors import InvalidToken
 from tests.audited import only
 from tests.factories import PASSWORD, make_session, make_task, make_tokens, make_user
 from tests.pages import Page, open_page, send, signed_in, submit
-from users import mail, services, tokens
+from users import mail, services
 from users.audit import Action
 from users.models import Session, User
+from users.tokens import own
 
 LIST = "/admin/users/user/"
 
@@ -110,7 +111,7 @@ def test_deactivate_ends_every_session_and_token(staff: Client, alice: User, bob
     assert "Deactivated 1 account; passed over 1 to which it does not apply." in page.messages
     assert (alice.is_active, alice.sessions.count(), alice.token_version) == (False, 0, 1)
     with pytest.raises(InvalidToken):
-        tokens.authenticate(access)
+        own.authenticate(access)
     assert User.objects.filter(is_active=True).count() == 2
     assert (only(Action.DEACTIVATED).subject_id, only(Action.DEACTIVATED).actor_id) == (alice.pk, carol.pk)
 
@@ -187,18 +188,18 @@ def test_the_page_lists_live_sessions_without_any_token(staff: Client, alice: Us
     Session.objects.filter(pk=expired.pk).update(last_used_at=timezone.now() - dt.timedelta(days=31))
     text = staff.get(change(alice)).content.decode()
     assert ("&lt;b&gt;Firefox&lt;/b&gt;" in text, "192.0.2.7" in text, "Long ago" in text) == (True, True, False)
-    pair = tokens.mint(session)
+    pair = own.mint(session)
     assert end(alice, session) in text and pair.access not in text and pair.refresh not in text
 
 
 def test_end_session_ends_this_one(staff: Client, alice: User) -> None:
     session, other = make_session(alice), make_session(alice)
-    pair = tokens.mint(session)
+    pair = own.mint(session)
     page = send(staff, end(alice, session), {})
     assert "The session has ended" in page.messages
     assert list(alice.sessions.all()) == [other]
     with pytest.raises(InvalidToken):
-        tokens.authenticate(pair.access)
+        own.authenticate(pair.access)
     with pytest.raises(InvalidToken):
         services.refresh(pair.refresh)
     assert "has ended already" in send(staff, end(alice, session), {}).messages

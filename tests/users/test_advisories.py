@@ -14,9 +14,10 @@ from django.conf import settings
 from tests.client import Api
 from tests.factories import PASSWORD, make_session, make_task, make_tokens, make_user
 from tests.problems import problem_of
-from users import proofs, services
-from users.issuers import Identity
+from users import services
 from users.models import Session, User
+from users.tokens import mailed
+from users.tokens.external import Identity
 
 NEW = "staple the battery"
 
@@ -55,7 +56,7 @@ def test_simplejwt_141_and_927_tokens_do_not_survive_a_password_change(as_alice:
 
 def test_simplejwt_141_and_927_nor_a_reset(alice: User) -> None:
     pair = make_tokens(alice)
-    code = proofs.PASSWORD_RESET.make(alice)
+    code = mailed.PASSWORD_RESET.make(alice)
     Api().post("/api/auth/reset-password", {"token": code, "password": NEW})
     assert (me(pair.access), refresh(pair.refresh)) == (401, 401)
 
@@ -68,7 +69,7 @@ def test_cve_2024_22513_a_disabled_user_keeps_no_access(alice: User) -> None:
 
 
 def test_cve_2026_28268_of_vikunja_a_reset_token_serves_once(alice: User) -> None:
-    body = {"token": proofs.PASSWORD_RESET.make(alice), "password": NEW}
+    body = {"token": mailed.PASSWORD_RESET.make(alice), "password": NEW}
     assert Api().post("/api/auth/reset-password", body).status_code == 204
     assert Api().post("/api/auth/reset-password", {**body, "password": "an attacker's one"}).status_code == 400
     assert Api().post("/api/auth/login", {"email": alice.email, "password": NEW}).status_code == 200
@@ -107,7 +108,7 @@ def test_cve_2024_38351_of_pocketbase_an_unverified_account_hijacks_nobody() -> 
 def test_cve_2024_38351_nor_does_it_when_the_victim_resets_the_password() -> None:
     attacker = make_user(email="victim@example.com", password="the attacker's password")
     pair = make_tokens(attacker)
-    code = proofs.PASSWORD_RESET.make(attacker)  # mailed to the victim
+    code = mailed.PASSWORD_RESET.make(attacker)  # mailed to the victim
     assert Api().post("/api/auth/reset-password", {"token": code, "password": NEW}).status_code == 204
     assert (me(pair.access), refresh(pair.refresh), Session.objects.count()) == (401, 401, 0)
     theirs = {"email": "victim@example.com", "password": "the attacker's password"}

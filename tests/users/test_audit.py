@@ -16,10 +16,11 @@ from config.environment.rates import Rate
 from tests.audited import events, only
 from tests.client import Api
 from tests.factories import PASSWORD, make_session
-from users import audit, exports, proofs, services, tokens
+from users import audit, exports, services
 from users.audit import Action
 from users.models import AuditEvent, Session, User
 from users.services import second_factor
+from users.tokens import mailed, own
 
 NEW_PASSWORD = "another good passphrase"
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -60,12 +61,12 @@ def mistake_the_password(alice: User) -> None:
 
 
 def reset_password(alice: User) -> None:
-    token = proofs.PASSWORD_RESET.make(alice)
+    token = mailed.PASSWORD_RESET.make(alice)
     assert api_post("reset-password", token=token, password=NEW_PASSWORD).status_code == 204
 
 
 def verify_email(alice: User) -> None:
-    assert api_post("verify-email", token=proofs.EMAIL_VERIFICATION.make(alice)).status_code == 204
+    assert api_post("verify-email", token=mailed.EMAIL_VERIFICATION.make(alice)).status_code == 204
 
 
 def export(alice: User) -> None:
@@ -157,7 +158,7 @@ def test_exports_are_limited_as_the_audit_keeps_each(alice: User, limit: Callabl
 @pytest.mark.parametrize("key", [{}, {"idempotency_key": "k1"}])
 def test_a_refresh_token_that_comes_back_is_an_event_of_nobody(alice: User, key: dict[str, str]) -> None:
     session = make_session(alice)
-    refresh = tokens.mint(session).refresh
+    refresh = own.mint(session).refresh
     Session.objects.update(generation=2)
     assert Api().post("/api/auth/refresh", {"refresh": refresh}, **key).status_code == 401
     event = only(Action.TOKEN_REUSED)

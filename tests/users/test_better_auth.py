@@ -11,7 +11,7 @@ from pytest_django import Settings
 from tests.better_auth import BetterAuth
 from tests.clients.npm import install
 from tests.server import Server
-from users import issuers
+from users.tokens import external
 
 pytestmark = pytest.mark.node
 
@@ -26,7 +26,7 @@ def test_its_tokens_are_believed(better_auth: BetterAuth, settings: Settings) ->
     for name, value in better_auth.environment.items():
         setattr(settings, name, value)
     user_id, token = better_auth.sign_up("ada@example.com", "Ada")
-    identity = issuers.verify(token)
+    identity = external.verify(token)
     assert (identity.issuer, identity.subject) == (better_auth.base, user_id)
     assert (identity.email, identity.name) == ("ada@example.com", "Ada")
     assert identity.issued_at is not None

@@ -17,10 +17,11 @@ from config import settings as shipped
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_user
 from tests.problems import send
-from users import proofs, services
+from users import services
 from users.models import Session, User
 from users.services.demo import Person, open_demo_accounts
 from users.text import MAX_PASSWORD, opaque_string
+from users.tokens import mailed
 
 NFC = unicodedata.normalize("NFC", "crème brûlée à l'Åse")
 NFD = unicodedata.normalize("NFD", NFC)
@@ -93,7 +94,7 @@ def by_changing(password: str) -> None:
 
 
 def by_resetting(password: str) -> None:
-    body = {"token": proofs.PASSWORD_RESET.make(make_user()), "password": password}
+    body = {"token": mailed.PASSWORD_RESET.make(make_user()), "password": password}
     Api().post("/api/auth/reset-password", body)
 
 

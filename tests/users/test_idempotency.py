@@ -22,8 +22,9 @@ from tests.factories import PASSWORD, head_of, make_task, make_user
 from tests.pages import wait_for_a_lock
 from tests.problems import exact, places_of, problem_of, stored
 from tests.races import at_once, short_and_full
-from users import proofs, services
+from users import services
 from users.models import IdempotencyKey, User
+from users.tokens import mailed
 
 TASK = {"title": "Once"}
 
@@ -315,10 +316,10 @@ ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
     "resetPassword": lambda api: (
         "post",
         "/api/auth/reset-password",
-        {"token": proofs.PASSWORD_RESET.make(User.objects.get()), "password": "staple the battery"},
+        {"token": mailed.PASSWORD_RESET.make(User.objects.get()), "password": "staple the battery"},
     ),
     "verifyEmail": lambda api: (
-        "post", "/api/auth/verify-email", {"token": proofs.EMAIL_VERIFICATION.make(User.objects.get())},
+        "post", "/api/auth/verify-email", {"token": mailed.EMAIL_VERIFICATION.make(User.objects.get())},
     ),
 }  # fmt: skip
 

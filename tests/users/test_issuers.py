@@ -18,8 +18,8 @@ from pytest_django import Settings
 from config.errors import InvalidToken
 from tests.issuer import AUDIENCE, ISSUER, SECRET, SHARED, Issuer, SigningKey, claims_of, make_key, sign, sign_raw
 from tests.problems import cases
-from users import issuers
-from users.issuers import Identity
+from users.tokens import external
+from users.tokens.external import Identity
 
 KEY, RSA = make_key("first"), make_key("rsa", "RS256")
 OTHER = SigningKey("first", "EdDSA", make_key("other").private)
@@ -33,7 +33,7 @@ def seconds(moment: dt.datetime) -> int:
 
 def assert_refused(raw: str) -> None:
     with pytest.raises(InvalidToken) as refusal:
-        issuers.verify(raw)
+        external.verify(raw)
     assert refusal.value.detail == "The token is invalid or has expired; sign in again."
 
 
@@ -45,7 +45,7 @@ def test_a_token_tells_who_it_is(issuer: Issuer, algorithm: str) -> None:
     issuer.keys = [make_key("a key", algorithm)]
     with time_machine.travel(NOW, tick=False):
         raw = issuer.token("auth0|65a", email=" Ada@Example.com ", name=" Ada Lovelace ", auth_time=seconds(NOW) - 60)
-        identity = issuers.verify(raw)
+        identity = external.verify(raw)
     assert identity == Identity(
         issuer=ISSUER,
         subject="auth0|65a",
@@ -60,35 +60,35 @@ def test_a_token_tells_who_it_is(issuer: Issuer, algorithm: str) -> None:
 @pytest.mark.usefixtures("shared_secret")
 def test_a_shared_secret_needs_no_more_than_the_simplest_front_ends_send() -> None:
     raw = sign(SHARED, {"sub": "7", "email": "a@example.com", "name": "A", "exp": time.time() + 60})
-    assert issuers.verify(raw) == Identity("external", "7", "a@example.com", False, "A", None, None)
+    assert external.verify(raw) == Identity("external", "7", "a@example.com", False, "A", None, None)
 
 
 @pytest.mark.usefixtures("shared_secret")
 def test_what_is_not_configured_is_not_checked() -> None:
-    assert issuers.verify(sign(SHARED, claims_of(iss="anyone", aud=["anything"]))).issuer == "external"
+    assert external.verify(sign(SHARED, claims_of(iss="anyone", aud=["anything"]))).issuer == "external"
 
 
 @pytest.mark.usefixtures("shared_secret")
 @pytest.mark.parametrize(("setting", "claim"), [("JWT_EXTERNAL_ISSUER", "iss"), ("JWT_EXTERNAL_AUDIENCE", "aud")])
 def test_what_is_configured_beside_a_shared_secret_is_checked(settings: Settings, setting: str, claim: str) -> None:
     setattr(settings, setting, "https://ours.example")
-    assert issuers.verify(sign(SHARED, claims_of(**{claim: "https://ours.example"}))).subject == "ada"
+    assert external.verify(sign(SHARED, claims_of(**{claim: "https://ours.example"}))).subject == "ada"
     assert_refused(sign(SHARED, claims_of(**{claim: None})))
     assert_refused(sign(SHARED, claims_of(**{claim: "https://ours.example/"})))
 
 
 def test_one_of_several_audiences_is_ours(issuer: Issuer) -> None:
-    assert issuers.verify(issuer.token(aud=["https://issuer.example/userinfo", AUDIENCE])).subject == "ada"
+    assert external.verify(issuer.token(aud=["https://issuer.example/userinfo", AUDIENCE])).subject == "ada"
 
 
 @pytest.mark.parametrize("kind", ["JWT", "jwt", "at+jwt", "application/at+jwt", "JOSE", None])
 def test_the_types_of_access_tokens(issuer: Issuer, kind: Any) -> None:
-    assert issuers.verify(sign(KEY, claims_of(), typ=kind)).subject == "ada"
+    assert external.verify(sign(KEY, claims_of(), typ=kind)).subject == "ada"
 
 
 @pytest.mark.parametrize("subject", ["auth0|65a", "did:plc:x", "a b", "7", "me", "é", "/", "x" * 255, "😀" * 255])
 def test_a_subject_is_any_text(issuer: Issuer, subject: str) -> None:
-    assert issuers.verify(issuer.token(subject)).subject == subject
+    assert external.verify(issuer.token(subject)).subject == subject
 
 
 UNUSABLE = [None, 7, True, ["a@example.com"], {"address": "a@example.com"}]
@@ -99,7 +99,7 @@ UNUSABLE = [None, 7, True, ["a@example.com"], {"address": "a@example.com"}]
     [*UNUSABLE, "", "ada", "a@b", "a@example.com\0", "a@\ud800.com", "a b@example.com", f"{'a' * 250}@b.example"],
 )
 def test_an_unusable_address_is_none(issuer: Issuer, email: Any) -> None:
-    assert issuers.verify(issuer.token(email=email)).email == ""
+    assert external.verify(issuer.token(email=email)).email == ""
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_an_unusable_address_is_none(issuer: Issuer, email: Any) -> None:
     [*[(value, "") for value in UNUSABLE], ("\0", ""), ("\udc00", ""), (" a ", "a"), ("x " * 99, "x " * 49 + "x")],
 )
 def test_a_name_is_kept_as_far_as_it_can_be(issuer: Issuer, name: Any, kept: str) -> None:
-    assert issuers.verify(issuer.token(name=name)).name == kept
+    assert external.verify(issuer.token(name=name)).name == kept
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_when_it_was_issued_and_the_person_signed_in(
     issuer: Issuer, claims: dict[str, Any], issued: float | None, signed_in: float | None
 ) -> None:
     with time_machine.travel(NOW, tick=False):
-        identity = issuers.verify(issuer.token(**claims))
+        identity = external.verify(issuer.token(**claims))
     assert identity.issued_at == (None if issued is None else NOW + dt.timedelta(seconds=issued))
     assert identity.signed_in_at == (None if signed_in is None else NOW + dt.timedelta(seconds=signed_in))
 
@@ -144,22 +144,22 @@ def test_clocks_may_differ_by_half_a_minute(issuer: Issuer, claim: str, offset: 
     with time_machine.travel(NOW, tick=False):
         raw = sign(KEY, claims_of(**{claim: seconds(NOW) + offset}))
         if is_good:
-            assert issuers.verify(raw).subject == "ada"
+            assert external.verify(raw).subject == "ada"
         else:
             assert_refused(raw)
 
 
 def test_without_an_issuer_nothing_is_believed() -> None:
-    assert not issuers.is_configured()
+    assert not external.is_configured()
     assert_refused(sign(KEY, claims_of()))
     assert_refused(sign(SigningKey("", "HS256", b""), claims_of()))
 
 
 def test_an_issuer_is_configured_by_either_way(settings: Settings) -> None:
     settings.JWT_EXTERNAL_SECRET = SECRET
-    assert issuers.is_configured()
+    assert external.is_configured()
     settings.JWT_EXTERNAL_SECRET, settings.JWT_EXTERNAL_JWKS_URL = "", "https://issuer.example/jwks"
-    assert issuers.is_configured()
+    assert external.is_configured()
 
 
 # --- What is refused --------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ HOSTILE: dict[str, Callable[[SigningKey], str]] = {
     "four parts": lambda key: sign(key, claims_of()) + ".e30",
     "not ASCII": lambda key: sign(key, claims_of()) + "é",
     "lone surrogates": lambda key: sign(key, claims_of()) + "\ud800",
-    "too long": lambda key: sign(key, claims_of(x="x" * issuers.MAX_TOKEN)),
+    "too long": lambda key: sign(key, claims_of(x="x" * external.MAX_TOKEN)),
     "no base64": lambda key: "!!!.???.***",
     "a header that is no JSON": lambda key: sign_raw(key, b"{", b"{}"),
     "a header that is no object": lambda key: sign_raw(key, b'["alg"]', b"{}"),
@@ -231,14 +231,14 @@ MOMENTS: list[Any] = [
 
 @pytest.mark.parametrize("make", cases(HOSTILE))
 def test_a_hostile_token_for_a_published_key(issuer: Issuer, make: Callable[[SigningKey], str]) -> None:
-    assert issuers.verify(sign(KEY, claims_of())).subject == "ada"
+    assert external.verify(sign(KEY, claims_of())).subject == "ada"
     assert_refused(make(KEY))
 
 
 @pytest.mark.usefixtures("shared_secret")
 @pytest.mark.parametrize("make", cases(HOSTILE))
 def test_a_hostile_token_for_a_shared_secret(make: Callable[[SigningKey], str]) -> None:
-    assert issuers.verify(sign(SHARED, claims_of())).subject == "ada"
+    assert external.verify(sign(SHARED, claims_of())).subject == "ada"
     assert_refused(make(SHARED))
 
 
@@ -291,7 +291,7 @@ FORGED: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("make", cases(FORGED))
 def test_a_forged_token(issuer: Issuer, make: Callable[[], str]) -> None:
     issuer.keys = [KEY, RSA, make_key("weak", "RS256", 1024)]
-    assert issuers.verify(sign(RSA, claims_of())).subject == "ada"
+    assert external.verify(sign(RSA, claims_of())).subject == "ada"
     assert_refused(make())
 
 
@@ -305,7 +305,7 @@ def test_for_a_token_without_a_key_nobody_is_asked(issuer: Issuer, header: dict[
 def test_no_address_in_a_token_is_ever_asked(issuer: Issuer, header: str) -> None:
     address = issuer.url.replace("/jwks", "/theirs")
     assert_refused(sign(OTHER, claims_of(), **{"kid": "theirs", header: address}))
-    assert issuers.verify(sign(KEY, claims_of(), **{header: address})).subject == "ada"
+    assert external.verify(sign(KEY, claims_of(), **{header: address})).subject == "ada"
     assert set(issuer.paths) == {"/jwks"}
 
 
@@ -325,7 +325,7 @@ def test_an_issuer_that_is_down_is_a_refusal(issuer: Issuer) -> None:
     issuer.stop()
     assert_refused(sign(KEY, claims_of()))
     issuer.start()
-    assert issuers.verify(sign(KEY, claims_of())).subject == "ada"
+    assert external.verify(sign(KEY, claims_of())).subject == "ada"
 
 
 # --- Whatever comes ---------------------------------------------------------------------------------
@@ -345,7 +345,7 @@ CLAIMS = st.dictionaries(
 @given(header=HEADERS, claims=CLAIMS)
 def test_any_header_and_claims_are_an_identity_or_refused(shared_secret: str, header: Any, claims: Any) -> None:
     try:
-        identity = issuers.verify(sign(SHARED, {**claims_of(), **claims}, **header))
+        identity = external.verify(sign(SHARED, {**claims_of(), **claims}, **header))
     except InvalidToken:
         return
     assert 1 <= len(identity.subject) <= 255

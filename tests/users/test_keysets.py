@@ -12,8 +12,8 @@ import pytest
 
 from tests.issuer import ALGORITHMS, Handler, Issuer, make_key
 from tests.problems import cases
-from users import keysets
-from users.keysets import KeyCache, usable_key
+from users.tokens import keysets
+from users.tokens.keysets import KeyCache, usable_key
 
 FIRST, SECOND = make_key("first"), make_key("second")
 STUCK_SECONDS = 10  # far from it, with the short times of these tests, also on a busy machine

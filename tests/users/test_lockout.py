@@ -15,9 +15,10 @@ from pytest_django import Settings
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_session, make_user
 from tests.problems import problem_of, send
-from users import services, tokens
+from users import services
 from users.mail import wait_until_sent
 from users.models import Session, User
+from users.tokens import own
 
 Limit = Callable[..., None]
 LOGIN, FORGOT, ADMIN = "/api/auth/login", "/api/auth/forgot-password", "/admin/login/"
@@ -102,23 +103,23 @@ def test_a_session_that_has_ended_makes_no_network_known(attacked: User, end: st
 
 
 def test_a_session_makes_the_network_known_where_it_was_last_refreshed(attacked: User) -> None:
-    refresh = tokens.mint(make_session(attacked, address=HOME)).refresh
+    refresh = own.mint(make_session(attacked, address=HOME)).refresh
     assert send(Api(), "POST", "/api/auth/refresh", {"refresh": refresh}, REMOTE_ADDR=OFFICE).status_code == 200
     assert (signs_in(attacked, HOME), signs_in(attacked, OFFICE)) == (429, 200)
 
 
 @pytest.mark.parametrize("kind", ["access", "refresh"])
 def test_a_device_that_sends_a_token_of_its_session_signs_in(attacked: User, kind: str) -> None:
-    token = getattr(tokens.mint(make_session(attacked)), kind)
+    token = getattr(own.mint(make_session(attacked)), kind)
     assert signs_in(attacked, OFFICE, token) == 200
 
 
 def test_the_access_token_may_have_expired(attacked: User) -> None:
     session = make_session(attacked)
-    token = tokens.mint(session).access
+    token = own.mint(session).access
     Session.objects.filter(pk=session.pk).update(last_used_at=dt.datetime.now(dt.UTC))
     session.last_used_at -= dt.timedelta(days=3)
-    old = tokens.mint(session).access
+    old = own.mint(session).access
     assert (token != old, signs_in(attacked, OFFICE, old)) == (True, 200)
 
 
@@ -126,20 +127,20 @@ def test_whoever_shares_its_network_does_not_keep_such_a_device_out(limit: Limit
     limit(login="3/min")
     assert [attempt(f"{n}@example.com", HOME).status_code for n in range(4)] == [401] * 3 + [429]
     assert [attempt(alice.email, HOME).status_code for _ in range(3)] == [429] * 3
-    assert (signs_in(alice, HOME), signs_in(alice, HOME, tokens.mint(make_session(alice)).access)) == (429, 200)
+    assert (signs_in(alice, HOME), signs_in(alice, HOME, own.mint(make_session(alice)).access)) == (429, 200)
 
 
 def test_such_a_device_has_a_limit_of_its_own(attacked: User) -> None:
-    one, two = (tokens.mint(make_session(attacked)).access for _ in range(2))
+    one, two = (own.mint(make_session(attacked)).access for _ in range(2))
     assert [attempt(attacked.email, OFFICE, token=one).status_code for _ in range(4)] == [401] * 3 + [429]
     assert signs_in(attacked, OFFICE, two) == 200
 
 
 TOKENS: dict[str, Callable[[User], str]] = {
-    "of another": lambda user: tokens.mint(make_session(make_user())).access,
+    "of another": lambda user: own.mint(make_session(make_user())).access,
     "of an ended session": lambda user: ended(user),
     "of an expired session": lambda user: expired(user),
-    "forged": lambda user: tokens.mint(make_session(user)).access[:-4] + "AAAA",
+    "forged": lambda user: own.mint(make_session(user)).access[:-4] + "AAAA",
     "none": lambda user: "x.y.z",
 }
 
@@ -147,14 +148,14 @@ TOKENS: dict[str, Callable[[User], str]] = {
 def ended(user: User) -> str:
     session = make_session(user)
     services.end_session(user, session.pk)
-    return tokens.mint(session).access
+    return own.mint(session).access
 
 
 def expired(user: User) -> str:
     session = make_session(user)
     session.last_used_at -= dt.timedelta(days=31)
     session.save()
-    return tokens.mint(session).access
+    return own.mint(session).access
 
 
 @pytest.mark.parametrize("token", TOKENS.values(), ids=list(TOKENS))
@@ -164,7 +165,7 @@ def test_no_other_token_makes_a_device_known(attacked: User, token: Callable[[Us
 
 def test_with_the_token_of_another_account_nobody_guesses_more_often(limit: Limit, alice: User, bob: User) -> None:
     limit(login="3/min")
-    token = tokens.mint(make_session(bob)).access
+    token = own.mint(make_session(bob)).access
     assert [attempt(alice.email, HOME, token=token).status_code for _ in range(9)] == [401] * 3 + [429] * 6
 
 
@@ -183,7 +184,7 @@ def test_a_stranger_neither_blocks_a_mailbox_nor_floods_it(limit: Limit) -> None
     assert [forgot(user.email, "192.0.2.1") for _ in range(9)] == [202] * 2 + [429] * 7
     assert forgot(user.email, HOME) == 202
     assert [forgot(user.email, f"192.0.2.{host}") for host in range(2, 20)] == [202] * 7 + [429] * 11
-    known = tokens.mint(make_session(user, address=OFFICE)).access
+    known = own.mint(make_session(user, address=OFFICE)).access
     assert (forgot(user.email, HOME), forgot(user.email, OFFICE), forgot(user.email, HOME, known)) == (429, 202, 202)
     wait_until_sent()
     assert len(mail.outbox) == 12

@@ -17,8 +17,9 @@ from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_session, make_user
 from tests.problems import exact, places_of, problem_of, stored
 from tests.races import at_once
-from users import mail, proofs, services
+from users import mail, services
 from users.models import Session, User
+from users.tokens import mailed
 
 NEW = "staple the battery"
 
@@ -165,7 +166,7 @@ def test_all_other_addresses_are_answered_alike_and_get_no_mail(outbox: list[Ema
 
 
 def make_code(user: User) -> str:
-    return proofs.PASSWORD_RESET.make(user)
+    return mailed.PASSWORD_RESET.make(user)
 
 
 def test_a_reset_code_serves_once(alice: User) -> None:
@@ -217,8 +218,8 @@ def test_a_code_expires_after_an_hour(alice: User) -> None:
 
 BAD_CODES: dict[str, Any] = {
     "garbage": lambda user: "x",
-    "of verification": lambda user: proofs.EMAIL_VERIFICATION.make(user),
-    "an invitation": lambda user: proofs.make_invitation(user.email),
+    "of verification": lambda user: mailed.EMAIL_VERIFICATION.make(user),
+    "an invitation": lambda user: mailed.make_invitation(user.email),
     "cut": lambda user: make_code(user)[:-1],
     "of another account": lambda user: make_code(make_user()).replace("x", "y", 1)[::-1],
     "compressed": lambda user: "." + make_code(user),
@@ -288,13 +289,13 @@ def test_a_foreign_path_is_refused_as_such_before_that(alice: User, bob: User, s
 
 def test_the_verified_get_no_second_mail(outbox: list[EmailMessage]) -> None:
     user = make_user()
-    verify(proofs.EMAIL_VERIFICATION.make(user))
+    verify(mailed.EMAIL_VERIFICATION.make(user))
     assert Api(user).post("/api/users/me/verification").status_code == 202
     assert mails(outbox) == []
 
 
 def test_another_address_has_to_be_verified_anew(alice: User) -> None:
-    code = proofs.EMAIL_VERIFICATION.make(alice)
+    code = mailed.EMAIL_VERIFICATION.make(alice)
     services.verify_email(code)
     services.update_account(alice, email="new@example.com")
     alice.refresh_from_db()
@@ -303,7 +304,7 @@ def test_another_address_has_to_be_verified_anew(alice: User) -> None:
 
 
 def test_a_verification_expires_after_three_days(alice: User) -> None:
-    code, now = proofs.EMAIL_VERIFICATION.make(alice), dt.datetime.now(dt.UTC)
+    code, now = mailed.EMAIL_VERIFICATION.make(alice), dt.datetime.now(dt.UTC)
     with time_machine.travel(now + dt.timedelta(days=3, minutes=1)):
         assert verify(code).status_code == 400
     assert verify(code).status_code == 204

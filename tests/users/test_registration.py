@@ -15,8 +15,9 @@ from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_user
 from tests.problems import places_of, problem_of
 from tests.races import at_once
-from users import proofs, services
+from users import services
 from users.models import User
+from users.tokens import mailed
 
 ADA = {"email": "Ada@Example.com", "password": PASSWORD}
 
@@ -80,9 +81,9 @@ def test_12_parallel_uses_of_an_invitation_make_one_account(wide_pool: None, set
 
 BAD_INVITATIONS: dict[str, Any] = {
     "garbage": lambda: "x",
-    "for another": lambda: proofs.make_invitation("bob@example.com"),
-    "a reset code": lambda: proofs.PASSWORD_RESET.make(make_user()),
-    "cut": lambda: proofs.make_invitation("ada@example.com")[:-1],
+    "for another": lambda: mailed.make_invitation("bob@example.com"),
+    "a reset code": lambda: mailed.PASSWORD_RESET.make(make_user()),
+    "cut": lambda: mailed.make_invitation("ada@example.com")[:-1],
 }
 
 

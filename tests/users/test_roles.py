@@ -14,9 +14,9 @@ from tasks.models import Task
 from tests.audited import events, only
 from tests.factories import head_of, make_session, make_task, make_tokens, make_user
 from tests.pages import open_page, send, signed_in, submit
-from users import tokens
 from users.audit import Action
 from users.models import Session, User
+from users.tokens import own
 
 NEW_PASSWORD = "another good passphrase"
 SECRETS = ("Biopsy", "oncology", "health-tag")
@@ -129,7 +129,7 @@ def test_support_ends_sessions_and_their_tokens(alice: User, support: Client) ->
     form = {"action": "delete_selected", "_selected_action": str(session.pk), "post": "yes"}
     assert "Successfully deleted 1 session." in send(support, "/admin/users/session/", dict(form)).messages
     with pytest.raises(InvalidToken):
-        tokens.authenticate(pair.access)
+        own.authenticate(pair.access)
     assert list(Session.objects.all()) == [kept]
     event = only(Action.SESSION_ENDED)
     assert (event.actor_email.startswith("support"), event.subject_id) == (True, alice.pk)

@@ -17,8 +17,9 @@ from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_session, make_task, make_user
 from tests.problems import exact, problem_of, stored
 from tests.races import at_once, short_and_full
-from users import services, tokens
+from users import services
 from users.models import Session, User
+from users.tokens import own
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
 
@@ -262,9 +263,9 @@ def test_activating_an_account_again_does_not_bring_its_tokens_back(alice: User)
 
 
 def test_authentication_costs_one_query(alice: User) -> None:
-    pair = tokens.mint(make_session(alice))
+    pair = own.mint(make_session(alice))
     with CaptureQueriesContext(connection) as captured:
-        grant = tokens.authenticate(pair.access)
+        grant = own.authenticate(pair.access)
     assert (grant.user, len(captured)) == (alice, 1)
 
 
@@ -273,9 +274,9 @@ def test_a_token_serves_only_the_user_of_its_session(alice: User, bob: User) -> 
     session = make_session(bob)
     session.user = alice
     with pytest.raises(Exception, match="invalid"):
-        tokens.authenticate(tokens.mint(session).access)
+        own.authenticate(own.mint(session).access)
     with pytest.raises(Exception, match="invalid"):
-        services.refresh(tokens.mint(session).refresh)
+        services.refresh(own.mint(session).refresh)
     assert Session.objects.filter(user=bob).exists()
 
 
@@ -337,7 +338,7 @@ def test_a_refresh_that_meets_a_new_password_brings_tokens_that_were_good(wide_p
             [partial(refresh, api.tokens.refresh), partial(services.set_password, user, "another good password")]
         )
         if answer.status_code == 200:
-            assert tokens.read_refresh(answer.json()["refresh"]).version == 0
+            assert own.read_refresh(answer.json()["refresh"]).version == 0
         assert not Session.objects.filter(user=user).exists()
 
 

@@ -9,9 +9,9 @@ import time_machine
 from tests.client import Api
 from tests.factories import make_tokens
 from tests.issuer import Issuer
-from users import issuers
 from users.api.authentication import caller_in
 from users.models import User
+from users.tokens import external
 
 NETWORK = "192.0.2.1"
 
@@ -53,8 +53,8 @@ def test_what_an_external_token_claims_names_nobody_until_it_was_verified(issuer
 
 
 def test_of_the_verified_tokens_so_many_are_remembered(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(issuers, "REMEMBERED", 2)
+    monkeypatch.setattr(external, "REMEMBERED", 2)
     tokens = [issuer.token(subject) for subject in "789"]
     for token in tokens:
-        issuers.verify(token)
+        external.verify(token)
     assert [caller(token) for token in tokens] == [NETWORK, (NETWORK, "8"), (NETWORK, "9")]

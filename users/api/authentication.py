@@ -13,9 +13,10 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from config.database import isolation
 from config.database.queries import Query
 from config.errors import DomainError, InvalidToken
-from users import issuers, services, tokens
+from users import services
 from users.api.permissions import ME
 from users.models import User
+from users.tokens import external, own
 
 
 class BearerAuthentication(JWTAuthentication):
@@ -25,7 +26,7 @@ class BearerAuthentication(JWTAuthentication):
         pass  # simplejwt's looks the user model up, for each request
 
     def authenticate(self, request: Request) -> Any:
-        token = tokens.bearer(request.headers.get("Authorization", ""))
+        token = own.bearer(request.headers.get("Authorization", ""))
         if token is None:
             return None
         view = (request.parser_context or {}).get("view")
@@ -57,28 +58,28 @@ def caller_in(environ: Mapping[str, Any], network: str) -> Hashable:
     perhaps a request for keys. Its subject is one of its network, for it may have expired since. All else is the
     network's.
     """
-    token = tokens.bearer(environ.get("HTTP_AUTHORIZATION", ""))
+    token = own.bearer(environ.get("HTTP_AUTHORIZATION", ""))
     if token is None:
         return network
-    if issuers.is_configured() and (subject := issuers.verified_subject(token)):
+    if external.is_configured() and (subject := external.verified_subject(token)):
         return network, subject
     try:
-        return tokens.subject(token)
+        return own.subject(token)
     except InvalidToken:
         return network
 
 
-def _grant(token: str, **options: Any) -> tokens.Grant:
+def _grant(token: str, **options: Any) -> own.Grant:
     """Raises InvalidToken. A token that names no key of ours can only be the external issuer's."""
-    if not issuers.is_configured() or tokens.names_our_key(token):
-        return tokens.authenticate(token, **options)
-    identity = issuers.verify(token)
-    return tokens.Grant(services.identify(identity), None, identity.signed_in_at)
+    if not external.is_configured() or own.names_our_key(token):
+        return own.authenticate(token, **options)
+    identity = external.verify(token)
+    return own.Grant(services.identify(identity), None, identity.signed_in_at)
 
 
-def grant_of(request: Request) -> tokens.Grant:
+def grant_of(request: Request) -> own.Grant:
     """For views that the permissions let nobody else into."""
-    assert isinstance(request.auth, tokens.Grant) and isinstance(request.user, User)
+    assert isinstance(request.auth, own.Grant) and isinstance(request.user, User)
     return request.auth
 
 

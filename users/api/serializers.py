@@ -12,7 +12,7 @@ from config.http.fields import InstantField, TextField
 from config.http.serializers import StrictSerializer
 from users.models import Session, validate_timezone
 from users.text import MAX_EMAIL, MAX_NAME, MAX_PASSWORD, validate_email
-from users.tokens import MAX_TOKEN
+from users.tokens.own import MAX_TOKEN
 
 GOOD_PASSWORD = f"At least {settings.MIN_PASSWORD} characters; not a common one, and not like your name or address."
 MAX_CODE = 1000

@@ -14,12 +14,13 @@ from django.utils.crypto import salted_hmac
 from config.database.isolation import all_users, as_user
 from config.database.transactions import retried_transaction
 from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
-from users import audit, mail, proofs
+from users import audit, mail
 from users.audit import Action
 from users.models import EMAIL_TAKEN, Session, SpentInvitation, User
 from users.services import external
 from users.services.sessions import Device, lock_user, open_session
 from users.text import canonical_email, opaque_string
+from users.tokens import mailed
 
 _follows_zone: list[Callable[[User], None]] = []
 
@@ -95,14 +96,14 @@ def sign_up(
 def _spend(invitation: str, email: str) -> None:
     """Take an invitation, once. Raises InvalidProof; what fails later in this transaction gives it back."""
     refusal = InvalidProof("The invitation was used, has expired or is for another address.", pointer="/invitation")
-    if not proofs.is_invited(invitation, email):
+    if not mailed.is_invited(invitation, email):
         raise refusal
     now = timezone.now()
     SpentInvitation.objects.filter(expires_at__lte=now).delete()
     digest = salted_hmac("users.invitation", invitation, algorithm="sha256").hexdigest()
     try:
         with transaction.atomic():
-            SpentInvitation.objects.create(digest=digest, expires_at=now + proofs.INVITATION_LIFETIME)
+            SpentInvitation.objects.create(digest=digest, expires_at=now + mailed.INVITATION_LIFETIME)
     except IntegrityError as error:
         raise refusal from error
 
@@ -140,7 +141,7 @@ def request_email_verification(user: User) -> None:
 @retried_transaction
 def verify_email(token: str) -> User:
     """Note that the owner of an account reads its mail. Raises InvalidProof."""
-    with proven(proofs.EMAIL_VERIFICATION, token) as user:
+    with proven(mailed.EMAIL_VERIFICATION, token) as user:
         if user.email_verified_at is None:
             user.email_verified_at = timezone.now()
             user.save(update_fields=["email_verified_at"])
@@ -149,7 +150,7 @@ def verify_email(token: str) -> User:
 
 
 @contextmanager
-def proven(proof: proofs.Proof, token: str) -> Iterator[User]:
+def proven(proof: mailed.Proof, token: str) -> Iterator[User]:
     """Act for the active account that a mailed token is about, locked: only one request can use it up."""
     refusal = InvalidProof("The code is invalid, was used or has expired; ask for a new mail.", pointer="/token")
     user_id = proof.user_id(token)

@@ -10,10 +10,11 @@ from django.utils.crypto import salted_hmac
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
 from config.errors import violated_constraint
-from users import audit, tokens
+from users import audit
 from users.audit import Action
-from users.issuers import Identity
 from users.models import ClosedAccount, User
+from users.tokens import own
+from users.tokens.external import Identity
 
 # How long a deleted account stays closed to tokens that do not say when they were issued.
 CLOSED_FOR = dt.timedelta(days=1)
@@ -28,14 +29,14 @@ def identify(identity: Identity) -> User:
     accounts = User.objects.filter(issuer=identity.issuer, subject=identity.subject)
     user = accounts.first() or _open_external(identity) or accounts.first()
     if user is None or not user.is_active or (_may_be_older(identity, user) and _is_closed_to(identity)):
-        raise tokens.refusal()
+        raise own.refusal()
     return user
 
 
 def _open_external(identity: Identity) -> User | None:
     """The new account, or None when another request was first. Raises InvalidToken for a closed one."""
     if _is_closed_to(identity):
-        raise tokens.refusal()
+        raise own.refusal()
     try:
         return _insert(identity)
     except IntegrityError as error:

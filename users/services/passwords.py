@@ -9,13 +9,14 @@ from django.utils import timezone
 from config.database.isolation import all_users, as_user
 from config.database.transactions import retried_transaction
 from config.errors import AuthenticationFailed, Forbidden, Invalid
-from users import audit, mail, proofs, tokens
+from users import audit, mail
 from users.audit import Action
 from users.models import Session, User
 from users.services import sessions
 from users.services.accounts import delete_account, end_tokens, locked, proven, require_strong
 from users.text import canonical_email, opaque_string
-from users.tokens import Grant
+from users.tokens import mailed, own
+from users.tokens.own import Grant
 
 FRESH = dt.timedelta(minutes=5)
 
@@ -103,7 +104,7 @@ def change_password(grant: Grant, *, current: str, new: str) -> Session:
 def _replace_password(user: User, session: Session, hashed: str) -> Session:
     account = locked(user)
     if not account.is_active or account.token_version != user.token_version:
-        raise tokens.refusal()  # the password that was checked is none any more
+        raise own.refusal()  # the password that was checked is none any more
     account.password = hashed
     account.token_version += 1
     account.save(update_fields=["password", "token_version"])
@@ -153,7 +154,7 @@ def reset_password(token: str, password: str) -> User:
     WeakPassword.
     """
     password = opaque_string(password)
-    with proven(proofs.PASSWORD_RESET, token) as user:
+    with proven(mailed.PASSWORD_RESET, token) as user:
         require_strong(password, user, pointer="/password")
         user.set_password(password)
         user.email_verified_at = user.email_verified_at or timezone.now()

@@ -15,9 +15,10 @@ from config.database.isolation import as_user
 from config.database.transactions import retried_transaction
 from config.errors import InvalidToken, NotFound
 from config.text import storable
-from users import audit, tokens
+from users import audit
 from users.audit import Action
 from users.models import Session, User
+from users.tokens import own
 
 # Parallel tabs and lost answers: so long may the predecessor of the live token be sent again.
 REUSE_SECONDS = 10
@@ -77,7 +78,7 @@ def start_session(user: User, device: Device) -> Session:
     """As an operator, without a password. Raises InvalidToken for an account that is inactive or gone."""
     account = lock_user(user.pk)
     if account is None or not account.is_active:
-        raise tokens.refusal()
+        raise own.refusal()
     session = open_session(account, device)
     audit.record(Action.SIGNED_IN, account, of=session, user_agent=session.user_agent)
     return session
@@ -90,7 +91,7 @@ def refresh(token: str, address: str | None = None) -> Session:
     successor, until that is used in its turn. Later, the session ends. Raises InvalidToken, and of it
     TokenReused.
     """
-    claims = tokens.read_refresh(token)
+    claims = own.read_refresh(token)
     with as_user(claims.user_id):
         session = _rotate(claims, address)
     if session is None:
@@ -99,11 +100,11 @@ def refresh(token: str, address: str | None = None) -> Session:
 
 
 @retried_transaction
-def _rotate(claims: tokens.RefreshClaims, address: str | None) -> Session | None:
+def _rotate(claims: own.RefreshClaims, address: str | None) -> Session | None:
     """The session, which has a new generation unless another request has just made it; None if it was ended."""
     session = _locked(claims.user_id, claims.session_id)
-    if session is None or not tokens.is_valid_for(session.user, claims.version):
-        raise tokens.refusal()
+    if session is None or not own.is_valid_for(session.user, claims.version):
+        raise own.refusal()
     if claims.generation == session.generation:
         session.address = address or session.address
         return _advance(session)
@@ -137,7 +138,7 @@ def renew(user: User, session: Session) -> Session:
     """The session with new tokens, for its locked user. Raises InvalidToken if it has ended meanwhile."""
     current = Session.objects.for_user(user).filter(pk=session.pk).first()
     if current is None:
-        raise tokens.refusal()
+        raise own.refusal()
     current.user = user  # with the token version that goes into the tokens
     return _advance(current)
 
@@ -153,7 +154,7 @@ def _advance(session: Session) -> Session:
 @retried_transaction
 def sign_out(token: str) -> None:
     """End the session of a refresh token; of any generation, and also if it has ended already (RFC 7009)."""
-    claims = tokens.read_refresh(token)
+    claims = own.read_refresh(token)
     with as_user(claims.user_id):
         session = _locked(claims.user_id, claims.session_id)
         if session is not None:

@@ -10,10 +10,11 @@ from rest_framework.request import Request
 
 from config import origin
 from config.http.address import client_address
-from users import services, tokens
+from users import services
 from users.api.serializers import SignedInSerializer
 from users.idempotency import SignedIn
 from users.models import Session
+from users.tokens import own
 
 USER: dict[str, Any] = {
     "id": "7",
@@ -45,7 +46,7 @@ class AccountView(GenericAPIView):
 
 def signed_in(session: Session, status: int = 200) -> SignedIn:
     """Answer the live pair of tokens of a session."""
-    pair = tokens.mint(session)
+    pair = own.mint(session)
     answer = {
         "user": session.user,
         "access": pair.access,

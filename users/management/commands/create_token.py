@@ -6,8 +6,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from config.errors import DomainError
-from users import services, tokens
+from users import services
 from users.management.accounts import add_account, find_local
+from users.tokens import own
 
 
 class Command(BaseCommand):
@@ -25,4 +26,4 @@ class Command(BaseCommand):
             session = services.start_session(user, services.Device("manage.py create_token"))
         except DomainError as error:
             raise CommandError(f"{user} gets no token: the account is inactive or was just deleted.") from error
-        return tokens.mint(session).access
+        return own.mint(session).access

@@ -7,10 +7,11 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from users import audit, mail, proofs
+from users import audit, mail
 from users.audit import Action
 from users.models import User
 from users.text import canonical_email, validate_email
+from users.tokens import mailed
 
 
 class Command(BaseCommand):
@@ -29,7 +30,7 @@ class Command(BaseCommand):
             raise CommandError(f"{email} has an account already.")
         if settings.REGISTRATION != "invite":
             self.stderr.write(f"REGISTRATION is {settings.REGISTRATION}: invitations count once it is invite.")
-        token = proofs.make_invitation(email)
+        token = mailed.make_invitation(email)
         audit.record(Action.INVITED, email=email)
         self.stdout.write(mail.link("register", token) or token)
         if send:

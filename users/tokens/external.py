@@ -18,8 +18,8 @@ from django.core.exceptions import ValidationError
 from config.bounds import is_numeric_date
 from config.errors import InvalidToken
 from config.text import is_storable
-from users.keysets import KeyCache
 from users.text import MAX_NAME, validate_email
+from users.tokens.keysets import KeyCache
 
 logger = logging.getLogger(__name__)
 _verified: dict[bytes, str] = {}  # subjects, by the digests of tokens

@@ -1,0 +1,1 @@
+"""Tokens of ours, of an external issuer, and in mails."""
