@@ -27,7 +27,7 @@ if settings.METRICS:
     urlpatterns.append(path("metrics", MetricsView.as_view(), name="metrics"))
 if settings.ADMIN_PATH:
     urlpatterns += [
-        path(f"{settings.ADMIN_PATH}second-factor/", include("users.admin_urls")),
+        path(f"{settings.ADMIN_PATH}second-factor/", include("users.admin.urls")),
         path(settings.ADMIN_PATH, admin.site.urls),
     ]
 

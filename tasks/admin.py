@@ -39,9 +39,9 @@ from tasks.choices import Priority
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, MAX_UID, Task, new_uid
 from tasks.querysets import PRIORITY_RANK, TaskQuerySet
 from users import audit
-from users.admin_lists import count_per_user
+from users.admin.audited import AuditedAdmin, Done
+from users.admin.lists import count_per_user
 from users.audit import Action
-from users.audited_admin import AuditedAdmin, Done
 from users.models import User
 
 TEXT = ("title", "description", "tags")

@@ -1,6 +1,6 @@
 """Every write to tasks: one function, one transaction, one feed number each.
 
-Lock order: the account, its feed, then the task; `users.idempotency` has the whole.
+Lock order: the account, its feed, then the task; `users.api.idempotency` has the whole.
 """
 
 import datetime as dt

@@ -21,7 +21,7 @@ WRITES = {
 WRITERS = {
     "tasks/services.py", "tasks/feed.py", "users/services/accounts.py", "users/services/external.py",
     "users/services/passwords.py", "users/services/sessions.py", "users/services/second_factor.py",
-    "users/idempotency.py", "users/audit.py", "users/models.py", "config/database/isolation.py", "config/database/embedded.py",
+    "users/api/idempotency.py", "users/audit.py", "users/models.py", "config/database/isolation.py", "config/database/embedded.py",
     "tasks/pruning.py", "users/services/pruning.py", "tasks/bulk.py", "users/services/demo.py",
     "config/http/limits/counters.py", "config/database/session.py", "config/database/base.py", "config/operations/backups.py",
     "config/operations/postgres_tools.py", "config/operations/doctor.py",
@@ -64,7 +64,7 @@ def _imports(source: str) -> Iterator[str]:
 def _may_import(path: str, package: str) -> bool:
     if not package.startswith("rest_framework"):
         return True
-    if "/api/" in path or path.startswith("config/http/") or path == "users/idempotency.py":
+    if "/api/" in path or path.startswith("config/http/") or path == "users/api/idempotency.py":
         return True
     return package == "rest_framework_simplejwt" and path == "users/tokens/own.py"
 

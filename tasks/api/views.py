@@ -20,7 +20,7 @@ from tasks import feed, services, statements
 from tasks.api import filters
 from tasks.api.serializers import CompletionSerializer, TaskSerializer
 from tasks.models import Task
-from users.idempotency import idempotent
+from users.api.idempotency import idempotent
 from users.models import User
 from users.tokens.own import Grant
 

@@ -15,7 +15,7 @@ from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_session, make_user
 from tests.problems import problem_of, stored
 from tests.races import at_once
-from users import idempotency
+from users.api import idempotency
 from users.audit import Action
 from users.models import IdempotencyKey, Session, User
 

@@ -31,7 +31,7 @@ class BearerAuthentication(JWTAuthentication):
             return None
         view = (request.parser_context or {}).get("view")
         # With its Idempotency-Key, a request that ends the very token it comes with can be sent again;
-        # `users.idempotency` lets such a caller have the stored answer and nothing else.
+        # `users.api.idempotency` lets such a caller have the stored answer and nothing else.
         is_repeatable = "Idempotency-Key" in request.headers and getattr(view, "ends_its_token", False)
         grant = _grant(token, outdated=is_repeatable, reads_ahead=functools.partial(_reads_ahead, view))
         isolation.enter(grant.user.pk)

@@ -16,6 +16,7 @@ from rest_framework.throttling import BaseThrottle
 from users import exports, services
 from users.api import throttles
 from users.api.authentication import grant_of
+from users.api.idempotency import idempotent, idempotent_sign_in
 from users.api.serializers import (
     ChangePasswordSerializer,
     CloseAccountSerializer,
@@ -25,7 +26,6 @@ from users.api.serializers import (
     UserSerializer,
 )
 from users.api.views.base import SIGNED_IN, USER, AccountView, signed_in
-from users.idempotency import idempotent, idempotent_sign_in
 from users.models import Session, User
 
 _USER = OpenApiExample("Ada", value=USER, response_only=True)

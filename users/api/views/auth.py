@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from config.errors import InvalidToken
 from users import services
 from users.api import throttles
+from users.api.idempotency import idempotent, idempotent_sign_in
 from users.api.serializers import (
     ForgotPasswordSerializer,
     LoginSerializer,
@@ -21,7 +22,6 @@ from users.api.serializers import (
     VerifyEmailSerializer,
 )
 from users.api.views.base import PAIR, SIGNED_IN, AccountView, device_of, signed_in
-from users.idempotency import idempotent, idempotent_sign_in
 
 _CREDENTIALS = {"email": "ada@example.com", "password": "correct horse battery"}
 _REFRESH = OpenApiExample("A refresh token", value={"refresh": PAIR["refresh"]}, request_only=True)

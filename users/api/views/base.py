@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from config import origin
 from config.http.address import client_address
 from users import services
+from users.api.idempotency import SignedIn
 from users.api.serializers import SignedInSerializer
-from users.idempotency import SignedIn
 from users.models import Session
 from users.tokens import own
 

@@ -244,4 +244,4 @@ def _route(request: Request) -> str:
 
 def _digest(*parts: str) -> str:
     """Keyed: without our secret nobody finds a password, or an address, by trying which one fits."""
-    return salted_hmac("users.idempotency", to_json(parts), algorithm="sha256").hexdigest()
+    return salted_hmac("users.api.idempotency", to_json(parts), algorithm="sha256").hexdigest()

@@ -29,8 +29,11 @@ from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from config.admin.base import ServiceForm
-from users import admin_sign_in, attempts, audit, exports, services
-from users.admin_lists import (
+from users import attempts, audit, exports, services
+from users.admin import sign_in
+from users.admin.audit import AuditEventAdmin
+from users.admin.audited import AuditedAdmin, Done
+from users.admin.lists import (
     IssuerFilter,
     LastSeenFilter,
     SessionInline,
@@ -39,11 +42,9 @@ from users.admin_lists import (
     may_end_sessions,
     outranks,
 )
+from users.admin.sessions import SessionAdmin
 from users.audit import Action
-from users.audit_admin import AuditEventAdmin
-from users.audited_admin import AuditedAdmin, Done
 from users.models import AuditEvent, Session, User
-from users.session_admin import SessionAdmin
 from users.text import MAX_PASSWORD, canonical_email, validate_email
 
 COLUMNS = ("email", "name", "timezone", "is_active", "is_staff", "is_superuser")
@@ -137,8 +138,8 @@ def _limit(field: forms.Field) -> None:
 def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
     """AdminSite.password_change, whose form cannot be chosen and leaves old tokens valid, and who may guess freely."""
     if request.method == "POST":
-        tried = attempts.counters_of("login", request, admin_sign_in.user_of(request))
-        refusal = admin_sign_in.refused(request, "password", tried)
+        tried = attempts.counters_of("login", request, sign_in.user_of(request))
+        refusal = sign_in.refused(request, "password", tried)
         if refusal is not None:
             return refusal
     request.current_app = admin.site.name
@@ -152,10 +153,10 @@ def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | No
 
 # What AdminSite has no options for; config.urls reads its addresses later.
 admin.site.password_change = change_own_password  # type: ignore[method-assign]
-admin.site.login = admin_sign_in.sign_in  # type: ignore[method-assign]
-admin.site.logout = admin_sign_in.sign_out  # type: ignore[assignment, method-assign]
-admin.site.has_permission = admin_sign_in.has_permission  # type: ignore[method-assign]
-admin.site.login_form = admin_sign_in.SignInForm
+admin.site.login = sign_in.sign_in  # type: ignore[method-assign]
+admin.site.logout = sign_in.sign_out  # type: ignore[assignment, method-assign]
+admin.site.has_permission = sign_in.has_permission  # type: ignore[method-assign]
+admin.site.login_form = sign_in.SignInForm
 admin.site.unregister([TOTPDevice, StaticDevice])
 
 

@@ -8,9 +8,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from users import services
-from users.admin_lists import may_end_sessions
+from users.admin.audited import AuditedAdmin
+from users.admin.lists import may_end_sessions
 from users.audit import Action
-from users.audited_admin import AuditedAdmin
 from users.models import Session
 
 

@@ -1,0 +1,1 @@
+"""Accounts, sessions and the audit in the admin."""
