@@ -63,5 +63,5 @@ UNFOLD: dict[str, Any] = {
     "SCRIPTS": [_file("admin.js")],
     "ACCOUNT": {"navigation": _account_links},
     "SIDEBAR": {"navigation": _navigation},
-    "DASHBOARD_CALLBACK": "tasks.dashboard.add_figures",
+    "DASHBOARD_CALLBACK": "tasks.dashboard.charts.add_figures",
 }

@@ -10,8 +10,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from tasks import bulk, feed, services
-from tasks.demo import LANGUAGES, Author
+from tasks import feed, services
+from tasks.demo import bulk
+from tasks.demo.content import LANGUAGES, Author
 from tasks.models import Feed, Task
 from tests.client import Api
 from tests.factories import PASSWORD, head_of, make_task, make_user

@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from tasks import bulk, feed, services
+from tasks import feed, services
+from tasks.demo import bulk
 from tasks.models import Task
 from tests.audited import events, staff_changes
 from tests.client import Api

@@ -15,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from config.database.isolation import all_users
-from tasks import figures, services
+from tasks import services
+from tasks.dashboard import figures
 from tasks.models import Task
 from tests.factories import make_session, make_task, make_user
 from tests.pages import signed_in

@@ -19,8 +19,8 @@ from django.utils import timezone
 from config.arguments import whole_number
 from config.errors import DomainError
 from config.operations.console import Advance, progress
-from tasks import bulk
-from tasks.demo import LANGUAGES, Author
+from tasks.demo import bulk
+from tasks.demo.content import LANGUAGES, Author
 from users.models import User
 from users.services import demo
 

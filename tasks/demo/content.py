@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tasks.bulk import NewTask
 from tasks.choices import Priority, Status
+from tasks.demo.bulk import NewTask
 from tasks.models import Task
 from users.models import User
 

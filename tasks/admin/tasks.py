@@ -26,7 +26,7 @@ from config.admin.base import SHOWN, ServiceForm
 from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
 from config.text import is_visible
 from tasks import services
-from tasks.admin_lists import (
+from tasks.admin.lists import (
     DeletedFilter,
     OverdueFilter,
     Rows,

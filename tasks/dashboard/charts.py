@@ -8,9 +8,9 @@ from django.db import OperationalError
 from django.http import HttpRequest
 from django.urls import reverse
 
-from tasks import figures
 from tasks.choices import Priority
-from tasks.figures import DAYS, Figures
+from tasks.dashboard import figures
+from tasks.dashboard.figures import DAYS, Figures
 
 BLUE, GREEN, RED = ("var(--chart-blue)", "var(--chart-green)", "var(--chart-red)")
 TEXT = "#8b93a1"  # of axes; reads on white and on black

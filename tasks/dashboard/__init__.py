@@ -1,0 +1,1 @@
+"""The staff's dashboard: charts, and the figures behind them."""

@@ -1,0 +1,1 @@
+"""Accounts and tasks to look at."""
