@@ -32,7 +32,7 @@ from config.environment.variables import (
     refuse_unicode_domains,
     secret,
 )
-from config.http.openapi.views.settings import SPECTACULAR_SETTINGS  # noqa: F401 (Django reads it)
+from config.http.openapi.settings import SPECTACULAR_SETTINGS  # noqa: F401 (Django reads it)
 from config.observability import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -283,7 +283,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["config.http.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [f"config.http.parsers.{kind}Parser" for kind in ("JSON", "MergePatch", "EmptyForm")],
     "DEFAULT_METADATA_CLASS": "config.http.options.AllowOnly",
-    "DEFAULT_SCHEMA_CLASS": "config.http.openapi.views.schema.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "config.http.openapi.schema.AutoSchema",
     "EXCEPTION_HANDLER": "config.http.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
 }

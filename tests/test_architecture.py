@@ -19,12 +19,13 @@ WRITES = {
     "execute", "executemany",
 }  # fmt: skip
 WRITERS = {
-    "tasks/services.py", "tasks/feed.py", "users/services/accounts.py", "users/services/external.py",
-    "users/services/passwords.py", "users/services/sessions.py", "users/services/second_factor.py",
-    "users/api/idempotency.py", "users/audit.py", "users/models.py", "config/database/isolation.py", "config/database/embedded.py",
-    "tasks/pruning.py", "users/services/pruning.py", "tasks/demo/bulk.py", "users/services/demo.py",
-    "config/http/limits/counters.py", "config/database/session.py", "config/database/base.py", "config/operations/backups.py",
-    "config/operations/postgres_tools.py", "config/operations/doctor.py",
+    "config/database/base.py", "config/database/embedded.py", "config/database/isolation.py",
+    "config/database/session.py", "config/http/limits/counters.py", "config/operations/backups.py",
+    "config/operations/doctor.py", "config/operations/postgres_tools.py", "tasks/demo/bulk.py", "tasks/feed.py",
+    "tasks/pruning.py", "tasks/services.py", "users/api/idempotency.py", "users/audit.py", "users/models.py",
+    "users/services/accounts.py", "users/services/demo.py", "users/services/external.py",
+    "users/services/passwords.py", "users/services/pruning.py", "users/services/second_factor.py",
+    "users/services/sessions.py",
 }  # fmt: skip
 
 

@@ -49,11 +49,11 @@ def counters(
         if (known := email()) and proof.is_for(known):
             return
     address = client_address(request)
-    own, *shared = by_network(scope, request)
-    yield own
+    narrowest, *wider = by_network(scope, request)
+    yield narrowest
     if tried := email():
         yield Counter(scope, f"email:{tried} from:{site(address) or network(address)}")
-    yield from shared
+    yield from wider
     everywhere = Counter(scope, f"email:{tried}", is_wide=True)
     if tried and everywhere.rate and not _is_signed_in_from(tried, address):
         yield everywhere
@@ -61,8 +61,8 @@ def counters(
 
 def counters_of(scope: str, request: HttpRequest, user: User) -> Iterator[Counter]:
     """The same for who is signed in."""
-    own, *shared = by_network(scope, request)
-    yield from (own, Counter(scope, f"user:{user.pk}"), *shared)
+    narrowest, *wider = by_network(scope, request)
+    yield from (narrowest, Counter(scope, f"user:{user.pk}"), *wider)
 
 
 def canonical(email: object) -> str | None:

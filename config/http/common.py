@@ -1,4 +1,4 @@
-"""What Django's CommonMiddleware does for everybody; the rest of it, the admin's slashes, is in `config.admin.middleware`."""
+"""What Django's CommonMiddleware does for everybody; the rest of it, the admin's slashes, is in `config.admin`'s."""
 
 from collections.abc import Callable
 

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from config.database import migrations
 from config.errors import Unavailable
 from config.http import problems
-from config.http.openapi.views.schema import also_answers
+from config.http.openapi.schema import also_answers
 
 
 class MigrationsMissing(Unavailable):

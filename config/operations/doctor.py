@@ -100,12 +100,12 @@ def database() -> Finding:
     return ok(name)
 
 
-def migrations() -> Finding:
+def applied_migrations() -> Finding:
     if missing := migrations.missing():
         return failed(f"{len(missing)} are missing.", "Apply them: python manage.py migrate")
     if newer := migrations.unknown(migrations.applied()):
         return failed(f"{len(newer)} are of a newer Tickbase.", "Install the version that migrated this database.")
-    return ok(f"All {len(migrated.known())} are applied.")
+    return ok(f"All {len(migrations.known())} are applied.")
 
 
 def row_security() -> Finding:
@@ -290,7 +290,7 @@ def external_issuer() -> Finding:
 
 EXAMINATIONS = [
     Examination("database", database),
-    Examination("migrations", migrations, needs="database"),
+    Examination("migrations", applied_migrations, needs="database"),
     Examination("row security", row_security, needs="database"),
     Examination("clock", clock, needs="database"),
     Examination("connections", connections, needs="database"),

@@ -4,7 +4,6 @@ import re
 from contextlib import nullcontext
 from typing import Any, cast
 
-from config.http.openapi.views.schema import also_answers
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -15,6 +14,7 @@ from config.database import limits
 from config.database.queries import Query
 from config.errors import SearchTooSlow
 from config.http import conditional
+from config.http.openapi.schema import also_answers
 from config.http.pagination import next_link
 from tasks import feed, services, statements
 from tasks.api import filters

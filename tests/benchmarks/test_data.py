@@ -30,9 +30,9 @@ def test_the_derived_columns_are_those_that_a_service_would_store() -> None:
 
 def test_ids_and_feeds_are_where_the_load_expects_them() -> None:
     for user in User.objects.order_by("id"):
-        own = Task.objects.for_user(user)
-        assert min(own.values_list("id", flat=True)) == SIZE.first_task(user.pk)
-        assert sorted(own.values_list("version", flat=True)) == list(range(1, SIZE.head(user.pk) + 1))
+        tasks = Task.objects.for_user(user)
+        assert min(tasks.values_list("id", flat=True)) == SIZE.first_task(user.pk)
+        assert sorted(tasks.values_list("version", flat=True)) == list(range(1, SIZE.head(user.pk) + 1))
         assert Feed.objects.get(user=user).head == SIZE.head(user.pk)
 
 

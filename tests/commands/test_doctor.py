@@ -28,7 +28,7 @@ SECRETS = {
 PASSWORD_OF_DATABASE, PASSWORD_OF_REDIS = "db-w0rd-Hx7", "redis-w0rd-Qm3"
 
 
-def doctor(*arguments: str) -> tuple[int, str]:
+def run_doctor(*arguments: str) -> tuple[int, str]:
     """The exit status, and what is printed."""
     out = StringIO()
     try:
@@ -46,7 +46,7 @@ def find(name: str) -> Finding:
 
 @pytest.mark.process
 def test_all_is_well(db: None) -> None:
-    status, printed = doctor("--json")
+    status, printed = run_doctor("--json")
     found = {each["name"]: each for each in json.loads(printed)}
     assert list(found) == [each.name for each in EXAMINATIONS]
     assert {name for name, each in found.items() if each["state"] != "ok"} <= {"disk"}, printed
@@ -56,7 +56,7 @@ def test_all_is_well(db: None) -> None:
 
 @pytest.mark.process
 def test_for_people_it_is_a_line_each(db: None) -> None:
-    _, printed = doctor()
+    _, printed = run_doctor()
     assert "✓  row security  PostgreSQL keeps users' rows apart." in printed.splitlines()
 
 

@@ -218,7 +218,7 @@ def test_a_server_that_leaves_in_between_is_an_outage(database: DatabaseWrapper)
 
 def test_long_statements_are_not_prepared(database: DatabaseWrapper) -> None:
     for _ in range(pipeline.THRESHOLD):
-        database.run((f"SELECT '{'a' * exchange.LONGEST}'", []))
+        database.run((f"SELECT '{'a' * pipeline.LONGEST}'", []))
     assert not [text for text in prepared(database) if "aaaa" in text]
 
 

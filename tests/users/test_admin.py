@@ -176,9 +176,9 @@ def test_set_password_ends_all_tokens(staff: Client, alice: User) -> None:
 def test_a_bad_password_is_a_form_error(
     staff: Client, alice: User, carol: User, first: str, second: str, message: str
 ) -> None:
-    own = {"old_password": PASSWORD, "new_password1": first, "new_password2": second}
+    sent = {"old_password": PASSWORD, "new_password1": first, "new_password2": second}
     assert message in submit(staff, password(alice), password1=first, password2=second).errors
-    assert message in submit(staff, "/admin/password_change/", **own).errors
+    assert message in submit(staff, "/admin/password_change/", **sent).errors
     for user in (alice, carol):
         user.refresh_from_db()
         assert (user.check_password(PASSWORD), user.token_version) == (True, 0)

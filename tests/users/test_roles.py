@@ -117,9 +117,9 @@ def test_the_migration_makes_the_roles(db: None) -> None:
 def test_a_group_of_that_name_that_is_there_already_stays_as_it_is(transactional_db: None) -> None:
     call_command("migrate", "tasks", "0003", verbosity=0)
     Group.objects.all().delete()
-    own = Group.objects.create(name="support")
+    group = Group.objects.create(name="support")
     call_command("migrate", "tasks", verbosity=0)
-    assert list(own.permissions.all()) == []
+    assert list(group.permissions.all()) == []
     assert Group.objects.get(name="operators").permissions.count() == len(ROLES_MADE["operators"])
 
 

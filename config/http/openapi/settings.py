@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-_DESCRIPTION = Path(__file__).resolve().parent.parent / "docs" / "openapi.md"
+_DESCRIPTION = Path(__file__).resolve().parents[3] / "docs" / "openapi.md"
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tickbase",
@@ -12,7 +12,7 @@ SPECTACULAR_SETTINGS = {
     "LICENSE": {"name": "MIT", "identifier": "MIT"},
     "OAS_VERSION": "3.1.0",
     "SERVERS": [{"url": "/", "description": "The host that this document came from."}],
-    "DEFAULT_GENERATOR_CLASS": "config.http.openapi.views.schema.Generator",
+    "DEFAULT_GENERATOR_CLASS": "config.http.openapi.schema.Generator",
     "SCHEMA_PATH_PREFIX": "/api",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
@@ -31,10 +31,10 @@ SPECTACULAR_SETTINGS = {
     ],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.http.openapi.views.schema.inline_null",
-        "config.http.openapi.views.schema.require_answered_members",
-        "config.http.openapi.views.schema.refuse_unknown_members",
-        "config.http.openapi.views.schema.declare_answers",
+        "config.http.openapi.schema.inline_null",
+        "config.http.openapi.schema.require_answered_members",
+        "config.http.openapi.schema.refuse_unknown_members",
+        "config.http.openapi.schema.declare_answers",
     ],
     "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks.choices.Status", "TaskPriority": "tasks.choices.Priority"},
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from config.http.fields import ChoiceField
 from config.http.json import to_json
-from config.http.openapi.views.schema import Generator
+from config.http.openapi.schema import Generator
 from config.http.problems import InvalidHeader
 from config.http.serializers import QuerySerializer
 

@@ -3,7 +3,6 @@
 import uuid
 from typing import cast
 
-from config.http.openapi.views.schema import also_answers
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -13,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.throttling import BaseThrottle
 
+from config.http.openapi.schema import also_answers
 from users import exports, services
 from users.api import throttles
 from users.api.authentication import grant_of

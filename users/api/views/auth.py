@@ -2,13 +2,13 @@
 
 import datetime as dt
 
-from config.http.openapi.views.schema import also_answers
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.errors import InvalidToken
+from config.http.openapi.schema import also_answers
 from users import services
 from users.api import throttles
 from users.api.idempotency import idempotent, idempotent_sign_in
