@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.module_loading import import_string
 
-from config.http.address import WIDER, address_in, network, site
-from config.http.refusals import META_KEY, refuse
+from config.http.middleware import META_KEY, refuse
+from config.http.request import WIDER, address_in, network, site
 from config.server.bridge import Bridge, Lane
 from config.wsgi import application as wsgi_application
-from users.api.authentication import caller_in
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -48,7 +48,7 @@ application = Bridge(
     max_body=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
     lane_of=lane_of,
     networks_of=networks_of,
-    caller_of=caller_in,
+    caller_of=import_string(settings.REQUEST_CALLER),
     refuser=refuse,
     refusal_key=META_KEY,
 )

@@ -56,6 +56,7 @@ WORKERS = env_int("WORKERS", 1, minimum=1, maximum=64)
 THREADS = env_int("THREADS", 4, minimum=1, maximum=1000)
 # Requests that each worker takes in or answers at once for one network: an IPv4 address, or a /64 of IPv6.
 NETWORK_REQUESTS = env_int("NETWORK_REQUESTS", 256, minimum=1, maximum=4096)
+REQUEST_CALLER = "users.api.authentication.caller_in"  # whose share of the threads a request takes
 
 # Development makes its own secrets, once.
 KEPT_SECRETS = None if PRODUCTION else DATA_DIR
@@ -96,19 +97,18 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
-    "config.http.request_id.request_id",
+    "config.http.middleware.request_id",
     "config.observability.request_log.request_log",
-    "config.http.caching.caching",
-    "config.database.limits.limits",
-    "config.database.isolation.isolation",
-    "config.http.pages.content_security_policy",
+    "config.http.middleware.caching",
+    "config.http.middleware.session_settings",
+    "config.http.middleware.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
-    "config.http.https.require_https",
+    "config.http.middleware.require_https",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "config.http.refusals.refusals",
+    "config.http.middleware.refusals",
     "config.http.limits.throttling.rate_limits",
-    "config.http.common.common",
+    "config.http.middleware.common",
     "config.admin.middleware.Sessions",
     "config.admin.middleware.Common",
     "config.admin.middleware.Csrf",
@@ -279,10 +279,10 @@ REST_FRAMEWORK = {
         "users.api.permissions.EmailIsVerified",
     ],
     "DEFAULT_THROTTLE_CLASSES": ["config.http.limits.throttling.CallerThrottle"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.renderers.AlwaysJSON",
-    "DEFAULT_RENDERER_CLASSES": ["config.http.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.parsers.AlwaysJSON",
+    "DEFAULT_RENDERER_CLASSES": ["config.http.parsers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [f"config.http.parsers.{kind}Parser" for kind in ("JSON", "MergePatch", "EmptyForm")],
-    "DEFAULT_METADATA_CLASS": "config.http.options.AllowOnly",
+    "DEFAULT_METADATA_CLASS": "config.http.parsers.AllowOnly",
     "DEFAULT_SCHEMA_CLASS": "config.http.openapi.schema.AutoSchema",
     "EXCEPTION_HANDLER": "config.http.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,

@@ -13,10 +13,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Length
 
-from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
 from config.database.models import RowModel
 from config.errors import Invalid
-from config.text import is_storable, nfc
+from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is_storable, nfc
 from tasks.choices import OPEN, Priority, Status
 from tasks.querysets import DUE, DUE_DESCENDING, DUE_TIME, PRIORITY_RANK, TaskQuerySet
 from tasks.text import UNIT_SEPARATOR, fold_all, tag_key

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.db.models import Count
 
-from config.bounds import LAST_INSTANT
 from config.database.transactions import retried_transaction
+from config.values import LAST_INSTANT
 from tasks.models import Feed, Task
 from tasks.querysets import TaskQuerySet
 from users.models import User

@@ -17,7 +17,7 @@ from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
 from config.errors import Conflict, LimitReached, NotFound, PreconditionFailed, violated_constraint
 from config.http.limits.counters import PostgresCounters
-from config.text import nfc
+from config.values import nfc
 from tasks import feed, pruning, statements
 from tasks.choices import Status
 from tasks.models import Task, new_uid

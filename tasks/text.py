@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from config.text import is_ignorable, nfc, stream_safe
+from config.values import is_ignorable, nfc, stream_safe
 
 # Whitespace to `str.split`, so that no word of a query contains it.
 UNIT_SEPARATOR = "\x1f"

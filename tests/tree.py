@@ -31,24 +31,9 @@ class Tree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for name in (
-            "manage.py",
-            "config/__init__.py",
-            "config/admin/appearance.py",
-            "config/settings.py",
-            "config/database/__init__.py",
-            "config/database/session.py",
-            "config/environment/database_url.py",
-            "config/environment/variables.py",
-            "config/environment/external_issuer.py",
-            "config/observability/logs.py",
-            "config/http/openapi/settings.py",
-            "config/paths.py",
-            "config/environment/rates.py",
-            "users/__init__.py",
-            "config/database/isolation.py",
-            "docs/openapi.md",
-        ):
+        ignored = shutil.ignore_patterns("static", "templates", "__pycache__")
+        shutil.copytree(settings.BASE_DIR / "config", root / "config", ignore=ignored)
+        for name in ("manage.py", "users/__init__.py", "docs/openapi.md"):
             (root / name).parent.mkdir(exist_ok=True)
             shutil.copy(settings.BASE_DIR / name, root / name)
 

@@ -15,9 +15,9 @@ from django.utils.crypto import salted_hmac
 
 from config.database.isolation import all_users
 from config.errors import InvalidToken
-from config.http.address import client_address, network, network_range, site
 from config.http.limits.throttling import Counter, by_network
-from config.text import is_storable, trimmed
+from config.http.request import client_address, network, network_range, site
+from config.values import is_storable, trimmed
 from users.models import Session, User
 from users.text import MAX_EMAIL, canonical_email
 from users.tokens import own

@@ -15,15 +15,12 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils import timezone
 
-from config import origin
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
-from config.http.address import client_address
 from config.http.limits import leases
-from config.http.request_id import request_id_of
+from config.http.request import client_address, current_request, is_in_admin, request_id_of
 from config.observability import logs
-from config.paths import is_in_admin
 from users.models import AuditEvent, User
 from users.text import validate_email
 
@@ -88,7 +85,7 @@ def record(
     Whoever asks through the API does so about the own account, unless that is not `proven`; in the admin it is staff.
     `email` is for a subject that has no account. Of a command, the details name who runs it.
     """
-    request = origin.request()
+    request = current_request()
     if request is None and not logs.request_id.get():  # of a request that is answered no operator knows
         details[OPERATOR] = _operator()
     actor = _actor(request, subject) if proven else None

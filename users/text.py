@@ -9,7 +9,7 @@ from functools import cache
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 
-from config.text import ascii_domain
+from config.values import ascii_domain
 
 MAX_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, without the angle brackets
 MAX_LOCAL_PART = 64  # octets; section 4.5.3.1.1
@@ -73,7 +73,7 @@ def _registrable(domain: str) -> str:
     """In ASCII, by the rules for what can be registered (IDNA 2008). Raises UnicodeError."""
     if domain.isascii():
         return domain
-    import idna  # as in config.text
+    import idna  # as in config.values
 
     return idna.encode(domain, uts46=True, std3_rules=True).decode()
 

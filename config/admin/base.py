@@ -18,7 +18,7 @@ from unfold.admin import ModelAdmin
 
 from config.database.transactions import retried_transaction
 from config.errors import DomainError
-from config.text import MAX_SEARCH
+from config.values import MAX_SEARCH
 
 SHOWN = 100  # of the objects that are to be deleted
 _REFUSAL = "tickbase.admin_refusal"

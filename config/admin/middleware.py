@@ -17,10 +17,9 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 from django_otp.middleware import OTPMiddleware
 
-from config import origin
 from config.errors import TargetTooLong
 from config.http import problems
-from config.paths import is_in_admin
+from config.http.request import answering, is_in_admin
 
 # Of an address with what its list was narrowed down by, twice escaped. Searches and filters come after this bound.
 MAX_QUERY = 4096
@@ -39,7 +38,7 @@ class Sessions(_InAdmin, SessionMiddleware):
             return self.get_response(request)
         if len(request.META["QUERY_STRING"]) > MAX_QUERY:
             return problems.refused(request, TargetTooLong("Search for less, or narrow the list down by less."))
-        with origin.of(request):
+        with answering(request):
             return SessionMiddleware.__call__(self, request)
 
 

@@ -4,7 +4,7 @@ Each table with users' data has one policy: whoever asks sees and writes the own
 somebody is named.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TypeVar
 
 from django.apps import apps
@@ -13,10 +13,8 @@ from django.db import connection
 from django.db.migrations import RunSQL
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
 
 from config.database import session
-from config.paths import is_in_admin
 
 Item = TypeVar("Item")
 
@@ -43,6 +41,11 @@ def all_users() -> session.local:
     return _as(ALL)
 
 
+def nobody() -> session.local:
+    """For requests, until a view has authenticated somebody."""
+    return _as(NOBODY)
+
+
 def _name(user_id: int) -> str:
     if user_id < 1:
         raise ValueError(f"{user_id} is no user's id")
@@ -67,16 +70,6 @@ def each_as(user_id: int, items: Iterator[Item]) -> Iterator[Item]:
             except StopIteration:
                 return
         yield item
-
-
-def isolation(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: nobody asks until a view has authenticated somebody; in the admin, staff does."""
-
-    def middleware(request: HttpRequest) -> HttpResponse:
-        with _as(ALL if is_in_admin(request) else NOBODY):
-            return get_response(request)
-
-    return middleware
 
 
 def isolate(table: str, owner: str = "user_id") -> RunSQL:

@@ -5,17 +5,24 @@ connection that a pool, PgBouncer or Neon's pooler hands on to somebody else.
 """
 
 import re
-from collections.abc import Callable
-from contextlib import ContextDecorator
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Self
 
+from django.conf import settings as django_settings
+from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
+from psycopg.errors import QueryCanceled
 from psycopg.pq import TransactionStatus
 
+from config.errors import SearchTooSlow
+
 # In front of another statement, this makes a transaction of both, in which VACUUM and the like refuse to run.
+SEARCH_SECONDS = 2
+
 _CONCERNS_ROWS = re.compile(
     r"(?:[\s(]|--[^\n]*\n|/\*.*?\*/)*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|TABLE|VALUES|COPY|CALL|EXPLAIN)\b",
     re.IGNORECASE | re.DOTALL,
@@ -126,3 +133,31 @@ def _telling(settings: tuple[tuple[str, str | None], ...]) -> str:
 def _telling_given(names: tuple[str, ...]) -> str:
     calls = (f"set_config('{name}', %s, true)" for name in names)
     return f"SELECT {', '.join(calls)}"
+
+
+@contextmanager
+def search_timeout() -> Iterator[None]:
+    """A search reads all that a user has, and goes on for long with a text that matches almost everywhere.
+    Raises SearchTooSlow."""
+    seconds = min(SEARCH_SECONDS, django_settings.DATABASE_STATEMENT_TIMEOUT or SEARCH_SECONDS)
+    with local({"statement_timeout": f"{seconds * 1000:.0f}ms"}):
+        try:
+            yield
+        except OperationalError as error:
+            if not isinstance(error.__cause__, QueryCanceled):
+                raise
+            raise SearchTooSlow(
+                "The search took too long; search for other or fewer words, or add filters such as status or due_after."
+            ) from error
+
+
+def request_timeouts() -> dict[str, str]:
+    """How long a request may keep the database busy: by one statement, waiting for a lock, or in an idle transaction.
+
+    Migrations, other commands and exports, which go on after their request, take the time they need.
+    """
+    return {
+        "statement_timeout": f"{django_settings.DATABASE_STATEMENT_TIMEOUT}s",
+        "lock_timeout": f"{django_settings.DATABASE_LOCK_TIMEOUT}s",
+        "idle_in_transaction_session_timeout": f"{django_settings.DATABASE_IDLE_TRANSACTION_TIMEOUT}s",
+    }

@@ -18,8 +18,7 @@ from rest_framework import exceptions
 
 from config.errors import BodyCutOff, DomainError, Failed, InvalidToken, LimitReached, Unavailable
 from config.http.json import to_json
-from config.http.request_id import request_id_of
-from config.paths import is_in_admin
+from config.http.request import is_in_admin, request_id_of
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, through the settings

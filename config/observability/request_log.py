@@ -15,7 +15,7 @@ from django.utils.functional import SimpleLazyObject
 
 from config.database.base import DatabaseWrapper
 from config.database.connections import waited
-from config.http.request_id import request_id_of
+from config.http.request import request_id_of
 from config.observability import logs
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from config.database.base import DatabaseWrapper
 from config.errors import InvalidToken, NotFound
-from config.http.address import admitted_address
+from config.http.request import admitted_address
 
 # Each change of a task takes a number of its user's feed: one row is inserted or updated. PostgreSQL's own count
 # costs the same for a million users, and does not fall when one of them leaves.

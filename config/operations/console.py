@@ -1,6 +1,7 @@
-"""What commands show to people: progress and tables on a terminal, plain lines elsewhere, as in a log or a pipe."""
+"""How commands talk to people: progress, lines, and what they take on the command line."""
 
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -56,3 +57,12 @@ def working(what: str) -> Iterator[None]:
     """For what tells nothing of how far it is."""
     with progress(what, None):
         yield
+
+
+def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal()) or not minimum <= int(text) <= maximum:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {minimum} to {maximum}")
+        return int(text)
+
+    return parse

@@ -23,8 +23,7 @@ from unfold.widgets import (
 )
 
 from config.admin.base import SHOWN, ServiceForm
-from config.bounds import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
-from config.text import is_visible
+from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is_visible
 from tasks import services
 from tasks.admin.lists import (
     DeletedFilter,

@@ -15,7 +15,7 @@ from config.http.fields import MAX_INSTANT, ChoiceField, DateField, InstantField
 from config.http.pagination import Cursor
 from config.http.problems import InvalidParameter
 from config.http.serializers import QuerySerializer
-from config.text import MAX_SEARCH
+from config.values import MAX_SEARCH
 from tasks.choices import Priority, Sort, Status
 from tasks.models import MAX_TAG, MAX_TAGS, Task
 from tasks.querysets import NEAR, TaskQuerySet, sort_key

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from config.database import limits
+from config.database import session
 from config.database.queries import Query
 from config.errors import SearchTooSlow
 from config.http import conditional
@@ -127,7 +127,7 @@ class TaskViewSet(GenericViewSet):
             return unchanged
         headers = {} if etag is None else {"ETag": etag}
         clock = filters.clock(self.caller, query)
-        with limits.of_search() if "search" in query else nullcontext():
+        with session.search_timeout() if "search" in query else nullcontext():
             found = self.grant.read(filters.rows(self.caller.pk, query, **clock))
             total = filters.count(self.caller, query, **clock) if query.get("total") else None
         if cursor := filters.next_page(found, query):

@@ -6,7 +6,7 @@ from django.db import IntegrityError, migrations, transaction
 
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
-from config.text import nfc
+from config.values import nfc
 from tasks.text import UNIT_SEPARATOR, fold_all, tag_key
 
 BATCH = 1000

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Hashable
 
-from config.database import limits
+from config.database import session
 from config.management.commands import serve
 from config.server import answers, bridge, heads, threads
 from config.server.threads import Result, Threads
@@ -27,7 +27,7 @@ def main() -> None:
     bridge.Threads = Unfair  # type: ignore[attr-defined]
     heads.PATH = heads.QUERY = heads.HEADER = ENDLESS
     heads.HEADERS |= dict.fromkeys(heads.HEADERS, ENDLESS)
-    limits.SEARCH_SECONDS = ENDLESS
+    session.SEARCH_SECONDS = ENDLESS
     answers.REST = answers.PAUSE = threads.REST = 0
     answers.IN_ONE, answers.CHUNK = 256 * 1024, 64 * 1024
     answers.BYTES_OF_KEY = answers.FILES_OF_KEY = answers.FILES = ENDLESS

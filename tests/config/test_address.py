@@ -4,7 +4,7 @@ import pytest
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from config.http.address import client_address, network
+from config.http.request import client_address, network
 
 PROXY = "10.0.0.1"
 SPOOFED = "6.6.6.6"

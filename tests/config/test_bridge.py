@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 
-from config.http.refusals import META_KEY, refuse
+from config.http.middleware import META_KEY, refuse
 from config.server import answers, bodies
 from config.server.answers import call
 from config.server.bridge import Bridge, Lane

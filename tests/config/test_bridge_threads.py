@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.http.refusals import META_KEY
+from config.http.middleware import META_KEY
 from config.server import threads
 from tests.config.test_bridge import MAX_OPEN, Client, make_bridge, mirror, scope
 

@@ -10,7 +10,7 @@ from django.urls import clear_url_caches, set_urlconf
 from pytest_django import Settings
 
 import config.urls
-from config.http.pages import CONTENT_SECURITY_POLICY
+from config.http.middleware import CONTENT_SECURITY_POLICY
 from tests.client import Api
 from tests.factories import PASSWORD
 from tests.pages import signed_in

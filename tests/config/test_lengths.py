@@ -13,7 +13,7 @@ from pytest_django import Settings
 from rest_framework import serializers
 
 from config import wsgi
-from config.http import address, fields
+from config.http import fields, request
 from config.http.serializers import QuerySerializer, StrictSerializer
 from tests.client import Answer, Api
 from tests.config.test_openapi import operations, resolved
@@ -178,9 +178,9 @@ def test_a_long_token_is_not_decoded(monkeypatch: pytest.MonkeyPatch, token: str
 
 def test_a_long_address_in_x_forwarded_for_is_not_parsed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.TRUSTED_PROXIES = 1
-    monkeypatch.setattr(address, "_normalised", _look)  # which also remembers what it saw
+    monkeypatch.setattr(request, "_normalised", _look)  # which also remembers what it saw
     for forwarded in (":" * 100_000, "192.0.2.7," + " " * 1000 + "192.0.2.7"):
-        assert address._forwarded_in({"HTTP_X_FORWARDED_FOR": forwarded}) == ""
+        assert request._forwarded_in({"HTTP_X_FORWARDED_FOR": forwarded}) == ""
 
 
 def test_a_long_content_type_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,8 @@ from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from config.http.parsers import JSONParser, MergePatchParser
+from config.http.parsers import AlwaysJSON, JSONParser, MergePatchParser
 from config.http.problems import MalformedBody
-from config.http.renderers import AlwaysJSON
 
 MERGE_PATCH = MergePatchParser.media_type
 

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from config.errors import Overloaded
-from config.http.refusals import META_KEY
-from config.text import MAX_SEARCH
+from config.http.middleware import META_KEY
+from config.values import MAX_SEARCH
 from tests.factories import make_user
 from tests.pages import signed_in
 from users.models import User

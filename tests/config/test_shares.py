@@ -8,7 +8,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from config.asgi import lane_of, networks_of
-from config.database import limits
+from config.database import session
 from config.server import answers, heads
 from config.server.bridge import Lane
 from config.wsgi import application as tickbase
@@ -94,7 +94,7 @@ def test_a_search_that_takes_too_long_says_what_to_do(
     alice = make_user()
     for _ in range(20):
         make_task(alice, description="a" * 10_000)
-    monkeypatch.setattr(limits, "SEARCH_SECONDS", 0.001)
+    monkeypatch.setattr(session, "SEARCH_SECONDS", 0.001)
     settings.DATABASE_STATEMENT_TIMEOUT = 0
     slow = "/api/me/tasks?search=b" + "a" * 198
     problem = problem_of(Api(alice).get(slow), 422)

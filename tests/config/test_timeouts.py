@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.database import limits, session
+from config.database import session
 from config.database.base import DatabaseWrapper
 from config.database.pipeline import THRESHOLD, Statement
 from config.environment.database_url import parse
@@ -104,7 +104,7 @@ def test_a_lock_is_waited_for_no_longer_than_allowed(alice: User, settings: Sett
     with direct() as other, other.transaction():
         other.execute("SELECT set_config('tickbase.user_id', '0', true)")
         other.execute("SELECT 1 FROM users_user WHERE id = %s FOR UPDATE", [alice.pk])
-        with pytest.raises(OperationalError, match="lock timeout"), session.local(limits.of_requests()):
+        with pytest.raises(OperationalError, match="lock timeout"), session.local(session.request_timeouts()):
             User.objects.filter(pk=alice.pk).update(name="a")
 
 
@@ -112,7 +112,7 @@ def test_a_lock_is_waited_for_no_longer_than_allowed(alice: User, settings: Sett
 @pytest.mark.parametrize(("lock_timeout", "all_three"), [(1, ["1s", "1s", "1s"]), (0, ["1s", "0", "1s"])])
 def test_each_transaction_of_a_request_has_the_limits(settings: Settings, lock_timeout: int, all_three: Any) -> None:
     settings.DATABASE_LOCK_TIMEOUT = lock_timeout
-    with session.local(limits.of_requests()), transaction.atomic(), connection.cursor() as cursor:
+    with session.local(session.request_timeouts()), transaction.atomic(), connection.cursor() as cursor:
         assert shown(cursor) == all_three
 
 
@@ -181,7 +181,7 @@ def pooled(limited: None) -> Iterator[DatabaseWrapper]:
 @needs_pgbouncer
 def test_they_hold_behind_a_pooler_and_stay_with_nobody(pooled: DatabaseWrapper) -> None:
     with pooled.cursor() as cursor:
-        with session.local(limits.of_requests()), pytest.raises(OperationalError, match="statement timeout"):
+        with session.local(session.request_timeouts()), pytest.raises(OperationalError, match="statement timeout"):
             cursor.execute("SELECT pg_sleep(5)")
         assert shown(cursor) == ["0", "0", "0"]
 

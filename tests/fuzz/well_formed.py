@@ -12,7 +12,7 @@ from schemathesis import Case, HookContext
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation.meta import TestPhase
 
-from config.text import is_visible
+from config.values import is_visible
 from tests.fuzz import peers
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from config.bounds import HASHING_LOCK
+from config.values import HASHING_LOCK
 from users import hashers
 
 

@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from django.core.management.base import CommandError
 from django.db.models import Q
 
-from config.text import is_storable
+from config.values import is_storable
 from users.models import User
 from users.text import canonical_email
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from config.database.isolation import as_user
 from config.database.transactions import retried_transaction
 from config.errors import InvalidToken, NotFound
-from config.text import storable
+from config.values import storable
 from users import audit
 from users.audit import Action
 from users.models import Session, User

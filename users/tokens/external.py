@@ -15,9 +15,8 @@ import jwt
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from config.bounds import is_numeric_date
 from config.errors import InvalidToken
-from config.text import is_storable
+from config.values import is_numeric_date, is_storable
 from users.text import MAX_NAME, validate_email
 from users.tokens.keysets import KeyCache
 

@@ -19,10 +19,10 @@ from django.utils import timezone
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from config.bounds import is_numeric_date
 from config.database.isolation import as_user
 from config.database.queries import Compiled, Given, Query, both, run
 from config.errors import InvalidToken
+from config.values import is_numeric_date
 from users.models import Session, User
 
 M = TypeVar("M", bound=Model)

@@ -18,8 +18,8 @@ from rest_framework.throttling import BaseThrottle
 
 from config.environment.rates import Rate
 from config.http import problems
-from config.http.address import WIDER, client_address, network, site
 from config.http.limits import leases
+from config.http.request import WIDER, client_address, network, site
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, through the settings

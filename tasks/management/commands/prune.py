@@ -9,10 +9,9 @@ from django.core.management.base import BaseCommand
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from config.arguments import whole_number
 from config.http.limits.counters import prune_windows
 from config.models import RateLimit
-from config.operations.console import progress
+from config.operations.console import progress, whole_number
 from tasks import pruning
 from users.services import pruning as accounts
 

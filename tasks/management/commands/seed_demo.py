@@ -16,9 +16,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.utils import timezone
 
-from config.arguments import whole_number
 from config.errors import DomainError
-from config.operations.console import Advance, progress
+from config.operations.console import Advance, progress, whole_number
 from tasks.demo import bulk
 from tasks.demo.content import LANGUAGES, Author
 from users.models import User

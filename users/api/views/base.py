@@ -8,8 +8,7 @@ from drf_spectacular.utils import OpenApiExample
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 
-from config import origin
-from config.http.address import client_address
+from config.http.request import answering, client_address
 from users import services
 from users.api.idempotency import SignedIn
 from users.api.serializers import SignedInSerializer
@@ -35,7 +34,7 @@ SIGNED_IN = OpenApiExample("Signed in", value={"user": USER, **PAIR}, response_o
 
 class AccountView(GenericAPIView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with origin.of(request):
+        with answering(request):
             return super().dispatch(request, *args, **kwargs)
 
     def validated(self, request: Request, **options: Any) -> dict[str, Any]:

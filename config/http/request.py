@@ -1,6 +1,8 @@
-"""Where a request comes from, as far as that can be believed."""
+"""A request: where it comes from, its id, whether it is the admin's, and which one is being answered."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+REQUEST_ID = "tickbase.request_id"  # the key in `request.META`
 WIDER = 5  # times what one network may, a site may, which a provider may have divided among customers
 MAX_ENTRY = 100  # characters of an address with its zone, brackets, port and spaces
 
@@ -87,3 +90,32 @@ def _normalised(entry: str) -> str:
     # What a socket for both kinds of addresses calls an IPv4 client.
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return str(mapped or address).partition("%")[0]
+
+
+def request_id_of(request: HttpRequest) -> str:
+    value: str = request.META.get(REQUEST_ID, "")
+    return value
+
+
+def is_in_admin(request: HttpRequest) -> bool:
+    """Where staff see pages, and rows of everybody; whoever else calls is a program, and sees the own ones."""
+    admin: str = settings.ADMIN_PATH
+    return admin != "" and request.path_info.startswith(f"/{admin}")
+
+
+_current: ContextVar[HttpRequest | None] = ContextVar("current_request", default=None)
+
+
+def current_request() -> HttpRequest | None:
+    """The request that is being answered, for the audit log; None in commands."""
+    return _current.get()
+
+
+@contextmanager
+def answering(request: HttpRequest) -> Iterator[None]:
+    """Within this, `request` is the current one."""
+    token = _current.set(request)
+    try:
+        yield
+    finally:
+        _current.reset(token)

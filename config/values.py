@@ -1,8 +1,9 @@
-"""What text can be stored and seen, how far it is normalised, and how a domain is written for mail servers; needs no
-Django."""
+"""Values that come from outside: which text, which days and which moments are taken; needs no Django."""
 
+import datetime as dt
 import re
 import unicodedata
+from typing import Any
 
 MAX_PADDING = 1000  # characters around a text, which do not count
 MAX_SEARCH = 200  # characters that are searched for, through the API and in the admin
@@ -90,3 +91,20 @@ def ascii_domain(domain: str) -> str:
 
     labels = idna.uts46_remap(domain).split(".")
     return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
+
+
+FIRST_DATE = dt.date(1900, 1, 1)
+LAST_DATE = dt.date(2999, 12, 31)
+# An instant's calendar day is another one elsewhere: a day of room keeps that day in the range above.
+FIRST_INSTANT = dt.datetime(1900, 1, 2, tzinfo=dt.UTC)
+LAST_INSTANT = dt.datetime(2999, 12, 30, tzinfo=dt.UTC)
+_LAST_SECOND = 253_402_300_000  # since 1970, in the year 9999
+
+
+def is_numeric_date(value: Any) -> bool:
+    """Whether it is a NumericDate (RFC 7519, section 2) that the calendar has; NaN is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LAST_SECOND
+
+
+# The environment variable by which `serve` tells its workers which file to lock while they hash a password.
+HASHING_LOCK = "TICKBASE_HASHING_LOCK"
