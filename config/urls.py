@@ -10,7 +10,7 @@ from config.observability import health
 from config.observability.scrape import MetricsView
 
 urlpatterns = [
-    path("api/", include("tasks.api.urls")),  # first, as they are called most
+    path("api/", include("users.api.urls")),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path(
         "api/docs",
@@ -19,7 +19,6 @@ urlpatterns = [
         ),
         name="docs",
     ),
-    path("api/", include("users.api.urls")),
     path("healthz", health.LivenessView.as_view(), name="healthz"),
     path("readyz", health.ReadinessView.as_view(), name="readyz"),
 ]

@@ -1,7 +1,5 @@
 """Registers the app."""
 
-from importlib import import_module
-
 from django.apps import AppConfig
 
 
@@ -9,7 +7,10 @@ class TasksConfig(AppConfig):
     name = "tasks"
 
     def ready(self) -> None:
-        import_module("tasks.exports")  # registers its sections
-        import_module("users.services").follow_zone(import_module("tasks.services").recompute_days)
-        tokens = import_module("users.tokens.own")
-        tokens.load_with_user("feed")  # whose head is the ETag of every list
+        from tasks.resource import TASKS
+        from tasks.services import recompute_days
+        from users.resources.resource import register
+        from users.services import follow_zone
+
+        register(TASKS)
+        follow_zone(recompute_days)

@@ -1,59 +1,30 @@
-"""The task, the feed that numbers its owner's changes, and the rules of a single row."""
+"""The task, and the rules of a single row."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-import uuid_utils
-from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Length
 
-from config.database.models import RowModel
 from config.errors import Invalid
-from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is_storable, nfc
+from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is_storable
 from tasks.choices import OPEN, Priority, Status
 from tasks.querysets import DUE, DUE_DESCENDING, DUE_TIME, PRIORITY_RANK, TaskQuerySet
 from tasks.text import UNIT_SEPARATOR, fold_all, tag_key
+from users.resources.models import MAX_UID, OwnedModel
 
 MAX_TITLE = 200
 MAX_DESCRIPTION = 20_000
 MAX_TAGS = 20
 MAX_TAG = 50
-MAX_UID = 255
-
-models.TextField.register_lookup(Length)
-
-
-def new_uid() -> str:
-    """UUIDv7 (RFC 9562): unique without asking anybody, and in order of creation."""
-    return str(uuid_utils.uuid7())
-
-
-class ImmutableUid(Invalid):
-    code = "immutable"
 
 
 class ConflictingMembers(Invalid):
     code = "conflicting_members"
-
-
-class Feed(RowModel):
-    """Numbers one user's changes; `tasks.feed` advances it."""
-
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="feed")
-    head = models.BigIntegerField(default=0)  # the last number given out
-    floor = models.BigIntegerField(default=0)  # tombstones up to here may be gone
-    # How many tasks there are, and how many with tombstones: for the limit, so that no write has to count rows.
-    live = models.IntegerField(default=0, db_default=0)
-    stored = models.IntegerField(default=0, db_default=0)
-
-    class Meta:
-        constraints = [models.CheckConstraint(name="tasks_feed_order", condition=Q(head__gte=F("floor")))]
 
 
 def _live(name: str, *columns: Any, include: Sequence[str] | None = None, **only: Any) -> models.Index:
@@ -65,11 +36,7 @@ def _live(name: str, *columns: Any, include: Sequence[str] | None = None, **only
 _COUNTED = ["priority", "due_date", "due_at", "created_at"]
 
 
-class Task(RowModel):
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="tasks", db_index=False
-    )  # the constraints below begin with it
-    uid = models.TextField(default=new_uid)
+class Task(OwnedModel):
     title = models.TextField()
     description = models.TextField(blank=True, default="")
     status = models.TextField(choices=Status.choices, default=Status.PENDING)
@@ -78,23 +45,24 @@ class Task(RowModel):
     due_date = models.DateField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField()
-    updated_at = models.DateTimeField()
-    version = models.BigIntegerField()
-    deleted_at = models.DateTimeField(null=True, blank=True)
     # Folded in Python, so that every server finds and sorts alike whatever its collation.
     tag_keys = ArrayField(models.TextField(), default=list, editable=False)
     search_text = models.TextField(editable=False)
     # Bounded: folding can lengthen a title eighteenfold, and index entries have a limit.
     title_key = models.CharField(max_length=MAX_TITLE, editable=False, db_collation="C")
 
-    objects = TaskQuerySet.as_manager()
+    objects: ClassVar[Any] = TaskQuerySet.as_manager()
+
+    derived: ClassVar[tuple[str, ...]] = ("search_text", "tag_keys", "title_key")
+    mutable: ClassVar[tuple[str, ...]] = (
+        "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at", *derived,
+    )  # fmt: skip
+    limit_setting: ClassVar[str | None] = "LIMIT_TASKS"
 
     class Meta:
         permissions = [("view_task_text", "Can read the titles, descriptions and tags of tasks")]
         constraints = [
-            models.UniqueConstraint(fields=["user", "uid"], name="tasks_task_uid"),
-            models.UniqueConstraint(fields=["user", "version"], name="tasks_task_version"),
+            *OwnedModel.Meta.constraints,
             models.CheckConstraint(
                 name="tasks_task_title", condition=Q(title__length__gte=1, title__length__lte=MAX_TITLE)
             ),
@@ -102,9 +70,6 @@ class Task(RowModel):
                 name="tasks_task_description", condition=Q(description__length__lte=MAX_DESCRIPTION)
             ),
             models.CheckConstraint(name="tasks_task_tags", condition=Q(tags__len__lte=MAX_TAGS)),
-            models.CheckConstraint(
-                name="tasks_task_uid_length", condition=Q(uid__length__gte=1, uid__length__lte=MAX_UID)
-            ),
             models.CheckConstraint(name="tasks_task_status", condition=Q(status__in=Status.values)),
             models.CheckConstraint(name="tasks_task_priority", condition=Q(priority__in=Priority.values)),
             models.CheckConstraint(
@@ -127,32 +92,24 @@ class Task(RowModel):
             _live("open", DUE, DUE_TIME, "id", include=_COUNTED, status__in=OPEN),
         ]
 
-    def __str__(self) -> str:
-        """Not the title: the admin shows this in places where it asks for no permission."""
-        return f"Task {self.pk}"
-
     @property
     def is_completed(self) -> bool:
         return self.status == Status.COMPLETED
 
-    def apply(self, sent: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> list[str]:
-        """Take over what was sent and what follows from it; return the names of the fields that differ.
-
-        A client may send back what it got: what is folded in another way than when it was stored is no change.
-        Raises Invalid, and of it ImmutableUid and ConflictingMembers.
-        """
-        if "uid" in sent and nfc(sent["uid"]) != nfc(self.uid):
-            raise ImmutableUid("The uid of a task never changes.", pointer="/uid")
-        sent = _normalised({name: value for name, value in sent.items() if name != "uid"})
-        sent = self._with_one_status(sent)
-        before = {field: getattr(self, field) for field in _MUTABLE}
+    def take_over(self, sent: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> None:
+        """Raises Invalid, and of it ConflictingMembers."""
+        sent = self._with_one_status(_normalised(sent))
         folded = self._folded()
         for name, value in {**sent, **self._due(sent, zone)}.items():
             setattr(self, name, value)
         self._check()
-        self.settle(now, folded)
-        changed = [field for field in _MUTABLE if getattr(self, field) != before[field]]
-        return [] if set(changed) <= set(_FOLDED) else changed
+        self.update_derived_fields(now, folded)
+
+    def return_from_trash(self, zone: ZoneInfo) -> list[str]:
+        if self.due_at is None:
+            return []
+        self.due_date = self.due_at.astimezone(zone).date()  # they may have moved meanwhile
+        return ["due_date"]
 
     def _with_one_status(self, sent: dict[str, Any]) -> dict[str, Any]:
         """`completed` is a view on `status`; of two that contradict each other, the one that differs counts."""
@@ -201,7 +158,7 @@ class Task(RowModel):
             if not holds(self):
                 raise Invalid(rule, pointer=f"/{member}")
 
-    def settle(self, now: dt.datetime, folded: Mapping[str, str] = MappingProxyType({})) -> None:
+    def update_derived_fields(self, now: dt.datetime, folded: Mapping[str, str] = MappingProxyType({})) -> None:
         """Set the columns that follow from others. Texts that are in `folded` are not folded again."""
         if not self.is_completed:
             self.completed_at = None
@@ -255,8 +212,3 @@ _RULES: list[tuple[str, Callable[[Task], bool], str]] = [
         f"A due date lies between {FIRST_DATE} and {LAST_DATE}.",
     ),
 ]
-
-_FOLDED = ("search_text", "tag_keys", "title_key")
-_MUTABLE = (
-    "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at", *_FOLDED,
-)  # fmt: skip

@@ -1,17 +1,17 @@
 """Every way to read tasks. The methods read as adjectives and can be chained in any order."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Self
 
-from django.db.models import F, Field, Func, IntegerField, OrderBy, Q, QuerySet, Value
+from django.db.models import F, Func, IntegerField, Q, Value
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan, LessThan
 
 from config.database.queries import Given
 from tasks.choices import OPEN, Priority, Sort, Status
 from tasks.text import tag_key, words
-from users.models import User
+from users.resources.querysets import CREATED, UPDATED, OwnedQuerySet, SortKey, parse_instant
 
 if TYPE_CHECKING:
     from tasks.models import Task  # noqa: F401 (ruff does not see the quoted use in a base class)
@@ -37,32 +37,6 @@ DUE_TIME = _or("due_at", f"TIMESTAMPTZ '{END_OF_DAY}'")
 NEAR = dt.timedelta(days=3)
 
 
-class SortKey(NamedTuple):
-    """An order of the list: its expressions, and how a task's place in it travels as text in a cursor."""
-
-    expressions: tuple[Any, ...]
-    to_text: Callable[[Any], str | None]
-    # What the expressions of the task were. Raises ValueError for what `to_text` cannot have made.
-    from_text: Callable[[str], tuple[Any, ...]]
-    # The same where `to_text` is None.
-    absent: tuple[Any, ...] | None = None
-
-    def parse(self, text: str | None) -> tuple[Any, ...]:
-        """Raises ValueError for what `to_text` cannot have made."""
-        if text is not None:
-            return self.from_text(text)
-        if self.absent is None:
-            raise ValueError("this key is never null")
-        return self.absent
-
-
-def _instant(text: str) -> dt.datetime:
-    instant = dt.datetime.fromisoformat(text)
-    if instant.tzinfo != dt.UTC:  # PostgreSQL refuses offsets that Python knows
-        raise ValueError("not in UTC")
-    return instant
-
-
 def _due_to_text(task: Any) -> str | None:
     """The day is the user's, and does not follow from the moment. "2026-12-01/" is a whole day."""
     if task.due_date is None:
@@ -74,44 +48,31 @@ def _due_from_text(text: str) -> tuple[dt.date, dt.datetime]:
     date, separator, moment = text.partition("/")
     if not separator:
         raise ValueError("a cursor of before, when all of a day came by id")
-    return dt.date.fromisoformat(date), _instant(moment) if moment else END_OF_DAY
+    return dt.date.fromisoformat(date), parse_instant(moment) if moment else END_OF_DAY
 
 
-_CREATED = SortKey((F("created_at"),), lambda task: task.created_at.isoformat(), lambda text: (_instant(text),))
-_UPDATED = SortKey((F("updated_at"),), lambda task: task.updated_at.isoformat(), lambda text: (_instant(text),))
 _PRIORITY = SortKey((PRIORITY_RANK,), lambda task: str(Priority.values.index(task.priority)), lambda text: (int(text),))
 _TITLE = SortKey((F("title_key"),), lambda task: task.title_key, lambda text: (text,))
 _DUE = SortKey((DUE, DUE_TIME), _due_to_text, _due_from_text, absent=(NEVER, END_OF_DAY))
 _DUE_DESCENDING = _DUE._replace(expressions=(DUE_DESCENDING, DUE_TIME), absent=(NEVER_DESCENDING, END_OF_DAY))
-_SORT_KEYS = {
-    Sort.CREATED: _CREATED,
-    Sort.UPDATED: _UPDATED,
+_SORT_KEYS: dict[str, SortKey] = {
+    Sort.CREATED: CREATED,
+    Sort.UPDATED: UPDATED,
     Sort.DUE_DATE: _DUE,
     Sort.PRIORITY: _PRIORITY,
     Sort.TITLE: _TITLE,
 }
 
 
-def sort_key(sort: Sort, *, descending: bool) -> SortKey:
-    return _DUE_DESCENDING if descending and sort == Sort.DUE_DATE else _SORT_KEYS[sort]
+class TaskQuerySet(OwnedQuerySet["Task"]):
+    sort_keys = _SORT_KEYS
+    unseen = ("search_text", "tag_keys", "deleted_at")
 
-
-class TaskQuerySet(QuerySet["Task"]):
-    def for_user(self, user: User | Given) -> Self:
-        """The first wall: every read begins here."""
-        return self.filter(user=user)
-
-    def visible(self) -> Self:
-        """Without tombstones."""
-        return self.filter(deleted_at=None)
-
-    def deleted(self) -> Self:
-        """Tombstones."""
-        return self.exclude(deleted_at=None)
-
-    def shown(self) -> Self:
-        """Without the columns that no answer shows; they are loaded if they are needed after all."""
-        return self.defer("search_text", "tag_keys", "deleted_at")
+    @classmethod
+    def sort_key(cls, sort: str, *, descending: bool) -> SortKey:
+        return (
+            _DUE_DESCENDING if descending and sort == Sort.DUE_DATE else super().sort_key(sort, descending=descending)
+        )
 
     def pending(self) -> Self:
         return self.with_status([Status.PENDING])
@@ -151,9 +112,6 @@ class TaskQuerySet(QuerySet["Task"]):
     def not_overdue(self, now: dt.datetime | Given, today: dt.date | Given) -> Self:
         return self.exclude(_is_overdue(now, today))
 
-    def updated_since(self, instant: dt.datetime) -> Self:
-        return self.filter(updated_at__gte=instant)
-
     def matching(self, search: str) -> Self:
         """Every word occurs in title, description or tags, in any case, accent and script."""
         found = self
@@ -162,21 +120,6 @@ class TaskQuerySet(QuerySet["Task"]):
             name = f"_word_{number}"
             found = found.alias(**{name: StrIndex("search_text", Value(word))}).filter(**{f"{name}__gt": 0})
         return found
-
-    def sorted_by(self, sort: Sort, *, descending: bool) -> Self:
-        """Nulls come last either way; ties go by id, in the same direction."""
-        key = sort_key(sort, descending=descending)
-        return self.order_by(*(OrderBy(each, descending=descending) for each in (*key.expressions, F("id"))))
-
-    def after(self, sort: Sort, place: Sequence[Any], *, descending: bool) -> Self:
-        """The rows behind the one with this key and, as the last of `place`, this id; in the order of `sorted_by`."""
-        row = _row(*sort_key(sort, descending=descending).expressions, F("id"))
-        last = _row(*(each if isinstance(each, Given) else Value(each) for each in place))
-        return self.filter(LessThan(row, last) if descending else GreaterThan(row, last))
-
-
-def _row(*members: Any) -> Func:
-    return Func(*members, function="ROW", output_field=Field())
 
 
 def _is_overdue(now: dt.datetime | Given, today: dt.date | Given) -> Q:

@@ -4,9 +4,9 @@ from itertools import count
 from typing import Any
 
 from tasks import services
-from tasks.models import Feed, Task
+from tasks.models import Task
 from users import services as accounts
-from users.models import Session, User
+from users.models import Feed, Session, User
 from users.tokens import own
 
 PASSWORD = "correct horse battery"

@@ -8,9 +8,9 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from tasks.models import Feed, Task
+from tasks.models import Task
 from tests.client import Answer, Api
-from users.models import IdempotencyKey, Session, User
+from users.models import Feed, IdempotencyKey, Session, User
 
 REQUIRED = {"type", "title", "status", "detail", "code", "request_id"}
 WRITES = ["POST", "PUT", "PATCH"]

@@ -9,14 +9,14 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import Settings
 
-from tasks.models import Feed, Task
+from tasks.models import Task
 from tests.callers import ANOTHER, BAD_TOKEN, COLUMNS, Caller
 from tests.client import Answer, Api
 from tests.config.test_openapi import complaints, document, resolved
 from tests.factories import PASSWORD, make_session, make_task, make_tokens, make_user
 from tests.issuer import AUDIENCE, ISSUER, SECRET
 from tests.problems import exact, problem_of, stored
-from users.models import IdempotencyKey, Session, User
+from users.models import Feed, IdempotencyKey, Session, User
 from users.tokens import mailed
 
 CANARY = "canary"  # in all that alice has

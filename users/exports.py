@@ -10,7 +10,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from config.database.isolation import each_as
 from config.http.json import to_json
 from users import audit
-from users.models import AuditEvent, IdempotencyKey, Session, User
+from users.models import AuditEvent, Feed, IdempotencyKey, Session, User
 
 Section = Callable[[User], Iterator[dict[str, Any]]]
 
@@ -109,3 +109,8 @@ def _staff_actions(user: User) -> Iterator[dict[str, Any]]:
     """What a member of the staff did to others; not their names, and not what changed."""
     done = AuditEvent.objects.filter(actor=user).exclude(subject=user)
     return rows(done, "at", "action", "object_type", "object_id", "address", "request_id")
+
+
+@register("feed")
+def _feed(user: User) -> Iterator[dict[str, Any]]:
+    return rows(Feed.objects.filter(user=user), "head", "floor", "live", "stored")

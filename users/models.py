@@ -12,7 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import IntegrityError, models, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.timezone import now
 
 from config.database.models import RowModel
@@ -231,6 +231,13 @@ class IdempotencyKey(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
 
+    def store(self) -> None:
+        """In place of an expired one that may be there."""
+        columns = [field.name for field in self._meta.fields if not field.primary_key]
+        IdempotencyKey.objects.bulk_create(
+            [self], update_conflicts=True, unique_fields=["digest"], update_fields=columns
+        )
+
 
 class AuditEvent(models.Model):
     """Who did what to whom, when and from where. The migration makes the table append-only.
@@ -257,3 +264,18 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} of {self.at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class Feed(RowModel):
+    """The counter of one user's changes; `users.resources.feed` increments it."""
+
+    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="feed")
+    head = models.BigIntegerField(default=0)  # the last number given out
+    floor = models.BigIntegerField(default=0)  # tombstones up to here may be gone
+    # How many rows there are, and how many with tombstones: for the limit, so that no write has to count them.
+    live = models.IntegerField(default=0, db_default=0)
+    stored = models.IntegerField(default=0, db_default=0)
+
+    class Meta:
+        db_table = "tasks_feed"  # its name of before other resources had a part in it
+        constraints = [models.CheckConstraint(name="tasks_feed_order", condition=Q(head__gte=F("floor")))]

@@ -1,1 +1,3 @@
 """Tasks in the admin."""
+
+from tasks.admin import tasks  # noqa: F401 (importing registers them)

@@ -11,9 +11,9 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import TextFilter
 from unfold.views import ChangeList
 
-from tasks import services
 from tasks.choices import Status
 from tasks.models import MAX_TAG, Task
+from users.resources import writes
 
 
 class OverdueFilter(SimpleListFilter):
@@ -85,7 +85,7 @@ class Rows(BaseModelFormSet):
         """Raises TaskNotFound, where Django would take another row for one that is gone."""
         found: Any = super()._existing_object(pk)  # type: ignore[misc]
         if found is None:
-            raise services.no_such_task()
+            raise writes.no_such(Task)
         return found
 
 

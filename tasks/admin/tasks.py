@@ -35,13 +35,14 @@ from tasks.admin.lists import (
     shows_tombstones,
 )
 from tasks.choices import Priority
-from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, MAX_UID, Task, new_uid
+from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
 from tasks.querysets import PRIORITY_RANK, TaskQuerySet
 from users import audit
 from users.admin.audited import AuditedAdmin, Done
 from users.admin.lists import count_per_user
 from users.audit import Action
 from users.models import User
+from users.resources.models import MAX_UID, new_uid
 
 TEXT = ("title", "description", "tags")
 # Whoever may filter by a column, or sort by it, finds out what is in it.

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from django.db import connection
 
 from config.database.transactions import retried_transaction
-from tasks import feed
-from tasks.models import Task, new_uid
+from tasks.models import Task
+from users.resources import feed
+from users.resources.models import new_uid
 
 # What `Task.apply` makes; it has to be run on what is stored.
 CONTENT = (

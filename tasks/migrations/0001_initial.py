@@ -5,7 +5,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import tasks.models
+import users.resources.models
 
 
 class Migration(migrations.Migration):
@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
             name="Task",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("uid", models.TextField(default=tasks.models.new_uid)),
+                ("uid", models.TextField(default=users.resources.models.new_uid)),
                 ("title", models.TextField()),
                 ("description", models.TextField(blank=True, default="")),
                 (

@@ -116,7 +116,7 @@ def _samples() -> Iterator[tuple[int, str, str, list[str], str, str]]:
         description = " ".join(dice.choices(WORDS, k=dice.randint(10, 35))).capitalize()
         tags = [*dice.sample(TAGS, dice.randint(0, 2)), *([RARE_TAG] if number % 10_000 == 0 else [])]
         task = Task(title=title, description=description, tags=tags)
-        task.settle(timezone.now())
+        task.update_derived_fields(timezone.now())
         yield number, title, description, tags, task.search_text, task.title_key
 
 

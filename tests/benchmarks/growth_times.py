@@ -12,13 +12,14 @@ from django.utils import timezone
 
 from config.database.isolation import as_user
 from config.http.pagination import Cursor
-from tasks import feed, services
+from tasks import services
 from tasks.choices import Sort
 from tasks.models import Task
-from tasks.querysets import sort_key
+from tasks.querysets import TaskQuerySet
 from tests.client import Api
 from tests.plans import explain, statements
 from users.models import User
+from users.resources import feed
 
 REPEATS = 21
 TODAY = timezone.now().date()
@@ -91,7 +92,7 @@ def _deep(user: User, sort: str) -> str:
     with as_user(user.pk):
         tasks = Task.objects.for_user(user).visible()
         task = tasks.sorted_by(key, descending=descending)[tasks.count() * 9 // 10]
-    cursor = Cursor(sort, sort_key(key, descending=descending).to_text(task), task.pk)
+    cursor = Cursor(sort, TaskQuerySet.sort_key(key, descending=descending).to_text(task), task.pk)
     return _list(f"sort={sort}&cursor={cursor.encode()}")(user)
 
 
@@ -109,7 +110,7 @@ def _get(user: User) -> str:
 def _since(user: User) -> str:
     with as_user(user.pk):
         version = Task.objects.for_user(user).order_by("-version").values_list("version", flat=True)[50]
-        return statements(lambda: feed.since(user, version))[0]
+        return statements(lambda: feed.since(user, Task, version))[0]
 
 
 def _create(user: User) -> float:

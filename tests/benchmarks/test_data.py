@@ -6,9 +6,9 @@ import pytest
 from django.utils.timezone import now
 
 from tasks import services
-from tasks.models import Feed, Task
+from tasks.models import Task
 from tests.benchmarks import callers, data
-from users.models import Session, User
+from users.models import Feed, Session, User
 from users.tokens import own
 
 SIZE = data.Size(users=3, rich=2, many=6, few=3)
@@ -24,7 +24,7 @@ def test_the_derived_columns_are_those_that_a_service_would_store() -> None:
     assert len(tasks) == 15
     for task in tasks:
         stored = (task.search_text, task.title_key, task.completed_at)
-        task.settle(now())
+        task.update_derived_fields(now())
         assert (task.search_text, task.title_key, task.completed_at) == stored
 
 

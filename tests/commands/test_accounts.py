@@ -12,10 +12,10 @@ from django.core.management import CommandError, call_command
 
 from config.operations import console
 from tasks import services
-from tasks.models import Feed, Task
+from tasks.models import Task
 from tests.client import Api
 from tests.factories import make_session, make_task
-from users.models import AuditEvent, Session, User
+from users.models import AuditEvent, Feed, Session, User
 from users.tokens import own
 
 

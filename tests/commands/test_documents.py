@@ -17,7 +17,7 @@ from tests.server import ROOT, Server
 TEXT = (settings.BASE_DIR / "docs" / "commands.md").read_text()
 SCRIPT = "".join(re.findall(r"^```bash\n(.*?)^```$", TEXT, re.M | re.S))
 COMMANDS = {
-    "backup": "config", "doctor": "config", "restore": "config", "prune": "tasks", "seed_demo": "tasks",
+    "backup": "config", "doctor": "config", "restore": "config", "prune": "users", "seed_demo": "tasks",
     "create_token": "users", "delete_user": "users", "export_user": "users", "invite": "users",
 }  # fmt: skip
 

@@ -17,11 +17,12 @@ from config.database.isolation import all_users
 from config.environment.rates import Rate
 from config.http.limits.counters import PostgresCounters
 from config.models import RateLimit
-from tasks import feed, pruning, services
-from tasks.models import Feed, Task
+from tasks import services
+from tasks.models import Task
 from tests.client import Api
 from tests.factories import head_of, make_session, make_task, make_user
-from users.models import IdempotencyKey, Session, SpentInvitation, User
+from users.models import Feed, IdempotencyKey, Session, SpentInvitation, User
+from users.resources import feed, pruning
 from users.services import pruning as accounts
 
 LONG_AGO = dt.timedelta(days=40)
@@ -88,9 +89,9 @@ def test_a_client_behind_the_floor_is_told_and_others_are_not(alice: User) -> No
     late = make_task(alice)
     prune()
     with pytest.raises(feed.CursorExpired):
-        feed.since(alice, gone.version - 1)
-    assert feed.since(alice, gone.version) == [late]
-    assert feed.since(alice, 0) == [kept, late]
+        feed.since(alice, Task, gone.version - 1)
+    assert feed.since(alice, Task, gone.version) == [late]
+    assert feed.since(alice, Task, 0) == [kept, late]
 
 
 def test_the_floor_is_read_after_the_changes(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +107,7 @@ def test_the_floor_is_read_after_the_changes(alice: User, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Task.objects, "for_user", prune_first)
     with pytest.raises(feed.CursorExpired):
-        feed.since(alice, gone.version - 1)
+        feed.since(alice, Task, gone.version - 1)
 
 
 def test_tombstones_go_in_the_order_of_their_versions(alice: User) -> None:
@@ -115,7 +116,7 @@ def test_tombstones_go_in_the_order_of_their_versions(alice: User) -> None:
     make_task(alice)
     Task.objects.filter(pk=first.pk).update(version=head_of(alice) + 1)
     Feed.objects.filter(user=alice).update(head=head_of(alice) + 1)
-    assert list(pruning.prune_tombstones(timezone.now(), batch=1)) == [1, 1, 0]
+    assert list(pruning.prune_tombstones(Task, timezone.now(), batch=1)) == [1, 1, 0]
     assert floor_of(alice) == head_of(alice) > second.version
 
 
@@ -134,7 +135,7 @@ def test_batches_are_bounded_and_none_is_left_out(alice: User, bob: User) -> Non
         for _ in range(5):
             deleted_task(user)
         make_task(user)
-    assert list(pruning.prune_tombstones(timezone.now(), batch=2)) == [2, 2, 1, 2, 2, 1]
+    assert list(pruning.prune_tombstones(Task, timezone.now(), batch=2)) == [2, 2, 1, 2, 2, 1]
     assert Task.objects.count() == 2
 
 
@@ -142,14 +143,14 @@ def test_a_batch_that_fails_leaves_tombstones_and_floor(alice: User, monkeypatch
     deleted_task(alice)
     monkeypatch.setattr(type(Task.objects.all()), "delete", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError), transaction.atomic():
-        list(pruning.prune_tombstones(timezone.now()))
+        list(pruning.prune_tombstones(Task, timezone.now()))
     assert (floor_of(alice), Task.objects.count()) == (0, 1)
 
 
 def test_what_was_brought_back_meanwhile_stays(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between finding the owners and locking the feed."""
     task = deleted_task(alice)
-    pruned = pruning.prune_tombstones(timezone.now())
+    pruned = pruning.prune_tombstones(Task, timezone.now())
     lock = Feed.objects.select_for_update
 
     def restore_first() -> object:
@@ -194,11 +195,11 @@ class Client(threading.Thread):
 
     def sync(self) -> None:
         try:
-            changes = feed.since(self.user, self.cursor)
+            changes = feed.since(self.user, Task, self.cursor)
         except feed.CursorExpired:
             self.replica, self.cursor = {}, 0
             self.restarts += 1
-            changes = feed.since(self.user, 0)
+            changes = feed.since(self.user, Task, 0)
         for task in changes:
             if task.deleted_at:
                 self.replica.pop(task.pk, None)
@@ -222,7 +223,7 @@ def test_pruning_beside_writers_loses_nothing() -> None:
         client.start()
     removed, deadline = 0, time.monotonic() + 30
     while (removed < 200 or not each_was_behind(clients)) and time.monotonic() < deadline:
-        removed += sum(pruning.prune_tombstones(timezone.now(), batch=5))
+        removed += sum(pruning.prune_tombstones(Task, timezone.now(), batch=5))
     is_over.set()
     for client in clients:
         client.join()

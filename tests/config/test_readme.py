@@ -10,7 +10,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from config.errors import DomainError
 from config.http import problems
-from tasks.api.filters import TaskListQuery
+from tasks.filters import TaskListQuery
 from tests.documents import PAGES, names_in, section, table
 from tests.server import ROOT
 

@@ -15,14 +15,14 @@ from pytest_django import Settings
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
 from tasks import services
-from tasks.models import Feed, Task
+from tasks.models import Task
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_session, make_task, make_user
 from tests.pages import Page, signed_in, submit, wait_for_a_lock
 from tests.problems import problem_of, stored
 from tests.races import Rival, lock
 from users import mail
-from users.models import IdempotencyKey, Session, User
+from users.models import Feed, IdempotencyKey, Session, User
 
 NEW = "new@example.com"
 NEW_PASSWORD = "staple the battery"

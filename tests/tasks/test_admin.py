@@ -10,12 +10,13 @@ from django.db import connection, connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tasks import feed, services
+from tasks import services
 from tasks.models import MAX_TAGS, Task
 from tests.audited import staff_changes
 from tests.factories import head_of, make_task, make_user
 from tests.pages import Page, open_page, send, signed_in, submit, wait_for_a_lock
 from users.models import User
+from users.resources import feed
 
 LIST = "/admin/tasks/task/"
 ADD = "/admin/tasks/task/add/"
@@ -187,7 +188,7 @@ def test_bulk_delete_leaves_tombstones_in_each_owners_feed(staff: Client, alice:
     assert "Successfully deleted 3 tasks." in page.messages
     assert list(Task.objects.visible()) == [kept]
     assert (Task.objects.count(), head_of(alice), head_of(bob)) == (4, 4, 3)
-    assert sorted(task.version for task in feed.since(alice, 2)) == [3, 4]
+    assert sorted(task.version for task in feed.since(alice, Task, 2)) == [3, 4]
 
 
 def test_a_bulk_delete_that_fails_halfway_leaves_no_trace(staff: Client, alice: User) -> None:

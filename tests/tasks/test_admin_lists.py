@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from tasks import feed, services
+from tasks import services
 from tasks.demo import bulk
 from tasks.models import Task
 from tests.audited import events, staff_changes
@@ -25,6 +25,7 @@ from tests.problems import stored
 from users import services as accounts
 from users.audit import Action
 from users.models import User
+from users.resources import feed
 
 LIST = "/admin/tasks/task/"
 Typed = dict[str, str | list[str]]
@@ -63,7 +64,7 @@ def test_a_status_changed_in_the_list_is_a_change_that_clients_see(staff: Client
     assert "2 tasks were changed successfully." in page.messages
     seen = Api(alice).get(f"/api/me/tasks/{task.pk}").json()
     assert (seen["status"], seen["completed"], seen["version"]) == ("completed", True, 3)
-    assert [each.pk for each in feed.since(alice, 2)] == [task.pk]
+    assert [each.pk for each in feed.since(alice, Task, 2)] == [task.pk]
     assert (head_of(alice), head_of(bob), staff_changes()) == (3, 2, 2)
     other.refresh_from_db()
     assert other.version == 2
@@ -154,7 +155,7 @@ def test_restore_brings_a_tombstone_back_to_its_owner(staff: Client, alice: User
     assert "Restored: 1 task." in act(staff, "restore", task, query="deleted=yes").messages
     seen = Api(alice).get(f"/api/me/tasks/{task.pk}").json()
     assert (seen["title"], seen["uid"], seen["tags"], seen["version"]) == ("Back", "mine", ["a"], 4)
-    assert [each.pk for each in feed.since(alice, 3)] == [task.pk]
+    assert [each.pk for each in feed.since(alice, Task, 3)] == [task.pk]
     assert (shown(staff), shown(staff, "deleted=yes")) == (["Back", "Kept"], [])
 
 

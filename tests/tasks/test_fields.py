@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from time_machine import TimeMachineFixture
 
-from tasks.models import Feed, Task
+from tasks.models import Task
 from tests.client import Api
 from tests.factories import make_task
-from users.models import User
+from users.models import Feed, User
 
 LIST = "/api/me/tasks"
 NOW = dt.datetime(2026, 12, 1, 12, 0, tzinfo=dt.UTC)

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from tasks import feed
 from tasks.choices import Sort
 from tasks.models import Task
 from tests.client import Api
 from tests.plans import explain, indexes, nodes, statements
 from tests.tasks.conftest import ROWS
 from users.models import User
+from users.resources import feed
 
 SORTS = [direction + sort for sort in Sort.values for direction in ("", "-")]
 
@@ -39,7 +39,7 @@ LISTS = [
 OTHERS: list[tuple[str, Callable[[User, Task], Any]]] = [
     ("tasks_task_pkey", lambda walter, task: Api(walter).get(f"/api/me/tasks/{task.pk}")),
     ("tasks_task_uid", lambda walter, task: Api(walter).post("/api/me/tasks", {"title": "A", "uid": task.uid})),
-    ("tasks_task_version", lambda walter, task: feed.since(walter, ROWS - 10)),
+    ("tasks_task_version", lambda walter, task: feed.since(walter, Task, ROWS - 10)),
 ]
 
 

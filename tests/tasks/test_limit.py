@@ -12,14 +12,15 @@ from django.db.migrations.executor import MigrationExecutor
 from pytest_django import Settings
 
 from config.errors import DomainError, LimitReached
-from tasks import feed, pruning, services
-from tasks.models import Feed, Task
+from tasks import services
+from tasks.models import Task
 from tests.client import Answer, Api
 from tests.factories import head_of, make_task, make_user
 from tests.pages import send, signed_in
 from tests.problems import problem_of
 from tests.races import at_once
-from users.models import User
+from users.models import Feed, User
+from users.resources import feed, pruning
 
 
 @pytest.fixture(autouse=True)
@@ -153,8 +154,8 @@ def test_of_as_many_tombstones_as_there_may_be_tasks_the_oldest_goes(as_alice: A
     assert not Task.objects.filter(pk=oldest.pk).exists()
     assert Feed.objects.get(user=alice).floor == oldest.version
     with pytest.raises(feed.CursorExpired):
-        feed.since(alice, oldest.version - 1)
-    assert kept in feed.since(alice, oldest.version)
+        feed.since(alice, Task, oldest.version - 1)
+    assert kept in feed.since(alice, Task, oldest.version)
 
 
 def test_with_a_key_too(as_alice: Api, alice: User) -> None:
@@ -168,7 +169,7 @@ def test_a_hundredth_goes_at_once(alice: User, settings: Settings) -> None:
     settings.LIMIT_TASKS = 200
     for _ in range(3):
         services.delete_task(alice, make_task(alice).pk)
-    pruning.make_room(alice)
+    pruning.make_room(alice, Task, 200)
     assert counts_of(alice) == (0, 1)
 
 
@@ -184,7 +185,7 @@ def test_counts_that_are_wrong_come_right_when_room_is_made(as_alice: Api, alice
 def test_pruning_by_age_is_counted(alice: User) -> None:
     services.delete_task(alice, make_task(alice).pk)
     make_task(alice)
-    assert sum(pruning.prune_tombstones(Task.objects.deleted().get().updated_at.replace(year=2900))) == 1
+    assert sum(pruning.prune_tombstones(Task, Task.objects.deleted().get().updated_at.replace(year=2900))) == 1
     assert counts_of(alice) == (1, 1)
 
 

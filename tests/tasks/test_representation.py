@@ -8,9 +8,9 @@ import pytest
 from rest_framework.serializers import Serializer
 
 from config.http.json import to_json
-from tasks.api.serializers import TaskSerializer
 from tasks.choices import Priority, Status
 from tasks.models import Task
+from tasks.serializers import TaskSerializer
 from tests.factories import make_task
 from users.models import User
 

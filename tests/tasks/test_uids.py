@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from tasks import services
-from tasks.models import Feed, Task
+from tasks.models import Task
 from tests.client import Api
 from tests.factories import make_task
-from users.models import User
+from users.models import Feed, User
 
 LIST = "/api/me/tasks"
 

@@ -9,12 +9,12 @@ from django.conf import settings
 from django.db import DatabaseError, connections, transaction
 
 from config.database.isolation import all_users
-from tasks.models import Feed, Task
+from tasks.models import Task
 from tasks.services import create_task
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_task, make_user
 from users import services
-from users.models import User
+from users.models import Feed, User
 from users.text import canonical_email
 
 ADA = {"email": "Ada@Example.com", "password": PASSWORD, "name": "Ada Lovelace"}

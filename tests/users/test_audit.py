@@ -385,8 +385,9 @@ def test_a_role_that_does_not_own_it_cannot_take_its_rights_back(transactional_d
     with psycopg.connect(host=host, dbname=name, user="postgres", autocommit=True) as superuser:
         superuser.execute(f"CREATE ROLE {name}_audit LOGIN")
         superuser.execute(f"ALTER TABLE users_auditevent OWNER TO {name}_audit")
-        superuser.execute(f"REVOKE ALL ON users_auditevent FROM {role}")
-        superuser.execute(f"GRANT SELECT, INSERT ON users_auditevent TO {role}")
+        superuser.execute(
+            f"REVOKE ALL ON users_auditevent FROM {role}; GRANT SELECT, INSERT ON users_auditevent TO {role}"
+        )
         try:
             audit.record(Action.EXPORTED)
             for sql in ("ALTER TABLE users_auditevent DISABLE TRIGGER USER", "DELETE FROM users_auditevent"):

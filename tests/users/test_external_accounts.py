@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from pytest_django import Settings
 
-from tasks.models import Feed, Task
+from tasks.models import Task
 from tests.audited import only
 from tests.client import Answer, Api, address_in, next_page
 from tests.factories import PASSWORD, make_task, make_user
@@ -19,7 +19,7 @@ from tests.problems import exact, problem_of
 from tests.races import at_once
 from users import services
 from users.audit import Action
-from users.models import ClosedAccount, User
+from users.models import ClosedAccount, Feed, User
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,6 @@ from django.db import connection, connections, transaction
 
 from config.database.isolation import all_users
 from config.database.queries import Raw
-from tasks import feed
 from tasks.models import Task
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, head_of, make_task, make_user
@@ -24,6 +23,7 @@ from tests.problems import exact, places_of, problem_of, stored
 from tests.races import at_once, short_and_full
 from users import services
 from users.models import IdempotencyKey, User
+from users.resources import feed
 from users.tokens import mailed
 
 TASK = {"title": "Once"}

@@ -20,14 +20,14 @@ from django.db.transaction import TransactionManagementError
 
 from config.database import isolation
 from config.database.isolation import NOBODY, all_users, as_user
-from tasks.models import Feed, Task
+from tasks.models import Task
 from tests.client import Api
 from tests.factories import make_session, make_task, make_user
 from tests.problems import problem_of
 from tests.server import free_port
 from tests.tree import PRODUCTION
 from users import exports
-from users.models import IdempotencyKey, Session, User
+from users.models import Feed, IdempotencyKey, Session, User
 
 WITH_ROWS: list[type[Model]] = [User, Session, IdempotencyKey, Feed, Task]
 

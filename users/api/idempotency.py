@@ -32,6 +32,7 @@ from config.http.problems import InvalidHeader
 from config.http.request import client_address, network
 from users import services
 from users.models import IdempotencyKey, Session, User
+from users.services import pruning
 from users.tokens import own
 
 LIFETIME = dt.timedelta(hours=24)
@@ -179,7 +180,7 @@ class _Attempt:
 
     def _store(self, response: Response) -> None:
         now = timezone.now()
-        _sweep(self.digest, now)
+        pruning.sweep_idempotency_keys(self.digest, now)
         session = response.session if isinstance(response, SignedIn) else None
         has_body = response.data is not None and session is None
         row = IdempotencyKey(
@@ -195,12 +196,8 @@ class _Attempt:
             expires_at=now + self.lifetime,
         )
         self._count(len(row.body.encode()) + _ROW_BYTES)
-        columns = [field.name for field in IdempotencyKey._meta.fields if not field.primary_key]
         with self._all_keys():
-            # An expired one may be there.
-            IdempotencyKey.objects.bulk_create(
-                [row], update_conflicts=True, unique_fields=["digest"], update_fields=columns
-            )
+            row.store()
 
     def _count(self, size: int) -> None:
         """In the transaction, which takes it back if it fails: so not by leases, nor in Redis."""
@@ -215,15 +212,6 @@ class _Attempt:
     def _all_keys(self) -> AbstractContextManager[None]:
         """A stranger's key becomes that of the user whom its request signs in."""
         return nullcontext() if self.user else all_users()
-
-
-@all_users()
-def _sweep(digest: str, now: dt.datetime) -> None:
-    """With one key of a hundred, forget what has expired; some at a time, and none that another is at."""
-    if int(digest, 16) % 100 == 0:
-        expired = IdempotencyKey.objects.filter(expires_at__lte=now).exclude(pk=digest)
-        some = expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:1000]
-        IdempotencyKey.objects.filter(pk__in=list(some)).delete()
 
 
 def _scope(request: Request) -> str:

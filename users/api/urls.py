@@ -1,10 +1,11 @@
-"""Addresses of accounts, below /api/."""
+"""Addresses of resources and of accounts, below /api/."""
 
 from django.urls import path
 
-from users.api import views
+from users.api import resources, views
 
 urlpatterns = [
+    *resources.urlpatterns(),  # first, as they are called most
     path("auth/register", views.RegisterView.as_view(), name="register"),
     path("auth/login", views.LoginView.as_view(), name="login"),
     path("auth/refresh", views.RefreshView.as_view(), name="refresh"),

@@ -140,15 +140,10 @@ class RefreshClaims:
     generation: int
 
 
-_loaded_with_user: list[str] = []
 _SESSION = Compiled(
-    lambda: Session.objects.select_related("user", *_loaded_with_user).filter(pk=Given("session"), user=Given("user"))
+    # With the change counter, which is the ETag of every list.
+    lambda: Session.objects.select_related("user", "user__feed").filter(pk=Given("session"), user=Given("user"))
 )
-
-
-def load_with_user(relation: str) -> None:
-    """Spares each request the query for a relation of its user; for the `ready()` of an app."""
-    _loaded_with_user.append(f"user__{relation}")
 
 
 def mint(session: Session) -> TokenPair:

@@ -1,17 +1,17 @@
-"""The change feed: one number per user, in commit order (design, section 2.3)."""
+"""The change counter: one number per user, in commit order (design, decision 3)."""
 
 from typing import NamedTuple, TypeVar
 
-from django.conf import settings
 from django.db import connection
 
 from config.database.queries import Asked, Raw, run
 from config.errors import Gone, LimitReached
-from tasks.models import Feed, Task
-from users.models import User
+from users.models import Feed, User
+from users.resources.models import OwnedModel
 from users.services import AccountGone
 
 R = TypeVar("R")
+M = TypeVar("M", bound=OwnedModel)
 
 # A row that the limit keeps from growing is locked all the same, and `taken` is empty.
 _ADVANCE = """
@@ -35,7 +35,7 @@ _RESERVE = """
 
 
 class Growth(NamedTuple):
-    """What a change adds to the number of tasks, and to that of rows with tombstones."""
+    """What a change adds to the number of visible rows, and to that of rows with tombstones."""
 
     live: int
     stored: int
@@ -45,8 +45,15 @@ UNCHANGED, CREATED, DELETED, RESTORED = Growth(0, 0), Growth(1, 1), Growth(-1, 0
 UNLIMITED = 2**31 - 1
 
 
+class Limit(NamedTuple):
+    """How many visible rows an account may have; with tombstones, twice as many."""
+
+    most: int = UNLIMITED
+    plural: str = "rows"
+
+
 class TombstonesFull(Exception):
-    """There is room for another task, but not for another row."""
+    """There is room for another visible row, but not for another row."""
 
 
 class CursorExpired(Gone):
@@ -54,8 +61,15 @@ class CursorExpired(Gone):
     title = "The cursor is too old"
 
 
-def advance(user: User, then: Asked[list[R]], growth: Growth = UNCHANGED, *, is_last: bool = False) -> R:
-    """Take the user's next number, and do one thing with it in the same statement, which finds it as `taken.head`.
+def advance(
+    user: User,
+    then: Asked[list[R]],
+    growth: Growth = UNCHANGED,
+    *,
+    limit: Limit = Limit(),  # noqa: B008 (immutable)
+    is_last: bool = False,
+) -> R:
+    """Increment the user's change counter in a CTE and run `then` with it, which finds it as `taken.head`.
 
     The feed is locked until the commit, which makes the numbers' order the commit order: whoever holds number n + 1
     began to wait before n was committed. Whatever `then` locks depends on `taken`, and so is locked later. A rollback
@@ -70,21 +84,21 @@ def advance(user: User, then: Asked[list[R]], growth: Growth = UNCHANGED, *, is_
     """
     assert connection.in_atomic_block, "a feed number belongs to the transaction of its change"
     sql, params = then.statement
-    limit = settings.LIMIT_TASKS or UNLIMITED
-    taking = [*growth, user.pk, limit, min(2 * limit, UNLIMITED)]
+    taking = [*growth, user.pk, limit.most, min(2 * limit.most, UNLIMITED)]
     found = then.result(run(Raw(f"WITH taken AS ({_ADVANCE}) {sql}", [*taking, *params]), is_last=is_last))
     if not found:
         raise _refusal(user, growth, limit)
     return found[0]
 
 
-def _refusal(user: User, growth: Growth, limit: int) -> Exception:
+def _refusal(user: User, growth: Growth, limit: Limit) -> Exception:
     feed = Feed.objects.filter(user=user).first()
     if feed is None or growth.live <= 0:
         return AccountGone("The account was deleted.")
-    if feed.live + growth.live <= limit:
+    if feed.live + growth.live <= limit.most:
         return TombstonesFull()
-    return LimitReached(f"You have {feed.live} tasks, and may have {limit}; delete some first.", limit=limit)
+    detail = f"You have {feed.live} {limit.plural}, and may have {limit.most}; delete some first."
+    return LimitReached(detail, limit=limit.most)
 
 
 def reserve(amounts: dict[int, int], growth: Growth = UNCHANGED) -> dict[int, int]:
@@ -102,7 +116,7 @@ def lock(user: User) -> None:
     Feed.objects.select_for_update().filter(user=user).first()
 
 
-def known_head(user: User) -> int:
+def current_version(user: User) -> int:
     """The user's last committed number: when the user was loaded, or now if that was without the feed; 0 before the
     first change."""
     try:
@@ -111,15 +125,15 @@ def known_head(user: User) -> int:
         return 0
 
 
-def since(user: User, version: int) -> list[Task]:
-    """Tasks that changed after `version`, tombstones included, each as it is now, oldest change first.
+def since(user: User, model: type[M], version: int) -> list[M]:
+    """The rows that changed after `version`, tombstones included, each as it is now, oldest change first.
 
     Raises CursorExpired for a version below the floor: of what was deleted since then, not all is known any more. The
     floor is read last, as pruning raises it with what it removes. Whoever begins, at 0, has nothing to delete.
     """
-    changes = list(Task.objects.for_user(user).filter(version__gt=version).order_by("version"))
+    changes = list(model.objects.for_user(user).changed_after(version))
     if 0 < version < _floor(user):
-        raise CursorExpired("Too much has been deleted since then; fetch all tasks anew.")
+        raise CursorExpired(f"Too much has been deleted since then; fetch all {model._meta.verbose_name_plural} anew.")
     return changes
 
 

@@ -12,7 +12,8 @@ from django.utils import timezone
 from config.http.limits.counters import prune_windows
 from config.models import RateLimit
 from config.operations.console import progress, whole_number
-from tasks import pruning
+from users.resources import pruning
+from users.resources.resource import Resource, registered
 from users.services import pruning as accounts
 
 DAYS = 30
@@ -67,9 +68,13 @@ def prunables(now: dt.datetime, days: int) -> list[Prunable]:
         Prunable("expired idempotency keys", keys.count, lambda: accounts.prune_rows(keys)),
         Prunable("used invitations", invitations.count, lambda: accounts.prune_rows(invitations)),
         Prunable("rate-limit windows that have ended", windows.count, prune_windows),
-        Prunable(
-            f"tasks deleted more than {days} days ago",
-            pruning.old_tombstones(before).count,
-            lambda: pruning.prune_tombstones(before),
-        ),
+        *(_tombstones(resource, before, days) for resource in registered()),
     ]
+
+
+def _tombstones(resource: Resource, before: dt.datetime, days: int) -> Prunable:
+    return Prunable(
+        f"{resource.model._meta.verbose_name_plural} deleted more than {days} days ago",
+        pruning.old_tombstones(resource.model, before).count,
+        lambda: pruning.prune_tombstones(resource.model, before),
+    )

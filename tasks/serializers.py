@@ -1,10 +1,7 @@
 """The shape of a task: what clients may send, and what they get."""
 
 import datetime as dt
-from functools import cached_property
 from typing import Any
-
-from rest_framework import serializers
 
 from config.http.fields import (
     BooleanField,
@@ -16,9 +13,10 @@ from config.http.fields import (
     ListField,
     TextField,
 )
-from config.http.serializers import AttributesSerializer, StrictSerializer
+from config.http.serializers import StrictSerializer
 from tasks.choices import Priority, Status
-from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, MAX_UID, Task
+from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE
+from users.resources.serializers import ResourceSerializer
 
 
 class DueDateField(EmptyIsNull, DateField):
@@ -51,15 +49,9 @@ class TagsField(Clearable, ListField):
         return list(dict.fromkeys(super().to_internal_value(data)))
 
 
-class TaskSerializer(AttributesSerializer):
-    id = serializers.IntegerField(read_only=True)
-    uid = TextField(
-        max_length=MAX_UID,
-        trim_whitespace=False,
-        required=False,
-        help_text="Unique among your tasks; made by you or else by us, and then fixed.",
-    )
-    user_id = serializers.CharField(read_only=True, help_text="The owner's public id.")
+class TaskSerializer(ResourceSerializer):
+    plural = "tasks"
+
     title = TextField(max_length=MAX_TITLE)
     description = DescriptionField(cleared="", max_length=MAX_DESCRIPTION, allow_blank=True, trim_whitespace=False)
     status = ChoiceField(choices=Status.choices, required=False)
@@ -79,20 +71,6 @@ class TaskSerializer(AttributesSerializer):
         help_text='The moment; sending one sets due_date to its day in your time zone, null or "" leaves the day.',
     )
     completed_at = InstantField(read_only=True, allow_null=True)
-    created_at = InstantField(read_only=True)
-    updated_at = InstantField(read_only=True)
-    version = serializers.IntegerField(read_only=True, help_text="Grows with every change; in quotes, the ETag.")
-
-    def to_representation(self, instance: Task) -> dict[str, Any]:
-        representation = super().to_representation(instance)
-        representation["user_id"] = self._owner_id  # in place of the row's
-        return representation
-
-    @cached_property
-    def _owner_id(self) -> str:
-        """Tasks are only ever shown to their owner."""
-        public_id: str = self.context["request"].user.public_id
-        return public_id
 
 
 class CompletionSerializer(StrictSerializer):

@@ -3,52 +3,56 @@ their owner's feed with them."""
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import TypeVar
 
-from django.conf import settings
 from django.db.models import Count
 
 from config.database.transactions import retried_transaction
 from config.values import LAST_INSTANT
-from tasks.models import Feed, Task
-from tasks.querysets import TaskQuerySet
-from users.models import User
+from users.models import Feed, User
+from users.resources.models import OwnedModel
+from users.resources.querysets import OwnedQuerySet
 
 BATCH = 1000  # for about so many rows a user's writers wait at once
 
 
-def old_tombstones(before: dt.datetime) -> TaskQuerySet:
-    return Task.objects.filter(deleted_at__lt=before)
+M = TypeVar("M", bound=OwnedModel)
 
 
-def prune_tombstones(before: dt.datetime, batch: int = BATCH) -> Iterator[int]:
+def old_tombstones(model: type[M], before: dt.datetime) -> OwnedQuerySet[M]:
+    rows: OwnedQuerySet[M] = model.objects.filter(deleted_at__lt=before)
+    return rows
+
+
+def prune_tombstones(model: type[OwnedModel], before: dt.datetime, batch: int = BATCH) -> Iterator[int]:
     """Remove those of everybody, in transactions of `batch` rows; yields how many each has removed.
 
     Other rows are neither locked nor changed, so that the service can go on.
     """
-    owners = old_tombstones(before).values_list("user_id").annotate(Count("pk")).order_by("user_id")
+    owners = old_tombstones(model, before).values_list("user_id").annotate(Count("pk")).order_by("user_id")
     for user_id, _ in list(owners):
         after = 0
         while True:
-            removed, after = _prune_batch(user_id, before, after, batch)
+            removed, after = _prune_batch(model, user_id, before, after, batch)
             yield removed
             if removed < batch:
                 break
 
 
 @retried_transaction
-def make_room(user: User) -> None:
-    """Remove a hundredth of the user's tombstones, the oldest, once there are as many as there may be tasks.
+def make_room(user: User, model: type[OwnedModel], most: int) -> None:
+    """Remove a hundredth of the user's tombstones, the oldest, once there are as many as there may be visible rows.
 
     Then the counts are taken anew: so whoever has written rows without them (by hand, or an older version during an
     upgrade) cannot keep the user from going on.
     """
-    _prune_batch(user.pk, LAST_INSTANT, 0, max(1, settings.LIMIT_TASKS // 100))
-    tasks = Task.objects.for_user(user)
-    Feed.objects.filter(user=user).update(live=tasks.visible().count(), stored=tasks.count())
+    _prune_batch(model, user.pk, LAST_INSTANT, 0, max(1, most // 100))
+    rows = model.objects.for_user(user)
+    Feed.objects.filter(user=user).update(live=rows.visible().count(), stored=rows.count())
 
 
 @retried_transaction
-def _prune_batch(user_id: int, before: dt.datetime, after: int, batch: int) -> tuple[int, int]:
+def _prune_batch(model: type[OwnedModel], user_id: int, before: dt.datetime, after: int, batch: int) -> tuple[int, int]:
     """Remove the user's next tombstones behind the version `after`; returns how many, and the last one's version.
 
     Under the feed's lock, as every write: nobody brings one of them back meanwhile, and whoever reads the floor after
@@ -57,7 +61,7 @@ def _prune_batch(user_id: int, before: dt.datetime, after: int, batch: int) -> t
     feed = Feed.objects.select_for_update().filter(user_id=user_id).first()
     if feed is None:
         return 0, after  # the account was deleted
-    due = old_tombstones(before).filter(user_id=user_id, version__gt=after).order_by("version")
+    due = old_tombstones(model, before).filter(user_id=user_id, version__gt=after).order_by("version")
     found = list(due.values_list("pk", "version")[:batch])
     if not found:
         return 0, after
@@ -65,5 +69,5 @@ def _prune_batch(user_id: int, before: dt.datetime, after: int, batch: int) -> t
     feed.floor = max(feed.floor, last)
     feed.stored -= len(found)
     feed.save(update_fields=["floor", "stored"])
-    Task.objects.filter(pk__in=[pk for pk, _ in found]).delete()
+    model.objects.filter(pk__in=[pk for pk, _ in found]).delete()
     return len(found), last

@@ -1,0 +1,158 @@
+"""What many operations of the OpenAPI document share: problems, their examples, and headers."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from rest_framework import exceptions
+
+from config.errors import BodyTooSlow, KeyInFlight, KeyReused, PreconditionFailed
+from config.http import problems
+
+Schema = dict[str, Any]
+
+
+PROBLEM: Schema = {
+    "type": "object",
+    "description": "RFC 9457 problem details: the one format of every error.",
+    "properties": {
+        "type": {"type": "string", "format": "uri", "description": "A URI for the kind of problem."},
+        "title": {"type": "string", "description": "The kind of problem in a few words."},
+        "status": {"type": "integer", "description": "The HTTP status."},
+        "detail": {"type": "string", "description": "One sentence about this very case."},
+        "code": {"type": "string", "description": "Stable, for programs.", "examples": ["invalid"]},
+        "request_id": {"type": "string", "description": "Quote it when you report the problem."},
+        "errors": {
+            "type": "array",
+            "description": "What is wrong, each with its place.",
+            "items": {"$ref": "#/components/schemas/ProblemError"},
+        },
+        "limit": {"type": "integer", "description": "With `limit_reached`: how many there may be."},
+    },
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+}
+PROBLEM_ERROR: Schema = {
+    "type": "object",
+    "description": "One thing that is wrong: in the body, in a query parameter or in a header.",
+    "properties": {
+        "pointer": {"type": "string", "description": "RFC 6901 pointer into the body.", "examples": ["/title"]},
+        "parameter": {"type": "string", "description": "A query parameter."},
+        "header": {"type": "string", "description": "A request header."},
+        "code": {"type": "string", "description": "Stable, for programs.", "examples": ["blank"]},
+        "detail": {"type": "string", "description": "One sentence for people."},
+    },
+    "required": ["code", "detail"],
+}
+
+
+class Shared(NamedTuple):
+    """A problem that many operations answer alike."""
+
+    name: str
+    kind: problems.Kind
+    description: str
+    detail: str | None = None  # of the example; without one, its code is the resource's own
+    members: Mapping[str, Any] = {}  # of the example
+
+
+_SHARED = (
+    Shared(
+        "Invalid",
+        problems.INVALID,
+        "Something in the request is invalid; `errors` name it.",
+        "/title: This field may not be blank.",
+        {"errors": [{"pointer": "/title", "code": "blank", "detail": "This field may not be blank."}]},
+    ),
+    Shared(
+        "Unauthenticated",
+        problems.KINDS[exceptions.NotAuthenticated],
+        "No valid token; sign in and send `Authorization: Bearer …`.",
+        problems.DETAILS[exceptions.NotAuthenticated],
+    ),
+    Shared(
+        "Forbidden",
+        problems.FORBIDDEN,
+        "The path names another user, whether or not that user exists; or `email_unverified`, where that is required.",
+        "This address belongs to another user; use your own id or 'me'.",
+    ),
+    Shared("NotFound", problems.NOT_FOUND, "Not yours, or not there."),
+    Shared(
+        "Stale",
+        problems.Kind.of(PreconditionFailed),
+        "It has changed since; `current` carries it as it is now.",
+        "The task is at version 6 now; merge your change into `current` and try again.",
+    ),
+    Shared(
+        "InFlight",
+        problems.Kind.of(KeyInFlight),
+        "A request with this `Idempotency-Key` is still being answered; or `limit_reached`: too many answers are kept.",
+        "A request with this Idempotency-Key is being answered; wait for it or try again.",
+    ),
+    Shared(
+        "KeyReused",
+        problems.Kind.of(KeyReused),
+        "This `Idempotency-Key` came with another body before.",
+        "This Idempotency-Key came with another body before; choose a new key.",
+    ),
+    Shared(
+        "TooSlow",
+        problems.Kind.of(BodyTooSlow),
+        "The body did not arrive within 30 seconds.",
+        "The body did not arrive within 30 seconds; send it again.",
+    ),
+    Shared(
+        "TooLarge",
+        problems.TOO_LARGE,
+        "The body is larger than 1 MiB.",
+        "The body is larger than 1 MiB; send less at a time.",
+    ),
+    Shared(
+        "NotJSON",
+        problems.KINDS[exceptions.UnsupportedMediaType],
+        "The body must be JSON.",
+        problems.DETAILS[exceptions.UnsupportedMediaType],
+    ),
+    Shared(
+        "Throttled",
+        problems.THROTTLED,
+        "Too many requests; try again after `Retry-After` seconds.",
+        "Too many requests; try again in 42 seconds.",
+    ),
+    Shared(
+        "Unavailable",
+        problems.OUTAGE,
+        "The database is away, or the service is overloaded; try again after `Retry-After` seconds.",
+        "The database cannot answer now; try again in a moment.",
+    ),
+)
+PROBLEMS = {shared.kind.status: shared for shared in _SHARED}
+SUCCESSES = {
+    200: "Success.",
+    201: "Created.",
+    202: "Accepted; the answer is empty.",
+    204: "Done; the answer is empty.",
+    304: "Unchanged since that ETag; use what you have.",
+}
+RATE_LIMIT_HEADERS: Schema = {
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": "The limits that this request counts towards: `q` requests in `w` seconds.",
+        "example": '"user";q=3000;w=60',
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": "What is left of each: `r` requests in the next `t` seconds.",
+        "example": '"user";r=2999;t=60',
+    },
+}
+_SECONDS: Schema = {"schema": {"type": "integer"}, "description": "Seconds."}
+RATE_LIMITS: Schema = {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_LIMIT_HEADERS}
+HEADERS: dict[int, Schema] = {
+    401: {
+        "WWW-Authenticate": {
+            "schema": {"type": "string"},
+            "description": 'Bearer; with `error="invalid_token"` where the token that came is not valid.',
+        }
+    },
+    429: {"Retry-After": _SECONDS, **RATE_LIMITS},
+    503: {"Retry-After": _SECONDS},
+}

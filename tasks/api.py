@@ -1,0 +1,44 @@
+"""What the REST door of tasks has beyond that of every resource."""
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.http import conditional
+from tasks import services
+from tasks.choices import Status
+from tasks.resource import TASKS
+from tasks.serializers import CompletionSerializer, TaskSerializer
+from users.api.idempotency import idempotent
+from users.api.resources import ETAG, IF_MATCH, ResourceViewSet, answered
+
+_COMPLETED = {"status": "completed", "completed": True, "completed_at": "2026-11-23T09:30:00.123456Z"}
+_COMPLETE = [
+    OpenApiExample("Complete it", value={"completed": True}, request_only=True),
+    OpenApiExample("Completed", value=answered(TASKS, **_COMPLETED), response_only=True),
+]
+_START = [
+    OpenApiExample("Start it", value={"status": Status.IN_PROGRESS.value}, request_only=True),
+    OpenApiExample("Started", value=answered(TASKS, status=Status.IN_PROGRESS.value), response_only=True),
+]
+
+
+class TaskViewSet(ResourceViewSet):
+    examples = {"partial_update": _START}
+
+    @idempotent
+    @extend_schema(
+        operation_id="completeTask",
+        summary="Complete or reopen a task; without a body, toggle it",
+        description="Send `completed` to be sure of the outcome: a toggle that is sent twice takes itself back.",
+        parameters=[IF_MATCH, ETAG],
+        request=CompletionSerializer,
+        responses=TaskSerializer,
+        examples=_COMPLETE,
+    )
+    @action(detail=True, methods=["patch"])
+    def complete(self, request: Request, **address: str) -> Response:
+        completed = CompletionSerializer.validated(request.data).get("completed")
+        expected = conditional.if_match(request)
+        return self.answer(services.complete_task(self.caller, self.row_id(), completed, expected_version=expected))

@@ -1,0 +1,23 @@
+"""Tasks, declared for every door."""
+
+from tasks import services
+from tasks.filters import TaskListQuery
+from tasks.models import Task
+from tasks.serializers import TaskSerializer
+from users.resources.resource import Resource
+
+TASKS = Resource(
+    name="task",
+    plural="tasks",
+    model=Task,
+    serializer=TaskSerializer,
+    list_query=TaskListQuery,
+    create=services.create_task,
+    update=services.update_task,
+    delete=services.delete_task,
+    restore=services.restore_task,
+    text=("title", "description", "tags"),
+    example={"title": "Call the dentist", "priority": "high", "tags": ["health"], "due_date": "2026-12-01"},
+    icon="task_alt",
+    viewset="tasks.api.TaskViewSet",
+)

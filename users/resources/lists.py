@@ -1,0 +1,198 @@
+"""The query parameters that every list has, and the page that they describe."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+
+from config.database.queries import Compiled, Given, Query
+from config.http.fields import MAX_INSTANT, ChoiceField, InstantField, TextField
+from config.http.pagination import Cursor
+from config.http.problems import InvalidParameter
+from config.http.serializers import QuerySerializer
+from users.models import User
+from users.resources.models import OwnedModel
+from users.resources.querysets import OwnedQuerySet
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 200
+MAX_OFFSET = 10_000
+MAX_CURSOR = 4096
+DEFAULT_SORT = "-created"
+_PLACE = ("after_1", "after_2", "after_3")  # the members of a row's key, and its id
+
+
+@extend_schema_field(OpenApiTypes.BOOL)
+class FlagField(ChoiceField):
+    """`true` or `false`, as a query parameter."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=["true", "false"], **kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        return bool(super().to_internal_value(data) == "true")
+
+
+class CountField(serializers.IntegerField):
+    """A whole number in ASCII digits."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not (len(data) <= 9 and data.isascii() and data.isdecimal()):
+            self.fail("invalid")
+        return int(data)
+
+
+class CursorField(TextField):
+    default_error_messages = {"invalid_cursor": "Take the cursor from the Link header, unchanged."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return Cursor.decode(super().to_internal_value(data))
+        except ValueError:
+            self.fail("invalid_cursor")
+
+
+class MomentField(InstantField):
+    """A moment; many clients forget that "+" is a space in a query."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value(data.replace(" ", "+") if len(data) <= MAX_INSTANT else data)
+
+
+class SortField(ChoiceField):
+    """An order of the list; that by a member may go by the member's own name."""
+
+    def __init__(self, sorts: Sequence[str], **kwargs: Any) -> None:
+        by_name = {sort: sort for sort in sorts} | {f"{sort}_at": sort for sort in ("created", "updated")}
+        names = {direction + name: direction + sort for name, sort in by_name.items() for direction in ("", "-")}
+        super().__init__(choices=list(names), default=DEFAULT_SORT, **kwargs)
+        self._names = names
+
+    def to_internal_value(self, data: Any) -> Any:
+        return self._names[super().to_internal_value(data)]
+
+
+class Order(NamedTuple):
+    sort: str
+    descending: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "Order":
+        return cls(text.removeprefix("-"), text.startswith("-"))
+
+
+class ListQuery(QuerySerializer):
+    """Subclasses name their model, their `sort`, and a parameter for each of their filters."""
+
+    model: ClassVar[type[OwnedModel]]
+    # By parameter, how it narrows the rows down. Every value can be remembered.
+    narrowing: ClassVar[Mapping[str, Callable[[Any, Any], Any]]] = {"updated_since": OwnedQuerySet.updated_since}
+    described: ClassVar[tuple[OpenApiParameter, ...]] = ()  # parameters that their fields describe too loosely
+    slow: ClassVar[frozenset[str]] = frozenset()  # parameters with which a list may read all that a user has
+
+    updated_since = MomentField(required=False)
+    sort = SortField(["created", "updated"], help_text="A leading - reverses; ties go by id.")
+    limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT)
+    offset = CountField(
+        min_value=0, max_value=MAX_OFFSET, default=0, help_text="How many to skip; the Link header's cursor is quicker."
+    )
+    cursor = CursorField(required=False, max_length=MAX_CURSOR, help_text="From the Link header; not with offset.")
+    total = FlagField(required=False, help_text="Answer X-Total-Count.")
+
+    def __init_subclass__(cls) -> None:
+        """The list's own parameters come first where all are named."""
+        fields, plural = cls._declared_fields, cls.model._meta.verbose_name_plural
+        own = [name for name in fields if name not in ListQuery._declared_fields]
+        cls._declared_fields = {name: fields[name] for name in (*own, *ListQuery._declared_fields)} | {
+            "updated_since": MomentField(
+                required=False, help_text=f"Changed at this moment or later; does not tell of deleted {plural}."
+            ),
+            "limit": CountField(
+                min_value=1,
+                max_value=MAX_LIMIT,
+                default=DEFAULT_LIMIT,
+                help_text=f"{str(plural).capitalize()} per page.",
+            ),
+        }
+        cls.filters = frozenset({*cls.filters, *cls.narrowing})
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs["order"] = Order.parse(attrs["sort"])
+        if cursor := attrs.get("cursor"):
+            if attrs["offset"]:
+                raise _invalid("offset", "A cursor says where to continue; leave offset out.")
+            if cursor.sort != attrs["sort"]:
+                raise _invalid("cursor", "The cursor belongs to another sort order; take it from the Link header.")
+            attrs["after"] = self._place(cursor, attrs["order"])
+        return attrs
+
+    def _place(self, cursor: Cursor, order: Order) -> tuple[Any, ...]:
+        """The key and the id of the row that the cursor stands for."""
+        try:
+            return *self._queryset().sort_key(order.sort, descending=order.descending).parse(cursor.key), cursor.id
+        except ValueError as error:
+            raise _invalid("cursor", "Take the cursor from the Link header, unchanged.") from error
+
+    @classmethod
+    def _queryset(cls) -> OwnedQuerySet[Any]:
+        rows: OwnedQuerySet[Any] = cls.model.objects.all()
+        return rows
+
+    @classmethod
+    def clock(cls, user: User, query: Mapping[str, Any]) -> dict[str, Any]:
+        """What the query means by now and by today, if it does; then the list changes with the clock."""
+        return {}
+
+    @classmethod
+    def narrowed(cls, rows: Any, query: Mapping[str, Any], **clock: Any) -> Any:
+        rows = rows.visible()
+        for name, narrow in cls.narrowing.items():
+            if name in query:
+                rows = narrow(rows, query[name])
+        return rows
+
+    @classmethod
+    def rows(cls, user_id: int, query: Mapping[str, Any], **clock: Any) -> Query[Any]:
+        """The rows of a page, and one more, which tells whether there is a next page."""
+        shared = tuple(item for item in query.items() if item[0] not in ("cursor", "after"))
+        place = dict(zip(_PLACE, query.get("after", ()), strict=False))
+        return cls._compiled(shared, len(place)).given(user=user_id, **place, **clock)
+
+    @classmethod
+    def next_page(cls, found: Sequence[OwnedModel], query: Mapping[str, Any]) -> Cursor | None:
+        limit = query["limit"]
+        if len(found) <= limit:
+            return None
+        last = found[limit - 1]
+        sort, descending = query["order"]
+        return Cursor(query["sort"], cls._queryset().sort_key(sort, descending=descending).to_text(last), last.pk)
+
+    @classmethod
+    def count(cls, user: User, query: Mapping[str, Any], **clock: Any) -> int:
+        """How many rows all pages have."""
+        return int(cls.narrowed(cls._queryset().for_user(user), query, **clock).count())
+
+    @classmethod
+    @lru_cache(maxsize=1024)
+    def _compiled(cls, shared: tuple[tuple[str, Any], ...], width: int) -> Compiled[Any]:
+        """What the rows of a page have in common with those of other users, and of other pages; the first one
+        continues at no place."""
+        return Compiled(lambda: cls._page(dict(shared), _PLACE[:width]))
+
+    @classmethod
+    def _page(cls, query: dict[str, Any], place: Sequence[str]) -> OwnedQuerySet[Any]:
+        sort, descending = query["order"]
+        clock = {name: Given(name) for name in ("now", "today")}
+        rows: OwnedQuerySet[Any] = cls.narrowed(cls._queryset().for_user(Given("user")), query, **clock)
+        if place:
+            rows = rows.after(sort, [Given(name) for name in place], descending=descending)
+        start, limit = query["offset"], query["limit"]
+        return rows.shown().sorted_by(sort, descending=descending)[start : start + limit + 1]
+
+
+def _invalid(parameter: str, message: str) -> InvalidParameter:
+    return InvalidParameter({parameter: [ErrorDetail(message, code="invalid")]})

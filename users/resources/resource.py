@@ -1,0 +1,70 @@
+"""A resource, declared once, and the registry that every door reads."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from users import exports
+from users.resources.models import OwnedModel
+
+if TYPE_CHECKING:
+    from config.http.serializers import AttributesSerializer
+    from users.resources.lists import ListQuery
+
+_registered: dict[str, "Resource"] = {}  # by name, in the order of registration
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A table of users' rows and everything that the doors need to know about it.
+
+    `create(user, **fields)`, `update(user, id, changes, *, expected_version)`, `delete(user, id, *, expected_version)`
+    and `restore(user, id)` are services. `text` are the fields that only staff with the permission `view_…_text` sees,
+    and that the audit never holds. `viewset` is the dotted name of a ResourceViewSet with actions of its own.
+    """
+
+    name: str
+    plural: str
+    model: type[OwnedModel]
+    serializer: type["AttributesSerializer"]
+    list_query: type["ListQuery"]
+    create: Callable[..., Any]
+    update: Callable[..., Any]
+    delete: Callable[..., Any]
+    restore: Callable[..., Any]
+    text: tuple[str, ...]
+    example: Mapping[str, Any]
+    icon: str
+    viewset: str = "users.api.resources.ResourceViewSet"
+
+    @property
+    def title(self) -> str:
+        """As in the names of classes and operations: `Task`."""
+        return self.name.title().replace("_", "")
+
+    @property
+    def example_title(self) -> str:
+        return str(next(iter(self.example.values())))
+
+    @property
+    def titles(self) -> str:
+        return self.plural.title().replace("_", "")
+
+
+def register(resource: Resource) -> None:
+    """For the `ready()` of an app."""
+    _registered[resource.name] = resource
+    exports.register(resource.plural)(
+        lambda user: exports.rows(resource.model.objects.for_user(user), *_columns(resource))
+    )
+
+
+def registered() -> tuple[Resource, ...]:
+    return tuple(_registered.values())
+
+
+def _columns(resource: Resource) -> list[str]:
+    """What an export tells of a row: what answers show of it, and whether it lies in the trash."""
+    columns = {field.attname for field in resource.model._meta.concrete_fields} - {"user_id"}
+    shown = [name for name in resource.serializer._declared_fields if name in columns]
+    return [*shown, "deleted_at"]

@@ -1,0 +1,103 @@
+"""The SQL that requests run most, made once: querysets say what is read, the model which columns are written."""
+
+import datetime as dt
+from collections.abc import Mapping
+from functools import cache, cached_property, lru_cache
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from django.db import connection
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
+
+from config.database.pipeline import Rows, Statement
+from config.database.queries import Compiled, Given, Query, Raw
+from users.resources.models import OwnedModel
+from users.resources.querysets import OwnedQuerySet
+
+R = TypeVar("R", bound=OwnedModel)
+
+
+class Locking(NamedTuple, Generic[R]):
+    """For `feed.advance`: the number, and the row under its lock if there is one."""
+
+    query: Query[R]
+
+    @property
+    def statement(self) -> Statement:
+        sql, params = self.query.statement
+        locked = f"SELECT taken.head, found.* FROM taken LEFT JOIN LATERAL ({sql}) AS found ON true"  # nosec B608
+        return locked, params
+
+    def result(self, rows: Rows) -> list[tuple[int, R | None]]:
+        return [(row[0], self.query.result([row[1:]])[0] if row[1] else None) for row in rows]
+
+
+class Statements(Generic[R]):
+    """Those of one model. Its fields are named as their columns."""
+
+    def __init__(self, model: type[R]) -> None:
+        self._model = model
+        self._table = model._meta.db_table
+        self._row = Compiled(lambda: self._of_user().visible().shown().filter(pk=Given("id")))
+        self._visible = Compiled(lambda: _locked(self._of_user().visible()))
+        self._deleted = Compiled(lambda: _locked(self._of_user().deleted()))
+        self._change = lru_cache(maxsize=256)(self._update)
+
+    def _of_user(self) -> OwnedQuerySet[R]:
+        rows: OwnedQuerySet[R] = self._model.objects.for_user(Given("user"))
+        return rows
+
+    def get(self, user_id: int, pk: int) -> Query[R]:
+        return self._row.given(user=user_id, id=pk)
+
+    def lock(self, user_id: int, pk: int) -> Locking[R]:
+        return Locking(self._visible.given(user=user_id, id=pk))
+
+    def lock_deleted(self, user_id: int, pk: int) -> Locking[R]:
+        return Locking(self._deleted.given(user=user_id, id=pk))
+
+    def insert(self, row: R) -> Raw:
+        """For `feed.advance`: the number, and the new row's id."""
+        sql, names = self._insertion
+        return Raw(sql, [getattr(row, name) for name in names])
+
+    def update(self, row: R, fields: list[str]) -> Raw:
+        values = [getattr(row, name) for name in fields]
+        return Raw(self._change(tuple(fields)), [*values, row.pk, row.user_id])
+
+    def set_each(self, user_id: int, column: str, values: Mapping[int, Any], version: int, now: dt.datetime) -> Raw:
+        """The column of these rows, which take the versions behind this one in their order."""
+        kind = self._model._meta.get_field(column).db_type(connection)
+        sql = f"""
+            UPDATE {self._table} AS changed SET {column} = new.value, version = %s + new.number, updated_at = %s
+            FROM unnest(%s::bigint[], %s::{kind}[]) WITH ORDINALITY AS new (id, value, number)
+            WHERE changed.id = new.id AND changed.user_id = %s
+        """  # nosec B608: names of the model's
+        return Raw(sql, [version, now, list(values), list(values.values()), user_id])
+
+    @cached_property
+    def _insertion(self) -> tuple[str, tuple[str, ...]]:
+        fields = {
+            field.attname: field.db_type(connection)
+            for field in self._model._meta.concrete_fields
+            if field.attname not in ("id", "version")
+        }
+        columns, values = ", ".join(fields), ", ".join(f"%s::{kind}" for kind in fields.values())
+        source = f"SELECT {values}, taken.head FROM taken"  # nosec B608: names of the model's
+        sql = f"INSERT INTO {self._table} ({columns}, version) {source} RETURNING version, id"  # nosec B608
+        return sql, tuple(fields)
+
+    def _update(self, fields: tuple[str, ...]) -> str:
+        assignments = ", ".join(f"{name} = %s" for name in fields)
+        return f"UPDATE {self._table} SET {assignments} WHERE id = %s AND user_id = %s RETURNING id"  # nosec B608
+
+
+@cache
+def of(model: type[R]) -> Statements[R]:
+    return Statements(model)
+
+
+def _locked(rows: OwnedQuerySet[R]) -> OwnedQuerySet[R]:
+    """Only once the number is taken: without the condition, a plan might lock the row before the feed."""
+    is_taken = RawSQL("taken.head > 0", [], BooleanField())
+    return rows.filter(is_taken, pk=Given("id")).select_for_update()

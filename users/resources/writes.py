@@ -1,0 +1,179 @@
+"""The only SQL that writes users' rows: one function, one transaction, one number of the change counter each.
+
+Lock order: the account, its feed, then the row; `users.api.idempotency` has the whole.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from config.database import session
+from config.database.queries import run
+from config.database.transactions import retried_transaction
+from config.errors import Conflict, NotFound, PreconditionFailed, violated_constraint
+from config.values import nfc
+from users.models import User
+from users.resources import feed, pruning, statements
+from users.resources.models import OwnedModel, new_uid
+
+R = TypeVar("R", bound=OwnedModel)
+
+
+class UidTaken(Conflict):
+    code = "uid_taken"
+    title = "The uid is taken"
+
+
+class StaleVersion(PreconditionFailed):
+    """Carries the current row."""
+
+
+class RowNotFound(NotFound):
+    """Of a resource; each has a code of its own."""
+
+
+@cache
+def not_found(model: type[OwnedModel]) -> type[RowNotFound]:
+    """`task_not_found`, No such task."""
+    name = str(model._meta.verbose_name)
+    members = {"code": f"{name.replace(' ', '_')}_not_found", "title": f"No such {name}"}
+    return type(f"{model.__name__}NotFound", (RowNotFound,), members)
+
+
+def no_such(model: type[OwnedModel]) -> RowNotFound:
+    """The same for a row of another user and for one that never was."""
+    return not_found(model)(f"You have no {model._meta.verbose_name} with this id.")
+
+
+def insert(user: User, model: type[R], sent: Mapping[str, Any]) -> R:
+    """Store a new row. Not within a transaction of the caller's, which a taken uid would end.
+
+    Raises Invalid, UidTaken, which carries the existing row unless that one was deleted, LimitReached, and AccountGone
+    when the account is deleted meanwhile.
+    """
+    uid = nfc(sent["uid"]) if sent.get("uid") else new_uid()
+    rest = {name: value for name, value in sent.items() if name != "uid"}
+    while True:
+        try:
+            return _insert(user, model, uid, rest)
+        except feed.TombstonesFull:
+            pruning.make_room(user, model, _limit(model).most)
+        except IntegrityError as error:
+            if violated_constraint(error) == f"{model._meta.db_table}_uid":
+                raise _uid_taken(user, model, uid) from error
+            raise
+
+
+@retried_transaction
+def _insert(user: User, model: type[R], uid: str, sent: dict[str, Any]) -> R:
+    now = timezone.now()
+    row = model(user=user, uid=uid, created_at=now, updated_at=now)
+    row.apply(sent, user.zone, now)
+    row.version, row.pk = feed.advance(
+        user, statements.of(model).insert(row), _grown(model, feed.CREATED), limit=_limit(model), is_last=True
+    )
+    row._state.adding = False
+    return row
+
+
+def locked(
+    user: User,
+    model: type[R],
+    pk: int,
+    expected: Collection[int] | None = None,
+    growth: feed.Growth = feed.UNCHANGED,
+) -> R:
+    """Take the next number, then read the row for update; `change` stores it under that number.
+
+    Only here are versions compared: once, under the lock. The feed's lock keeps other services out; the row's keeps out
+    whatever writes without them. Raises RowNotFound, and StaleVersion unless the version is among the expected ones.
+    """
+    taken: tuple[int, R | None] = feed.advance(user, statements.of(model).lock(user.pk, pk), growth)
+    version, row = taken
+    if row is None:
+        raise no_such(model)
+    row.user = user  # spares a query for what we know
+    if expected is not None and row.version not in expected:
+        raise StaleVersion(
+            f"The {model._meta.verbose_name} is at version {row.version} now; merge your change into `current` and try "
+            "again.",
+            current=row,
+        )
+    row.next_version = version
+    return row
+
+
+def change(row: R, sent: Mapping[str, Any]) -> R:
+    """Apply what was sent to a locked row, and store what differs; if nothing does, the number is given back.
+
+    Raises Invalid.
+    """
+    now = timezone.now()
+    changed = row.apply({**sent}, row.user.zone, now)
+    if not changed:
+        transaction.set_rollback(True)
+        return row
+    return _store(row, changed, now)
+
+
+def bury(user: User, model: type[R], pk: int, expected: Collection[int] | None = None) -> R:
+    """Turn the row into a tombstone. Raises RowNotFound and StaleVersion."""
+    row = locked(user, model, pk, expected, _grown(model, feed.DELETED))
+    now = timezone.now()
+    row.deleted_at = now
+    return _store(row, ["deleted_at"], now)
+
+
+def revive(user: User, model: type[R], pk: int) -> R:
+    """Make a tombstone the row that it was: its uid has stayed its own.
+
+    Raises RowNotFound for all but tombstones, and LimitReached.
+    """
+    deleted = statements.of(model).lock_deleted(user.pk, pk)
+    taken: tuple[int, R | None] = feed.advance(user, deleted, _grown(model, feed.RESTORED), limit=_limit(model))
+    version, row = taken
+    if row is None:
+        name = model._meta.verbose_name
+        raise not_found(model)(f"There is no deleted {name} with this id; its tombstone may be gone.")
+    row.user = user
+    row.deleted_at, row.next_version = None, version
+    return _store(row, ["deleted_at", *row.return_from_trash(user.zone)], timezone.now())
+
+
+def set_each(user: User, model: type[OwnedModel], column: str, values: Mapping[int, Any]) -> None:
+    """Give rows of the user's, by id, each its own value of a column: one operation of n numbers for n rows.
+
+    Under the feed's lock (`feed.lock`), with which they were read, and however long it takes.
+    """
+    version = feed.reserve({user.pk: len(values)})[user.pk]
+    with session.local({"statement_timeout": "0"}):
+        run(statements.of(model).set_each(user.pk, column, values, version, timezone.now()))
+
+
+def _store(row: R, changed: list[str], now: dt.datetime) -> R:
+    row.version, row.updated_at = row.next_version, now
+    run(statements.of(type(row)).update(row, [*changed, "version", "updated_at"]), is_last=True)
+    return row
+
+
+def _limit(model: type[OwnedModel]) -> feed.Limit:
+    most = model.limit_setting and getattr(settings, model.limit_setting)
+    return feed.Limit(most, str(model._meta.verbose_name_plural)) if most else feed.Limit()
+
+
+def _grown(model: type[OwnedModel], growth: feed.Growth) -> feed.Growth:
+    """Only rows that a limit bounds are counted."""
+    return growth if model.limit_setting else feed.UNCHANGED
+
+
+def _uid_taken(user: User, model: type[OwnedModel], uid: str) -> UidTaken:
+    name = model._meta.verbose_name
+    existing = model.objects.for_user(user).visible().filter(uid=uid).first()
+    if existing is None:
+        return UidTaken(f"The {name} with this uid was deleted; choose another uid.", pointer="/uid")
+    return UidTaken(f"You have a {name} with this uid already.", pointer="/uid", current=existing)
