@@ -19,18 +19,16 @@ from tests.factories import PASSWORD, make_session
 from users import audit, exports, services
 from users.audit import Action
 from users.models import AuditEvent, Session, User
-from users.services import second_factor
 from users.tokens import mailed, own
 
 NEW_PASSWORD = "another good passphrase"
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
+# --- What is written down ---------------------------------------------------------------------------
+
 
 def api_post(path: str, **body: str) -> Any:
     return Api().post(f"/api/auth/{path}", body)
-
-
-# --- What is written down ---------------------------------------------------------------------------
 
 
 def sign_in(alice: User) -> None:
@@ -197,7 +195,7 @@ COMMANDS = [
 def test_a_command_is_an_event_that_names_its_operator(
     alice: User, monkeypatch: pytest.MonkeyPatch, command: list[str], action: Action
 ) -> None:
-    second_factor.begin_enrolment(alice)
+    services.second_factor.begin_enrolment(alice)
     monkeypatch.setenv("LOGNAME", "grace")
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", NEW_PASSWORD)
     monkeypatch.setattr("getpass.getpass", lambda prompt: NEW_PASSWORD)
