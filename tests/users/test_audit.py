@@ -19,6 +19,7 @@ from tests.factories import PASSWORD, make_session
 from users import audit, exports, services
 from users.audit import Action
 from users.models import AuditEvent, Session, User
+from users.services import second_factor
 from users.tokens import mailed, own
 
 NEW_PASSWORD = "another good passphrase"
@@ -195,7 +196,7 @@ COMMANDS = [
 def test_a_command_is_an_event_that_names_its_operator(
     alice: User, monkeypatch: pytest.MonkeyPatch, command: list[str], action: Action
 ) -> None:
-    services.second_factor.begin_enrolment(alice)
+    second_factor.begin_enrolment(alice)
     monkeypatch.setenv("LOGNAME", "grace")
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", NEW_PASSWORD)
     monkeypatch.setattr("getpass.getpass", lambda prompt: NEW_PASSWORD)
@@ -378,7 +379,6 @@ def test_nobody_sees_the_right_that_pruning_has(transactional_db: None) -> None:
 
 
 def test_a_role_that_does_not_own_it_cannot_take_its_rights_back(transactional_db: None) -> None:
-    """As docs/security.md has it."""
     host, name, role = (connection.settings_dict[key] for key in ("HOST", "NAME", "USER"))
     with psycopg.connect(host=host, dbname=name, user="postgres", autocommit=True) as superuser:
         superuser.execute(f"CREATE ROLE {name}_audit LOGIN")
