@@ -8,7 +8,7 @@ from django.db.models import F, Func, IntegerField, Q, Value
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan, LessThan
 
-from config.database.queries import Given
+from config.database.queries import Param
 from tasks.choices import OPEN, Priority, Sort, Status
 from tasks.text import tag_key, words
 from users.resources.querysets import CREATED, UPDATED, OwnedQuerySet, SortKey, parse_instant
@@ -105,11 +105,11 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
     def due_after(self, date: dt.date) -> Self:
         return self.filter(GreaterThan(DUE, date), LessThan(DUE, NEVER))
 
-    def overdue(self, now: dt.datetime | Given, today: dt.date | Given) -> Self:
+    def overdue(self, now: dt.datetime | Param, today: dt.date | Param) -> Self:
         """Open, and past their instant, or past their whole day. `today` is the user's."""
         return self.filter(_is_overdue(now, today))
 
-    def not_overdue(self, now: dt.datetime | Given, today: dt.date | Given) -> Self:
+    def not_overdue(self, now: dt.datetime | Param, today: dt.date | Param) -> Self:
         return self.exclude(_is_overdue(now, today))
 
     def matching(self, search: str) -> Self:
@@ -122,13 +122,13 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         return found
 
 
-def _is_overdue(now: dt.datetime | Given, today: dt.date | Given) -> Q:
+def _is_overdue(now: dt.datetime | Param, today: dt.date | Param) -> Q:
     # An instant has another date elsewhere, at most two days from today's: a range that an index finds.
-    near = LessThan(DUE, Given("near") if isinstance(today, Given) else today + NEAR)
+    near = LessThan(DUE, Param("near") if isinstance(today, Param) else today + NEAR)
     return Q(status__in=OPEN) & is_past_due(now, today) & Q(near)
 
 
-def is_past_due(now: dt.datetime | Given, today: dt.date | Given) -> Q:
+def is_past_due(now: dt.datetime | Param, today: dt.date | Param) -> Q:
     """What makes an open task an overdue one."""
     timed = Q(due_at__isnull=False, due_at__lt=now)
     whole_day = Q(due_at=None, due_date__isnull=False, due_date__lt=today)

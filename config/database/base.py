@@ -1,4 +1,4 @@
-"""The backend: takes from psycopg's pool only connections that still lead to a server, and tells it the context."""
+"""The database backend: a pool that skips dead connections, session settings, and pipelines of statements."""
 
 import datetime as dt
 import select
@@ -13,10 +13,10 @@ from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg_pool import ConnectionPool
 
-from config.database.breaker import outage
+from config.database.breaker import breaker
 from config.database.connections import Connection, TimedConnection
-from config.database.pipeline import Prepared, Rows, Statement, exchange
-from config.database.session import Teller
+from config.database.pipeline import Prepared, Rows, Sql, pipeline
+from config.database.session import SessionSettings
 
 
 def _try_again(pool: ConnectionPool[Any]) -> None:
@@ -56,14 +56,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
             if settings.METRICS:
                 pool["connection_class"] = TimedConnection
         self.messages = 0  # that waited for an answer
-        self._teller = Teller()
-        self.execute_wrappers += [self._teller, self._count]
+        self._settings = SessionSettings()
+        self.execute_wrappers += [self._settings, self._count]
 
     def _count(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         self.messages += 1
         return execute(sql, params, many, context)
 
-    def run(self, *statements: Statement, is_last: bool = False) -> list[Rows]:
+    def run(self, *statements: Sql, commit: bool = False) -> list[Rows]:
         """The rows of each of several statements, which go to the server in one message.
 
         Outside of a transaction they are one of their own. Where it may, the server prepares them: planning takes it
@@ -78,23 +78,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
             cursor = ClientCursor(self.connection)
             text = "; ".join(cursor.mogrify(sql, params) for sql, params in statements)
             self.queries_log.append({"sql": text, "time": ""})
-        commits = is_last and self.in_atomic_block and not self.savepoint_ids
-        execute: Callable[..., list[Rows]] = partial(self._exchange, commits)
+        commits = commit and self.in_atomic_block and not self.savepoint_ids
+        execute: Callable[..., list[Rows]] = partial(self._pipeline, commits)
         for wrapper in reversed(self.execute_wrappers):
-            if wrapper is not self._teller:
+            if wrapper is not self._settings:
                 execute = partial(wrapper, execute)
         return execute(statements[0][0], statements, False, {"connection": self, "cursor": None})
 
-    def _exchange(self, commits: bool, sql: str, statements: Sequence[Statement], *ignored: Any) -> list[Rows]:
-        telling = self._teller.statement(self)
-        told = [telling] if telling else []
+    def _pipeline(self, commits: bool, sql: str, statements: Sequence[Sql], *ignored: Any) -> list[Rows]:
+        setting = self._settings.statement(self)
+        prefix = [setting] if setting else []
         with self.wrap_database_errors:
             try:
-                rows = exchange(self.connection, self.connection.prepared, [*told, *statements], commits=commits)
+                rows = pipeline(self.connection, self.connection.prepared, [*prefix, *statements], commits=commits)
             except BaseException:
-                self._teller.told = None  # perhaps nothing was sent
+                self._settings.sent = None  # perhaps nothing was sent
                 raise
-        return rows[len(told) :]
+        return rows[len(prefix) :]
 
     def get_connection_params(self) -> dict[str, Any]:
         params = super().get_connection_params()
@@ -107,7 +107,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return bool(super()._configure_connection(connection))  # type: ignore[misc]  # unknown to the stubs
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        with outage.attempt():
+        with breaker.attempt():
             connection = super().get_new_connection(conn_params)
             while self.pool and _is_stale(connection):
                 connection.close()
@@ -121,7 +121,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def close_pool(self) -> None:
         super().close_pool()
-        outage.end()
+        breaker.close()
 
 
 def _may_prepare(connection: Connection) -> bool:

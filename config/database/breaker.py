@@ -1,4 +1,4 @@
-"""Remembers that the database is away, so that not every request waits in vain to find out."""
+"""A circuit breaker around the database: while it is open, requests fail at once instead of waiting for a timeout."""
 
 import threading
 import time
@@ -11,44 +11,44 @@ RETRY_SECONDS = 1.0
 
 
 class DatabaseAway(psycopg.OperationalError):
-    """Nobody has reached the database a moment ago; this request has not tried."""
+    """The circuit breaker is open: a recent attempt failed, and this request made none."""
 
 
-class Outage:
-    """Of one process. While it lasts, one request at a time tries the database, and all others are refused."""
+class CircuitBreaker:
+    """Of one process. While it is open, one request at a time tries the database (half-open); all others fail."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._is_on = False
+        self._is_open = False
         self._is_tried = False
         self._retry_at = 0.0  # time.monotonic()
 
-    def begin(self) -> None:
+    def open(self) -> None:
         with self._lock:
-            self._is_on = True
+            self._is_open = True
             self._retry_at = time.monotonic() + RETRY_SECONDS
 
-    def end(self) -> None:
-        self._is_on = False
+    def close(self) -> None:
+        self._is_open = False
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Around whatever reaches the database or fails. Raises DatabaseAway in place of another attempt."""
+        """Guards one attempt to connect. Raises DatabaseAway while the breaker is open."""
         is_trial = self._claim()
         try:
             yield
         except psycopg.OperationalError:
-            self.begin()
+            self.open()
             raise
         else:
-            self.end()
+            self.close()
         finally:
             if is_trial:
                 self._is_tried = False
 
     def _claim(self) -> bool:
         with self._lock:
-            if not self._is_on:
+            if not self._is_open:
                 return False
             if self._is_tried or time.monotonic() < self._retry_at:
                 raise DatabaseAway("the database was away a moment ago")
@@ -56,4 +56,4 @@ class Outage:
             return True
 
 
-outage = Outage()
+breaker = CircuitBreaker()

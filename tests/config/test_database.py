@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from config.database.breaker import RETRY_SECONDS, DatabaseAway, Outage
+from config.database.breaker import RETRY_SECONDS, CircuitBreaker, DatabaseAway
 from tests.client import Api
 from tests.problems import problem_of
 from tests.tasks.test_round_trips import wire
@@ -116,23 +116,23 @@ def test_a_server_that_takes_no_writes_is_an_outage_and_its_connection_is_given_
 def test_while_the_database_is_away_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("config.database.breaker.time.monotonic", lambda: now)
-    outage = Outage()
-    with pytest.raises(psycopg.OperationalError), outage.attempt():
+    breaker = CircuitBreaker()
+    with pytest.raises(psycopg.OperationalError), breaker.attempt():
         raise psycopg.OperationalError
-    with pytest.raises(DatabaseAway), outage.attempt():
+    with pytest.raises(DatabaseAway), breaker.attempt():
         pass
     now += RETRY_SECONDS
-    with outage.attempt(), pytest.raises(DatabaseAway), outage.attempt():
+    with breaker.attempt(), pytest.raises(DatabaseAway), breaker.attempt():
         pass  # one tries, the others are refused meanwhile
-    with outage.attempt(), outage.attempt():
+    with breaker.attempt(), breaker.attempt():
         pass  # it is back
 
 
 def test_a_trial_that_fails_lets_the_next_one_come(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("config.database.breaker.time.monotonic", lambda: now)
-    outage = Outage()
+    breaker = CircuitBreaker()
     for _ in range(3):
-        with pytest.raises(psycopg.OperationalError, match="refused"), outage.attempt():
+        with pytest.raises(psycopg.OperationalError, match="refused"), breaker.attempt():
             raise psycopg.OperationalError("refused")
         now += RETRY_SECONDS

@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from config.database import session
 from config.database.base import DatabaseWrapper
-from config.database.pipeline import THRESHOLD, Statement
+from config.database.pipeline import THRESHOLD, Sql
 from config.environment.database_url import parse
 from tests.chaos.load import sign_in_several
 from tests.client import Api
@@ -203,7 +203,7 @@ def test_a_pooler_that_knows_what_is_prepared_has_it_in_every_session(
 ) -> None:
     settings.DATABASE_PREPARED_STATEMENTS = "on"
     pooled.close()
-    seven: Statement = ("SELECT 7::bigint, pg_backend_pid()", [])
+    seven: Sql = ("SELECT 7::bigint, pg_backend_pid()", [])
     for _ in range(THRESHOLD):
         [[(_, first)]] = pooled.run(seven)
     assert pooled.connection.prepared.names

@@ -256,7 +256,7 @@ def asked(db: None) -> Iterator[list[str]]:
     seen: list[str] = []
 
     def note(execute: Callable[..., Any], *args: Any) -> Any:
-        seen.append(isolation.asking())
+        seen.append(isolation.current_user_id())
         return execute(*args)
 
     with connection.execute_wrapper(note):
@@ -285,7 +285,7 @@ def test_a_request_leaves_nothing_behind(alice: User) -> None:
     api = Api(alice)
     with _nobody():
         assert api.get(api.tasks).status_code == 200
-        assert isolation.asking() == NOBODY
+        assert isolation.current_user_id() == NOBODY
         assert list(Task.objects.all()) == []
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple, TypeVar
 
 from django.db import connection
 
-from config.database.queries import Asked, Raw, run
+from config.database.queries import Raw, Statement, run
 from config.errors import Gone, LimitReached
 from users.models import Feed, User
 from users.resources.models import OwnedModel
@@ -63,11 +63,11 @@ class CursorExpired(Gone):
 
 def advance(
     user: User,
-    then: Asked[list[R]],
+    then: Statement[list[R]],
     growth: Growth = UNCHANGED,
     *,
     limit: Limit = Limit(),  # noqa: B008 (immutable)
-    is_last: bool = False,
+    commit: bool = False,
 ) -> R:
     """Increment the user's change counter in a CTE and run `then` with it, which finds it as `taken.head`.
 
@@ -85,7 +85,7 @@ def advance(
     assert connection.in_atomic_block, "a feed number belongs to the transaction of its change"
     sql, params = then.statement
     taking = [*growth, user.pk, limit.most, min(2 * limit.most, UNLIMITED)]
-    found = then.result(run(Raw(f"WITH taken AS ({_ADVANCE}) {sql}", [*taking, *params]), is_last=is_last))
+    found = then.result(run(Raw(f"WITH taken AS ({_ADVANCE}) {sql}", [*taking, *params]), commit=commit))
     if not found:
         raise _refusal(user, growth, limit)
     return found[0]

@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from config.database.queries import Compiled, Given, Query
+from config.database.queries import Compiled, Param, Query
 from config.http.fields import MAX_INSTANT, ChoiceField, InstantField, TextField
 from config.http.pagination import Cursor
 from config.http.problems import InvalidParameter
@@ -186,10 +186,10 @@ class ListQuery(QuerySerializer):
     @classmethod
     def _page(cls, query: dict[str, Any], place: Sequence[str]) -> OwnedQuerySet[Any]:
         sort, descending = query["order"]
-        clock = {name: Given(name) for name in ("now", "today")}
-        rows: OwnedQuerySet[Any] = cls.narrowed(cls._queryset().for_user(Given("user")), query, **clock)
+        clock = {name: Param(name) for name in ("now", "today")}
+        rows: OwnedQuerySet[Any] = cls.narrowed(cls._queryset().for_user(Param("user")), query, **clock)
         if place:
-            rows = rows.after(sort, [Given(name) for name in place], descending=descending)
+            rows = rows.after(sort, [Param(name) for name in place], descending=descending)
         start, limit = query["offset"], query["limit"]
         return rows.shown().sorted_by(sort, descending=descending)[start : start + limit + 1]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 from django.db.models import F, Field, Func, Model, OrderBy, QuerySet, Value
 from django.db.models.lookups import GreaterThan, LessThan
 
-from config.database.queries import Given
+from config.database.queries import Param
 
 if TYPE_CHECKING:
     from users.models import User
@@ -52,7 +52,7 @@ class OwnedQuerySet(QuerySet[R]):
     sort_keys: ClassVar[Mapping[str, SortKey]] = {"created": CREATED, "updated": UPDATED}
     unseen: ClassVar[tuple[str, ...]] = ("deleted_at",)  # columns that no answer shows
 
-    def for_user(self, user: "User | Given") -> Self:
+    def for_user(self, user: "User | Param") -> Self:
         """The first wall: every read begins here."""
         return self.filter(user=user)
 
@@ -87,7 +87,7 @@ class OwnedQuerySet(QuerySet[R]):
     def after(self, sort: str, place: Sequence[Any], *, descending: bool) -> Self:
         """The rows behind the one with this key and, as the last of `place`, this id; in the order of `sorted_by`."""
         row = _row(*self.sort_key(sort, descending=descending).expressions, F("id"))
-        last = _row(*(each if isinstance(each, Given) else Value(each) for each in place))
+        last = _row(*(each if isinstance(each, Param) else Value(each) for each in place))
         return self.filter(LessThan(row, last) if descending else GreaterThan(row, last))
 
 

@@ -9,8 +9,8 @@ from django.db import connection
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
-from config.database.pipeline import Rows, Statement
-from config.database.queries import Compiled, Given, Query, Raw
+from config.database.pipeline import Rows, Sql
+from config.database.queries import Compiled, Param, Query, Raw
 from users.resources.models import OwnedModel
 from users.resources.querysets import OwnedQuerySet
 
@@ -23,7 +23,7 @@ class Locking(NamedTuple, Generic[R]):
     query: Query[R]
 
     @property
-    def statement(self) -> Statement:
+    def statement(self) -> Sql:
         sql, params = self.query.statement
         locked = f"SELECT taken.head, found.* FROM taken LEFT JOIN LATERAL ({sql}) AS found ON true"  # nosec B608
         return locked, params
@@ -38,13 +38,13 @@ class Statements(Generic[R]):
     def __init__(self, model: type[R]) -> None:
         self._model = model
         self._table = model._meta.db_table
-        self._row = Compiled(lambda: self._of_user().visible().shown().filter(pk=Given("id")))
+        self._row = Compiled(lambda: self._of_user().visible().shown().filter(pk=Param("id")))
         self._visible = Compiled(lambda: _locked(self._of_user().visible()))
         self._deleted = Compiled(lambda: _locked(self._of_user().deleted()))
         self._change = lru_cache(maxsize=256)(self._update)
 
     def _of_user(self) -> OwnedQuerySet[R]:
-        rows: OwnedQuerySet[R] = self._model.objects.for_user(Given("user"))
+        rows: OwnedQuerySet[R] = self._model.objects.for_user(Param("user"))
         return rows
 
     def get(self, user_id: int, pk: int) -> Query[R]:
@@ -100,4 +100,4 @@ def of(model: type[R]) -> Statements[R]:
 def _locked(rows: OwnedQuerySet[R]) -> OwnedQuerySet[R]:
     """Only once the number is taken: without the condition, a plan might lock the row before the feed."""
     is_taken = RawSQL("taken.head > 0", [], BooleanField())
-    return rows.filter(is_taken, pk=Given("id")).select_for_update()
+    return rows.filter(is_taken, pk=Param("id")).select_for_update()

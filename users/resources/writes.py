@@ -75,7 +75,7 @@ def _insert(user: User, model: type[R], uid: str, sent: dict[str, Any]) -> R:
     row = model(user=user, uid=uid, created_at=now, updated_at=now)
     row.apply(sent, user.zone, now)
     row.version, row.pk = feed.advance(
-        user, statements.of(model).insert(row), _grown(model, feed.CREATED), limit=_limit(model), is_last=True
+        user, statements.of(model).insert(row), _grown(model, feed.CREATED), limit=_limit(model), commit=True
     )
     row._state.adding = False
     return row
@@ -157,7 +157,7 @@ def set_each(user: User, model: type[OwnedModel], column: str, values: Mapping[i
 
 def _store(row: R, changed: list[str], now: dt.datetime) -> R:
     row.version, row.updated_at = row.next_version, now
-    run(statements.of(type(row)).update(row, [*changed, "version", "updated_at"]), is_last=True)
+    run(statements.of(type(row)).update(row, [*changed, "version", "updated_at"]), commit=True)
     return row
 
 

@@ -20,7 +20,7 @@ from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 from config.database.isolation import as_user
-from config.database.queries import Compiled, Given, Query, both, run
+from config.database.queries import Compiled, Param, Query, run, run_pair
 from config.errors import InvalidToken
 from config.values import is_numeric_date
 from users.models import Session, User
@@ -142,7 +142,7 @@ class RefreshClaims:
 
 _SESSION = Compiled(
     # With the change counter, which is the ETag of every list.
-    lambda: Session.objects.select_related("user", "user__feed").filter(pk=Given("session"), user=Given("user"))
+    lambda: Session.objects.select_related("user", "user__feed").filter(pk=Param("session"), user=Param("user"))
 )
 
 
@@ -190,7 +190,7 @@ def authenticate(
         if query is None:
             session = next(iter(run(session_query)), None)
         else:
-            found, rows = both(session_query, query)
+            found, rows = run_pair(session_query, query)
             session, ahead = next(iter(found), None), ReadAhead(query, rows)
     if session is None:
         raise refusal()

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from config.database.isolation import SHOW_ALL
+from config.database.isolation import BYPASS
 from config.operations import backups
 from config.operations.console import working
 from config.operations.postgres_tools import ProgramError, Target
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             raise CommandError(f"{file} exists; name a new file, for example with the date in it.")
         try:
             with working("Dumping, and reading it again"):
-                rows = backups.dump(file, Target(*SHOW_ALL))
+                rows = backups.dump(file, Target(*BYPASS))
         except ProgramError as error:
             raise CommandError(str(error)) from error
         except OSError as error:

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 
 from config.database import migrations
-from config.database.isolation import SHOW_ALL
+from config.database.isolation import BYPASS
 from config.operations import backups
 from config.operations.console import working
 from config.operations.postgres_tools import ProgramError, Target
@@ -55,7 +55,7 @@ class Command(BaseCommand):
         return rows
 
     def _load(self, file: Path, replace: bool, no_privileges: bool) -> None:
-        target = Target(*SHOW_ALL)
+        target = Target(*BYPASS)
         if not replace and backups.holds_data(target):
             raise CommandError("The database holds accounts. To remove all that is in it first, add --replace.")
         with working("Restoring"):

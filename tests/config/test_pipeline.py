@@ -75,7 +75,7 @@ def test_a_failure_leaves_an_open_transaction_to_its_savepoint(database: Databas
         assert database.run(ONE) == [[(1,)]]
 
 
-def rename(user: User) -> pipeline.Statement:
+def rename(user: User) -> pipeline.Sql:
     return "UPDATE users_user SET name = 'changed' WHERE id = %s RETURNING id", [user.pk]
 
 
@@ -87,7 +87,7 @@ def is_committed(user: User) -> bool:
 def test_the_commit_goes_with_the_last_statement(database: DatabaseWrapper) -> None:
     user = make_user()
     with transaction.atomic():
-        assert database.run(ONE, rename(user), is_last=True) == [[(1,)], [(user.pk,)]]
+        assert database.run(ONE, rename(user), commit=True) == [[(1,)], [(user.pk,)]]
         assert database.connection.info.transaction_status == TransactionStatus.IDLE
         assert is_committed(user)
     assert database.run(ONE) == [[(1,)]]
@@ -98,7 +98,7 @@ def test_it_does_not_go_within_a_transaction_that_goes_on(database: DatabaseWrap
     for savepoint in (True, False):
         with transaction.atomic():
             with transaction.atomic(savepoint=savepoint):
-                database.run(rename(user), is_last=True)
+                database.run(rename(user), commit=True)
             assert not is_committed(user)
             transaction.set_rollback(True)
 
@@ -106,7 +106,7 @@ def test_it_does_not_go_within_a_transaction_that_goes_on(database: DatabaseWrap
 def test_nothing_is_committed_when_the_last_fails(database: DatabaseWrapper) -> None:
     user = make_user()
     with pytest.raises(DataError), transaction.atomic():
-        database.run(rename(user), ("SELECT 1 / %s::bigint", [0]), is_last=True)
+        database.run(rename(user), ("SELECT 1 / %s::bigint", [0]), commit=True)
     assert not is_committed(user)
 
 
@@ -114,7 +114,7 @@ def test_a_commit_that_fails_is_told(database: DatabaseWrapper) -> None:
     """Foreign keys are looked after at the commit."""
     orphan = ("INSERT INTO tasks_feed VALUES (%s, 1, 0) RETURNING 1", [999_999_999])
     with pytest.raises(IntegrityError), transaction.atomic():
-        database.run(orphan, is_last=True)
+        database.run(orphan, commit=True)
     assert database.run(("SELECT count(*) FROM tasks_feed", [])) == [[(0,)]]
 
 
