@@ -10,20 +10,21 @@ from tests.factories import make_task
 from users.models import User
 
 FILES = {"patch": 35, "list": 28}
-FUNCTIONS = {"patch": 148, "list": 109}
-Ask = Callable[[Api], Answer]
+FUNCTIONS = {"patch": 149, "list": 109}
+Ask = Callable[[Api, int], Answer]
+WARM = 5  # requests, after which statements are prepared and everything is remembered that can be
 
 
 @pytest.mark.parametrize("name", ["patch", "list"])
 def test_a_request_enters_few_files_and_functions(as_alice: Api, alice: User, name: str) -> None:
     task = make_task(alice)
     requests: dict[str, Ask] = {
-        "patch": lambda api: api.patch(f"{api.tasks}/{task.pk}", {"title": "B", "priority": "high"}),
-        "list": lambda api: api.get(f"{api.tasks}?status=pending"),
+        "patch": lambda api, n: api.patch(f"{api.tasks}/{task.pk}", {"title": f"Task {n}", "priority": "high"}),
+        "list": lambda api, n: api.get(f"{api.tasks}?status=pending"),
     }
-    answers: list[Answer] = []
-    requests[name](as_alice)
-    files, functions = entered(lambda: answers.append(requests[name](as_alice)))
-    assert answers[0].status_code == 200
-    assert len(files) <= FILES[name]
-    assert len(functions) <= FUNCTIONS[name]
+    ask = requests[name]
+    for number in range(WARM):
+        assert ask(as_alice, number).status_code == 200
+    files, functions = entered(lambda: ask(as_alice, WARM))
+    assert len(files) <= FILES[name], sorted(files)
+    assert len(functions) <= FUNCTIONS[name], sorted(functions)
