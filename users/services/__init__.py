@@ -1,4 +1,4 @@
-"""Every write to accounts and sessions, called through this module. Lock order: user, then session."""
+"""Services of accounts and sessions: all of their writes. Lock order: user, then session."""
 
 from users.services.accounts import (
     AccountGone,

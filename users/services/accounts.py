@@ -1,4 +1,4 @@
-"""Opening, changing and deleting accounts."""
+"""Creating, changing and deleting accounts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,8 +26,8 @@ _follows_zone: list[Callable[[User], None]] = []
 
 
 def follow_zone(service: Callable[[User], None]) -> None:
-    """Run it whenever an account has another time zone, in the same transaction and with the account locked; for the
-    `ready()` of an app whose rows depend on it."""
+    """Register a service that runs when the time zone of an account changes, in the same transaction and with the
+    account locked. For the `ready()` of an app whose rows depend on the time zone."""
     _follows_zone.append(service)
 
 
@@ -58,14 +58,14 @@ class AccountGone(InvalidToken):
 
 
 class ProfileFields(TypedDict, total=False):
-    """What people may set for themselves."""
+    """Fields that users may set themselves."""
 
     name: str
     timezone: str
 
 
 class AccountFields(ProfileFields, total=False):
-    """What staff may set, too."""
+    """Fields that staff may set, too."""
 
     is_active: bool
     is_staff: bool
@@ -76,7 +76,7 @@ class AccountFields(ProfileFields, total=False):
 def sign_up(
     device: Device, *, email: str, password: str, invitation: str = "", **fields: Unpack[ProfileFields]
 ) -> Session:
-    """Register through the API, where it may be closed; mail a proof of the address, and open a session.
+    """Registration through the API, if it is open: creates the account, mails a verification token, opens a session.
 
     Raises RegistrationClosed, InvalidProof for a bad invitation, WeakPassword and EmailTaken.
     """
@@ -94,7 +94,7 @@ def sign_up(
 
 
 def _spend(invitation: str, email: str) -> None:
-    """Take an invitation, once. Raises InvalidProof; what fails later in this transaction gives it back."""
+    """Redeem an invitation, once; a rollback gives it back. Raises InvalidProof."""
     refusal = InvalidProof("The invitation was used, has expired or is for another address.", pointer="/invitation")
     if not mailed.is_invited(invitation, email):
         raise refusal
@@ -109,15 +109,15 @@ def _spend(invitation: str, email: str) -> None:
 
 
 def register(email: str, password: str, *, is_verified: bool = False, **fields: Unpack[ProfileFields]) -> User:
-    """Open a local account. Raises WeakPassword and EmailTaken.
+    """Create a local account. Raises WeakPassword and EmailTaken.
 
-    Whoever invites somebody, chose the address: it needs no mail to be verified.
+    `is_verified` is for invited users: whoever invites them has chosen the address.
     """
     password = opaque_string(password)
     verified_at = timezone.now() if is_verified else None
     require_strong(password, User(email=email, name=fields.get("name", "")), pointer="/password")
     try:
-        with all_users(), transaction.atomic():  # it has no id yet
+        with all_users(), transaction.atomic():  # the new user has no id yet, so cannot be the current tenant
             user = User.objects.create_user(email, password, email_verified_at=verified_at, **fields)
             audit.record(Action.REGISTERED, user)
             return user
@@ -133,14 +133,14 @@ def require_strong(password: str, user: User, *, pointer: str) -> None:
 
 
 def request_email_verification(user: User) -> None:
-    """Mail another proof, unless there is nothing to prove."""
+    """Mail another verification token, unless the address is verified or the issuer's matter."""
     if not user.is_email_verified and not user.is_external:
         mail.send_email_verification(user)
 
 
 @retried_transaction
 def verify_email(token: str) -> User:
-    """Note that the owner of an account reads its mail. Raises InvalidProof."""
+    """Mark the e-mail address of an account as verified. Raises InvalidProof."""
     with proven(mailed.EMAIL_VERIFICATION, token) as user:
         if user.email_verified_at is None:
             user.email_verified_at = timezone.now()
@@ -151,7 +151,7 @@ def verify_email(token: str) -> User:
 
 @contextmanager
 def proven(proof: mailed.Proof, token: str) -> Iterator[User]:
-    """Act for the active account that a mailed token is about, locked: only one request can use it up."""
+    """The active account of a mailed token, locked and the current tenant: so a token is used once."""
     refusal = InvalidProof("The code is invalid, was used or has expired; ask for a new mail.", pointer="/token")
     user_id = proof.user_id(token)
     if user_id is None:
@@ -165,7 +165,7 @@ def proven(proof: mailed.Proof, token: str) -> Iterator[User]:
 
 @retried_transaction
 def update_account(user: User, *, email: str | None = None, **changes: Unpack[AccountFields]) -> User:
-    """Change what staff may change about an account. Raises EmailTaken and AccountGone."""
+    """Change the fields that staff may change. Raises EmailTaken and AccountGone."""
     account = locked(user)
     fields: list[str] = [*changes]
     was_active, zone_before = account.is_active, account.timezone
@@ -175,7 +175,7 @@ def update_account(user: User, *, email: str | None = None, **changes: Unpack[Ac
         account.set_email(email)
         fields += ["email", "email_canonical", "email_verified_at"]
     if was_active and not account.is_active:
-        # Whoever activates the account again does not bring its old tokens back.
+        # Activating the account again does not make its old tokens valid again.
         fields += end_tokens(account)
         audit.record(Action.DEACTIVATED, account)
     try:
@@ -190,9 +190,9 @@ def update_account(user: User, *, email: str | None = None, **changes: Unpack[Ac
 
 
 def update_profile(user: User, *, email: str | None = None, **changes: Unpack[ProfileFields]) -> User:
-    """Change what users may change about themselves. Raises EmailImmutable.
+    """Change the fields that users may change themselves. Raises EmailImmutable.
 
-    A client may send back the e-mail that it got, but not another: that would need proof of ownership.
+    A client may send back the e-mail address that it got, but not another: that would need a proof of ownership.
     """
     if email is not None and canonical_email(email) != canonical_email(user.email):
         raise EmailImmutable("The e-mail address cannot be changed here.", pointer="/email")
@@ -200,7 +200,7 @@ def update_profile(user: User, *, email: str | None = None, **changes: Unpack[Pr
 
 
 def end_tokens(user: User) -> list[str]:
-    """End every session and every token of a locked account; returns the fields that the caller has to save."""
+    """Revoke every session and token of a locked account; returns the fields that the caller has to save."""
     user.sessions.all().delete()
     user.token_version += 1
     return ["token_version"]
@@ -208,10 +208,10 @@ def end_tokens(user: User) -> list[str]:
 
 @retried_transaction
 def delete_account(user: User) -> None:
-    """Remove the account and all that belongs to it, for good. Raises AccountGone.
+    """Delete the account and all of its rows, for good. Raises AccountGone.
 
-    Whoever creates something of this user at the same time either has locked the account first, and it is removed
-    too, or waits for this lock, and then finds nobody.
+    A concurrent insert for this user either has locked the account first, and its row is deleted too, or waits for
+    this lock, and then finds no account.
     """
     account = locked(user, against_new_tasks=True)
     if account.is_external:
@@ -221,9 +221,9 @@ def delete_account(user: User) -> None:
 
 
 def locked(user: User, *, against_new_tasks: bool = False) -> User:
-    """The account as it is now: `user` was loaded before, and others may have changed it since.
+    """The current account, locked: `user` was loaded earlier, and may be stale.
 
-    Another object, so that a transaction which is run anew begins with the same `user`. Raises AccountGone.
+    Returns another object, so that a retried transaction begins with the same `user`. Raises AccountGone.
     """
     account = User.objects.select_for_update(no_key=not against_new_tasks).filter(pk=user.pk).first()
     if account is None:

@@ -1,4 +1,4 @@
-"""Opens many accounts at once, for trying things."""
+"""Demo accounts, many at once."""
 
 import datetime as dt
 import re
@@ -24,9 +24,9 @@ _NUMBERED = re.compile(r"demo(\d{1,9})@example\.com")
 
 
 def open_demo_accounts(people: list[Person], password: str) -> list[User]:
-    """Verified accounts demo1@example.com and on, behind those of earlier runs. Raises WeakPassword and EmailTaken.
+    """Create verified accounts demo1@example.com, demo2@… after those of earlier runs. Raises WeakPassword, EmailTaken.
 
-    They share one password, and so may share its hash, which takes long to make.
+    They share one password and its hash, since hashing is slow.
     """
     password = opaque_string(password)
     for person in people:
@@ -39,22 +39,22 @@ def _open(people: list[Person], hashed: str) -> list[User]:
     taken = User.objects.filter(email_canonical__regex=r"^demo\d{1,9}@example\.com$")
     numbers = [int(_NUMBERED.sub(r"\1", str(email))) for email in taken.values_list("email_canonical", flat=True)]
     first = max(numbers, default=0) + 1
-    users = [_user(f"demo{number}@example.com", person, hashed) for number, person in enumerate(people, first)]
+    emails = [f"demo{number}@example.com" for number in range(first, first + len(people))]
+    users = [
+        User(
+            email=email,
+            email_canonical=canonical_email(email),
+            email_verified_at=person.since,
+            created_at=person.since,
+            name=person.name,
+            timezone=person.timezone,
+            password=hashed,
+        )
+        for email, person in zip(emails, people, strict=True)
+    ]
     try:
         return User.objects.bulk_create(users)
     except IntegrityError as error:
         if violated_constraint(error) != EMAIL_TAKEN:
             raise
         raise EmailTaken("Somebody else has just made demo accounts; run it again.") from error
-
-
-def _user(email: str, person: Person, hashed: str) -> User:
-    return User(
-        email=email,
-        email_canonical=canonical_email(email),
-        email_verified_at=person.since,
-        created_at=person.since,
-        name=person.name,
-        timezone=person.timezone,
-        password=hashed,
-    )

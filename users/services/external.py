@@ -1,4 +1,4 @@
-"""Accounts of the external issuer: opened at first sight, and closed to the tokens that outlive them."""
+"""Accounts of the external issuer: provisioned at the first token, and closed to tokens that outlive the account."""
 
 import datetime as dt
 
@@ -16,25 +16,26 @@ from users.models import ClosedAccount, User
 from users.tokens import own
 from users.tokens.external import Identity
 
-# How long a deleted account stays closed to tokens that do not say when they were issued.
+# How long a deleted account stays closed to tokens without `iat`.
 CLOSED_FOR = dt.timedelta(days=1)
 
 
 @all_users()
 def identify(identity: Identity) -> User:
-    """The active account of an external identity; opened at first sight. Raises InvalidToken.
+    """The active account of an external identity, created at the first token. Raises InvalidToken.
 
-    Two first requests at once are one account: the unique constraint lets one insert, and both then find it.
+    Concurrent first requests create one account: the unique constraint accepts one insert, and both then read it.
     """
     accounts = User.objects.filter(issuer=identity.issuer, subject=identity.subject)
     user = accounts.first() or _open_external(identity) or accounts.first()
-    if user is None or not user.is_active or (_may_be_older(identity, user) and _is_closed_to(identity)):
+    # Most tokens were clearly issued after the account was created: they cannot be a deleted predecessor's.
+    if user is None or not user.is_active or (_may_predate(identity, user.created_at) and _is_closed_to(identity)):
         raise own.refusal()
     return user
 
 
 def _open_external(identity: Identity) -> User | None:
-    """The new account, or None when another request was first. Raises InvalidToken for a closed one."""
+    """The new account, or None if another request was first. Raises InvalidToken for a closed one."""
     if _is_closed_to(identity):
         raise own.refusal()
     try:
@@ -56,26 +57,21 @@ def _insert(identity: Identity) -> User:
     return user
 
 
-def _may_be_older(identity: Identity, user: User) -> bool:
-    """Whether the token may be from before a predecessor of this account was closed; most are clearly not."""
+def _may_predate(identity: Identity, instant: dt.datetime) -> bool:
+    """Whether the token may have been issued before this instant; the issuer's clock may be ahead of ours."""
     if identity.issued_at is None:
-        return timezone.now() < user.created_at + CLOSED_FOR
-    return identity.issued_at <= user.created_at + settings.JWT_LEEWAY
+        return timezone.now() < instant + CLOSED_FOR
+    return identity.issued_at <= instant + settings.JWT_LEEWAY
 
 
 def _is_closed_to(identity: Identity) -> bool:
-    """Whether the token is one of those that an account had when it was deleted."""
+    """Whether the token was issued to a predecessor of the account, which has been deleted."""
     closed = ClosedAccount.objects.filter(pk=_digest(identity.issuer, identity.subject)).first()
-    if closed is None:
-        return False
-    if identity.issued_at is None:
-        return timezone.now() < closed.closed_at + CLOSED_FOR
-    # Its issuer's clock may be ahead of ours.
-    return identity.issued_at <= closed.closed_at + settings.JWT_LEEWAY
+    return closed is not None and _may_predate(identity, closed.closed_at)
 
 
 def note_closing(user: User) -> None:
-    """Remember that an account is about to be deleted."""
+    """Store the tombstone of an account that is about to be deleted."""
     digest = _digest(str(user.issuer), user.public_id)
     ClosedAccount.objects.update_or_create(pk=digest, defaults={"closed_at": timezone.now()})
 

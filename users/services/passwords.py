@@ -1,4 +1,4 @@
-"""What a password opens, and how it is replaced."""
+"""Signing in with a password, and changing, resetting and setting it."""
 
 import datetime as dt
 
@@ -45,8 +45,8 @@ class NoPassword(Forbidden):
 def sign_in(device: sessions.Device, *, email: str, password: str) -> Session:
     """Open a session of the active user with this e-mail and password.
 
-    Raises WrongCredentials, the same for every reason, after hashing once, whatever the reason: neither the
-    answer nor its time tells who has an account. Nothing is locked, and no transaction open, while it hashes.
+    Raises WrongCredentials, one error for every reason, always after one hash: neither the answer nor its timing shows
+    whether an account exists. Hashing holds no lock and no transaction.
     """
     user, is_proven = try_password(email, password)
     if user is not None and is_proven:
@@ -61,7 +61,7 @@ def sign_in(device: sessions.Device, *, email: str, password: str) -> Session:
 def try_password(email: str, password: str) -> tuple[User | None, bool]:
     """The local account with this e-mail, and whether it is active and this is its password.
 
-    Hashes as often for an address that nobody has as for a wrong password.
+    Hashes as often for an unknown address as for a wrong password, against timing attacks.
     """
     with all_users():
         user = User.objects.filter(email_canonical=canonical_email(email)).first()
@@ -73,9 +73,9 @@ def try_password(email: str, password: str) -> tuple[User | None, bool]:
 
 @retried_transaction
 def _open_session(user: User, device: sessions.Device) -> Session | None:
-    """None when the account has since been deleted, deactivated or given another password.
+    """None if the account has since been deleted or deactivated, or its password changed.
 
-    The update locks the account, so that from here on none of these can happen before the session is there.
+    The update locks the account, so that none of these can happen until the session is committed.
     """
     same = User.objects.filter(pk=user.pk, is_active=True, token_version=user.token_version)
     if not same.update(last_login=timezone.now()):
@@ -86,10 +86,10 @@ def _open_session(user: User, device: sessions.Device) -> Session | None:
 
 
 def change_password(grant: Grant, *, current: str, new: str) -> Session:
-    """Replace the password; every token ends, and this session goes on with new ones.
+    """Change the password; every token is revoked, every other session ends, and this one gets new tokens.
 
-    Raises NoPassword for external accounts, WrongPassword, WeakPassword, and InvalidToken when the account has
-    since been deleted, deactivated or given another password.
+    Raises NoPassword for external accounts, WrongPassword, WeakPassword, and InvalidToken if the account has since
+    been deleted or deactivated, or its password changed.
     """
     user, session = grant.user, grant.session
     if session is None:
@@ -104,7 +104,7 @@ def change_password(grant: Grant, *, current: str, new: str) -> Session:
 def _replace_password(user: User, session: Session, hashed: str) -> Session:
     account = locked(user)
     if not account.is_active or account.token_version != user.token_version:
-        raise own.refusal()  # the password that was checked is none any more
+        raise own.refusal()  # the password that was verified is no longer the current one
     account.password = hashed
     account.token_version += 1
     account.save(update_fields=["password", "token_version"])
@@ -120,10 +120,7 @@ def require_password(user: User, password: str, *, pointer: str) -> None:
 
 
 def set_password(user: User, password: str | None) -> User:
-    """Replace the password, as staff does; every session ends.
-
-    Without a password nobody can sign in, until one is set. Raises AccountGone.
-    """
+    """Set the password, as staff; every session ends. None makes it unusable. Raises AccountGone."""
     return _set_password(user, make_password(None if password is None else opaque_string(password)))
 
 
@@ -137,9 +134,9 @@ def _set_password(user: User, hashed: str) -> User:
 
 
 def request_password_reset(email: str) -> None:
-    """Mail a token to the stored address of the active local account, if there is one with a password.
+    """Mail a token to the stored address of the active local account, if there is one with a usable password.
 
-    To the stored one: a look-alike of it may be the mailbox of somebody else (CVE-2019-19844).
+    To the stored address, not the given one: a look-alike may be another person's mailbox (CVE-2019-19844).
     """
     with all_users():
         user = User.objects.filter(email_canonical=canonical_email(email), is_active=True).first()
@@ -148,9 +145,9 @@ def request_password_reset(email: str) -> None:
 
 @retried_transaction
 def reset_password(token: str, password: str) -> User:
-    """Set a password with a mailed token, which also proves the address; every session ends.
+    """Set the password with a mailed token, which also verifies the address; every session ends.
 
-    Whoever opened the account for somebody else's address is out from here on. Raises InvalidProof and
+    So an account that was created with another person's address becomes that person's. Raises InvalidProof and
     WeakPassword.
     """
     password = opaque_string(password)
@@ -164,9 +161,9 @@ def reset_password(token: str, password: str) -> User:
 
 
 def close_account(grant: Grant, *, password: str | None = None) -> None:
-    """Delete the caller's own account: with the password, or without it right after signing in.
+    """Delete the caller's own account: with the password, or within five minutes of signing in.
 
-    A stolen or forgotten token of ours alone destroys nothing; one of another issuer is as fresh as it says.
+    So a stolen access token alone deletes nothing; for the external issuer's tokens `auth_time` or `iat` decides.
     Raises WrongPassword, SignInAgain and AccountGone.
     """
     if password is not None:

@@ -1,6 +1,6 @@
-"""Removes what has expired and nobody can use any more; in small transactions, while the service goes on.
+"""Deletes expired rows in small transactions, while the service runs.
 
-Each function yields how many rows a transaction has removed. Rows that somebody is at are left to the next run.
+Each function yields the number of rows that a transaction has deleted. Locked rows are left to the next run.
 """
 
 import datetime as dt
@@ -15,7 +15,7 @@ from config.database.transactions import retried_transaction
 from users.models import IdempotencyKey, Session, SpentInvitation, User
 
 BATCH = 1000
-USERS = 100  # at once; each has but a few sessions
+USERS = 100  # per transaction; each has few sessions
 
 
 def expired_sessions() -> QuerySet[Session]:
@@ -35,7 +35,7 @@ def expired_admin_sessions(now: dt.datetime) -> QuerySet[AdminSession]:
 
 
 def prune_sessions(users: int = USERS) -> Iterator[int]:
-    """By their users, whom every change of a session locks first."""
+    """User by user, since every change of a session locks its user first."""
     owners = list(expired_sessions().order_by("user_id").values_list("user_id", flat=True).distinct())
     for start in range(0, len(owners), users):
         yield _prune_sessions_of(owners[start : start + users])
@@ -49,7 +49,7 @@ def _prune_sessions_of(owners: list[int]) -> int:
 
 
 def prune_rows(expired: QuerySet[Any], batch: int = BATCH) -> Iterator[int]:
-    """For tables whose rows nothing else is locked before: all but sessions."""
+    """For tables without a lock order: all but sessions."""
     while removed := _prune_rows(expired, batch):
         yield removed
 
@@ -63,7 +63,7 @@ def _prune_rows(expired: QuerySet[Any], batch: int) -> int:
 
 @all_users()
 def sweep_idempotency_keys(digest: str, now: dt.datetime) -> None:
-    """With one key of a hundred, forget what has expired; some at a time, and none that another is at."""
+    """For one key in a hundred, delete a batch of expired ones, except those that are locked."""
     if int(digest, 16) % 100 == 0:
         expired = expired_idempotency_keys(now).exclude(pk=digest)
         some = expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:1000]

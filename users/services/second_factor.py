@@ -1,11 +1,10 @@
-"""The staff's second factor: a device that shows codes (TOTP, RFC 6238), and recovery codes for when it is lost.
+"""The second factor of staff: TOTP devices (RFC 6238) and recovery codes.
 
-django-otp checks them, each under the lock of its device: none serves twice, and after each mistake the next attempt
-has to wait longer.
+django-otp verifies codes under the lock of their device: each is accepted once, and after every failure the next
+attempt has to wait longer.
 """
 
 import base64
-import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -14,7 +13,7 @@ from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.models import Session as AdminSession
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
+from django.utils.crypto import get_random_string, salted_hmac
 from django_otp.models import Device
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -27,8 +26,8 @@ from users.models import User
 from users.services.sessions import lock_user
 
 RECOVERY_CODES = 10
-MAX_PENDING = 10  # devices of a user that wait for a first code
-_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without what looks like something else
+MAX_PENDING = 10  # unconfirmed devices of a user
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without look-alikes
 _GROUPS, _GROUP = 4, 4
 _DIGITS = 6
 
@@ -38,7 +37,7 @@ class WrongCode(Invalid):
 
 
 def device_of(user: User) -> TOTPDevice | None:
-    """The one that was set up; None if there is none yet."""
+    """The confirmed device, if there is one."""
     return _confirmed(user).first()
 
 
@@ -49,9 +48,9 @@ def _confirmed(user: User) -> QuerySet[Any]:
 
 @retried_transaction
 def begin_enrolment(user: User) -> TOTPDevice:
-    """A device with a new secret, which counts once a code of it has come back.
+    """Create an unconfirmed device with a new secret; `enrol` confirms it.
 
-    Those of the user's other sessions stay; of many that nobody has confirmed, the oldest go.
+    Unconfirmed devices of the user's other sessions stay, but for the oldest beyond MAX_PENDING.
     """
     lock_user(user.pk)
     kept = _pending(user).order_by("-pk").values("pk")[: MAX_PENDING - 1]
@@ -60,7 +59,7 @@ def begin_enrolment(user: User) -> TOTPDevice:
 
 
 def pending_device(user: User, device_id: int | None) -> TOTPDevice | None:
-    """One of those that were not confirmed yet."""
+    """An unconfirmed device of the user's."""
     return _pending(user).filter(pk=device_id).first()
 
 
@@ -70,8 +69,7 @@ def _pending(user: User) -> QuerySet[Any]:
 
 
 def enrol(device: TOTPDevice, code: str) -> tuple[TOTPDevice, list[str]]:
-    """Confirm a pending device with a code that it shows; returns the recovery codes, too, of which only digests are
-    kept.
+    """Confirm a pending device with its first code; also returns the recovery codes, of which only digests are stored.
 
     Raises WrongCode.
     """
@@ -83,7 +81,7 @@ def enrol(device: TOTPDevice, code: str) -> tuple[TOTPDevice, list[str]]:
 
 @retried_transaction
 def _enrol(user: User, device_id: int, code: str) -> tuple[TOTPDevice, list[str]] | None:
-    """None for a wrong code, which must stay counted."""
+    """None for a wrong code: returned, not raised, so that the failure is committed."""
     lock_user(user.pk)
     device = _pending(user).filter(pk=device_id).select_for_update().first()
     if device is None or device_of(user) is not None or not _passes(device, code):
@@ -92,23 +90,15 @@ def _enrol(user: User, device_id: int, code: str) -> tuple[TOTPDevice, list[str]
     device.save(update_fields=["confirmed"])
     _pending(user).delete()
     audit.record(Action.TOTP_ENROLLED, user)
-    return device, _new_recovery_codes(user)
-
-
-def _new_recovery_codes(user: User) -> list[str]:
     StaticDevice.objects.filter(user=user).delete()
-    device = StaticDevice.objects.create(user=user, name="recovery codes")
-    codes = ["-".join(_group() for _ in range(_GROUPS)) for _ in range(RECOVERY_CODES)]
-    StaticToken.objects.bulk_create(StaticToken(device=device, token=_digest(user, code)) for code in codes)
-    return codes
-
-
-def _group() -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(_GROUP))
+    recovery = StaticDevice.objects.create(user=user, name="recovery codes")
+    codes = ["-".join(get_random_string(_GROUP, _ALPHABET) for _ in range(_GROUPS)) for _ in range(RECOVERY_CODES)]
+    StaticToken.objects.bulk_create(StaticToken(device=recovery, token=_digest(user, code)) for code in codes)
+    return device, codes
 
 
 def verify(user: User, code: str) -> TOTPDevice:
-    """The device, if one of its codes or a recovery code was given, which then has served. Raises WrongCode."""
+    """Accept a code of the user's device, or a recovery code, once; returns the device. Raises WrongCode."""
     device = _verify(user, code.strip())
     if device is None:
         raise WrongCode(_refusal([*_confirmed(user), *StaticDevice.objects.filter(user=user)]))
@@ -117,11 +107,12 @@ def verify(user: User, code: str) -> TOTPDevice:
 
 @retried_transaction
 def _verify(user: User, code: str) -> TOTPDevice | None:
-    """None for a wrong code, which must stay counted."""
+    """None for a wrong code: returned, not raised, so that the failure is committed."""
     device = _confirmed(user).select_for_update().first()
     if device is None:
         return None
-    is_recovery = not _is_digits(code)
+    digits = code.replace(" ", "")
+    is_recovery = not (digits.isascii() and digits.isdecimal() and len(digits) == _DIGITS)
     used: Device | None = device
     if is_recovery:
         used = StaticDevice.objects.filter(user=user).select_for_update().first()
@@ -135,11 +126,6 @@ def _verify(user: User, code: str) -> TOTPDevice | None:
 
 def _passes(device: Device, code: str) -> bool:
     return bool(device.verify_token(code.replace(" ", "")))
-
-
-def _is_digits(code: str) -> bool:
-    text = code.replace(" ", "")
-    return text.isascii() and text.isdecimal() and len(text) == _DIGITS
 
 
 def _refusal(devices: Iterable[Device]) -> str:
@@ -157,25 +143,26 @@ def _seconds_locked(device: Device) -> int:
 
 @retried_transaction
 def reset_second_factor(user: User) -> bool:
-    """Forget the device and the recovery codes, and end the sessions at the admin; False if there was no device."""
+    """Delete the user's devices and recovery codes, and end their admin sessions: a finder of the lost device may be
+    signed in.
+
+    False if there was no device.
+    """
     lock_user(user.pk)
     deleted, _ = TOTPDevice.objects.filter(user=user).delete()
     StaticDevice.objects.filter(user=user).delete()
-    if deleted:
-        _end_admin_sessions(user)
-        audit.record(Action.TOTP_RESET, user)
-    return bool(deleted)
-
-
-def _end_admin_sessions(user: User) -> None:
-    """Whoever has the lost device may be signed in. Only the sessions themselves tell whose they are."""
+    if not deleted:
+        return False
+    # Django's sessions have no user column; the id is in their encoded data.
     for session in AdminSession.objects.filter(expire_date__gt=timezone.now()):
         if session.get_decoded().get(SESSION_KEY) == str(user.pk):
             session.delete()
+    audit.record(Action.TOTP_RESET, user)
+    return True
 
 
 def _digest(user: User, code: str) -> str:
-    """What is kept of a recovery code: without SECRET_KEY nobody finds it by trying."""
+    """The stored form of a recovery code. Keyed with SECRET_KEY, so that a leaked table cannot be brute-forced."""
     text = f"{user.pk}:{''.join(code.lower().split()).replace('-', '')}"
     digest = salted_hmac("users.recovery-code", text, algorithm="sha256").digest()
     return base64.b32encode(digest[:10]).decode()

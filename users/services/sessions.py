@@ -1,8 +1,7 @@
 """Opening, refreshing and ending sessions.
 
-Whoever changes a session has locked its user: so no two do it at once, none reads a user that another is just
-giving a new password, and the foreign keys that are checked at the commit find what they refer to.
-Ending is deleting: what a session was is nobody's business afterwards.
+Every change of a session locks its user first: so changes do not overlap with each other or with a new password, and
+the foreign keys that are checked at the commit find their rows. Sessions are deleted, not flagged.
 """
 
 import datetime as dt
@@ -20,15 +19,15 @@ from users.audit import Action
 from users.models import Session, User
 from users.tokens import own
 
-# Parallel tabs and lost answers: so long may the predecessor of the live token be sent again.
+# Grace period in which the previous refresh token is accepted again: for parallel tabs and lost responses.
 REUSE_SECONDS = 10
 MAX_USER_AGENT = 300
-MAX_SESSIONS = 100  # of an account that live
-_MAX_ENDED = 1000  # at one sign-in, of an account that has more from before there was a bound
+MAX_SESSIONS = 100  # live ones, per account
+_MAX_ENDED = 1000  # per sign-in, for accounts that exceed MAX_SESSIONS from before it existed
 
 
 class Device(NamedTuple):
-    """What a request tells of the client that sent it."""
+    """The client of a request: its User-Agent and its address."""
 
     user_agent: str = ""
     address: str | None = None
@@ -40,9 +39,9 @@ class SessionNotFound(NotFound):
 
 
 class TokenReused(InvalidToken):
-    """A refresh token came back after its successor was used: it, or the successor, is in the wrong hands.
+    """A refresh token was used again after its successor: one of the two was stolen (RFC 9700, section 4.14.2).
 
-    Its session has been ended, which must outlast whatever transaction this is raised in.
+    Its session has been ended; `keeps_writes` commits that although an exception is raised.
     """
 
     keeps_writes = True
@@ -51,19 +50,10 @@ class TokenReused(InvalidToken):
 
 
 def open_session(user: User, device: Device) -> Session:
-    """A new one, for a user whom the caller has locked or just made.
+    """Create a session of a user whom the caller has locked or just created.
 
-    Expired ones are deleted, and so are the least recently used beyond MAX_SESSIONS.
+    Deletes the user's expired sessions, and the least recently used beyond MAX_SESSIONS.
     """
-    _make_room(user)
-    now = timezone.now()
-    user_agent = storable(device.user_agent[:MAX_USER_AGENT])
-    return Session.objects.create(
-        user=user, user_agent=user_agent, address=device.address, created_at=now, last_used_at=now
-    )
-
-
-def _make_room(user: User) -> None:
     sessions = Session.objects.for_user(user)
     sessions.expired().delete()
     recent_first = sessions.order_by("-last_used_at", "-pk").values_list("pk", flat=True)
@@ -71,11 +61,16 @@ def _make_room(user: User) -> None:
     if beyond:
         sessions.filter(pk__in=beyond).delete()
         audit.record(Action.SESSIONS_ENDED, user, sessions=len(beyond))
+    now = timezone.now()
+    user_agent = storable(device.user_agent[:MAX_USER_AGENT])
+    return Session.objects.create(
+        user=user, user_agent=user_agent, address=device.address, created_at=now, last_used_at=now
+    )
 
 
 @retried_transaction
 def start_session(user: User, device: Device) -> Session:
-    """As an operator, without a password. Raises InvalidToken for an account that is inactive or gone."""
+    """Open a session without a password, for an operator. Raises InvalidToken for an inactive or deleted account."""
     account = lock_user(user.pk)
     if account is None or not account.is_active:
         raise own.refusal()
@@ -85,11 +80,10 @@ def start_session(user: User, device: Device) -> Session:
 
 
 def refresh(token: str, address: str | None = None) -> Session:
-    """Trade a refresh token for its successor: the session, one generation on, now used from that address.
+    """Rotate a refresh token: returns the session in its next generation, last used from this address.
 
-    However often and from wherever a token is sent within REUSE_SECONDS of its first use, it has this one
-    successor, until that is used in its turn. Later, the session ends. Raises InvalidToken, and of it
-    TokenReused.
+    Within REUSE_SECONDS of its first use, and until its successor is used, a token can be sent again and has the same
+    successor. After that, its reuse ends the session. Raises InvalidToken, and its subclass TokenReused.
     """
     claims = own.read_refresh(token)
     with as_user(claims.user_id):
@@ -101,7 +95,7 @@ def refresh(token: str, address: str | None = None) -> Session:
 
 @retried_transaction
 def _rotate(claims: own.RefreshClaims, address: str | None) -> Session | None:
-    """The session, which has a new generation unless another request has just made it; None if it was ended."""
+    """The session, rotated unless another request has just done so; None if it was ended for the reuse of a token."""
     session = _locked(claims.user_id, claims.session_id)
     if session is None or not own.is_valid_for(session.user, claims.version):
         raise own.refusal()
@@ -121,7 +115,7 @@ def _end(session: Session, action: Action, *, proven: bool = True) -> None:
 
 
 def _locked(user_id: int, session_id: uuid.UUID) -> Session | None:
-    """The session as it is once its user is locked."""
+    """Lock the user, then read the session."""
     user = lock_user(user_id)
     session = Session.objects.filter(pk=session_id, user=user).first() if user else None
     if session is not None and user is not None:
@@ -130,21 +124,21 @@ def _locked(user_id: int, session_id: uuid.UUID) -> Session | None:
 
 
 def lock_user(user_id: int) -> User | None:
-    """The account as it is now, locked against every change but not against new tasks."""
+    """The current account, locked against changes (NO KEY UPDATE), but not against inserts that refer to it."""
     return User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
 
 
 def renew(user: User, session: Session) -> Session:
-    """The session with new tokens, for its locked user. Raises InvalidToken if it has ended meanwhile."""
+    """Rotate the tokens of a locked user's session. Raises InvalidToken if it has ended meanwhile."""
     current = Session.objects.for_user(user).filter(pk=session.pk).first()
     if current is None:
         raise own.refusal()
-    current.user = user  # with the token version that goes into the tokens
+    current.user = user  # carries the token version that is signed into the tokens
     return _advance(current)
 
 
 def _advance(session: Session) -> Session:
-    """The next generation of a session of a locked user."""
+    """Increment the generation of a locked user's session."""
     session.generation += 1
     session.last_used_at = timezone.now()
     session.save(update_fields=["generation", "last_used_at", "address"])
@@ -153,7 +147,7 @@ def _advance(session: Session) -> Session:
 
 @retried_transaction
 def sign_out(token: str) -> None:
-    """End the session of a refresh token; of any generation, and also if it has ended already (RFC 7009)."""
+    """End the session of a refresh token of any generation. Idempotent: it may have ended already (RFC 7009)."""
     claims = own.read_refresh(token)
     with as_user(claims.user_id):
         session = _locked(claims.user_id, claims.session_id)
@@ -178,12 +172,12 @@ def end_other_sessions(user: User, current: Session | None) -> None:
 
 
 def forget_other_sessions(user: User, current: Session | None) -> int:
-    """Of a locked user. Returns how many there were."""
+    """Delete a locked user's sessions but the current one; returns their number."""
     sessions = Session.objects.for_user(user)
     others = sessions.exclude(pk=current.pk) if current else sessions
     return others.delete()[1].get("users.Session", 0)
 
 
 def no_such_session() -> SessionNotFound:
-    """The same for a session of another user and for one that never was."""
+    """One error for another user's session and for one that does not exist."""
     return SessionNotFound("You have no session with this id.")

@@ -1,6 +1,6 @@
-"""Verifies tokens of the external issuer (RFC 7519 and 8725): who is it, according to somebody we trust?
+"""JWTs of the external issuer (RFC 7519 and 8725): verification, and the identity that they assert.
 
-Nothing of a token is believed before its signature is, least of all which algorithm or key to use.
+No claim is trusted before the signature is verified, and the header never chooses the algorithm.
 """
 
 import datetime as dt
@@ -23,19 +23,19 @@ from users.tokens.keysets import KeyCache
 logger = logging.getLogger(__name__)
 _verified: dict[bytes, str] = {}  # subjects, by the digests of tokens
 
-UNNAMED = "external"  # the issuer, where a secret is shared and no name is configured
-MAX_TOKEN = 8192  # characters of one of another issuer's
+UNNAMED = "external"  # the issuer, with a shared secret and without JWT_EXTERNAL_ISSUER
+MAX_TOKEN = 8192  # characters
 MAX_SUBJECT = 255
 REMEMBERED = 2048  # tokens
 
-# Extensions that change what is signed, or that must be understood; none is needed.
+# Extensions that change what is signed, or that a recipient must understand; none is supported.
 _UNSUPPORTED_HEADERS = frozenset({"crit", "b64"})
 _MOMENTS = ("exp", "nbf", "iat", "auth_time")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a verified token says. The e-mail address is for show: the issuer may not have verified it."""
+    """The claims of a verified token. The e-mail address is for display: the issuer may not have verified it."""
 
     issuer: str
     subject: str
@@ -43,7 +43,7 @@ class Identity:
     is_email_verified: bool  # so the issuer says
     name: str
     issued_at: dt.datetime | None
-    signed_in_at: dt.datetime | None  # when the person last proved who they are, as far as it is told
+    signed_in_at: dt.datetime | None  # `auth_time`, or else `iat`
 
 
 def is_configured() -> bool:
@@ -51,27 +51,23 @@ def is_configured() -> bool:
 
 
 def verify(raw: str) -> Identity:
-    """Whom the token speaks of. Raises InvalidToken, whatever is wrong."""
+    """The identity that a token asserts. Raises InvalidToken, one error for every reason."""
     try:
         identity = _identity(_claims(raw))
     except jwt.PyJWTError as error:
         logger.debug("A token of the external issuer is refused: %s", type(error).__name__)
         raise InvalidToken("The token is invalid or has expired; sign in again.") from error
-    _remember(raw, identity.subject)
+    # Threads write while the event loop reads: each step is atomic.
+    _verified[_digest(raw)] = identity.subject
+    while len(_verified) > REMEMBERED:
+        with suppress(StopIteration, KeyError, RuntimeError):  # another thread was faster
+            del _verified[next(iter(_verified))]
     return identity
 
 
 def verified_subject(raw: str) -> str | None:
-    """Whom a token speaks of that this process has verified before; the others cost nothing here, and name nobody."""
+    """The subject of a token that this process has verified before, from a cache; None for all others."""
     return _verified.get(_digest(raw))
-
-
-def _remember(raw: str, subject: str) -> None:
-    """The last ones. Threads write while the event loop reads: each step is atomic."""
-    _verified[_digest(raw)] = subject
-    while len(_verified) > REMEMBERED:
-        with suppress(StopIteration, KeyError, RuntimeError):  # another thread was faster
-            del _verified[next(iter(_verified))]
 
 
 def _digest(raw: str) -> bytes:
@@ -98,13 +94,13 @@ def _claims(raw: str) -> dict[str, Any]:
 
 
 def _is_for_access(header: dict[str, Any]) -> bool:
-    """Types such as `logout+jwt` tell that a token serves another purpose (RFC 8725, section 3.11)."""
+    """Whether `typ` fits an access token; types such as `logout+jwt` do not (RFC 8725, section 3.11)."""
     kind = str(header.get("typ", "")).lower().removeprefix("application/")
     return not kind.endswith("+jwt") or kind == "at+jwt"
 
 
 def _key(kid: str | None) -> tuple[jwt.PyJWK | str, str]:
-    """The key and the only algorithm that goes with it."""
+    """The key and its only algorithm."""
     if settings.JWT_EXTERNAL_SECRET:
         return settings.JWT_EXTERNAL_SECRET, "HS256"
     key = _key_cache(settings.JWT_EXTERNAL_JWKS_URL).get(kid) if kid and is_configured() else None
@@ -120,19 +116,22 @@ def _key_cache(url: str) -> KeyCache:
 
 def _identity(claims: dict[str, Any]) -> Identity:
     moments = {name: _moment(claims.get(name)) for name in _MOMENTS}
+    subject, name = claims["sub"], claims.get("name")
+    if not 1 <= len(subject) <= MAX_SUBJECT or not is_storable(subject):
+        raise jwt.InvalidTokenError("not a subject that can be stored")
     return Identity(
         issuer=settings.JWT_EXTERNAL_ISSUER or UNNAMED,
-        subject=_subject(claims["sub"]),
+        subject=subject,
         email=_email(claims.get("email")),
         is_email_verified=claims.get("email_verified") is True,
-        name=_name(claims.get("name")),
+        name=name.strip()[:MAX_NAME].strip() if isinstance(name, str) and is_storable(name) else "",
         issued_at=moments["iat"],
         signed_in_at=moments["auth_time"] or moments["iat"],
     )
 
 
 def _moment(seconds: Any) -> dt.datetime | None:
-    """A NumericDate. PyJWT takes also what can be made a number: text and booleans."""
+    """A NumericDate. PyJWT also accepts what can be converted to a number: text and booleans."""
     if seconds is None:
         return None
     if not is_numeric_date(seconds):
@@ -140,23 +139,11 @@ def _moment(seconds: Any) -> dt.datetime | None:
     return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
-def _subject(subject: str) -> str:
-    if not 1 <= len(subject) <= MAX_SUBJECT or not is_storable(subject):
-        raise jwt.InvalidTokenError("not a subject that can be stored")
-    return subject
-
-
 def _email(claim: Any) -> str:
-    """An unusable one is no reason to refuse: it identifies nobody."""
+    """Empty for an unusable address, which is no reason to reject the token: it does not identify the user."""
     email = claim.strip() if isinstance(claim, str) else ""
     try:
         validate_email(email)
     except ValidationError:
         return ""
     return email
-
-
-def _name(claim: Any) -> str:
-    if not isinstance(claim, str) or not is_storable(claim):
-        return ""
-    return claim.strip()[:MAX_NAME].strip()

@@ -1,6 +1,6 @@
-"""Signed tokens that go out by mail, and come back as proof that their bearer reads it.
+"""Signed tokens that are sent by mail: their bearer reads that mailbox.
 
-They expire, and hold a digest of what they depend on: once that has changed, they prove nothing.
+They expire, and hold a digest of the account's state, so that a change of it invalidates them.
 """
 
 import datetime as dt
@@ -17,7 +17,7 @@ from users.text import canonical_email
 
 @dataclass(frozen=True)
 class Proof:
-    """One purpose; a token of another does not serve."""
+    """Tokens of one purpose: the salt keeps those of another from being accepted."""
 
     salt: str
     lifetime: dt.timedelta
@@ -27,12 +27,12 @@ class Proof:
         return signing.dumps([user.pk, self._digest(user)], salt=self.salt)
 
     def user_id(self, token: str) -> int | None:
-        """Whom the token is about, if we signed it and it has not expired."""
+        """The user of a token that we signed and that has not expired."""
         content = _loads(token, self.salt, self.lifetime)
         return int(content[0]) if content else None
 
     def holds(self, token: str, user: User) -> bool:
-        """Whether the token is about this account as it is now; ask under its lock."""
+        """Whether the token is valid for the current state of this account, which the caller has locked."""
         content = _loads(token, self.salt, self.lifetime)
         return bool(content) and content[0] == user.pk and constant_time_compare(content[1], self._digest(user))
 
@@ -40,7 +40,7 @@ class Proof:
         return salted_hmac(self.salt, repr(self.state(user)), algorithm="sha256").hexdigest()[:32]
 
 
-# Every new password has a new salt, and raises the version.
+# Every new password has a new salt and raises the token version.
 PASSWORD_RESET = Proof(
     "users.password-reset",
     dt.timedelta(hours=1),
@@ -53,7 +53,7 @@ INVITATION_LIFETIME = dt.timedelta(days=7)
 
 
 def make_invitation(email: str) -> str:
-    """For one address; `services.sign_up` sees to it that it serves once."""
+    """An invitation for one address; `services.sign_up` redeems it once."""
     return signing.dumps(canonical_email(email), salt=_INVITATION_SALT)
 
 

@@ -1,4 +1,4 @@
-"""Mints and verifies our own JWTs (RFC 7519), through simplejwt."""
+"""Our own JWTs (RFC 7519): signed and verified with simplejwt."""
 
 import base64
 import datetime as dt
@@ -27,10 +27,10 @@ from users.models import Session, User
 
 M = TypeVar("M", bound=Model)
 
-MAX_TOKEN = 4096  # characters of one of ours, which have some 400
+MAX_TOKEN = 4096  # characters; ours have about 400
 _MOMENTS = ("exp", "nbf", "iat")
-# PyJWT takes for a moment what can be made an integer, and simplejwt fails over what no calendar has: `_verified`
-# compares them itself.
+# PyJWT accepts as a NumericDate what can be converted to an integer, and simplejwt fails on years beyond the calendar:
+# `_verified` checks the times.
 _SIGNED_ONLY: Any = {
     "require": ["exp", "sub", "jti"],
     "verify_exp": False,
@@ -42,9 +42,9 @@ _MAX_ID = 2**63 - 1  # a bigint
 
 
 class KeyRing(TokenBackend):
-    """One key signs; it and the former ones verify. The token's `kid` (RFC 7515, section 4.1.4) tells which.
+    """The signing key and the former keys that still verify, by `kid` (RFC 7515, section 4.1.4).
 
-    All keys are ours and HS256: no other algorithm is ever taken, whatever a token's header says.
+    All are HS256: no other algorithm is accepted, whatever a token's header names.
     """
 
     def __init__(self, signing_key: str, verifying_keys: tuple[str, ...], issuer: str, audience: str) -> None:
@@ -57,7 +57,7 @@ class KeyRing(TokenBackend):
         return jwt.encode(claims, self.prepared_signing_key, algorithm=self.algorithm, headers={"kid": self.kid})
 
     def claims_of(self, token: str) -> dict[str, Any]:
-        """Those of a token that we signed, whether or not it has expired. Raises PyJWTError."""
+        """The claims of a token that we signed, also of an expired one. Raises PyJWTError."""
         key = self.keys.get(_kid_of(token))
         if key is None:
             raise jwt.InvalidKeyError("no key of ours signed this token")
@@ -70,7 +70,7 @@ class KeyRing(TokenBackend):
 
 
 def _kid(key: str) -> str:
-    """A name that says nothing about the key, and is the same in every process."""
+    """A key id that reveals nothing about the key, and is the same in every process."""
     digest = hashlib.sha256(b"tickbase.kid:" + key.encode()).digest()
     return base64.urlsafe_b64encode(digest[:9]).decode()
 
@@ -119,16 +119,16 @@ class ReadAhead(NamedTuple):
 
 @dataclass(frozen=True)
 class Grant:
-    """What a valid access token proves."""
+    """The verified claims of an access token, with its user and session."""
 
     user: User
     session: Session | None  # none for tokens of an external issuer
-    signed_in_at: dt.datetime | None  # when the person last proved who they are; unknown to some issuers
-    is_outdated: bool = False  # by the last change of the password: good for nothing but repeating that
+    signed_in_at: dt.datetime | None  # of the last sign-in; some issuers do not say
+    is_outdated: bool = False  # revoked by the last change of the password: valid only for replaying that request
     ahead: ReadAhead | None = None
 
     def read(self, query: Query[M]) -> list[M]:
-        """What the query finds; if it is the one that was read ahead, it is not asked again."""
+        """The rows of the query; those that were read ahead are not queried again."""
         return self.ahead.rows if self.ahead and self.ahead.query == query else run(query)
 
 
@@ -141,7 +141,7 @@ class RefreshClaims:
 
 
 _SESSION = Compiled(
-    # With the change counter, which is the ETag of every list.
+    # The feed holds the change counter, which is the ETag of every list.
     lambda: Session.objects.select_related("user", "user__feed").filter(pk=Param("session"), user=Param("user"))
 )
 
@@ -149,7 +149,7 @@ _SESSION = Compiled(
 def mint(session: Session) -> TokenPair:
     """Sign the access and the refresh token of a session's current generation.
 
-    Nothing in them depends on when this is called: who asks twice for one generation gets the same pair.
+    Deterministic: one generation always has the same pair.
     Claims: sub aud iss iat exp jti, `sid` the session, `ver` the user's token version, `gen` the generation.
     """
     access, refresh = _token(_Access(), session), _token(_Refresh(), session)
@@ -169,7 +169,7 @@ def _token(token: Token, session: Session) -> Token:
 
 
 def names_our_key(raw: str) -> bool:
-    """Whether a token names a key of ours; whether that is true, only verifying tells."""
+    """Whether the token's `kid` is one of our keys; unverified."""
     return _kid_of(raw) in _current_key_ring().keys
 
 
@@ -178,9 +178,9 @@ def authenticate(
 ) -> Grant:
     """The session and the active user of an access token, in one query. Raises InvalidToken.
 
-    With `outdated`, a token that the session's last change of the password has just ended will do, too. What
-    `reads_ahead` names for the id of the token's user is read in the same message, by that user's rights, and given
-    to nobody if the session turns out to have ended.
+    With `outdated`, a token that the session's last change of the password has revoked is accepted, too. The query that
+    `reads_ahead` returns for the user's id runs in the same message, with that user as current tenant; its rows are
+    discarded if the session has ended.
     """
     claims = _verified(_Access, raw)
     session_id, user_id = _session_id(claims), _user_id(claims)
@@ -207,7 +207,7 @@ def bearer(authorization: str) -> str | None:
 
 
 def subject(raw: str) -> int:
-    """Whom an access token of ours names; whether its session goes on is not asked. Raises InvalidToken."""
+    """The user id of an access token of ours, without looking up its session. Raises InvalidToken."""
     return _user_id(_verified(_Access, raw))
 
 
@@ -220,25 +220,22 @@ def read_refresh(raw: str) -> RefreshClaims:
 
 
 def session_of(raw: str) -> uuid.UUID:
-    """The session of a token that we signed, of either kind, expired or not, and whether or not it has ended.
-
-    Raises InvalidToken.
-    """
+    """The session id of an access or refresh token that we signed, also of an expired one. Raises InvalidToken."""
     return _session_id(_signed_claims(raw, _current_key_ring()))
 
 
 def is_valid_for(user: User, version: int) -> bool:
-    """Tokens end with the password they were got with, and do not serve inactive accounts."""
+    """Whether the token version is current and the account active; a new password raises the version."""
     return user.is_active and version == user.token_version
 
 
 def refusal() -> InvalidToken:
-    """The same for every reason."""
+    """One error for every reason."""
     return InvalidToken("The token is invalid or has expired; sign in again.")
 
 
 def _verified(kind: type[Token], raw: str) -> Mapping[str, Any]:
-    """Signature, issuer, audience, times and type are right, and the claims that we put in are there."""
+    """The claims, with signature, issuer, audience, times and type verified. Raises InvalidToken."""
     claims = _signed_claims(raw, _current_key_ring())
     now, leeway = time.time(), settings.JWT_LEEWAY.total_seconds()
     is_over = claims["exp"] <= now - leeway
@@ -250,7 +247,7 @@ def _verified(kind: type[Token], raw: str) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=2048)
 def _signed_claims(raw: str, keys: KeyRing) -> Mapping[str, Any]:
-    """A client sends the same token for minutes, and what its signature proves does not change; its expiry does."""
+    """Verified signatures, cached, as a client sends the same token for minutes. Times are checked at each use."""
     try:
         claims = keys.claims_of(raw)
     except jwt.PyJWTError as error:
