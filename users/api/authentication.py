@@ -1,4 +1,4 @@
-"""Bearer tokens (RFC 6750): who sends this request?"""
+"""Bearer token authentication (RFC 6750)."""
 
 import functools
 from collections.abc import Callable, Hashable, Mapping
@@ -20,43 +20,48 @@ from users.tokens import external, own
 
 
 class BearerAuthentication(JWTAuthentication):
-    """`request.auth` is the Grant; the token and its user are checked in one query."""
+    """Sets `request.user` and, as `request.auth`, the Grant; one query reads the session and its user."""
 
     def __init__(self) -> None:
-        pass  # simplejwt's looks the user model up, for each request
+        pass  # simplejwt's looks up the user model for each request
 
     def authenticate(self, request: Request) -> Any:
         token = own.bearer(request.headers.get("Authorization", ""))
         if token is None:
             return None
-        view = (request.parser_context or {}).get("view")
-        # With its Idempotency-Key, a request that ends the very token it comes with can be sent again;
-        # `users.api.idempotency` lets such a caller have the stored answer and nothing else.
-        is_repeatable = "Idempotency-Key" in request.headers and getattr(view, "ends_its_token", False)
-        grant = _grant(token, outdated=is_repeatable, reads_ahead=functools.partial(_reads_ahead, view))
+        if external.is_configured() and not own.names_our_key(token):
+            identity = external.verify(token)
+            grant = own.Grant(services.identify(identity), None, identity.signed_in_at)
+        else:
+            view = (request.parser_context or {}).get("view")
+            # With its Idempotency-Key, a request that revokes its own token can be sent again; `users.api.idempotency`
+            # answers it with the stored response only.
+            is_repeatable = "Idempotency-Key" in request.headers and getattr(view, "ends_its_token", False)
+            reads_ahead = functools.partial(_reads_ahead, view)
+            grant = own.authenticate(token, outdated=is_repeatable, reads_ahead=reads_ahead)
         isolation.enter(grant.user.pk)
         return grant.user, grant
 
 
 def _reads_ahead(view: Any, user_id: int) -> Query[Any] | None:
-    """What a view is about to read, so that it comes with the account; nothing for another user's path."""
+    """The query that a view is about to run, so that it is sent with that of the account; None for another user's
+    path."""
     reads_ahead: Callable[[int], Query[Any] | None] | None = getattr(view, "reads_ahead", None)
     if reads_ahead is None or view.kwargs.get("user_id") not in (ME, str(user_id)):
         return None
     try:
         return reads_ahead(user_id)
     except (APIException, DomainError):
-        return None  # the view will raise it again, once it is clear that the caller may know
+        return None  # the view raises it again, once the caller is authenticated and permitted
 
 
 def caller_in(environ: Mapping[str, Any], network: str) -> Hashable:
-    """Whose share of the threads a request takes, known before it has one.
+    """The key by which threads are shared fairly among callers, computed before the request has a thread.
 
-    That must not be for others to say: whoever could name another user could take that user's share, and whoever could
-    make names up, a share for each. So an account is named by a token of ours, whose signature is verified and
-    remembered, or by one of the external issuer that a thread has verified before: here that would take too long, and
-    perhaps a request for keys. Its subject is one of its network, for it may have expired since. All else is the
-    network's.
+    It must not be forgeable: a caller who could name another user would use up that user's share, and one who could
+    invent names would get a share for each. So it is the user of a token of ours, whose verified signature is cached;
+    or the network and the subject of an external token that a thread has verified before (verifying it here would take
+    too long, perhaps with a fetch of keys; and it may have expired since). Otherwise it is the network.
     """
     token = own.bearer(environ.get("HTTP_AUTHORIZATION", ""))
     if token is None:
@@ -69,16 +74,8 @@ def caller_in(environ: Mapping[str, Any], network: str) -> Hashable:
         return network
 
 
-def _grant(token: str, **options: Any) -> own.Grant:
-    """Raises InvalidToken. A token that names no key of ours can only be the external issuer's."""
-    if not external.is_configured() or own.names_our_key(token):
-        return own.authenticate(token, **options)
-    identity = external.verify(token)
-    return own.Grant(services.identify(identity), None, identity.signed_in_at)
-
-
 def grant_of(request: Request) -> own.Grant:
-    """For views that the permissions let nobody else into."""
+    """The Grant of an authenticated request."""
     assert isinstance(request.auth, own.Grant) and isinstance(request.user, User)
     return request.auth
 

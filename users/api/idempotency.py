@@ -1,7 +1,7 @@
 """Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a request that is sent twice takes effect once.
 
-The key is stored in the transaction of its effect: both are there, or neither is. Lock order: key, user,
-session, feed, task, count of bytes. A refused request stores nothing, and may be sent again with the same key.
+The key is stored in the transaction of its effect: both are committed, or neither is. Lock order: key, user, session,
+feed, row, count of bytes. A refused request stores nothing, and can be sent again with the same key.
 """
 
 import datetime as dt
@@ -36,9 +36,9 @@ from users.services import pruning
 from users.tokens import own
 
 LIFETIME = dt.timedelta(hours=24)
-# That the answers to one caller's requests take, in any window of that time; so at most twice as many are kept.
+# Of one caller's stored answers per fixed window; so at most twice as many are stored at a time.
 MAX_BYTES = Rate(32 * 2**20, round(LIFETIME.total_seconds()))
-_ROW_BYTES = 512  # of a row without its body, with its entries in the indexes
+_ROW_BYTES = 512  # a row without its body, with its index entries
 _MAX_KEY = 255
 _VISIBLE_ASCII = "[!-~]+"
 _WELL_FORMED = re.compile(_VISIBLE_ASCII)
@@ -48,7 +48,7 @@ Handler = Callable[..., Response]
 
 
 class SignedIn(Response):
-    """An answer with tokens. They are not stored: a replay signs them anew, from the session."""
+    """An answer with tokens, which are not stored: a replay signs them again from the session."""
 
     def __init__(self, session: Session, data: Any, status: int) -> None:
         # RFC 6749, section 5.1: answers that carry tokens must not be cached.
@@ -60,12 +60,12 @@ SignIn = Callable[[Session, int], SignedIn]  # of the session and the status
 
 
 def idempotent(handler: Handler) -> Handler:
-    """Let a view's method take an Idempotency-Key."""
+    """Make a view's method accept an Idempotency-Key."""
     return _once(handler, LIFETIME, None)
 
 
 def idempotent_sign_in(signed_in: SignIn, lifetime: dt.timedelta = LIFETIME) -> Callable[[Handler], Handler]:
-    """The same for a method that answers a session, by means of `signed_in`."""
+    """The same for a method that answers with tokens; `signed_in` makes that answer from the session."""
     return lambda handler: _once(handler, lifetime, signed_in)
 
 
@@ -73,9 +73,14 @@ def _once(handler: Handler, lifetime: dt.timedelta, signed_in: SignIn | None) ->
     @extend_schema(parameters=[PARAMETER, REPLAYED])
     @functools.wraps(handler)
     def once(view: APIView, request: Request, *args: Any, **kwargs: Any) -> Response:
-        key = _key_of(request)
+        key = request.headers.get("Idempotency-Key")
+        if key is None:
+            return handler(view, request, *args, **kwargs)
+        if len(key) > _MAX_KEY or not _WELL_FORMED.fullmatch(key):
+            message = f"Send 1 to {_MAX_KEY} visible ASCII characters, for example a UUID."
+            raise InvalidHeader({"Idempotency-Key": [ErrorDetail(message, code="invalid_key")]})
         call = functools.partial(handler, view, request, *args, **kwargs)
-        return call() if key is None else _Attempt(request, key, lifetime, signed_in).answer(call)
+        return _Attempt(request, key, lifetime, signed_in).answer(call)
 
     return once
 
@@ -95,22 +100,19 @@ REPLAYED = OpenApiParameter(
 )
 
 
-def _key_of(request: Request) -> str | None:
-    key: str | None = request.headers.get("Idempotency-Key")
-    if key is not None and not (len(key) <= _MAX_KEY and _WELL_FORMED.fullmatch(key)):
-        message = f"Send 1 to {_MAX_KEY} visible ASCII characters, for example a UUID."
-        raise InvalidHeader({"Idempotency-Key": [ErrorDetail(message, code="invalid_key")]})
-    return key
-
-
 class _Attempt:
-    """One request with a key."""
+    """A request with an Idempotency-Key."""
 
     def __init__(self, request: Request, key: str, lifetime: dt.timedelta, signed_in: SignIn | None) -> None:
         self.user = request.user if isinstance(request.user, User) else None
-        self.scope = _scope(request)
-        self.digest = _digest(self.scope, _route(request), key)
-        # Not orjson, which refuses some of what a body may hold before it is validated.
+        # Anonymous callers are told apart by network. One who shares it also needs the same body for the answer.
+        self.scope = f"user {self.user.pk}" if self.user else f"address {network(client_address(request))}"
+        match = request.resolver_match
+        assert match is not None  # a view is running
+        # Without `user_id`: `me` in a path is the same route as the caller's id.
+        objects = sorted((name, value) for name, value in match.kwargs.items() if name != "user_id")
+        self.digest = _digest(self.scope, f"{request.method} {match.view_name} {objects}", key)
+        # Not orjson, which rejects values that a body may hold until it is validated.
         self.fingerprint = _digest(json.dumps(request.data, sort_keys=True))
         self.is_replay_only = isinstance(request.auth, own.Grant) and request.auth.is_outdated
         self.lifetime = lifetime
@@ -121,7 +123,7 @@ class _Attempt:
         try:
             outcome = self._once(call)
         except IntegrityError as error:
-            # A foreign key failed at the commit.
+            # A foreign key violation at the commit.
             if self.user and not User.objects.filter(pk=self.user.pk).exists():
                 raise services.AccountGone("The account was deleted.") from error
             raise
@@ -141,15 +143,15 @@ class _Attempt:
         except DomainError as error:
             if not error.keeps_writes:
                 raise
-            return error  # not raised, which would undo them
+            return error  # raising it here would roll them back
         self._store(response)
         return response
 
     def _lock(self) -> None:
-        """Try, and do not wait: a client that sends twice at once learns it at once.
+        """Take an advisory lock on the key. Raises KeyInFlight at once if it is taken.
 
-        In a statement of its own: what the next one sees is then what the last holder has committed. The lock
-        ends with the transaction, also behind PgBouncer.
+        In a statement of its own, so that the next statement's snapshot includes what the last holder committed. The
+        lock ends with the transaction, also behind PgBouncer.
         """
         number = int.from_bytes(bytes.fromhex(self.digest)[:8], signed=True)
         with connection.cursor() as cursor:
@@ -166,17 +168,15 @@ class _Attempt:
             return None
         if stored.fingerprint != self.fingerprint:
             raise KeyReused("This Idempotency-Key came with another body before; choose a new key.")
-        response = self._stored_answer(stored)
-        if response is not None:
-            response["Idempotency-Replayed"] = "true"
-        return response
-
-    def _stored_answer(self, stored: IdempotencyKey) -> Response | None:
         if stored.session is None or self.signed_in is None:
-            return Response(orjson.loads(stored.body) if stored.body else None, stored.status, headers=stored.headers)
-        # Tokens that have had their turn are not given out again: their use would end the session.
-        is_live = stored.session.generation == stored.generation
-        return self.signed_in(stored.session, stored.status) if is_live else None
+            body = orjson.loads(stored.body) if stored.body else None
+            response = Response(body, stored.status, headers=stored.headers)
+        elif stored.session.generation == stored.generation:
+            response = self.signed_in(stored.session, stored.status)
+        else:
+            return None  # tokens of an earlier generation: using them would end the session
+        response["Idempotency-Replayed"] = "true"
+        return response
 
     def _store(self, response: Response) -> None:
         now = timezone.now()
@@ -200,7 +200,7 @@ class _Attempt:
             row.store()
 
     def _count(self, size: int) -> None:
-        """In the transaction, which takes it back if it fails: so not by leases, nor in Redis."""
+        """Charge the caller's bytes. In PostgreSQL and this transaction, so that a rollback refunds them."""
         taken = PostgresCounters().take(_digest("bytes", self.scope)[:32], size, MAX_BYTES)
         if taken.granted(size, MAX_BYTES.limit) < size:
             raise LimitReached(
@@ -210,26 +210,10 @@ class _Attempt:
             )
 
     def _all_keys(self) -> AbstractContextManager[None]:
-        """A stranger's key becomes that of the user whom its request signs in."""
+        """An anonymous request has no current tenant, but its key belongs to the user whom it signs in."""
         return nullcontext() if self.user else all_users()
 
 
-def _scope(request: Request) -> str:
-    """Whose keys these are: strangers are told apart by their address, and do not see each other's answers,
-    which only the same body brings back."""
-    if isinstance(request.user, User):
-        return f"user {request.user.pk}"
-    return f"address {network(client_address(request))}"
-
-
-def _route(request: Request) -> str:
-    """The operation and its object; `me` in a path is the same route as the caller's id."""
-    match = request.resolver_match
-    assert match is not None  # a view is running
-    objects = {name: value for name, value in match.kwargs.items() if name != "user_id"}
-    return f"{request.method} {match.view_name} {sorted(objects.items())}"
-
-
 def _digest(*parts: str) -> str:
-    """Keyed: without our secret nobody finds a password, or an address, by trying which one fits."""
+    """Keyed with SECRET_KEY, so that passwords and addresses in a body cannot be brute-forced from it."""
     return salted_hmac("users.api.idempotency", to_json(parts), algorithm="sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Whom a view lets in. The first wall: the path's user is the caller, or nothing is looked up."""
+"""Permissions of the API. The first wall: nothing is read unless the user in the path is the caller."""
 
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ class EmailUnverified(Forbidden):
 
 
 class PathUserIsCaller(BasePermission):
-    """Holds for views without a `user_id` in their path. The refusal tells nothing about that user."""
+    """True for paths without a `user_id`. The refusal reveals nothing about the other user."""
 
     message = "This address belongs to another user; use your own id or 'me'."
 
@@ -31,7 +31,7 @@ class PathUserIsCaller(BasePermission):
 
 
 class EmailIsVerified(BasePermission):
-    """Where `EMAIL_VERIFICATION` requires it; the account itself can be used without."""
+    """Where `EMAIL_VERIFICATION` requires it; the views of the account itself are exempt."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         user = request.user

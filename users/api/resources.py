@@ -1,4 +1,4 @@
-"""The REST door of every resource: its routes, its viewset, and what the OpenAPI document says of both."""
+"""The REST API of every resource: its routes, its viewset, and their OpenAPI operations."""
 
 import re
 from contextlib import nullcontext
@@ -34,14 +34,14 @@ _ITEM: Any = {"get": "retrieve", "put": "update", "patch": "partial_update", "de
 
 
 class ResourceViewSet(GenericViewSet):
-    """The seven actions that every resource has; a subclass adds actions of its own."""
+    """The six actions of every resource; a subclass adds its own."""
 
     resource: ClassVar[Resource]
-    examples: ClassVar[dict[str, list[OpenApiExample]]] = {}  # of actions, in place of the resource's own
+    examples: ClassVar[dict[str, list[OpenApiExample]]] = {}  # by action, in place of the resource's example
 
     @property
     def caller(self) -> User:
-        """The permissions let nobody else through."""
+        """The authenticated user; permissions exclude anonymous ones."""
         return cast(User, self.request.user)
 
     @property
@@ -50,23 +50,22 @@ class ResourceViewSet(GenericViewSet):
 
     @property
     def default_response_headers(self) -> dict[str, str]:
-        """`Allow` belongs to 405 and OPTIONS; DRF works it out for every answer."""
+        """`Allow` only for 405 and OPTIONS; DRF computes it for every response."""
         method = str(self.request.method).lower()
-        is_asked = method == "options" or not hasattr(self, method)
-        return super().default_response_headers if is_asked else {}
+        is_needed = method == "options" or not hasattr(self, method)
+        return super().default_response_headers if is_needed else {}
 
     def row_id(self) -> int:
-        """Raises RowNotFound for what cannot be an id, as for an id that does not exist."""
+        """Raises RowNotFound for malformed ids, as for those that do not exist."""
         text = self.kwargs[f"{self.resource.name}_id"]
         if not _ID.fullmatch(text) or int(text) > _MAX_ID:
             raise writes.no_such(self.resource.model)
         return int(text)
 
     def reads_ahead(self, user_id: int) -> Query[Any] | None:
-        """What a get reads, or a list by its indexes, is known before the user is.
+        """The query of a retrieve, or of a list that an index answers: known before the user is authenticated.
 
-        It is read for whoever has a token of ours, also past the rate limit: so nothing that takes long. A list that
-        may be unchanged reads nothing yet.
+        It also runs for callers beyond their rate limit: so only what is fast. A list that may be a 304 reads nothing.
         """
         if self.action == "retrieve":
             return statements.of(self.resource.model).get(user_id, self.row_id())
@@ -80,8 +79,8 @@ class ResourceViewSet(GenericViewSet):
         lists = self.resource.list_query
         query = lists.validated(request)
         clock = lists.clock(self.caller, query)
-        # What changes with the clock does not change with the counter. The tag is read before the rows: a change in
-        # between makes it too old, never too new.
+        # A list that depends on the clock has no ETag, which is the change counter. It is read before the rows, so that
+        # a concurrent change makes it too old, never too new.
         etag = None if clock else conditional.etag(feed.current_version(self.caller))
         if unchanged := conditional.not_modified(request, etag):
             return unchanged
@@ -99,7 +98,7 @@ class ResourceViewSet(GenericViewSet):
     def create(self, request: Request, **address: str) -> Response:
         row = self.resource.create(self.caller, **self.resource.serializer.validated(request.data))
         response = self.answer(row, status=201)
-        response["Location"] = f"{self.resource.plural}/{row.pk}"  # beside this address, wherever a proxy has put it
+        response["Location"] = f"{self.resource.plural}/{row.pk}"  # relative, so that it holds behind any proxy path
         return response
 
     def retrieve(self, request: Request, **address: str) -> Response:
@@ -132,7 +131,7 @@ class ResourceViewSet(GenericViewSet):
 
 
 def routes(resource: Resource) -> list[URLPattern]:
-    """Those of the resource, below /api/, the actions of its own included."""
+    """The URL patterns of a resource below /api/, with those of its extra actions."""
     view = viewset(resource)
     collection = f"<str:user_id>/{resource.plural}"
     item = f"{collection}/<str:{resource.name}_id>"
@@ -152,7 +151,7 @@ def urlpatterns() -> list[URLPattern]:
 
 
 def viewset(resource: Resource) -> type[ResourceViewSet]:
-    """The resource's own class of viewset, which the OpenAPI document finds described."""
+    """The resource's subclass of its viewset, with OpenAPI descriptions."""
     base: type[ResourceViewSet] = import_string(resource.viewset)
     members = {
         "resource": resource,
@@ -167,11 +166,11 @@ def viewset(resource: Resource) -> type[ResourceViewSet]:
     return extend_schema(tags=[resource.plural], parameters=[USER_ID])(described)
 
 
-# --- What the OpenAPI document says -----------------------------------------------------------------
+# --- OpenAPI ----------------------------------------------------------------------------------------
 
 
 def header(name: str, description: str, *responses: int, type: Any = str) -> OpenApiParameter:
-    """A header of the request, or of the named responses."""
+    """A header of the request, or of the responses with these status codes."""
     return OpenApiParameter(
         name, type, OpenApiParameter.HEADER, description=description, response=list(responses) or False
     )
@@ -195,7 +194,7 @@ _LIST_HEADERS = [
 
 
 def answered(resource: Resource, **changes: Any) -> dict[str, Any]:
-    """An answer of the example's, with these members changed."""
+    """The resource's example as an answer, with these members changed."""
     at = "2026-11-23T09:30:00.123456Z"
     stored = {"id": 42, "uid": "019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d", "version": 5}
     row = resource.model(**stored, created_at=at, updated_at=at, **resource.example)

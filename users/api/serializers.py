@@ -1,4 +1,4 @@
-"""The shapes of accounts and sign-in."""
+"""Serializers of accounts, sign-in and sessions."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ IANA = "An IANA time zone name, for example Asia/Karachi."
 
 @extend_schema_field(OpenApiTypes.EMAIL)
 class EmailField(TextField):
-    """An address that mail can go to, kept as typed."""
+    """A deliverable e-mail address, stored as typed."""
 
     default_validators = [validate_email]
 
@@ -30,7 +30,7 @@ class EmailField(TextField):
 
 
 class TimezoneField(TextField):
-    """An IANA name."""
+    """An IANA time zone name."""
 
     def to_internal_value(self, data: str) -> str:
         name: str = super().to_internal_value(data)
@@ -48,7 +48,7 @@ class PasswordField(TextField):
         super().__init__(max_length=MAX_PASSWORD, trim_whitespace=False, write_only=True, **kwargs)
 
 
-# Short ones are refused by the validators, in their own words.
+# The password validators check the length, with their own message.
 @extend_schema_field(
     {"type": "string", "format": "password", "minLength": settings.MIN_PASSWORD, "maxLength": MAX_PASSWORD}
 )
@@ -59,7 +59,7 @@ class NewPasswordField(PasswordField):
 
 class UserSerializer(StrictSerializer):
     id = serializers.CharField(source="public_id", read_only=True)
-    # No EmailField: it is empty where the issuer of an external account tells none.
+    # Not an EmailField: empty if the external issuer sends no address.
     email = TextField(max_length=MAX_EMAIL, allow_blank=True, required=False, help_text="Cannot be changed here.")
     email_verified = serializers.BooleanField(source="is_email_verified", read_only=True)
     name = TextField(max_length=MAX_NAME, allow_blank=True, required=False)

@@ -1,4 +1,4 @@
-"""What is limited more tightly than the rest: guessing passwords, and opening accounts."""
+"""Throttles of sign-in, passwords, mails, exports and registration; tighter than the general rate limit."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -10,10 +10,9 @@ from users import attempts
 
 
 class LoginThrottle(RateThrottle):
-    """Attempts to prove who one is: by network, and by the account that is tried.
+    """Attempts to sign in, by network and by account.
 
-    A subclass with a `policy` of its own has the same limits, and counters of its own: what is tried there
-    does not use up the sign-ins.
+    A subclass with its own `policy` has the same limits but its own counters, so that they do not use up the sign-ins.
     """
 
     scope: ClassVar[str] = "login"
@@ -25,25 +24,25 @@ class LoginThrottle(RateThrottle):
 
 
 class PasswordThrottle(LoginThrottle):
-    """Changes of a signed-in account that need its password."""
+    """Changes of an account that need its password."""
 
     policy = "password"
 
 
 class ExportThrottle(LoginThrottle):
-    """Exports, each of which the audit keeps."""
+    """Exports, each of which is an event in the audit log."""
 
     policy = "export"
 
 
 class CodeThrottle(LoginThrottle):
-    """Requests that bring back a code from a mail."""
+    """Requests that carry a token from a mail."""
 
     policy = "code"
 
 
 class MailThrottle(LoginThrottle):
-    """Requests that make us send a mail: by network, and by the mailbox that would fill up."""
+    """Requests that send a mail, by network and by recipient."""
 
     scope = "mail"
 
@@ -62,5 +61,5 @@ REGISTER = (CallerThrottle, RegisterThrottle)
 
 
 def _email(request: Request) -> str | None:
-    """A body that cannot be read is the view's to refuse: its exception is the same here."""
+    """The address in the body; parsing may raise, and the view then answers with that exception."""
     return attempts.canonical(request.data.get("email")) if isinstance(request.data, dict) else None

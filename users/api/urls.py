@@ -1,11 +1,11 @@
-"""Addresses of resources and of accounts, below /api/."""
+"""URLs of resources and of accounts, below /api/."""
 
 from django.urls import path
 
 from users.api import resources, views
 
 urlpatterns = [
-    *resources.urlpatterns(),  # first, as they are called most
+    *resources.urlpatterns(),  # first, as they are requested most
     path("auth/register", views.RegisterView.as_view(), name="register"),
     path("auth/login", views.LoginView.as_view(), name="login"),
     path("auth/refresh", views.RefreshView.as_view(), name="refresh"),

@@ -13,7 +13,7 @@ from users.services import AccountGone
 R = TypeVar("R")
 M = TypeVar("M", bound=OwnedModel)
 
-# A row that the limit keeps from growing is locked all the same, and `taken` is empty.
+# Beyond the limit the feed's row is locked nevertheless, and `taken` is empty.
 _ADVANCE = """
     INSERT INTO tasks_feed AS feed (user_id, head, floor, live, stored)
     SELECT id, 1, 0, %s, %s FROM users_user WHERE id = %s FOR KEY SHARE
@@ -35,7 +35,7 @@ _RESERVE = """
 
 
 class Growth(NamedTuple):
-    """What a change adds to the number of visible rows, and to that of rows with tombstones."""
+    """The increments of the number of visible rows, and of that of all rows, tombstones included."""
 
     live: int
     stored: int
@@ -46,14 +46,14 @@ UNLIMITED = 2**31 - 1
 
 
 class Limit(NamedTuple):
-    """How many visible rows an account may have; with tombstones, twice as many."""
+    """The maximum of visible rows per account; including tombstones, twice as many."""
 
     most: int = UNLIMITED
     plural: str = "rows"
 
 
 class TombstonesFull(Exception):
-    """There is room for another visible row, but not for another row."""
+    """The limit of rows is reached by tombstones, not by visible rows."""
 
 
 class CursorExpired(Gone):
@@ -71,16 +71,14 @@ def advance(
 ) -> R:
     """Increment the user's change counter in a CTE and run `then` with it, which finds it as `taken.head`.
 
-    The feed is locked until the commit, which makes the numbers' order the commit order: whoever holds number n + 1
-    began to wait before n was committed. Whatever `then` locks depends on `taken`, and so is locked later. A rollback
-    gives the number back.
+    The feed is locked until the commit, so that the order of the numbers is the commit order. `then` must depend on
+    `taken`, so that it locks its row after the feed. A rollback gives the number back.
 
-    The statement sees what was committed before it began to wait: `then` may insert, or read FOR UPDATE, which brings
-    a row up to date; a row that came to match meanwhile is not found. It returns one row for the one of `taken`.
+    The statement's snapshot is older than its wait for the lock: `then` may insert, or read FOR UPDATE, which rereads a
+    changed row but does not find one that came to match meanwhile. It returns one row for the one of `taken`.
 
-    The account is locked before the feed, as a foreign key's check would do only at the commit: too late, since
-    whoever deletes the account locks it first and then wants the feed. Raises AccountGone; and where there is no room
-    for the `growth`, LimitReached or TombstonesFull.
+    The account is locked before the feed, in the lock order of `delete_account`; the check of the foreign key would
+    lock it only at the commit, and deadlock. Raises AccountGone; and beyond the limit, LimitReached or TombstonesFull.
     """
     assert connection.in_atomic_block, "a feed number belongs to the transaction of its change"
     sql, params = then.statement
@@ -102,8 +100,10 @@ def _refusal(user: User, growth: Growth, limit: Limit) -> Exception:
 
 
 def reserve(amounts: dict[int, int], growth: Growth = UNCHANGED) -> dict[int, int]:
-    """Take so many numbers for each of these users, as `advance` takes one, whatever their limit; returns the last ones
-    taken before. Each is a change with this `growth`."""
+    """Increment the change counter of each of these users by an amount, each step with this `growth`, without a limit.
+
+    Returns the values before. Locks as `advance` does. Raises AccountGone.
+    """
     assert connection.in_atomic_block, "a feed number belongs to the transaction of its change"
     heads = dict(run(Raw(_RESERVE, [*growth, list(amounts), list(amounts.values())])))
     if heads.keys() != amounts.keys():
@@ -112,13 +112,12 @@ def reserve(amounts: dict[int, int], growth: Growth = UNCHANGED) -> dict[int, in
 
 
 def lock(user: User) -> None:
-    """Keep other writers out until the commit; for whoever has to read before it is known how many numbers it takes."""
+    """Lock the user's feed until the commit, for operations that read rows before they `reserve` numbers."""
     Feed.objects.select_for_update().filter(user=user).first()
 
 
 def current_version(user: User) -> int:
-    """The user's last committed number: when the user was loaded, or now if that was without the feed; 0 before the
-    first change."""
+    """The user's change counter: as loaded with the user, or else read now; 0 before the first change."""
     try:
         return int(user.feed.head)
     except Feed.DoesNotExist:
@@ -128,14 +127,10 @@ def current_version(user: User) -> int:
 def since(user: User, model: type[M], version: int) -> list[M]:
     """The rows that changed after `version`, tombstones included, each as it is now, oldest change first.
 
-    Raises CursorExpired for a version below the floor: of what was deleted since then, not all is known any more. The
-    floor is read last, as pruning raises it with what it removes. Whoever begins, at 0, has nothing to delete.
+    Raises CursorExpired for a version below the floor, since tombstones after it were pruned; at 0, the first sync
+    needs none. The floor is read last, as pruning raises it in the transaction that deletes them.
     """
     changes = list(model.objects.for_user(user).changed_after(version))
-    if 0 < version < _floor(user):
+    if version > 0 and Feed.objects.filter(user=user, floor__gt=version).exists():
         raise CursorExpired(f"Too much has been deleted since then; fetch all {model._meta.verbose_name_plural} anew.")
     return changes
-
-
-def _floor(user: User) -> int:
-    return Feed.objects.filter(user=user).values_list("floor", flat=True).first() or 0

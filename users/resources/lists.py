@@ -1,4 +1,4 @@
-"""The query parameters that every list has, and the page that they describe."""
+"""Query parameters of every list, and the page of rows that they select."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -23,12 +23,12 @@ MAX_LIMIT = 200
 MAX_OFFSET = 10_000
 MAX_CURSOR = 4096
 DEFAULT_SORT = "-created"
-_PLACE = ("after_1", "after_2", "after_3")  # the members of a row's key, and its id
+_PLACE = ("after_1", "after_2", "after_3")  # parameters: the members of a row's sort key, and its id
 
 
 @extend_schema_field(OpenApiTypes.BOOL)
 class FlagField(ChoiceField):
-    """`true` or `false`, as a query parameter."""
+    """A boolean query parameter, `true` or `false`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=["true", "false"], **kwargs)
@@ -57,14 +57,14 @@ class CursorField(TextField):
 
 
 class MomentField(InstantField):
-    """A moment; many clients forget that "+" is a space in a query."""
+    """An instant; a space is read as "+", which many clients send unescaped."""
 
     def to_internal_value(self, data: Any) -> Any:
         return super().to_internal_value(data.replace(" ", "+") if len(data) <= MAX_INSTANT else data)
 
 
 class SortField(ChoiceField):
-    """An order of the list; that by a member may go by the member's own name."""
+    """A sort order; `created_at` and `updated_at` are aliases of `created` and `updated`."""
 
     def __init__(self, sorts: Sequence[str], **kwargs: Any) -> None:
         by_name = {sort: sort for sort in sorts} | {f"{sort}_at": sort for sort in ("created", "updated")}
@@ -86,13 +86,13 @@ class Order(NamedTuple):
 
 
 class ListQuery(QuerySerializer):
-    """Subclasses name their model, their `sort`, and a parameter for each of their filters."""
+    """Subclasses declare their model, their `sort`, and a parameter per filter."""
 
     model: ClassVar[type[OwnedModel]]
-    # By parameter, how it narrows the rows down. Every value can be remembered.
+    # Filters by parameter; their values are hashable, as the compiled query is cached by them.
     narrowing: ClassVar[Mapping[str, Callable[[Any, Any], Any]]] = {"updated_since": OwnedQuerySet.updated_since}
-    described: ClassVar[tuple[OpenApiParameter, ...]] = ()  # parameters that their fields describe too loosely
-    slow: ClassVar[frozenset[str]] = frozenset()  # parameters with which a list may read all that a user has
+    described: ClassVar[tuple[OpenApiParameter, ...]] = ()  # OpenAPI, in place of what the fields generate
+    slow: ClassVar[frozenset[str]] = frozenset()  # parameters with which a list may scan all rows of a user
 
     updated_since = MomentField(required=False)
     sort = SortField(["created", "updated"], help_text="A leading - reverses; ties go by id.")
@@ -104,7 +104,7 @@ class ListQuery(QuerySerializer):
     total = FlagField(required=False, help_text="Answer X-Total-Count.")
 
     def __init_subclass__(cls) -> None:
-        """The list's own parameters come first where all are named."""
+        """The subclass's own parameters come first, in messages and in the OpenAPI document."""
         fields, plural = cls._declared_fields, cls.model._meta.verbose_name_plural
         own = [name for name in fields if name not in ListQuery._declared_fields]
         cls._declared_fields = {name: fields[name] for name in (*own, *ListQuery._declared_fields)} | {
@@ -121,21 +121,20 @@ class ListQuery(QuerySerializer):
         cls.filters = frozenset({*cls.filters, *cls.narrowing})
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs["order"] = Order.parse(attrs["sort"])
-        if cursor := attrs.get("cursor"):
-            if attrs["offset"]:
-                raise _invalid("offset", "A cursor says where to continue; leave offset out.")
-            if cursor.sort != attrs["sort"]:
-                raise _invalid("cursor", "The cursor belongs to another sort order; take it from the Link header.")
-            attrs["after"] = self._place(cursor, attrs["order"])
-        return attrs
-
-    def _place(self, cursor: Cursor, order: Order) -> tuple[Any, ...]:
-        """The key and the id of the row that the cursor stands for."""
+        attrs["order"] = order = Order.parse(attrs["sort"])
+        cursor: Cursor | None = attrs.get("cursor")
+        if cursor is None:
+            return attrs
+        if attrs["offset"]:
+            raise _invalid("offset", "A cursor says where to continue; leave offset out.")
+        if cursor.sort != attrs["sort"]:
+            raise _invalid("cursor", "The cursor belongs to another sort order; take it from the Link header.")
         try:
-            return *self._queryset().sort_key(order.sort, descending=order.descending).parse(cursor.key), cursor.id
+            key = self._queryset().sort_key(order.sort, descending=order.descending).parse(cursor.key)
         except ValueError as error:
             raise _invalid("cursor", "Take the cursor from the Link header, unchanged.") from error
+        attrs["after"] = (*key, cursor.id)
+        return attrs
 
     @classmethod
     def _queryset(cls) -> OwnedQuerySet[Any]:
@@ -144,7 +143,7 @@ class ListQuery(QuerySerializer):
 
     @classmethod
     def clock(cls, user: User, query: Mapping[str, Any]) -> dict[str, Any]:
-        """What the query means by now and by today, if it does; then the list changes with the clock."""
+        """The values of `now` and `today`, for queries whose result depends on the clock."""
         return {}
 
     @classmethod
@@ -157,7 +156,7 @@ class ListQuery(QuerySerializer):
 
     @classmethod
     def rows(cls, user_id: int, query: Mapping[str, Any], **clock: Any) -> Query[Any]:
-        """The rows of a page, and one more, which tells whether there is a next page."""
+        """The rows of a page, and one more if there is a next page."""
         shared = tuple(item for item in query.items() if item[0] not in ("cursor", "after"))
         place = dict(zip(_PLACE, query.get("after", ()), strict=False))
         return cls._compiled(shared, len(place)).given(user=user_id, **place, **clock)
@@ -179,8 +178,7 @@ class ListQuery(QuerySerializer):
     @classmethod
     @lru_cache(maxsize=1024)
     def _compiled(cls, shared: tuple[tuple[str, Any], ...], width: int) -> Compiled[Any]:
-        """What the rows of a page have in common with those of other users, and of other pages; the first one
-        continues at no place."""
+        """The query compiled without user, clock and cursor, cached; `width` is the cursor's, 0 for the first page."""
         return Compiled(lambda: cls._page(dict(shared), _PLACE[:width]))
 
     @classmethod

@@ -1,7 +1,7 @@
-"""What every table of users' rows has in common: the owner, the identity, the version and the trash."""
+"""The abstract model of every resource: owner, uid, version and tombstone."""
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import uuid_utils
@@ -15,16 +15,13 @@ from config.errors import Invalid
 from config.values import nfc
 from users.resources.querysets import OwnedQuerySet
 
-if TYPE_CHECKING:
-    pass
-
 MAX_UID = 255
 
 models.TextField.register_lookup(Length)
 
 
 def new_uid() -> str:
-    """UUIDv7 (RFC 9562): unique without asking anybody, and in order of creation."""
+    """UUIDv7 (RFC 9562): unique without coordination, and in order of creation."""
     return str(uuid_utils.uuid7())
 
 
@@ -33,9 +30,9 @@ class ImmutableUid(Invalid):
 
 
 class OwnedModel(RowModel):
-    """A row of a user's. Subclasses name their fields and rules; `users.resources.writes` stores them.
+    """A row that belongs to a user. Subclasses add fields and rules; `users.resources.writes` stores them.
 
-    Their `Meta` extends this one's constraints; that every one of these begins with `user` is decision 8 of the design.
+    Their `Meta` extends this one's constraints; every unique constraint begins with `user` (decision 8 of the design).
     """
 
     user = models.ForeignKey(
@@ -49,11 +46,11 @@ class OwnedModel(RowModel):
 
     objects = OwnedQuerySet.as_manager()
 
-    next_version: int  # of a locked row: the number that its change takes
+    next_version: int  # of a locked row: the version after its change
 
-    mutable: ClassVar[tuple[str, ...]]  # columns that change, for comparing what was with what is
-    derived: ClassVar[tuple[str, ...]] = ()  # those of them that only follow from others
-    # The setting with the number of rows that an account may have; the feed counts them, so that no write has to.
+    mutable: ClassVar[tuple[str, ...]]  # columns that are compared to detect a change
+    derived: ClassVar[tuple[str, ...]] = ()  # those of them that are computed from others
+    # The setting with the maximum number of rows per account; the feed counts them, so that writes do not have to.
     limit_setting: ClassVar[str | None] = None
 
     class Meta:
@@ -68,14 +65,14 @@ class OwnedModel(RowModel):
         ]
 
     def __str__(self) -> str:
-        """Not the title: the admin shows this in places where it asks for no permission."""
+        """Without user text, as the admin shows this also to staff without the permission to view text."""
         return f"{type(self).__name__} {self.pk}"
 
     def apply(self, sent: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> list[str]:
-        """Take over what was sent and what follows from it; return the names of the fields that differ.
+        """Assign the fields that were sent, and derive others; returns the names of the fields that changed.
 
-        A client may send back what it got: what only `derived` columns make of it in another way is no change.
-        Raises Invalid, and of it ImmutableUid and whatever `take_over` raises.
+        A change of `derived` columns alone is none, so that a client can send back what it got.
+        Raises Invalid: ImmutableUid, and what `take_over` raises.
         """
         if "uid" in sent and nfc(sent["uid"]) != nfc(self.uid):
             raise ImmutableUid(f"The uid of a {self._meta.verbose_name} never changes.", pointer="/uid")
@@ -85,10 +82,10 @@ class OwnedModel(RowModel):
         return [] if set(changed) <= set(self.derived) else changed
 
     def take_over(self, sent: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> None:
-        """Set the fields that were sent, and those that follow. Raises Invalid for what breaks a rule of the row."""
+        """Assign the fields that were sent, and derive others. Raises Invalid where a rule of the row is violated."""
         for name, value in sent.items():
             setattr(self, name, value)
 
     def return_from_trash(self, zone: ZoneInfo) -> list[str]:
-        """What has to follow where the owner lives by now; returns the names of the fields that may differ."""
+        """Recompute the fields that depend on the owner's time zone; returns their names."""
         return []

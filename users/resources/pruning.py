@@ -1,5 +1,4 @@
-"""Removes tombstones that every client has had time to see, or of which there are too many, and raises the floor of
-their owner's feed with them."""
+"""Deletes tombstones that are old or too many, and raises the floor of their owner's feed accordingly."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -13,8 +12,7 @@ from users.models import Feed, User
 from users.resources.models import OwnedModel
 from users.resources.querysets import OwnedQuerySet
 
-BATCH = 1000  # for about so many rows a user's writers wait at once
-
+BATCH = 1000  # rows per transaction, for which the user's writers wait
 
 M = TypeVar("M", bound=OwnedModel)
 
@@ -25,9 +23,9 @@ def old_tombstones(model: type[M], before: dt.datetime) -> OwnedQuerySet[M]:
 
 
 def prune_tombstones(model: type[OwnedModel], before: dt.datetime, batch: int = BATCH) -> Iterator[int]:
-    """Remove those of everybody, in transactions of `batch` rows; yields how many each has removed.
+    """Delete old tombstones of all users in transactions of `batch` rows; yields the number that each has deleted.
 
-    Other rows are neither locked nor changed, so that the service can go on.
+    Other rows are neither locked nor changed, so that the service can run meanwhile.
     """
     owners = old_tombstones(model, before).values_list("user_id").annotate(Count("pk")).order_by("user_id")
     for user_id, _ in list(owners):
@@ -41,10 +39,10 @@ def prune_tombstones(model: type[OwnedModel], before: dt.datetime, batch: int = 
 
 @retried_transaction
 def make_room(user: User, model: type[OwnedModel], most: int) -> None:
-    """Remove a hundredth of the user's tombstones, the oldest, once there are as many as there may be visible rows.
+    """Delete the user's oldest tombstones, a hundredth of the limit, when they have reached it.
 
-    Then the counts are taken anew: so whoever has written rows without them (by hand, or an older version during an
-    upgrade) cannot keep the user from going on.
+    Then recount the rows: so writes that bypassed the counters (by hand, or by an older version during an upgrade)
+    cannot block the user.
     """
     _prune_batch(model, user.pk, LAST_INSTANT, 0, max(1, most // 100))
     rows = model.objects.for_user(user)
@@ -53,10 +51,10 @@ def make_room(user: User, model: type[OwnedModel], most: int) -> None:
 
 @retried_transaction
 def _prune_batch(model: type[OwnedModel], user_id: int, before: dt.datetime, after: int, batch: int) -> tuple[int, int]:
-    """Remove the user's next tombstones behind the version `after`; returns how many, and the last one's version.
+    """Delete the user's next tombstones after the version `after`; returns their number, and the last one's version.
 
-    Under the feed's lock, as every write: nobody brings one of them back meanwhile, and whoever reads the floor after
-    the changes knows whether some are missing.
+    Under the feed's lock, as every write: none is restored meanwhile, and a reader that reads the floor after the
+    changes detects missing ones.
     """
     feed = Feed.objects.select_for_update().filter(user_id=user_id).first()
     if feed is None:

@@ -1,4 +1,4 @@
-"""Ways to read any resource's rows, and the orders of its list."""
+"""The QuerySet of every resource, and the sort orders of its list."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
@@ -16,17 +16,16 @@ R = TypeVar("R", bound=Model)
 
 
 class SortKey(NamedTuple):
-    """An order of a list: its expressions, and how a row's place in it travels as text in a cursor."""
+    """A sort order: its expressions, and how a row's key is written to and read from a cursor."""
 
     expressions: tuple[Any, ...]
     to_text: Callable[[Any], str | None]
-    # What the expressions of the row were. Raises ValueError for what `to_text` cannot have made.
+    # The values of the expressions. Raises ValueError for text that `to_text` cannot have written.
     from_text: Callable[[str], tuple[Any, ...]]
-    # The same where `to_text` is None.
-    absent: tuple[Any, ...] | None = None
+    absent: tuple[Any, ...] | None = None  # the values where `to_text` is None
 
     def parse(self, text: str | None) -> tuple[Any, ...]:
-        """Raises ValueError for what `to_text` cannot have made."""
+        """Raises ValueError for text that `to_text` cannot have written."""
         if text is not None:
             return self.from_text(text)
         if self.absent is None:
@@ -37,7 +36,7 @@ class SortKey(NamedTuple):
 def parse_instant(text: str) -> dt.datetime:
     """An instant of a cursor. Raises ValueError."""
     instant = dt.datetime.fromisoformat(text)
-    if instant.tzinfo != dt.UTC:  # PostgreSQL refuses offsets that Python knows
+    if instant.tzinfo != dt.UTC:  # PostgreSQL rejects some offsets that Python accepts
         raise ValueError("not in UTC")
     return instant
 
@@ -47,10 +46,10 @@ UPDATED = SortKey((F("updated_at"),), lambda row: row.updated_at.isoformat(), la
 
 
 class OwnedQuerySet(QuerySet[R]):
-    """Every way to read a resource's rows. The methods read as adjectives and can be chained in any order."""
+    """Reads of a resource's rows. The methods read as adjectives and can be chained in any order."""
 
     sort_keys: ClassVar[Mapping[str, SortKey]] = {"created": CREATED, "updated": UPDATED}
-    unseen: ClassVar[tuple[str, ...]] = ("deleted_at",)  # columns that no answer shows
+    unseen: ClassVar[tuple[str, ...]] = ("deleted_at",)  # columns that no answer contains
 
     def for_user(self, user: "User | Param") -> Self:
         """The first wall: every read begins here."""
@@ -65,14 +64,14 @@ class OwnedQuerySet(QuerySet[R]):
         return self.exclude(deleted_at=None)
 
     def changed_after(self, version: int) -> Self:
-        """Tombstones included, the oldest change first."""
+        """Including tombstones, the oldest change first."""
         return self.filter(version__gt=version).order_by("version")
 
     def updated_since(self, instant: dt.datetime) -> Self:
         return self.filter(updated_at__gte=instant)
 
     def shown(self) -> Self:
-        """Without the columns that no answer shows; they are loaded if they are needed after all."""
+        """Without the columns that no answer contains; they are deferred."""
         return self.defer(*self.unseen)
 
     @classmethod
@@ -80,12 +79,12 @@ class OwnedQuerySet(QuerySet[R]):
         return cls.sort_keys[sort]
 
     def sorted_by(self, sort: str, *, descending: bool) -> Self:
-        """Nulls come last either way; ties go by id, in the same direction."""
+        """Nulls are last in both directions; ties are sorted by id, in the same direction."""
         key = self.sort_key(sort, descending=descending)
         return self.order_by(*(OrderBy(each, descending=descending) for each in (*key.expressions, F("id"))))
 
     def after(self, sort: str, place: Sequence[Any], *, descending: bool) -> Self:
-        """The rows behind the one with this key and, as the last of `place`, this id; in the order of `sorted_by`."""
+        """Keyset pagination: the rows after `place`, the key and id of a row, in the order of `sorted_by`."""
         row = _row(*self.sort_key(sort, descending=descending).expressions, F("id"))
         last = _row(*(each if isinstance(each, Param) else Value(each) for each in place))
         return self.filter(LessThan(row, last) if descending else GreaterThan(row, last))

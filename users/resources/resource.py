@@ -1,4 +1,4 @@
-"""A resource, declared once, and the registry that every door reads."""
+"""The declaration of a resource, and the registry that every interface reads."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _registered: dict[str, "Resource"] = {}  # by name, in the order of registration
 
 @dataclass(frozen=True)
 class Resource:
-    """A table of users' rows and everything that the doors need to know about it.
+    """A table of users' rows, with everything that REST, admin, export and commands need to serve it.
 
     `create(user, **fields)`, `update(user, id, changes, *, expected_version)`, `delete(user, id, *, expected_version)`
     and `restore(user, id)` are services. `text` are the fields that only staff with the permission `view_…_text` sees,
@@ -39,7 +39,7 @@ class Resource:
 
     @property
     def title(self) -> str:
-        """As in the names of classes and operations: `Task`."""
+        """The name in CamelCase, for classes and operation ids: `Task`."""
         return self.name.title().replace("_", "")
 
     @property
@@ -52,19 +52,17 @@ class Resource:
 
 
 def register(resource: Resource) -> None:
-    """For the `ready()` of an app."""
+    """Register a resource and its section of the export, in the `ready()` of its app.
+
+    The export has the columns of the serializer, and when the row was deleted.
+    """
     _registered[resource.name] = resource
+    columns = {field.attname for field in resource.model._meta.concrete_fields} - {"user_id"}
+    exported = [name for name in resource.serializer._declared_fields if name in columns]
     exports.register(resource.plural)(
-        lambda user: exports.rows(resource.model.objects.for_user(user), *_columns(resource))
+        lambda user: exports.rows(resource.model.objects.for_user(user), *exported, "deleted_at")
     )
 
 
 def registered() -> tuple[Resource, ...]:
     return tuple(_registered.values())
-
-
-def _columns(resource: Resource) -> list[str]:
-    """What an export tells of a row: what answers show of it, and whether it lies in the trash."""
-    columns = {field.attname for field in resource.model._meta.concrete_fields} - {"user_id"}
-    shown = [name for name in resource.serializer._declared_fields if name in columns]
-    return [*shown, "deleted_at"]

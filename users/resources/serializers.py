@@ -1,4 +1,4 @@
-"""The members that every resource has."""
+"""The base serializer of resources."""
 
 from functools import cached_property
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ _LAST = ("created_at", "updated_at", "version")
 
 
 class ResourceSerializer(AttributesSerializer):
-    """Subclasses declare the other members, which stand between the identity and the times."""
+    """Subclasses declare the other members, which come between `user_id` and `created_at`."""
 
     plural: ClassVar[str] = "rows"
 
@@ -36,11 +36,11 @@ class ResourceSerializer(AttributesSerializer):
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         representation = super().to_representation(instance)
-        representation["user_id"] = self._owner_id  # in place of the row's
+        representation["user_id"] = self._owner_id  # the public id, in place of the column's
         return representation
 
     @cached_property
     def _owner_id(self) -> str:
-        """Rows are only ever shown to their owner."""
+        """The caller's public id: rows are only ever shown to their owner."""
         public_id: str = self.context["request"].user.public_id
         return public_id

@@ -1,4 +1,4 @@
-"""The SQL that requests run most, made once: querysets say what is read, the model which columns are written."""
+"""SQL of the most frequent requests, compiled once per model: reads from QuerySets, writes from its columns."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ R = TypeVar("R", bound=OwnedModel)
 
 
 class Locking(NamedTuple, Generic[R]):
-    """For `feed.advance`: the number, and the row under its lock if there is one."""
+    """A statement for `feed.advance`: returns the number and, if it exists, the locked row."""
 
     query: Query[R]
 
@@ -33,7 +33,7 @@ class Locking(NamedTuple, Generic[R]):
 
 
 class Statements(Generic[R]):
-    """Those of one model. Its fields are named as their columns."""
+    """The statements of one model, whose fields are named as their columns."""
 
     def __init__(self, model: type[R]) -> None:
         self._model = model
@@ -57,7 +57,7 @@ class Statements(Generic[R]):
         return Locking(self._deleted.given(user=user_id, id=pk))
 
     def insert(self, row: R) -> Raw:
-        """For `feed.advance`: the number, and the new row's id."""
+        """A statement for `feed.advance`: returns the number and the new row's id."""
         sql, names = self._insertion
         return Raw(sql, [getattr(row, name) for name in names])
 
@@ -66,7 +66,7 @@ class Statements(Generic[R]):
         return Raw(self._change(tuple(fields)), [*values, row.pk, row.user_id])
 
     def set_each(self, user_id: int, column: str, values: Mapping[int, Any], version: int, now: dt.datetime) -> Raw:
-        """The column of these rows, which take the versions behind this one in their order."""
+        """Update a column of rows by id; in this order they take the versions after `version`."""
         kind = self._model._meta.get_field(column).db_type(connection)
         sql = f"""
             UPDATE {self._table} AS changed SET {column} = new.value, version = %s + new.number, updated_at = %s
@@ -98,6 +98,6 @@ def of(model: type[R]) -> Statements[R]:
 
 
 def _locked(rows: OwnedQuerySet[R]) -> OwnedQuerySet[R]:
-    """Only once the number is taken: without the condition, a plan might lock the row before the feed."""
+    """FOR UPDATE, with a condition on `taken`: without it, a plan might lock the row before the feed."""
     is_taken = RawSQL("taken.head > 0", [], BooleanField())
     return rows.filter(is_taken, pk=Param("id")).select_for_update()

@@ -1,4 +1,4 @@
-"""The only SQL that writes users' rows: one function, one transaction, one number of the change counter each.
+"""Writes of resources, the only ones: each function is one transaction and takes one number of the change counter.
 
 Lock order: the account, its feed, then the row; `users.api.idempotency` has the whole.
 """
@@ -30,31 +30,31 @@ class UidTaken(Conflict):
 
 
 class StaleVersion(PreconditionFailed):
-    """Carries the current row."""
+    """A failed If-Match; carries the current row."""
 
 
 class RowNotFound(NotFound):
-    """Of a resource; each has a code of its own."""
+    """The base of each resource's own error; `not_found` makes them."""
 
 
 @cache
 def not_found(model: type[OwnedModel]) -> type[RowNotFound]:
-    """`task_not_found`, No such task."""
+    """The error class of a model, with its code and title: `task_not_found`, No such task."""
     name = str(model._meta.verbose_name)
     members = {"code": f"{name.replace(' ', '_')}_not_found", "title": f"No such {name}"}
     return type(f"{model.__name__}NotFound", (RowNotFound,), members)
 
 
 def no_such(model: type[OwnedModel]) -> RowNotFound:
-    """The same for a row of another user and for one that never was."""
+    """One error for another user's row and for one that does not exist."""
     return not_found(model)(f"You have no {model._meta.verbose_name} with this id.")
 
 
 def insert(user: User, model: type[R], sent: Mapping[str, Any]) -> R:
-    """Store a new row. Not within a transaction of the caller's, which a taken uid would end.
+    """Insert a row. Not within a transaction of the caller's, which a taken uid would abort.
 
     Raises Invalid, UidTaken, which carries the existing row unless that one was deleted, LimitReached, and AccountGone
-    when the account is deleted meanwhile.
+    if the account is deleted meanwhile.
     """
     uid = nfc(sent["uid"]) if sent.get("uid") else new_uid()
     rest = {name: value for name, value in sent.items() if name != "uid"}
@@ -88,16 +88,16 @@ def locked(
     expected: Collection[int] | None = None,
     growth: feed.Growth = feed.UNCHANGED,
 ) -> R:
-    """Take the next number, then read the row for update; `change` stores it under that number.
+    """Take the next number, then read the row FOR UPDATE; `change` stores it with that number as its version.
 
-    Only here are versions compared: once, under the lock. The feed's lock keeps other services out; the row's keeps out
-    whatever writes without them. Raises RowNotFound, and StaleVersion unless the version is among the expected ones.
+    Versions are compared only here, under the lock. The feed's lock excludes other services, the row's lock excludes
+    writes that bypass them. Raises RowNotFound, and StaleVersion unless the version is among the expected ones.
     """
     taken: tuple[int, R | None] = feed.advance(user, statements.of(model).lock(user.pk, pk), growth)
     version, row = taken
     if row is None:
         raise no_such(model)
-    row.user = user  # spares a query for what we know
+    row.user = user  # spares a query
     if expected is not None and row.version not in expected:
         raise StaleVersion(
             f"The {model._meta.verbose_name} is at version {row.version} now; merge your change into `current` and try "
@@ -109,7 +109,7 @@ def locked(
 
 
 def change(row: R, sent: Mapping[str, Any]) -> R:
-    """Apply what was sent to a locked row, and store what differs; if nothing does, the number is given back.
+    """Apply what was sent to a locked row and store the changed columns; without any, the number is rolled back.
 
     Raises Invalid.
     """
@@ -130,10 +130,7 @@ def bury(user: User, model: type[R], pk: int, expected: Collection[int] | None =
 
 
 def revive(user: User, model: type[R], pk: int) -> R:
-    """Make a tombstone the row that it was: its uid has stayed its own.
-
-    Raises RowNotFound for all but tombstones, and LimitReached.
-    """
+    """Restore a tombstone; its uid was kept. Raises RowNotFound for all but tombstones, and LimitReached."""
     deleted = statements.of(model).lock_deleted(user.pk, pk)
     taken: tuple[int, R | None] = feed.advance(user, deleted, _grown(model, feed.RESTORED), limit=_limit(model))
     version, row = taken
@@ -146,9 +143,9 @@ def revive(user: User, model: type[R], pk: int) -> R:
 
 
 def set_each(user: User, model: type[OwnedModel], column: str, values: Mapping[int, Any]) -> None:
-    """Give rows of the user's, by id, each its own value of a column: one operation of n numbers for n rows.
+    """Set a column of the user's rows, by id, each to its own value: one operation of n numbers for n rows.
 
-    Under the feed's lock (`feed.lock`), with which they were read, and however long it takes.
+    The caller has read the rows under `feed.lock`. Without a statement timeout.
     """
     version = feed.reserve({user.pk: len(values)})[user.pk]
     with session.local({"statement_timeout": "0"}):
@@ -167,7 +164,7 @@ def _limit(model: type[OwnedModel]) -> feed.Limit:
 
 
 def _grown(model: type[OwnedModel], growth: feed.Growth) -> feed.Growth:
-    """Only rows that a limit bounds are counted."""
+    """The growth of models with a limit; rows of others are not counted."""
     return growth if model.limit_setting else feed.UNCHANGED
 
 

@@ -1,1 +1,1 @@
-"""Tokens of ours, of an external issuer, and in mails."""
+"""Tokens: our own JWTs, those of the external issuer, and signed tokens in mails."""

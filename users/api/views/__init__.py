@@ -1,4 +1,4 @@
-"""Signing in, and the caller's own account."""
+"""Views of sign-in and of the caller's own account."""
 
 from users.api.views.account import ExportView, MeView, PasswordView, SessionsView, SessionView, VerificationView
 from users.api.views.auth import (

@@ -1,4 +1,4 @@
-"""The caller's own account, its password and its sessions."""
+"""Views of the caller's own account, its password and its sessions."""
 
 import uuid
 from typing import cast
@@ -48,12 +48,12 @@ _SESSION_ID = OpenApiParameter("session_id", OpenApiTypes.UUID, OpenApiParameter
 
 
 class OwnAccountView(AccountView):
-    # Also while the e-mail address is not verified.
+    # Without EmailIsVerified: also for accounts whose e-mail address is not verified.
     permission_classes = (IsAuthenticated,)
 
     @property
     def caller(self) -> User:
-        """The permissions let nobody else through."""
+        """The authenticated user; permissions exclude anonymous ones."""
         return cast(User, self.request.user)
 
 
@@ -219,7 +219,7 @@ class ExportView(OwnAccountView):
 
 
 def _parsed_id(session_id: str) -> uuid.UUID:
-    """Raises SessionNotFound for what cannot be an id, as for an id that does not exist."""
+    """Raises SessionNotFound for malformed ids, as for those that do not exist."""
     if len(session_id) > MAX_UUID:
         raise services.no_such_session()
     try:

@@ -1,4 +1,4 @@
-"""Sign-up, sign-in and sign-out: for callers who have no access token, or none that is still good."""
+"""Views of registration, sign-in and sign-out, which need no valid access token."""
 
 import datetime as dt
 
@@ -29,7 +29,7 @@ _MAILED = {"token": "WzcsIjRm…"}
 
 
 class PublicView(AccountView):
-    authentication_classes = ()  # a stale token in the request does not matter
+    authentication_classes = ()  # an expired token in the request is ignored
     permission_classes = (AllowAny,)
 
 
@@ -82,7 +82,7 @@ class LoginView(PublicView):
 class RefreshView(PublicView):
     serializer_class = RefreshSerializer
 
-    # A refresh token can be sent again anyhow, for as long; later it is stolen, whatever key it comes with.
+    # The grace period of a refresh token; after it, reuse means theft, also with the same Idempotency-Key.
     @idempotent_sign_in(signed_in, dt.timedelta(seconds=services.REUSE_SECONDS))
     @extend_schema(
         operation_id="refreshTokens",

@@ -1,4 +1,4 @@
-"""What the views of accounts share."""
+"""The base view of accounts, and answers that several of its subclasses have in common."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ class AccountView(GenericAPIView):
 
 
 def signed_in(session: Session, status: int = 200) -> SignedIn:
-    """Answer the live pair of tokens of a session."""
+    """The answer with the token pair of a session's current generation."""
     pair = own.mint(session)
     answer = {
         "user": session.user,
