@@ -1,1 +1,1 @@
-"""Accounts: who calls, and how they prove it."""
+"""Accounts, authentication, and the resources that belong to users."""

@@ -1,7 +1,8 @@
-"""How attempts to sign in, and requests for mails, are counted: a stranger locks nobody out (docs/security.md).
+"""Rate limit counters of sign-in attempts and mail requests, with which an attacker cannot lock out an account's owner
+(docs/security.md).
 
-A device that proves that it is known to the account is counted alone. All others are counted by network, by account and
-network, and, unless the account is signed in on that network, together by account, for which there is a wider limit.
+A known device of the account is counted on its own. All others are counted by network, by account and network, and,
+unless the account has a live session on that network, by account, with a wider limit.
 """
 
 import uuid
@@ -27,11 +28,11 @@ _COOKIE_AGE = 90 * 86_400  # seconds
 
 
 class Proof(Protocol):
-    """What a request has to show that its device is known to an account."""
+    """A request's proof that its device is known to an account."""
 
     @property
     def device(self) -> str:
-        """The name of what is counted; to be believed before anything is looked up."""
+        """The device's name, under which it is counted; verified by its signature, without the database."""
 
     def is_for(self, email: str) -> bool:
         """Whether the device is known to the account with this canonical address."""
@@ -40,9 +41,9 @@ class Proof(Protocol):
 def counters(
     scope: str, request: HttpRequest, email: Callable[[], str | None], proof: Proof | None
 ) -> Iterator[Counter]:
-    """The narrow ones first, so that what they refuse does not use up the wide ones, which others share.
+    """The counters of an attempt, the narrow ones first, so that what they refuse does not use up the shared wide ones.
 
-    `email` is what the request says, in its canonical form; asked once the request may be looked into.
+    `email` returns the canonical address in the request; it parses the body, so it is called late.
     """
     if proof is not None:
         yield Counter(scope, f"device:{proof.device}")
@@ -60,27 +61,27 @@ def counters(
 
 
 def counters_of(scope: str, request: HttpRequest, user: User) -> Iterator[Counter]:
-    """The same for who is signed in."""
+    """The counters of an attempt by an authenticated user."""
     narrowest, *wider = by_network(scope, request)
     yield from (narrowest, Counter(scope, f"user:{user.pk}"), *wider)
 
 
 def canonical(email: object) -> str | None:
-    """None for what is nobody's address; without the spaces around, which people do not see."""
+    """The canonical address, stripped of surrounding spaces; None for what cannot be one."""
     address = trimmed(email, MAX_EMAIL) if isinstance(email, str) else None
     return canonical_email(address) if address and is_storable(address) else None
 
 
 @all_users()
 def _is_signed_in_from(email: str, address: str) -> bool:
-    """Whether a live session of the account was last used on this network."""
+    """Whether a live session of the account was last used from this network."""
     if not address:
         return False
     return Session.objects.live().filter(user__email_canonical=email, address__range=network_range(address)).exists()
 
 
 class SessionProof:
-    """A token of a live session, of either kind: also an access token that has expired."""
+    """An access or refresh token of a live session; the token itself may have expired."""
 
     def __init__(self, session_id: uuid.UUID) -> None:
         self.session_id = session_id
@@ -103,7 +104,7 @@ class SessionProof:
 
 
 class CookieProof:
-    """What a browser got when staff signed in with it (OWASP's device cookie); it outlives the session."""
+    """The device cookie (OWASP) that a browser got when staff signed in; it outlives the session."""
 
     def __init__(self, account: str, device: str) -> None:
         self.account, self.device = account, device
@@ -120,7 +121,7 @@ class CookieProof:
 
 
 def remember_device(response: HttpResponse, email: str) -> None:
-    """Give the browser that has just signed in a CookieProof for the account with this canonical address."""
+    """Set the device cookie after a sign-in to the account with this canonical address."""
     value = signing.dumps([_account(email), uuid.uuid4().hex], salt=_SALT)
     secure = settings.SESSION_COOKIE_SECURE
     response.set_cookie(_cookie_name(), value, _COOKIE_AGE, secure=secure, httponly=True, samesite="Strict")

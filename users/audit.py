@@ -1,6 +1,6 @@
-"""Who did what to whom, when and from where: written in the transaction of the deed, and never changed.
+"""The audit log: events are written in the transaction of what they describe, and never changed.
 
-What PostgreSQL itself holds to that, and what it cannot: docs/security.md.
+How PostgreSQL enforces that, and where it cannot: docs/security.md.
 """
 
 import datetime as dt
@@ -24,18 +24,16 @@ from config.observability import logs
 from users.models import AuditEvent, User
 from users.text import validate_email
 
-# A password hash is tried for each, and rate limits count addresses and accounts; of a botnet that tries many
-# accounts from many addresses, this bounds what is written down: some 60 MB a day.
+# Rate limits count addresses and accounts; this one bounds what a botnet with many of both can write: some 60 MB a day.
 FAILED_SIGN_INS = Rate(10_000, 3600)
 _FAILED_SIGN_INS_KEY = uuid.uuid5(uuid.NAMESPACE_URL, "tickbase:failed-sign-ins").hex
-# Of its own, so that noise at the API hides no attack on staff.
+# A separate limit, so that noise at the API hides no attack on staff.
 _FAILED_ADMIN_SIGN_INS_KEY = uuid.uuid5(uuid.NAMESPACE_URL, "tickbase:failed-admin-sign-ins").hex
-# Who ran a command; in the details.
-OPERATOR = "operator"
+OPERATOR = "operator"  # in the details: the system user who ran a command
 
 
 class Action(models.TextChoices):
-    """What stands in the column `action`, and how it is shown; those of staff upon an object begin with `staff`."""
+    """Values of the column `action`, with their labels; actions of staff on an object begin with `staff`."""
 
     INVITED = "account.invited", "Invited"
     REGISTERED = "account.registered", "Registered"
@@ -67,7 +65,7 @@ class Action(models.TextChoices):
 
 
 def label(action: str) -> str:
-    """How it is shown; a name that another version has written, as it is."""
+    """The label of an action; an unknown one, which another version has written, is shown as it is."""
     return Action(action).label if action in Action else action
 
 
@@ -80,14 +78,16 @@ def record(
     proven: bool = True,
     **details: Any,
 ) -> None:
-    """Write an event down, about an account or about an object `of` one.
+    """Write an event about an account, or about an object `of` one.
 
-    Whoever asks through the API does so about the own account, unless that is not `proven`; in the admin it is staff.
-    `email` is for a subject that has no account. Of a command, the details name who runs it.
+    The actor of an API request is the subject, unless that is not `proven`; in the admin it is the member of staff.
+    `email` is for a subject without an account. In a command, the details name the system user who runs it.
     """
     request = current_request()
-    if request is None and not logs.request_id.get():  # of a request that is answered no operator knows
-        details[OPERATOR] = _operator()
+    if request is None and not logs.request_id.get():  # in a command, not after a request
+        details[OPERATOR] = ""
+        with suppress(KeyError, OSError):  # the system knows no name
+            details[OPERATOR] = getpass.getuser()
     actor = _actor(request, subject) if proven else None
     AuditEvent.objects.create(
         at=timezone.now(),
@@ -114,7 +114,7 @@ def _actor(request: HttpRequest | None, subject: User | None) -> User | None:
 
 
 def failed_sign_in(user: User | None, email: str, *, admin: bool = False) -> None:
-    """The same work whether there is such an account or not."""
+    """Write a failed sign-in, up to the limit; the same work with and without an account, against timing attacks."""
     key = _FAILED_ADMIN_SIGN_INS_KEY if admin else _FAILED_SIGN_INS_KEY
     decision = leases.limiter().take(key, FAILED_SIGN_INS)
     if not decision.is_granted:
@@ -122,23 +122,18 @@ def failed_sign_in(user: User | None, email: str, *, admin: bool = False) -> Non
     details: dict[str, Any] = {"admin": True} if admin else {}
     if not decision.remaining:
         details["more"] = "will not be written down within this hour"
-    with all_users():
-        record(Action.SIGN_IN_FAILED, user, email=_shown(email), proven=False, **details)
-
-
-def _shown(email: str) -> str:
-    """People type their password into the wrong box."""
+    shown = "not an e-mail address"  # people type their password into the wrong field
     with suppress(ValidationError):
         validate_email(email)
-        return email
-    return "not an e-mail address"
+        shown = email
+    with all_users():
+        record(Action.SIGN_IN_FAILED, user, email=shown, proven=False, **details)
 
 
 # --- Pruning ----------------------------------------------------------------------------------------
 
-# So many go in a transaction: it ends before a pooler's time-out does it.
-BATCH = 10_000
-# The right to delete is there for such a transaction only, and nobody else ever sees it.
+BATCH = 10_000  # events per transaction, so that it ends before a pooler's timeout
+# The right to delete is granted within a transaction and revoked before its commit, so that no other one ever has it.
 _PERMIT = (
     "SELECT pg_advisory_xact_lock(hashtext('users_auditevent'));"
     "GRANT DELETE ON users_auditevent TO CURRENT_USER;"
@@ -148,9 +143,9 @@ _FORBID = "REVOKE DELETE ON users_auditevent FROM CURRENT_USER; SET LOCAL tickba
 
 
 def prune(days: int) -> int:
-    """Delete the events that are older; a new one tells how many they were, also of a run that was cut off.
+    """Delete older events, and write one with their number, also if the run was interrupted.
 
-    No other transaction ever waits for their rows. Returns how many there were.
+    No other transaction ever waits for their rows. Returns their number.
     """
     before, pruned = _before(days), 0
     with all_users():
@@ -178,17 +173,10 @@ def _prune_batch(before: dt.datetime) -> int:
 
 
 def prunable(days: int) -> int:
+    """How many events `prune` would delete."""
     with all_users():
         return AuditEvent.objects.filter(at__lt=_before(days)).count()
 
 
 def _before(days: int) -> dt.datetime:
     return timezone.now() - dt.timedelta(days=days)
-
-
-def _operator() -> str:
-    """Who runs the command, as far as the system knows."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""

@@ -1,4 +1,4 @@
-"""The authentication backend of the admin: it proves a password as the API does."""
+"""The authentication backend of the admin; it verifies passwords as the API does."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from users.models import User
 
 
 class PasswordBackend(ModelBackend):
-    """Django's hashes once for an address that nobody has; a known one may need two, which would tell them apart."""
+    """Django's own hashes once for an unknown address, where a known one may need two: a timing leak."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any

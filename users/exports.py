@@ -1,4 +1,4 @@
-"""All that we hold about a user, as one JSON document, which each app contributes to."""
+"""The export of an account: one JSON document with a section per table, which each app registers."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,11 +20,11 @@ ACCOUNT = (
     "is_superuser", "created_at", "last_login", "token_version",
 )  # fmt: skip
 _sections: dict[str, Section] = {}
-_outliving: set[str] = set()  # sections that stay when the account goes
+_outliving: set[str] = set()  # sections whose rows stay when the account is deleted
 
 
 def register(name: str, *, outlives: bool = False) -> Callable[[Section], Section]:
-    """Contribute a section, an array of objects; for the `ready()` of an app."""
+    """Register a section, an array of objects, in the `ready()` of an app."""
 
     def decorate(section: Section) -> Section:
         _sections[name] = section
@@ -36,13 +36,13 @@ def register(name: str, *, outlives: bool = False) -> Callable[[Section], Sectio
 
 
 def stream(user: User) -> Iterator[bytes]:
-    """The document in pieces, in constant memory. A piece that is missing leaves it invalid as JSON."""
+    """The document in chunks, in constant memory. If the stream breaks off, it is not valid JSON."""
     audit.record(audit.Action.EXPORTED, user)
     return each_as(user.pk, _pieces(user))
 
 
 def counts(user: User) -> dict[str, int]:
-    """How much would go with the account, by the name of its section."""
+    """The number of rows that would be deleted with the account, by section."""
     going = {name: section for name, section in _sections.items() if name not in _outliving}
     return {name.replace("_", " "): sum(1 for _ in each_as(user.pk, section(user))) for name, section in going.items()}
 
@@ -62,7 +62,7 @@ def _pieces(user: User) -> Iterator[bytes]:
 
 
 def rows(queryset: QuerySet[Any, Any], *fields: str) -> Iterator[dict[str, Any]]:
-    """The rows in batches by primary key: no cursor or transaction stays open while a slow client reads."""
+    """The rows in batches by primary key, so that no cursor or transaction stays open while a slow client reads."""
     model: type[Model] = queryset.model
     key = model._meta.pk.name
     batch = list(queryset.order_by(key).values(*fields, "pk")[:BATCH])
@@ -88,7 +88,7 @@ def _idempotency_keys(user: User) -> Iterator[dict[str, Any]]:
 
 @register("second_factor")
 def _second_factor(user: User) -> Iterator[dict[str, Any]]:
-    """That there is one; no secret of it."""
+    """The user's devices, without their secrets."""
     fields = ("name", "confirmed", "created_at", "last_used_at")
     for model in (TOTPDevice, StaticDevice):
         yield from rows(model.objects.filter(user=user), *fields)
@@ -96,7 +96,7 @@ def _second_factor(user: User) -> Iterator[dict[str, Any]]:
 
 @register("events", outlives=True)
 def _events(user: User) -> Iterator[dict[str, Any]]:
-    """What was done to the account and by whom, without the name and address of staff and operators."""
+    """Audit events about the account, without names and addresses of staff and operators."""
     fields = ("at", "action", "object_type", "object_id", "address", "request_id", "details", "actor")
     for row in rows(AuditEvent.objects.filter(subject=user), *fields):
         is_staffs = row["actor"] not in (None, user.pk)
@@ -106,7 +106,7 @@ def _events(user: User) -> Iterator[dict[str, Any]]:
 
 @register("staff_actions", outlives=True)
 def _staff_actions(user: User) -> Iterator[dict[str, Any]]:
-    """What a member of the staff did to others; not their names, and not what changed."""
+    """Audit events of a member of staff about others, without their names and without the changes."""
     done = AuditEvent.objects.filter(actor=user).exclude(subject=user)
     return rows(done, "at", "action", "object_type", "object_id", "address", "request_id")
 

@@ -14,14 +14,14 @@ from config.values import HASHING_LOCK
 
 Result = TypeVar("Result")
 
-LOWEST = 19  # of priorities: `nice`
+LOWEST = 19  # niceness
 
 
 class OWASPArgon2PasswordHasher(Argon2PasswordHasher):
     """Argon2id with 19 MiB, two passes and one lane; Django's defaults are 100 MiB and eight lanes.
 
-    Hashes of before are replaced when their owners sign in. Until then, a refused sign-in to one of those accounts
-    takes longer than any other: what costs more than today's parameters cannot be made to cost less.
+    Hashes with older parameters are replaced when their owners sign in. Until then, a refused sign-in to one of those
+    accounts takes longer than any other, which cannot be avoided: the older parameters cost more.
     """
 
     memory_cost = 19 * 1024  # KiB
@@ -35,25 +35,24 @@ class OWASPArgon2PasswordHasher(Argon2PasswordHasher):
 
 
 def _in_background(hash_: Callable[[], Result]) -> Result:
-    """A burst of sign-ins leaves the processors to others: one hash at a time on this machine, at the lowest priority.
+    """Hash in a thread of the lowest priority, one at a time on this machine, so that sign-ins do not starve requests.
 
-    Argon2 releases Python's lock, so nothing waits for a thread that is passed over. The thread does nothing else: an
-    ordinary user may lower a priority and not raise it again.
+    Argon2 releases the GIL, so no other thread waits for this one. The thread does nothing else, as an unprivileged
+    process cannot raise a priority again.
     """
     return _hasher().submit(_hash_in_turn, hash_).result()
 
 
 @cache
 def _hasher() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="hasher", initializer=_lower_priority)
+    def lower_priority() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)
 
-
-def _lower_priority() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)
+    return ThreadPoolExecutor(1, thread_name_prefix="hasher", initializer=lower_priority)
 
 
 def _hash_in_turn(hash_: Callable[[], Result]) -> Result:
-    """The workers of `serve` share a file that one at a time locks; the system unlocks it when one is killed."""
+    """Under the lock of a file that the workers of `serve` share; the system releases it when a worker is killed."""
     path = os.environ.get(HASHING_LOCK)
     if path is None:
         return hash_()

@@ -1,7 +1,7 @@
-"""The mails that accounts get: written from templates, sent to the stored address, after the answer.
+"""Mails to accounts: rendered from templates, and sent to the stored address in the background.
 
-Sending in the request would tell by its time whether an address has an account, and would hold a database
-connection while a mail server thinks.
+Sending within the request would reveal by its timing whether an address has an account, and would hold a database
+connection while a mail server answers.
 """
 
 import logging
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 class Kind(NamedTuple):
     template: str
     subject: str
-    page: str  # of the app
+    page: str  # of the front end
     lifetime: str
 
 
@@ -37,7 +37,7 @@ INVITATION = Kind("invitation", "you are invited", "register", "seven days")
 
 
 def send_password_reset(user: User | None) -> None:
-    """To the stored address of the user. Without one, the same work is done, for nobody."""
+    """Mail a token to the user's stored address. Without a user, do the same work and send nothing."""
     recipient = user or User(email="nobody@example.com")
     _later(lambda: _compose(PASSWORD_RESET, recipient.email, mailed.PASSWORD_RESET.make(recipient)), send=bool(user))
 
@@ -47,26 +47,25 @@ def send_email_verification(user: User) -> None:
 
 
 def send_invitation(email: str, token: str) -> None:
-    """At once, for a command. Raises OSError, of which SMTPException is one."""
+    """Send in the foreground, for a command. Raises OSError, the base of SMTPException."""
     _compose(INVITATION, email, token).send()
 
 
 def link(page: str, token: str) -> str:
-    """Where the front end takes the token; empty without an `APP_URL`."""
+    """The page of the front end that redeems the token; empty without `APP_URL`."""
     return f"{settings.APP_URL}/{page}?token={quote(token)}" if settings.APP_URL else ""
 
 
 def _compose(kind: Kind, email: str, token: str) -> EmailMessage:
-    """Nothing that people typed but the address is in a mail: whoever opens an account for somebody else's
-    address would choose the words.
-    """
+    """The mail contains no user text but the address: registering another person's address must not send them a text
+    of one's choice."""
     context = {"email": email, "token": token, "link": link(kind.page, token), "lifetime": kind.lifetime}
     body = render_to_string(f"users/mail/{kind.template}.txt", context)
     return EmailMessage(f"Tickbase: {kind.subject}", body, to=[mail_address(email)])
 
 
 def _later(compose: Callable[[], EmailMessage], *, send: bool = True) -> None:
-    """After the commit, in the worker, also what takes time before sending."""
+    """Compose and send in the worker thread, after the commit."""
 
     def deliver() -> None:
         message = compose()
@@ -78,16 +77,15 @@ def _later(compose: Callable[[], EmailMessage], *, send: bool = True) -> None:
 
 @cache
 def _worker() -> ThreadPoolExecutor:
-    """Made at the first mail, that is, in the process that serves. A stop waits for what is under way, but not
-    for longer than the server lets it: mails that a slow mail server has kept waiting are lost.
-    """
+    """The worker thread, created at the first mail: in the process that serves requests. A shutdown waits for queued
+    mails only within the server's grace period; after that they are lost."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
 
 
 def _log_failure(sending: Future[None]) -> None:
     error = sending.exception()
     if isinstance(error, OSError | smtplib.SMTPException | UnicodeError):
-        # Not its text: servers quote the address, and the message holds a token.
+        # Without the error's text: servers quote the address, and the message holds a token.
         logger.error("a mail could not be sent: %s", type(error).__name__)
     elif error is not None:
         raise error

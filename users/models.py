@@ -1,4 +1,4 @@
-"""The account, its sessions, and what it remembers of requests that were sent with an Idempotency-Key."""
+"""Models of accounts, sessions, idempotency keys, the audit log and the change counter."""
 
 import datetime as dt
 import uuid
@@ -36,13 +36,13 @@ def validate_timezone(name: str) -> None:
 
 
 def new_session_id() -> uuid.UUID:
-    """UUIDv7 (RFC 9562): sessions lie in their index in the order in which they were opened."""
+    """UUIDv7 (RFC 9562): index order is the order of creation."""
     return uuid_utils.compat.uuid7()
 
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None, **fields: Any) -> "User":
-        """Store a new local account; without a password nobody can sign in to it."""
+        """Insert a local account; without a password, its password is unusable."""
         user = self.model()
         user.set_email(email)
         for name, value in fields.items():
@@ -52,7 +52,7 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None, **fields: Any) -> "User":
-        """For the command, which prints a ValidationError and would show a traceback of all others."""
+        """For the command, which prints a ValidationError, and a traceback of any other exception."""
         validate_email(email)
         MaxLengthValidator(MAX_PASSWORD)(password or "")
         fields = {"is_staff": True, "is_superuser": True, "email_verified_at": now(), **fields}
@@ -69,17 +69,17 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(RowModel, AbstractBaseUser, PermissionsMixin):
-    """A local account signs in here with its e-mail; an external one is `subject` to its `issuer`.
+    """A local account, which signs in with its e-mail address, or an external one, with its `issuer` and `subject`.
 
-    The e-mail of an external account is what its issuer said at first sight: it identifies nobody, so that
-    nobody gets into a local account by making another issuer vouch for its address.
+    The e-mail address of an external account is a claim of its first token. It is not an identifier, so that a claim of
+    another person's address gives no access to their local account.
     """
 
     email = models.EmailField("e-mail", max_length=MAX_EMAIL)
-    # Null for external accounts. Case folding can lengthen a text; NFKC can too.
+    # Null for external accounts. Case folding and NFKC can lengthen a text.
     email_canonical = models.TextField(null=True, editable=False)
     email_verified_at = models.DateTimeField(null=True, editable=False)
-    # Null for local accounts, which the unique constraint then passes over.
+    # Null for local accounts, which the unique constraint then ignores.
     issuer = models.TextField(null=True, editable=False)
     subject = models.TextField(null=True, editable=False)
     name = models.CharField(max_length=MAX_NAME, blank=True, default="")
@@ -87,7 +87,7 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField("active", default=True)
     is_staff = models.BooleanField("staff", default=False, help_text="May sign in to the admin.")
     created_at = models.DateTimeField(default=now, editable=False)
-    # The `ver` claim: tokens of an older generation are refused.
+    # The `ver` claim: incrementing it revokes all tokens.
     token_version = models.PositiveIntegerField(default=0, editable=False)
 
     objects = UserManager()
@@ -111,7 +111,7 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
         return self.email or self.public_id
 
     def set_email(self, email: str) -> None:
-        """A new address is unverified until its owner shows that mail arrives."""
+        """Set a new, unverified address."""
         self.email = email.strip()
         self.email_canonical = None if self.is_external else canonical_email(email)
         self.email_verified_at = None
@@ -119,11 +119,11 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
     def set_password(self, raw_password: str | None) -> None:
         super().set_password(None if raw_password is None else opaque_string(raw_password))
 
-    def check_password(self, raw_password: str) -> bool:  # type: ignore[override]  # nobody asks without one
-        """Whether it is right. A hash of other parameters, or of another Unicode form, is then replaced.
+    def check_password(self, raw_password: str) -> bool:  # type: ignore[override]  # never called with None
+        """Whether the password is right; if so, a hash of other parameters or of another Unicode form is replaced.
 
-        Older hashes were made of the password as it was typed. How often this hashes a wrong password depends on
-        nothing but what was typed, so that its time does not tell whether there is such an account.
+        Older hashes were made from the password as typed. The number of hashes for a wrong password depends only on
+        what was typed, so that the timing does not reveal whether the account exists.
         """
         password = opaque_string(raw_password)
         is_right, is_outdated = verify_password(password, self.password)
@@ -135,14 +135,14 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
         return is_right
 
     def _rehash(self, password: str) -> None:
-        """Unless the password was changed since it was read: the old one must not come back."""
+        """Compare and set: a password that was changed since it was read is not overwritten."""
         unchanged = User.objects.filter(pk=self.pk, password=self.password)
         self.password = make_password(password)
         unchanged.update(password=self.password)
 
     @property
     def public_id(self) -> str:
-        """What stands for the user in paths, tokens and `user_id`."""
+        """The user's id in paths, tokens and `user_id`."""
         return str(self.pk) if self.subject is None else self.subject
 
     @property
@@ -159,14 +159,14 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
 
 
 class ClosedAccount(models.Model):
-    """The trace of a deleted external account: its issuer's tokens outlive it, and must not open it anew."""
+    """The tombstone of a deleted external account: its issuer's tokens outlive it, and must not recreate it."""
 
     digest = models.CharField(max_length=64, primary_key=True)  # of issuer and subject
     closed_at = models.DateTimeField()
 
 
 class SpentInvitation(models.Model):
-    """An invitation that has opened an account: it must not do so again, should that account be deleted."""
+    """A redeemed invitation: it must not be redeemed again, also after its account was deleted."""
 
     digest = models.CharField(max_length=64, primary_key=True)
     expires_at = models.DateTimeField()
@@ -178,7 +178,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return self.filter(user=user)
 
     def live(self) -> Self:
-        """Whose refresh token has not expired."""
+        """Sessions whose refresh token has not expired."""
         return self.filter(last_used_at__gt=now() - settings.REFRESH_TOKEN_LIFETIME)
 
     def expired(self) -> Self:
@@ -186,9 +186,9 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
 
 class Session(RowModel):
-    """A sign-in. Its refresh tokens are one family (RFC 9700, section 4.14.2): each is traded for the next.
+    """A sign-in: a family of rotating refresh tokens (RFC 9700, section 4.14.2).
 
-    No token is stored. The live one is that of the current generation; it can be signed anew from this row.
+    No token is stored. The valid one is that of the current generation, which can be signed again from this row.
     """
 
     id = models.UUIDField(primary_key=True, default=new_session_id, editable=False)
@@ -202,7 +202,7 @@ class Session(RowModel):
     objects = SessionQuerySet.as_manager()
 
     class Meta:
-        # For the staff's list, which it orders, for who was active, and for those that have expired.
+        # For the order of the admin's list, the count of active users, and pruning.
         indexes = [models.Index(fields=["last_used_at", "id"], include=["user"], name="users_session_last_used")]
 
     def __str__(self) -> str:
@@ -215,9 +215,9 @@ class Session(RowModel):
 
 
 class IdempotencyKey(models.Model):
-    """The answer to a request that may be sent again; neither the key nor any token is stored.
+    """The stored answer to a request with an Idempotency-Key; neither the key nor any token is stored.
 
-    An answer with tokens is kept as its session and generation, of which they can be signed anew.
+    An answer with tokens is stored as session and generation, from which they can be signed again.
     """
 
     digest = models.CharField(max_length=64, primary_key=True)  # of scope, route and key
@@ -227,12 +227,12 @@ class IdempotencyKey(models.Model):
     generation = models.PositiveIntegerField(null=True)
     status = models.PositiveSmallIntegerField()
     headers = models.JSONField(default=dict)
-    body = models.TextField(blank=True, default="")  # JSON, to the letter
+    body = models.TextField(blank=True, default="")  # JSON, byte for byte
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
 
     def store(self) -> None:
-        """In place of an expired one that may be there."""
+        """Upsert: an expired row of the same key may still exist."""
         columns = [field.name for field in self._meta.fields if not field.primary_key]
         IdempotencyKey.objects.bulk_create(
             [self], update_conflicts=True, unique_fields=["digest"], update_fields=columns
@@ -240,17 +240,17 @@ class IdempotencyKey(models.Model):
 
 
 class AuditEvent(models.Model):
-    """Who did what to whom, when and from where. The migration makes the table append-only.
+    """An event of the audit log: actor, action, subject, time and address. Append-only, by the migration.
 
-    The accounts are not referred to by a constraint: an event outlives them, and names them as they were.
+    Without foreign key constraints on the accounts: an event outlives them, and keeps their addresses of then.
     """
 
     at = models.DateTimeField(db_index=True)
     action = models.CharField(max_length=40)
-    # Null where nobody has proven who he is, and in commands.
+    # Null for unauthenticated requests, and in commands.
     actor = models.ForeignKey(User, models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
     actor_email = models.TextField("actor", blank=True, default="")
-    # Whose account, or whose row it was done to.
+    # The account that was acted upon, or whose row was.
     subject = models.ForeignKey(User, models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
     subject_email = models.TextField("subject", blank=True, default="")
     object_type = models.CharField(max_length=60, blank=True, default="")  # such as tasks.task
@@ -272,10 +272,10 @@ class Feed(RowModel):
     user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="feed")
     head = models.BigIntegerField(default=0)  # the last number given out
     floor = models.BigIntegerField(default=0)  # tombstones up to here may be gone
-    # How many rows there are, and how many with tombstones: for the limit, so that no write has to count them.
+    # The number of visible rows, and of rows with tombstones: for the limit, so that writes do not count them.
     live = models.IntegerField(default=0, db_default=0)
     stored = models.IntegerField(default=0, db_default=0)
 
     class Meta:
-        db_table = "tasks_feed"  # its name of before other resources had a part in it
+        db_table = "tasks_feed"  # from when tasks were the only resource
         constraints = [models.CheckConstraint(name="tasks_feed_order", condition=Q(head__gte=F("floor")))]

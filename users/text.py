@@ -1,4 +1,4 @@
-"""E-mail addresses, passwords and time zone names: how they are compared, what is taken, how long they may be; pure."""
+"""E-mail addresses, passwords and time zone names: normalisation, validation and maximum lengths; pure functions."""
 
 import re
 import unicodedata
@@ -16,49 +16,44 @@ MAX_LOCAL_PART = 64  # octets; section 4.5.3.1.1
 MAX_PASSWORD = 256  # hashing is slow on purpose
 MAX_NAME = 100
 
-_AT = re.compile("[\ufe6b\uff20]")  # what is an @ in NFKC
+_AT = re.compile("[\ufe6b\uff20]")  # become @ in NFKC
 _is_well_formed = EmailValidator()
-# General category Zs but for U+0020; a test holds this against unicodedata.
+# General category Zs without U+0020; a test compares this with unicodedata.
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 
 
 def canonical_email(email: str) -> str:
-    """The form that makes two spellings of one address equal: NFKC, case folded, NFKC again; the domain in ASCII, as it
-    is, since NFKC alone would make another domain of some letters than `mail_address` does.
+    """The form in which addresses are compared: the local part in NFKC, case folded, and in NFKC again, since case
+    folding can leave a text that is not normalised (Unicode, chapter 3.13); the domain in ASCII, as in `mail_address`.
 
-    Computed here and not by the database, whose case folding depends on its collation. The last step
-    is needed because case folding can leave a text that is not normalised (Unicode, chapter 3.13).
-    What is longer than any address stays as it is: normalising it can take half a minute.
+    Computed here, as the database's case folding depends on its collation. A text longer than any address is returned
+    as it is: normalising it can take half a minute.
     """
     email = email.strip()
     if len(email) > MAX_EMAIL:
         return email
     name, at, domain = _AT.sub("@", email).rpartition("@")
     folded = unicodedata.normalize("NFKC", name).casefold()
-    return f"{unicodedata.normalize('NFKC', folded)}{at}{_canonical_domain(domain)}"
-
-
-def _canonical_domain(domain: str) -> str:
-    """Case folding would make ss of ß, which is another domain."""
     try:
-        return ascii_domain(domain)
+        domain = ascii_domain(domain)
     except UnicodeError:
-        return unicodedata.normalize("NFKC", domain).lower()
+        domain = unicodedata.normalize("NFKC", domain).lower()  # not case folded: ß would become ss, another domain
+    return f"{unicodedata.normalize('NFKC', folded)}{at}{domain}"
 
 
 def mail_address(email: str) -> str:
-    """Where mail to an address goes: Django would translate its domain by IDNA 2003, and send it elsewhere.
+    """The address with its domain in ASCII (IDNA 2008): Django would encode it by IDNA 2003, which can be another one.
 
-    Raises UnicodeError for what cannot be a domain.
+    Raises UnicodeError for an invalid domain.
     """
     name, at, domain = email.rpartition("@")
     return email if domain.isascii() else f"{name}{at}{ascii_domain(domain)}"
 
 
 def validate_email(email: str) -> None:
-    """Raise ValidationError unless mail can go there; judged is the form that a mail server gets.
+    """Raises ValidationError for an address that is not deliverable; validated is its form in ASCII.
 
-    Django's validator alone ignores case in all of Unicode, where ı, ſ and the Kelvin sign are letters of ASCII.
+    Django's validator alone ignores case in all of Unicode, where ı, ſ and the Kelvin sign match ASCII letters.
     """
     if len(email) <= MAX_EMAIL:
         name, _, domain = email.rpartition("@")
@@ -70,7 +65,7 @@ def validate_email(email: str) -> None:
 
 
 def _registrable(domain: str) -> str:
-    """In ASCII, by the rules for what can be registered (IDNA 2008). Raises UnicodeError."""
+    """The domain in ASCII, by the registration rules of IDNA 2008. Raises UnicodeError."""
     if domain.isascii():
         return domain
     import idna  # as in config.values
@@ -79,18 +74,18 @@ def _registrable(domain: str) -> str:
 
 
 def opaque_string(password: str) -> str:
-    """A password as it is hashed: the same, whatever form a keyboard gives its accents and spaces.
+    """A password as it is hashed, independent of how a keyboard encodes accents and spaces.
 
-    The mappings of the profile OpaqueString (RFC 8265, section 4.2): every space is U+0020, and then NFC. What that
-    profile refuses, such as control characters, is taken: it would lock out who has it.
+    The mappings of the profile OpaqueString (RFC 8265, section 4.2): spaces become U+0020, then NFC. What the profile
+    forbids, such as control characters, is accepted, so as not to lock out users who have it in their password.
     """
     return unicodedata.normalize("NFC", _SPACES.sub(" ", password))
 
 
 @cache
 def known_timezones() -> frozenset[str]:
-    """The IANA names; reading them from disk takes some milliseconds.
+    """The IANA names, cached: reading them from disk takes some milliseconds.
 
-    Some systems list two that are none: the zone of the machine, and the mark of a missing setting.
+    Without two that some systems add: the machine's zone, and a placeholder for a missing setting.
     """
     return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory"})

@@ -1,4 +1,4 @@
-"""Finds the account that an operator names on the command line."""
+"""The account argument of management commands."""
 
 from argparse import ArgumentParser
 
@@ -19,7 +19,7 @@ def add_account(parser: ArgumentParser) -> None:
 
 
 def find(name: str) -> User:
-    """Raises CommandError unless exactly one account is meant."""
+    """Raises CommandError unless exactly one account matches."""
     found = _found(name)
     if len(found) > 1:
         raise CommandError(f"{name!r} may mean several accounts; name the one by its e-mail address.")
@@ -29,7 +29,7 @@ def find(name: str) -> User:
 
 
 def find_local(name: str) -> User:
-    """One that signs in here, whatever other issuers call theirs. Raises CommandError also for one of theirs."""
+    """A local account takes precedence over external ones. Raises CommandError if only an external one matches."""
     if local := _found(name, issuer=None):
         return local[0]
     user = find(name)
@@ -37,13 +37,13 @@ def find_local(name: str) -> User:
 
 
 def _found(name: str, **only: None) -> list[User]:
-    """Two at most. Of local accounts no more than one has the name: an address is no number."""
-    return list(User.objects.filter(_named(name), **only)[:2]) if is_storable(name) else []
+    """At most two accounts with this id or address; of local ones at most one, as no address is a number.
 
-
-def _named(name: str) -> Q:
-    """The e-mail of an external account is what its issuer said, and identifies nobody."""
+    Not by the address of an external account, which is no identifier.
+    """
+    if not is_storable(name):
+        return []
     meant = Q(email_canonical=canonical_email(name)) | Q(subject=name)
     if len(name) <= _DIGITS and name.isascii() and name.isdecimal() and int(name) <= _MAX_ID:
         meant |= Q(pk=int(name), issuer=None)
-    return meant
+    return list(User.objects.filter(meant, **only)[:2])

@@ -111,7 +111,7 @@ def _spend(invitation: str, email: str) -> None:
 def register(email: str, password: str, *, is_verified: bool = False, **fields: Unpack[ProfileFields]) -> User:
     """Create a local account. Raises WeakPassword and EmailTaken.
 
-    `is_verified` is for invited users: whoever invites them has chosen the address.
+    `is_verified` is for invited users, whose address is that of the invitation.
     """
     password = opaque_string(password)
     verified_at = timezone.now() if is_verified else None

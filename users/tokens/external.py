@@ -78,7 +78,9 @@ def _claims(raw: str) -> dict[str, Any]:
     if len(raw) > MAX_TOKEN or not raw.isascii():
         raise jwt.DecodeError("no JWT")
     header = jwt.get_unverified_header(raw)
-    if not _UNSUPPORTED_HEADERS.isdisjoint(header) or not _is_for_access(header):
+    kind = str(header.get("typ", "")).lower().removeprefix("application/")
+    is_of_another_kind = kind.endswith("+jwt") and kind != "at+jwt"  # such as `logout+jwt` (RFC 8725, section 3.11)
+    if is_of_another_kind or not _UNSUPPORTED_HEADERS.isdisjoint(header):
         raise jwt.DecodeError("a JWT of another kind")
     key, algorithm = _key(header.get("kid"))
     issuer, audience = settings.JWT_EXTERNAL_ISSUER or None, settings.JWT_EXTERNAL_AUDIENCE or None
@@ -91,12 +93,6 @@ def _claims(raw: str) -> dict[str, Any]:
         leeway=settings.JWT_LEEWAY,
         options={"require": ["exp", "sub"], "verify_aud": audience is not None, "enforce_minimum_key_length": True},
     )
-
-
-def _is_for_access(header: dict[str, Any]) -> bool:
-    """Whether `typ` fits an access token; types such as `logout+jwt` do not (RFC 8725, section 3.11)."""
-    kind = str(header.get("typ", "")).lower().removeprefix("application/")
-    return not kind.endswith("+jwt") or kind == "at+jwt"
 
 
 def _key(kid: str | None) -> tuple[jwt.PyJWK | str, str]:
@@ -115,7 +111,11 @@ def _key_cache(url: str) -> KeyCache:
 
 
 def _identity(claims: dict[str, Any]) -> Identity:
-    moments = {name: _moment(claims.get(name)) for name in _MOMENTS}
+    seconds = {name: claims[name] for name in _MOMENTS if claims.get(name) is not None}
+    # PyJWT also accepts as a NumericDate what can be converted to a number: text and booleans.
+    if not all(map(is_numeric_date, seconds.values())):
+        raise jwt.DecodeError("not a moment")
+    moments = {name: dt.datetime.fromtimestamp(moment, dt.UTC) for name, moment in seconds.items()}
     subject, name = claims["sub"], claims.get("name")
     if not 1 <= len(subject) <= MAX_SUBJECT or not is_storable(subject):
         raise jwt.InvalidTokenError("not a subject that can be stored")
@@ -125,18 +125,9 @@ def _identity(claims: dict[str, Any]) -> Identity:
         email=_email(claims.get("email")),
         is_email_verified=claims.get("email_verified") is True,
         name=name.strip()[:MAX_NAME].strip() if isinstance(name, str) and is_storable(name) else "",
-        issued_at=moments["iat"],
-        signed_in_at=moments["auth_time"] or moments["iat"],
+        issued_at=moments.get("iat"),
+        signed_in_at=moments.get("auth_time", moments.get("iat")),
     )
-
-
-def _moment(seconds: Any) -> dt.datetime | None:
-    """A NumericDate. PyJWT also accepts what can be converted to a number: text and booleans."""
-    if seconds is None:
-        return None
-    if not is_numeric_date(seconds):
-        raise jwt.DecodeError("not a moment")
-    return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
 def _email(claim: Any) -> str:

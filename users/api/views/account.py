@@ -194,7 +194,13 @@ class SessionView(OwnAccountView):
         responses={204: None},
     )
     def delete(self, request: Request, session_id: str) -> Response:
-        services.end_session(self.caller, _parsed_id(session_id))
+        if len(session_id) > MAX_UUID:
+            raise services.no_such_session()
+        try:
+            parsed_id = uuid.UUID(session_id)
+        except ValueError as error:
+            raise services.no_such_session() from error
+        services.end_session(self.caller, parsed_id)
         return Response(status=204)
 
 
@@ -216,13 +222,3 @@ class ExportView(OwnAccountView):
             "Content-Disposition": 'attachment; filename="tickbase-export.json"',
         }
         return StreamingHttpResponse(exports.stream(self.caller), content_type="application/json", headers=headers)
-
-
-def _parsed_id(session_id: str) -> uuid.UUID:
-    """Raises SessionNotFound for malformed ids, as for those that do not exist."""
-    if len(session_id) > MAX_UUID:
-        raise services.no_such_session()
-    try:
-        return uuid.UUID(session_id)
-    except ValueError as error:
-        raise services.no_such_session() from error

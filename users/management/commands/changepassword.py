@@ -1,4 +1,4 @@
-"""`manage.py changepassword`: in place of Django's, which would leave old tokens valid."""
+"""`manage.py changepassword`, in place of Django's, which would not revoke tokens."""
 
 import getpass
 from argparse import ArgumentParser

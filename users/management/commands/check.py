@@ -1,4 +1,4 @@
-"""`manage.py check`: Django's, which would look at the database only when told to."""
+"""`manage.py check`: Django's, with database checks by default."""
 
 from django.core.management.base import CommandParser
 from django.core.management.commands import check

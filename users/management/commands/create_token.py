@@ -1,4 +1,4 @@
-"""`manage.py create_token`: an access token for trying the API, without the account's password."""
+"""`manage.py create_token`: an access token without the account's password, for trying the API."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py createsuperuser`: Django's, which would write down nothing."""
+"""`manage.py createsuperuser`: Django's, with an event in the audit log."""
 
 from typing import Any
 
@@ -20,6 +20,6 @@ class Command(createsuperuser.Command):
 
 
 def _record(instance: User, created: bool, **_: Any) -> None:
-    """In the transaction that opens the account."""
+    """Runs in the transaction that creates the account."""
     if created:
         audit.record(Action.REGISTERED, instance, is_superuser=True)

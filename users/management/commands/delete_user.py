@@ -1,4 +1,4 @@
-"""`manage.py delete_user`: remove an account and all that belongs to it."""
+"""`manage.py delete_user`: delete an account and all of its rows."""
 
 from argparse import ArgumentParser
 from typing import Any

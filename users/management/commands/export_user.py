@@ -1,4 +1,4 @@
-"""`manage.py export_user`: all that Tickbase holds about somebody, as one JSON document."""
+"""`manage.py export_user`: the export of an account as a JSON file."""
 
 import os
 import tempfile
@@ -24,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, account: str, file: str | None, **options: Any) -> None:
         user = find(account)
         if file is None:
-            # Bytes, whatever the terminal's encoding is.
+            # Bytes, independent of the terminal's encoding.
             _write(user, getattr(self.stdout._out, "buffer", None) or _Encoded(self.stdout))
             return
         path = Path(file)
@@ -38,7 +38,7 @@ class Command(BaseCommand):
 
 
 class _Encoded:
-    """A text stream that takes bytes, such as a test's."""
+    """Writes bytes to a text stream, such as a test's."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
@@ -48,13 +48,13 @@ class _Encoded:
 
 
 def _write_file(user: User, path: Path) -> None:
-    """Whole, or not at all; readable only by who runs this (0600) from the start."""
+    """Write the file atomically, with mode 0600 from the start."""
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with open(descriptor, "wb") as file:
             _write(user, file)
             os.fsync(file.fileno())
-        os.link(draft, path)  # which replaces no file that was made meanwhile
+        os.link(draft, path)  # fails if the file was created meanwhile
     finally:
         os.unlink(draft)
 

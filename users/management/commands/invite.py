@@ -1,4 +1,4 @@
-"""`manage.py invite`: let somebody open an account while `REGISTRATION=invite`."""
+"""`manage.py invite`: an invitation to register, for `REGISTRATION=invite`."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -33,10 +33,8 @@ class Command(BaseCommand):
         token = mailed.make_invitation(email)
         audit.record(Action.INVITED, email=email)
         self.stdout.write(mail.link("register", token) or token)
-        if send:
-            self._mail(email, token)
-
-    def _mail(self, email: str, token: str) -> None:
+        if not send:
+            return
         if settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"):
             raise CommandError("No mail can be sent: set EMAIL_HOST, or pass on what is printed above.")
         try:

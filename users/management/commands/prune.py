@@ -1,8 +1,9 @@
-"""`manage.py prune`: remove what has expired, while the service goes on; for a daily timer."""
+"""`manage.py prune`: delete expired rows while the service runs; for a daily timer."""
 
 import datetime as dt
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.core.management.base import BaseCommand
@@ -13,7 +14,7 @@ from config.http.limits.counters import prune_windows
 from config.models import RateLimit
 from config.operations.console import progress, whole_number
 from users.resources import pruning
-from users.resources.resource import Resource, registered
+from users.resources.resource import registered
 from users.services import pruning as accounts
 
 DAYS = 30
@@ -22,7 +23,7 @@ DAYS = 30
 class Prunable(NamedTuple):
     name: str
     due: Callable[[], int]
-    prune: Callable[[], Iterator[int]]  # yields what each transaction has removed
+    prune: Callable[[], Iterator[int]]  # yields the number of rows that each transaction has deleted
 
 
 class Command(BaseCommand):
@@ -68,13 +69,12 @@ def prunables(now: dt.datetime, days: int) -> list[Prunable]:
         Prunable("expired idempotency keys", keys.count, lambda: accounts.prune_rows(keys)),
         Prunable("used invitations", invitations.count, lambda: accounts.prune_rows(invitations)),
         Prunable("rate-limit windows that have ended", windows.count, prune_windows),
-        *(_tombstones(resource, before, days) for resource in registered()),
+        *(
+            Prunable(
+                f"{resource.model._meta.verbose_name_plural} deleted more than {days} days ago",
+                pruning.old_tombstones(resource.model, before).count,
+                partial(pruning.prune_tombstones, resource.model, before),
+            )
+            for resource in registered()
+        ),
     ]
-
-
-def _tombstones(resource: Resource, before: dt.datetime, days: int) -> Prunable:
-    return Prunable(
-        f"{resource.model._meta.verbose_name_plural} deleted more than {days} days ago",
-        pruning.old_tombstones(resource.model, before).count,
-        lambda: pruning.prune_tombstones(resource.model, before),
-    )

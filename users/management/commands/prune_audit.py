@@ -1,4 +1,4 @@
-"""`manage.py prune_audit`: the only way in which anything leaves the audit."""
+"""`manage.py prune_audit`: the only way to delete events of the audit log."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any

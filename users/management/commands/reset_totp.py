@@ -1,4 +1,4 @@
-"""`manage.py reset_totp`: for a member of the staff who has lost the device and the recovery codes."""
+"""`manage.py reset_totp`: for staff who have lost their device and recovery codes."""
 
 from argparse import ArgumentParser
 from typing import Any
