@@ -85,7 +85,7 @@ def _of_requests(families: Families) -> Families:
         if outcome := _sign_in(labels):
             sign_ins[outcome] += value
     yield CounterMetricFamily("tickbase_throttled", "Requests refused for a rate limit.", throttled)
-    counts = CounterMetricFamily("tickbase_sign_ins", "Sign-ins with a password.", labels=["door", "outcome"])
+    counts = CounterMetricFamily("tickbase_sign_ins", "Sign-ins with a password.", labels=["surface", "outcome"])
     for outcome, value in sign_ins.items():
         counts.add_metric(outcome, value)
     yield counts
@@ -99,14 +99,14 @@ def _answered(families: Families) -> Iterator[tuple[dict[str, str], float]]:
 
 
 def _sign_in(labels: dict[str, str]) -> tuple[str, str] | None:
-    """Which door, and the outcome. The admin shows its form again to who fails."""
-    doors = {
+    """The surface and the outcome. After a failure, the admin answers 200 with the form."""
+    surfaces = {
         ("POST", "/api/auth/login"): ("api", {"200": "ok", "401": "failed"}),
         ("POST", f"/{settings.ADMIN_PATH}login/"): ("admin", {"302": "ok", "200": "failed"}),
     }
-    door, outcomes = doors.get((labels["method"], labels["route"]), ("", {}))
+    surface, outcomes = surfaces.get((labels["method"], labels["route"]), ("", {}))
     outcome = outcomes.get(labels["status"])
-    return (door, outcome) if outcome else None
+    return (surface, outcome) if outcome else None
 
 
 def _of_processes() -> Families:

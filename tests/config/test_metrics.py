@@ -126,7 +126,7 @@ def test_sign_ins_and_refusals_are_told_apart(metered: Server) -> None:
         httpx.post(login, json={"email": "alice@example.com", "password": password}, timeout=30)
     after = scrape(metered)
     grown = {dict(labels)["outcome"]: after[name, labels] - before[name, labels] for name, labels in after
-             if name == "tickbase_sign_ins_total" and ("door", "api") in labels}  # fmt: skip
+             if name == "tickbase_sign_ins_total" and ("surface", "api") in labels}  # fmt: skip
     assert grown == {"ok": 1, "failed": 2}
 
 
