@@ -31,7 +31,7 @@ class Chart:
     series: list[Series]
     kind: str = "bar"
     stacked: bool = False
-    lying: bool = False
+    horizontal: bool = False
     wide: bool = False
 
     @property
@@ -61,18 +61,22 @@ class Chart:
     def options(self) -> str:
         ticks = {"color": TEXT, "maxRotation": 0, "autoSkipPadding": 12}
         counts = {"stacked": self.stacked, "beginAtZero": True, "ticks": {**ticks, "precision": 0}}
-        # Of days not each has room for its name; a bar that lies always has.
-        names = {"stacked": self.stacked, "grid": {"display": False}, "ticks": {**ticks, "autoSkip": not self.lying}}
+        # Names of days are skipped where there is no room; a horizontal bar always has room for its own.
+        names = {
+            "stacked": self.stacked,
+            "grid": {"display": False},
+            "ticks": {**ticks, "autoSkip": not self.horizontal},
+        }
         legend = {"display": len(self.series) > 1, "align": "end", "labels": {"color": TEXT, "boxWidth": 10}}
         return json.dumps(
             {
                 "animation": False,
                 "responsive": True,
                 "maintainAspectRatio": False,
-                "indexAxis": "y" if self.lying else "x",
-                "interaction": {"mode": "index", "intersect": False, "axis": "y" if self.lying else "x"},
+                "indexAxis": "y" if self.horizontal else "x",
+                "interaction": {"mode": "index", "intersect": False, "axis": "y" if self.horizontal else "x"},
                 "plugins": {"legend": legend},
-                "scales": {"x": counts, "y": names} if self.lying else {"x": names, "y": counts},
+                "scales": {"x": counts, "y": names} if self.horizontal else {"x": names, "y": counts},
             }
         )
 
@@ -114,7 +118,10 @@ def _charts(known: Figures) -> list[Chart]:
             stacked=True,
         ),
         Chart(
-            "Age of open tasks", list(known.ages), [Series("Open tasks", BLUE, list(known.ages.values()))], lying=True
+            "Age of open tasks",
+            list(known.ages),
+            [Series("Open tasks", BLUE, list(known.ages.values()))],
+            horizontal=True,
         ),
         Chart("Sign-ups per day", days, [Series("Sign-ups", GREEN, known.signed_up)]),
     ]
@@ -124,7 +131,7 @@ def _tags(known: Figures) -> Chart:
     """They are text of people's tasks."""
     title = f"Busiest tags of the latest {figures.LATEST:,} tasks"
     counts = [Series("Tasks", BLUE, [count for _, count in known.tags])]
-    return Chart(title, [tag for tag, _ in known.tags], counts, lying=True)
+    return Chart(title, [tag for tag, _ in known.tags], counts, horizontal=True)
 
 
 def _numbers(known: Figures) -> list[Number]:
