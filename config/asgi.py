@@ -6,7 +6,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
-from config.http.middleware import META_KEY, refuse
+from config.http.middleware import REFUSAL_KEY, refuse
 from config.http.request import WIDER, address_in, network, site
 from config.server.bridge import Bridge, Lane
 from config.wsgi import application as wsgi_application
@@ -50,5 +50,5 @@ application = Bridge(
     networks_of=networks_of,
     caller_of=import_string(settings.REQUEST_CALLER),
     refuser=refuse,
-    refusal_key=META_KEY,
+    refusal_key=REFUSAL_KEY,
 )

@@ -96,25 +96,17 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
 ]
-MIDDLEWARE = [
-    "config.http.middleware.request_id",
-    "config.observability.request_log.request_log",
-    "config.http.middleware.caching",
-    "config.http.middleware.session_settings",
-    "config.http.middleware.content_security_policy",
-    "django.middleware.security.SecurityMiddleware",
-    "config.http.middleware.require_https",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
-    "config.http.middleware.refusals",
-    "config.http.limits.throttling.rate_limits",
-    "config.http.middleware.common",
-    "config.admin.middleware.Sessions",
-    "config.admin.middleware.Common",
-    "config.admin.middleware.Csrf",
-    "config.admin.middleware.Authentication",
-    "config.admin.middleware.Messages",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+MIDDLEWARE = [  # outermost first
+    "config.http.middleware.request_id",  # first, so that every answer and every line of the log has it
+    "config.observability.request_log.request_log",  # before all that refuse, so that refusals are logged and counted
+    "config.http.middleware.response_headers",  # around all that answer
+    "config.http.middleware.session_settings",  # around all that use the database
+    "django.middleware.security.SecurityMiddleware",  # HSTS, nosniff, Referrer-Policy; needs to see HTTPS refusals
+    "config.http.middleware.require_https",  # before anything is served
+    "whitenoise.middleware.WhiteNoiseMiddleware",  # static files: no limits, no CORS
+    "corsheaders.middleware.CorsMiddleware",  # around refusals, which a front end has to be able to read
+    "config.http.middleware.refusals",  # of the server, of unknown hosts, of rate limits
+    "config.admin.middleware.AdminMiddleware",  # sessions, CSRF and messages, for the admin alone
 ]
 ROOT_URLCONF = "config.urls"
 ADMIN_PATH = env_path("ADMIN_PATH", "admin/")
@@ -200,12 +192,14 @@ AUTH_PASSWORD_VALIDATORS = [
     },
 ]
 SILENCED_SYSTEM_CHECKS = [
+    "admin.E408", "admin.E409", "admin.E410",  # config.admin.middleware.AdminMiddleware runs these, and
+    "security.W003",  # Django's CsrfViewMiddleware
     "auth.W004",  # e-mail is unique among local accounts, by its canonical form, through which they sign in
-    "security.W003",  # config.admin.middleware.Csrf is Django's
+    "security.W002",  # config.http.middleware.response_headers sets X-Frame-Options
     "security.W005",  # subdomains of this host are not ours to speak for
     "security.W008",  # plain HTTP is refused instead of redirected; users.W004 tells when it is not
     "security.W021",  # the browsers' list of HSTS hosts is not ours to sign up for
-]
+]  # fmt: skip
 
 JWT_ISSUER = env("JWT_ISSUER", "tickbase")
 JWT_AUDIENCE = env("JWT_AUDIENCE", "tickbase")

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from config.http.openapi.views import SchemaView
@@ -25,9 +26,12 @@ urlpatterns = [
 if settings.METRICS:
     urlpatterns.append(path("metrics", MetricsView.as_view(), name="metrics"))
 if settings.ADMIN_PATH:
+    to_admin = RedirectView.as_view(pattern_name="admin:index", permanent=True, query_string=True)
     urlpatterns += [
         path(f"{settings.ADMIN_PATH}second-factor/", include("users.admin.urls")),
         path(settings.ADMIN_PATH, admin.site.urls),
+        # APPEND_SLASH acts below this; the middleware for it runs only in the admin.
+        path(settings.ADMIN_PATH.removesuffix("/"), to_admin),
     ]
 
 handler400 = "config.http.problems.handler400"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 
-from config.http.middleware import META_KEY, refuse
+from config.http.middleware import REFUSAL_KEY, refuse
 from config.server import answers, bodies
 from config.server.answers import call
 from config.server.bridge import Bridge, Lane
@@ -84,13 +84,13 @@ def make_bridge(application: "WSGIApplication", threads: int = 1) -> Bridge:
         networks_of=lambda environ: {environ["REMOTE_ADDR"]: MAX_OPEN, environ["REMOTE_ADDR"][:3]: MAX_OPEN + 2},
         caller_of=lambda environ, network: environ.get("HTTP_AUTHORIZATION", network),
         refuser=refuse,
-        refusal_key=META_KEY,
+        refusal_key=REFUSAL_KEY,
     )
 
 
 def mirror(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """Answers what it was asked, or what the server refuses."""
-    refusal = environ.get(META_KEY)
+    refusal = environ.get(REFUSAL_KEY)
     shown = {name: environ.get(name) for name in SHOWN}
     shown |= {name: value for name, value in environ.items() if name.startswith(("HTTP_", "CONTENT_"))}
     start_response(f"{200 if refusal is None else refusal.status} x", [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
@@ -306,7 +306,7 @@ def test_an_answer_that_breaks_off_is_none_and_is_closed() -> None:
     stream, client = Stream(parts()), Client()
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        return (mirror if META_KEY in environ else streaming(stream))(environ, start_response)
+        return (mirror if REFUSAL_KEY in environ else streaming(stream))(environ, start_response)
 
     client.exchange(application, scope())
     assert stream.is_closed

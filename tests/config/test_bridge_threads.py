@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.http.middleware import META_KEY
+from config.http.middleware import REFUSAL_KEY
 from config.server import threads
 from tests.config.test_bridge import MAX_OPEN, Client, make_bridge, mirror, scope
 
@@ -20,7 +20,7 @@ def blocked_by(event: threading.Event) -> "WSGIApplication":
     """Answers /slow when the event is set, or what the server refuses, at once."""
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        refusal = environ.get(META_KEY)
+        refusal = environ.get(REFUSAL_KEY)
         if environ["PATH_INFO"] == "/slow" and refusal is None:
             event.wait(10)
         start_response(f"{200 if refusal is None else refusal.status} x", [])
@@ -71,7 +71,7 @@ def test_refusals_and_urgent_paths_share_no_thread() -> None:
     event, holds = threading.Event(), threading.Event()
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if META_KEY in environ:
+        if REFUSAL_KEY in environ:
             holds.set()
             event.wait(10)
         return mirror(environ, start_response)
@@ -211,7 +211,7 @@ def test_who_finds_a_full_queue_is_refused_at_once(monkeypatch: pytest.MonkeyPat
     event = threading.Event()
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if META_KEY not in environ:
+        if REFUSAL_KEY not in environ:
             event.wait(10)
         return mirror(environ, start_response)
 

@@ -114,9 +114,13 @@ def test_a_page_runs_only_files_of_ours(carol: User, address: str) -> None:
     assert re.findall(r"<style| style=| on[a-z]+=|<script(?![^>]* src=)", text) == []
 
 
-@pytest.mark.parametrize("address", [*PAGES, "/api/me/tasks", "/healthz", "/nothing"])
-def test_every_answer_is_kept_from_frames_and_guesses(carol: User, address: str) -> None:
-    answer = signed_in(carol).get(address)
+@pytest.mark.parametrize("host", ["testserver", "evil.example"])
+@pytest.mark.parametrize(
+    "address", [*PAGES, "/api/me/tasks", "/healthz", "/nothing", "/admin", "/static/config/admin.css"]
+)
+def test_every_answer_is_kept_from_frames_and_guesses(carol: User, address: str, host: str) -> None:
+    answer = signed_in(carol).get(address, headers={"Host": host})
+    b"".join(answer)  # closes a file
     assert (answer["X-Content-Type-Options"], answer["X-Frame-Options"]) == ("nosniff", "DENY")
     assert answer["Referrer-Policy"] == "same-origin"
 

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from config.errors import Overloaded
-from config.http.middleware import META_KEY
+from config.http.middleware import REFUSAL_KEY
 from config.values import MAX_SEARCH
 from tests.factories import make_user
 from tests.pages import signed_in
@@ -109,7 +109,7 @@ def test_a_host_that_is_not_served(db: None) -> None:
 
 def test_a_refusal_of_the_server(db: None) -> None:
     """A `<` of ours, as all that is told, becomes no tag."""
-    environ: Any = {META_KEY: Overloaded("Too many <requests>.")}
+    environ: Any = {REFUSAL_KEY: Overloaded("Too many <requests>.")}
     answer = Client().get("/admin/", **environ)
     assert "Too many &lt;requests&gt;." in page_of(answer, 503)
     assert answer["Retry-After"] == "2"

@@ -1,10 +1,11 @@
-"""Rate limits: who is counted, and what every answer tells about it.
+"""Rate limits: DRF's throttles, what the middleware counts, and the headers that report both.
 
 The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -12,7 +13,6 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
-from django.utils.functional import SimpleLazyObject
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -24,13 +24,12 @@ from config.http.request import WIDER, client_address, network, site
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, through the settings
 
-API = "/api/"
 _META_KEY = "tickbase.rate_limits"
 
 
 class Counter(NamedTuple):
-    """Of one that is counted, in `scope`, a key of settings.RATE_LIMITS. What many share `is_wide`: it has WIDER times
-    the limit."""
+    """One counter of `scope`, a key of settings.RATE_LIMITS, for one account, network or site. One that many clients
+    share `is_wide`: its limit is WIDER times as high."""
 
     scope: str
     identity: str
@@ -43,7 +42,7 @@ class Counter(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What one policy decided about a request."""
+    """The decision of one policy about a request."""
 
     policy: str
     rate: Rate
@@ -56,10 +55,10 @@ class Verdict(NamedTuple):
 
 
 class RateThrottle(BaseThrottle):
-    """Counts a request for each of whom `counters` names.
+    """A DRF throttle that counts a request on each of its `counters`.
 
-    `policy` is the name that the client reads, the scope's unless it is set: policies of one scope have equal limits,
-    each with counters of its own.
+    `policy` is the name in the headers, by default the scope's. Policies of one scope have equal limits, and separate
+    counters.
     """
 
     policy: ClassVar[str | None] = None
@@ -71,9 +70,9 @@ class RateThrottle(BaseThrottle):
         raise NotImplementedError
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
-        verdicts = _verdicts(request)
+        verdicts: list[Verdict] = request.META.setdefault(_META_KEY, [])
         if any(not verdict.decision.is_granted for verdict in verdicts):
-            return True  # by another throttle
+            return True  # DRF asks all throttles; an earlier one has refused already
         for verdict in take_each(self.counters(request), self.policy):
             verdicts.append(verdict)
             if not verdict.decision.is_granted:
@@ -86,7 +85,7 @@ class RateThrottle(BaseThrottle):
 
 
 class CallerThrottle(RateThrottle):
-    """Every view's: a user by account, whoever else by address."""
+    """The default of all views: a user is counted by account, everybody else by network."""
 
     def counters(self, request: Request) -> Iterator[Counter]:
         if request.user and request.user.is_authenticated:
@@ -95,18 +94,8 @@ class CallerThrottle(RateThrottle):
             yield from by_network("anon", request)
 
 
-def _caller(request: HttpRequest) -> Iterator[Counter]:
-    """Whom a view authenticated before its permissions refused the request; else the address.
-
-    The middleware of sessions leaves a lazy object, which is of no interest: no cookie counts here.
-    """
-    user = vars(request).get("user")
-    if user is None or isinstance(user, SimpleLazyObject) or not user.is_authenticated:
-        return by_network("anon", request)
-    return iter([Counter("user", str(user.pk))])
-
-
 def by_network(scope: str, request: HttpRequest | Request) -> Iterator[Counter]:
+    """The counters of a client address: its network's, and for IPv6 its site's."""
     address = client_address(request)
     yield Counter(scope, network(address))
     if whole_site := site(address):
@@ -114,10 +103,10 @@ def by_network(scope: str, request: HttpRequest | Request) -> Iterator[Counter]:
 
 
 def take_each(counters: Iterable[Counter], policy: str | None = None) -> Iterator[Verdict]:
-    """Count one request for each, but for scopes that are off.
+    """Count one request on each counter, except in scopes that are off, up to the first that refuses.
 
-    What is refused by one must not use up the next: else whoever is refused for the address could go on to lock an
-    account.
+    A refused request must not use up the next counter: else a client that is refused for its address could go on to
+    lock an account.
     """
     for counter in counters:
         rate, name = counter.rate, policy or counter.scope
@@ -135,52 +124,40 @@ def _key(policy: str, identity: str, secret: str) -> str:
     return salted_hmac("tickbase.rate_limit", text, secret, algorithm="sha256").hexdigest()[:32]
 
 
-def rate_limits(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: counts what no view has counted, as unknown addresses and wrong tokens; writes the headers."""
-    leases.limiter()  # made before there are threads
+def limited(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """The response with the headers, or a 429.
 
-    def middleware(request: HttpRequest) -> HttpResponse:
-        response = get_response(request)
-        if request.path_info.startswith(API):
-            response = _counted(request, response)
-            _describe(request, response)
-        return response
-
-    return middleware
-
-
-def _counted(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    # A database that is away cannot count, either.
-    if _META_KEY in request.META or response.status_code == problems.OUTAGE.status:
-        return response
-    try:
-        verdicts = list(take_each(_caller(request)))
-    except (OperationalError, InterfaceError):
-        return response
-    _verdicts(request).extend(verdicts)
-    refused = [verdict.decision for verdict in verdicts if not verdict.decision.is_granted]
-    return problems.too_many(request, refused[0].seconds_left) if refused else response
+    Counts requests that no view has counted, such as those with a wrong token or for an unknown address; but not those
+    that failed for want of a database, which holds the counters.
+    """
+    if _META_KEY not in request.META and response.status_code != problems.OUTAGE.status:
+        with suppress(OperationalError, InterfaceError):
+            verdicts = request.META[_META_KEY] = list(take_each(_uncounted(request)))
+            if verdicts and not verdicts[-1].decision.is_granted:
+                response = problems.too_many(request, verdicts[-1].decision.seconds_left)
+    _set_headers(response, request.META.get(_META_KEY, []))
+    return response
 
 
-def _verdicts(request: HttpRequest | Request) -> list[Verdict]:
-    """Those of this request so far; once there is a list, a view has taken care of it."""
-    verdicts: list[Verdict] = request.META.setdefault(_META_KEY, [])
-    return verdicts
+def _uncounted(request: HttpRequest) -> Iterator[Counter]:
+    """The user whom a view has authenticated, if its permissions refused the request; else the network."""
+    user = getattr(request, "user", None)  # DRF sets it; sessions exist only in the admin
+    if user is not None and user.is_authenticated:
+        yield Counter("user", str(user.pk))
+    else:
+        yield from by_network("anon", request)
 
 
-def _describe(request: HttpRequest, response: HttpResponse) -> None:
-    """One item for each policy: of its counters, the tightest."""
+def _set_headers(response: HttpResponse, verdicts: Iterable[Verdict]) -> None:
+    """One item for each policy: the tightest of its counters."""
     shown: dict[str, Verdict] = {}
-    for verdict in request.META.get(_META_KEY, []):
+    for verdict in verdicts:
         shown[verdict.policy] = min(verdict, shown.get(verdict.policy, verdict), key=lambda each: each.tightness)
     if shown:
-        response["RateLimit-Policy"] = ", ".join(map(_policy, shown.values()))
-        response["RateLimit"] = ", ".join(map(_state, shown.values()))
-
-
-def _policy(verdict: Verdict) -> str:
-    return f'"{verdict.policy}";q={verdict.rate.limit};w={verdict.rate.seconds}'
-
-
-def _state(verdict: Verdict) -> str:
-    return f'"{verdict.policy}";r={verdict.decision.remaining};t={math.ceil(verdict.decision.seconds_left)}'
+        response["RateLimit-Policy"] = ", ".join(
+            f'"{each.policy}";q={each.rate.limit};w={each.rate.seconds}' for each in shown.values()
+        )
+        response["RateLimit"] = ", ".join(
+            f'"{each.policy}";r={each.decision.remaining};t={math.ceil(each.decision.seconds_left)}'
+            for each in shown.values()
+        )

@@ -1,0 +1,41 @@
+"""The chain of middleware, and the one that runs Django's for browsers around the admin alone."""
+
+import pytest
+from django.core.checks import run_checks
+from django.middleware.csrf import CsrfViewMiddleware
+from django.test import Client
+from pytest_django import Settings
+
+from config.admin.middleware import AdminMiddleware
+from tests.pages import signed_in
+from users.models import User
+
+HOOKS = ("process_view", "process_exception", "process_template_response")
+
+
+def test_ten_are_enough(settings: Settings) -> None:
+    assert len(settings.MIDDLEWARE) <= 10
+
+
+@pytest.mark.parametrize("address", ["/api/me/tasks", "/healthz", "/nothing", "/admin", "/administrator"])
+def test_only_the_admin_has_sessions(carol: User, address: str) -> None:
+    staff = signed_in(carol)
+    assert not hasattr(staff.get(address).wsgi_request, "session")
+    assert staff.get("/admin/").wsgi_request.session["_auth_user_id"] == str(carol.pk)
+
+
+def test_the_admin_has_what_the_silenced_checks_ask_for(settings: Settings) -> None:
+    settings.MIDDLEWARE = [f"{each.__module__}.{each.__qualname__}" for each in AdminMiddleware.chain]
+    found = {str(message.id) for message in run_checks(include_deployment_checks=True)}
+    assert found.isdisjoint({"admin.E408", "admin.E409", "admin.E410", "security.W003"})
+
+
+def test_no_hook_of_the_chain_is_lost() -> None:
+    hooks = {(each, hook) for each in AdminMiddleware.chain for hook in HOOKS if hasattr(each, hook)}
+    assert hooks == {(CsrfViewMiddleware, "process_view")}, "let AdminMiddleware call it, as it calls process_view"
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "delete", "options", "head"])
+def test_the_admin_without_its_slash(db: None, method: str) -> None:
+    answer = getattr(Client(), method)("/admin?next=%20a&b", QUERY_STRING="next=%20a&b")
+    assert (answer.status_code, answer["Location"]) == (301, "/admin/?next=%20a&b")
