@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.response import Response
 
-from config.http.problems import InvalidHeader
+from config.http.errors import InvalidHeader
 
 _TAG = r'(?:W/)?"[!#-~\x80-\xff]*"'
 _TAGS = rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*"

@@ -1,4 +1,4 @@
-"""Bodies in and out: JSON is parsed and written, whatever `Accept` asks for."""
+"""Parsers and renderer of DRF, and how they are chosen: JSON in and JSON out, whatever `Accept` asks for."""
 
 import json
 import math
@@ -14,14 +14,10 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
+from config.http.errors import MalformedBody, UnreadableBody
 from config.http.json import to_json
-from config.http.problems import MalformedBody
 
 MAX_NESTING = 32
-
-
-class UnreadableBody(UnsupportedMediaType):
-    """JSON it may be, but not as it is encoded."""
 
 
 class JSONParser(BaseParser):
@@ -36,9 +32,8 @@ class JSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         assert parser_context is not None
-        _require_utf8(media_type or "")
         request = parser_context["request"]
-        _require_no_coding(request)
+        _require_plain_utf8(media_type or "", request.headers.get("Content-Encoding", ""))
         body: bytes = request.body  # checks the length before it reads
         declared = request.META.get("CONTENT_LENGTH") or ""
         if declared.isdecimal() and len(body) < int(declared):
@@ -50,43 +45,11 @@ class JSONParser(BaseParser):
         return _loads(text)
 
 
-class MergePatchParser(JSONParser):
-    """RFC 7396; PATCH has these semantics whichever of the two content types names it."""
-
-    media_type = "application/merge-patch+json"
-
-
-class EmptyFormParser(BaseParser):
-    """A multipart form without a single field (RFC 2046, section 5.1.1) is an empty body; no other form is read.
-
-    An empty body of any other type has no bytes at all, and DRF asks no parser for it.
-    """
-
-    media_type = "multipart/form-data"
-
-    def parse(
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        assert parser_context is not None
-        boundary: str = parser_context["request"].content_params.get("boundary", "")
-        closing = f"--{boundary}--".encode("latin-1", "replace")
-        if stream.read(len(closing) + len(b"\r\n") + 1) not in (closing, closing + b"\r\n"):
-            raise UnsupportedMediaType(media_type or self.media_type)
-        return {}
-
-
-def _require_utf8(media_type: str) -> None:
+def _require_plain_utf8(media_type: str, coding: str) -> None:
     charset = parse_header_parameters(media_type)[1].get("charset", "utf-8")
     if charset.lower() not in {"utf-8", "utf8"}:
         raise UnreadableBody(media_type, detail="JSON is UTF-8 (RFC 8259, section 8.1); send it so.")
-
-
-def _require_no_coding(request: Request) -> None:
-    coding = request.headers.get("Content-Encoding", "").strip().lower()
-    if coding not in {"", "identity"}:
+    if coding.strip().lower() not in {"", "identity"}:
         raise UnreadableBody(coding, detail="Compressed bodies are not read; send it without Content-Encoding.")
 
 
@@ -103,13 +66,14 @@ def _loads(text: str) -> Any:
         raise _too_deep() from error
     except ValueError as error:  # Python's bound on the digits of an integer
         raise MalformedBody("The body holds a number with too many digits.") from error
-    # How deep Python itself can go depends on its version.
+    # Python's own bound depends on its version.
     if text.count("[") + text.count("{") > MAX_NESTING and _is_deeper(value, MAX_NESTING):
         raise _too_deep()
     return value
 
 
 def _is_deeper(value: Any, limit: int) -> bool:
+    """Breadth first, since recursion has a bound of its own."""
     level = [value]
     for _ in range(limit):
         containers = [node for node in level if isinstance(node, list | dict)]
@@ -143,6 +107,34 @@ def _refuse_constant(name: str) -> NoReturn:
     raise MalformedBody(f"{name} is not JSON.")
 
 
+class MergePatchParser(JSONParser):
+    """JSON Merge Patch (RFC 7396), which PATCH applies under either content type."""
+
+    media_type = "application/merge-patch+json"
+
+
+class EmptyFormParser(BaseParser):
+    """A multipart form without fields (RFC 2046, section 5.1.1), which counts as an empty body; others are refused.
+
+    An empty body of any other type has no bytes, and DRF calls no parser for it.
+    """
+
+    media_type = "multipart/form-data"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        assert parser_context is not None
+        boundary: str = parser_context["request"].content_params.get("boundary", "")
+        closing = f"--{boundary}--".encode("latin-1", "replace")
+        if stream.read(len(closing) + len(b"\r\n") + 1) not in (closing, closing + b"\r\n"):
+            raise UnsupportedMediaType(media_type or self.media_type)
+        return {}
+
+
 class JSONRenderer(BaseRenderer):
     media_type = "application/json"
     format = "json"
@@ -155,7 +147,7 @@ class JSONRenderer(BaseRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         if renderer_context:
-            # What Django calls when the answer has been taken over.
+            # Django calls these when the server has sent the answer.
             renderer_context["response"]._resource_closers.append(
                 partial(_break_cycles, renderer_context, getattr(data, "serializer", None))
             )
@@ -163,10 +155,9 @@ class JSONRenderer(BaseRenderer):
 
 
 def _break_cycles(context: Any, serializer: Any) -> None:
-    """Break the reference cycles of DRF's view, request, answer and serializers.
+    """Break the reference cycles between DRF's view, request, response and serializers.
 
-    Else they stay until the garbage collector runs, with all tasks of a list: hundreds of megabytes after some lists
-    of 2 MB.
+    They would keep all tasks of a list until the garbage collector runs: hundreds of megabytes after some 2 MB lists.
     """
     for each in (context["view"], context["request"], serializer, getattr(serializer, "child", None)):
         if each is not None:
@@ -175,7 +166,7 @@ def _break_cycles(context: Any, serializer: Any) -> None:
 
 
 class AlwaysJSON(BaseContentNegotiation):
-    """Chooses the parser by Content-Type, and the view's first renderer always."""
+    """Content negotiation: the parser by Content-Type, and always the view's first renderer."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         base = request.content_type.partition(";")[0].strip().lower()
@@ -191,7 +182,7 @@ class AlwaysJSON(BaseContentNegotiation):
 
 
 class AllowOnly(BaseMetadata):
-    """The `Allow` header says it (RFC 9110, section 9.3.7); shapes are in the OpenAPI document."""
+    """OPTIONS answers with the `Allow` header alone (RFC 9110, section 9.3.7); shapes are in the OpenAPI document."""
 
     def determine_metadata(self, request: object, view: object) -> None:
         return None

@@ -1,65 +1,33 @@
-"""Every error becomes one format: RFC 9457 problem details, `application/problem+json`."""
+"""RFC 9457 problem details, the format of every error: DRF's exception handler and Django's error views."""
 
-import logging
 import math
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig, TooManyFieldsSent
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import is_valid_path
 from django.utils.encoding import escape_uri_path
 from django.views import defaults
-from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
 
-from config.errors import BodyCutOff, DomainError, Failed, InvalidToken, LimitReached, Unavailable
+from config.errors import BodyCutOff, DomainError, Failed, InvalidToken, LimitReached
+from config.http.errors import MAX_ERRORS, DatabaseUnavailable, InvalidBody, is_outage, outage_of
 from config.http.json import to_json
 from config.http.request import is_in_admin, request_id_of
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, through the settings
 
-logger = logging.getLogger(__name__)
-
-DATABASE_AWAY = "The database cannot answer now; try again in a moment."
 CONTENT_TYPE = "application/problem+json"
-MAX_ERRORS = 100
-MAX_TEXT = 500  # characters of any one sentence: messages may quote what the client sent
-
-
-class InvalidBody(exceptions.ValidationError):
-    """A member of the body is invalid; `errors` name it by an RFC 6901 pointer."""
-
-    location: ClassVar[str] = "pointer"
-
-
-class InvalidParameter(exceptions.ValidationError):
-    """A query parameter is invalid."""
-
-    location: ClassVar[str] = "parameter"
-
-
-class InvalidHeader(exceptions.ValidationError):
-    """A request header is invalid."""
-
-    location: ClassVar[str] = "header"
-
-
-class MalformedBody(exceptions.ParseError):
-    """The body is not the JSON that it claims to be."""
-
-
-class DatabaseUnavailable(Unavailable):
-    code = "database_unavailable"
-    title = "The database is unavailable"
+MAX_TEXT = 500  # characters of a sentence
 
 
 class Kind(NamedTuple):
-    """What stays the same for every problem of one `code`."""
+    """The members that all problems of one `code` have in common."""
 
     status: int
     code: str
@@ -92,7 +60,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     exceptions.Throttled: THROTTLED,
 }
 
-# In place of DRF's own sentences, which do not say what to do.
+# DRF's own sentences do not say what to do.
 DETAILS: Mapping[type[Exception], str] = {
     exceptions.NotAuthenticated: "Sign in, and send the access token as `Authorization: Bearer …`.",
     exceptions.UnsupportedMediaType: "Send JSON, with `Content-Type: application/json`.",
@@ -107,7 +75,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **members: Any,
 ) -> HttpResponse:
-    """Answer one problem; `members` are its extension members. In the admin, people read it, on a page."""
+    """One problem as JSON, with extension `members`; in the admin as a page."""
     if is_in_admin(request):
         page = render_to_string("config/problem.html", {"title": kind.title, "detail": _clean(detail)})
         return HttpResponse(page, status=kind.status, headers=headers)
@@ -123,8 +91,34 @@ def problem(
     return HttpResponse(to_json(body), status=kind.status, content_type=CONTENT_TYPE, headers=headers)
 
 
+def _clean(text: str) -> str:
+    """Truncated, and without lone surrogates: texts may quote what the client sent."""
+    text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+    return text.encode("utf-8", "replace").decode()
+
+
+def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """The answer to a request that no view gets to see."""
+    return problem(request, Kind.of(error), error.detail, headers=_retry_after(error))
+
+
+def _retry_after(error: DomainError) -> dict[str, str]:
+    return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+
+
+def too_many(request: HttpRequest, seconds: float) -> HttpResponse:
+    """The answer to a request over a rate limit."""
+    wait = max(1, math.ceil(seconds))
+    detail = f"Too many requests; try again in {wait} second{'s' if wait > 1 else ''}."
+    return problem(request, THROTTLED, detail, headers={"Retry-After": str(wait)})
+
+
+def _too_large(request: HttpRequest) -> HttpResponse:
+    return problem(request, TOO_LARGE, "The body is larger than 1 MiB; send less at a time.")
+
+
 def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
-    """DRF's hook. None lets Django log the exception and answer through handler500."""
+    """DRF's EXCEPTION_HANDLER. On None, Django logs the exception and answers through handler500."""
     request = context["request"]
     if isinstance(exc, exceptions.ValidationError):
         return _validation_problem(request, exc)
@@ -143,32 +137,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
     return _api_problem(request, exc, context["view"]) if isinstance(exc, exceptions.APIException) else None
 
 
-def is_outage(exc: BaseException | None) -> bool:
-    """Also what the database ended because it took too long; of an idle transaction, psycopg says it otherwise."""
-    if isinstance(exc, OperationalError | InterfaceError):
-        return True
-    return isinstance(getattr(exc, "__cause__", None), IdleInTransactionSessionTimeout)
-
-
-def outage_of(exc: BaseException) -> DatabaseUnavailable:
-    """What is answered about an outage; the log has the reason."""
-    # The text of the database's error may hold host names, and below its first line values.
-    logger.error("database unavailable: %s", str(exc).partition("\n")[0])
-    return DatabaseUnavailable(DATABASE_AWAY)
-
-
-def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
-    """For a request that gets to no view."""
-    return problem(request, Kind.of(error), error.detail, headers=_retry_after(error))
-
-
-def _retry_after(error: DomainError) -> dict[str, str]:
-    return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-
-
 def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> HttpResponse:
     members: dict[str, Any] = {}
-    # What a service refuses, it refuses as a serializer would.
+    # A 400 of a service reads like one of a serializer.
     kind = INVALID if exc.status == INVALID.status else Kind.of(exc)
     if exc.pointer is not None:
         members["errors"] = [{"pointer": exc.pointer, "code": exc.code, "detail": exc.detail}]
@@ -183,8 +154,8 @@ def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> 
 
 
 def _challenge(exc: DomainError, view: "APIView") -> str:
-    """RFC 6750, section 3. Where a view knows who calls, a token that is not valid came with the request itself; where
-    it does not, as for a refresh, it came in the body."""
+    """WWW-Authenticate (RFC 6750, section 3). `invalid_token` is about the header's token: views without
+    authentication, such as refresh, take theirs from the body."""
     challenge = view.get_authenticate_header(view.request)
     if challenge and isinstance(exc, InvalidToken):
         return f'{challenge}, error="invalid_token"'
@@ -193,7 +164,7 @@ def _challenge(exc: DomainError, view: "APIView") -> str:
 
 def _validation_problem(request: HttpRequest, exc: exceptions.ValidationError) -> HttpResponse:
     location = getattr(exc, "location", InvalidBody.location)
-    errors = [error for error, _ in zip(_flatten(exc.detail, location), range(MAX_ERRORS), strict=False)]
+    errors = list(islice(_flatten(exc.detail, location), MAX_ERRORS))
     first = errors[0]
     place = first[location] or ("the body" if location == InvalidBody.location else "the name of a parameter")
     detail = f"{place}: {first['detail']}"
@@ -203,7 +174,7 @@ def _validation_problem(request: HttpRequest, exc: exceptions.ValidationError) -
 
 
 def _flatten(detail: Any, location: str, place: str = "") -> Iterator[dict[str, str]]:
-    """Turn DRF's nested error details into a flat list, each with its place."""
+    """DRF's nested error details as a flat list, each with its place."""
     if isinstance(detail, dict):
         for key, nested in detail.items():
             name = str(key)
@@ -233,23 +204,7 @@ def _api_problem(request: HttpRequest, exc: exceptions.APIException, view: "APIV
     return problem(request, kind, detail, headers=headers)
 
 
-def _too_large(request: HttpRequest) -> HttpResponse:
-    return problem(request, TOO_LARGE, "The body is larger than 1 MiB; send less at a time.")
-
-
-def too_many(request: HttpRequest, seconds: float) -> HttpResponse:
-    wait = max(1, math.ceil(seconds))
-    detail = f"Too many requests; try again in {wait} second{'s' if wait > 1 else ''}."
-    return problem(request, THROTTLED, detail, headers={"Retry-After": str(wait)})
-
-
-def _clean(text: str) -> str:
-    """Bounded and encodable: a quoted value may hold lone surrogates, which JSON texts cannot."""
-    text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
-    return text.encode("utf-8", "replace").decode()
-
-
-# --- Django's own error views, for whatever no DRF view handled ----------------------------------------
+# --- Django's error views, for what no DRF view has answered -----------------------------------------
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -283,7 +238,7 @@ def _where_else(path: str) -> str:
 
 def handler500(request: HttpRequest) -> HttpResponse:
     if is_outage(sys.exception()):
-        return refused(request, DatabaseUnavailable(DATABASE_AWAY))
+        return refused(request, DatabaseUnavailable())
     if is_in_admin(request):
         return defaults.server_error(request)
     return problem(request, INTERNAL, "Something went wrong on our side; it has been logged.")

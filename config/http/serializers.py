@@ -12,7 +12,7 @@ from django.http import HttpRequest, QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
-from config.http.problems import MAX_ERRORS, InvalidBody, InvalidParameter
+from config.http.errors import MAX_ERRORS, InvalidBody, InvalidParameter
 
 Errors = dict[str, list[ErrorDetail]]  # by member or parameter
 

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from config.database import migrations
 from config.errors import Unavailable
-from config.http import problems
+from config.http.errors import is_outage, outage_of
 from config.http.openapi.schema import also_answers
 
 
@@ -59,9 +59,9 @@ def _examine() -> Unavailable | None:
         if checks.run_checks(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS]):
             return DatabaseUnfit("The operator has to run the `check` command, which says what to do.")
     except (DatabaseError, InterfaceError) as error:
-        if not problems.is_outage(error):
+        if not is_outage(error):
             raise
-        return problems.outage_of(error)
+        return outage_of(error)
     return None
 
 

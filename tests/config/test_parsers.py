@@ -7,8 +7,8 @@ from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
+from config.http.errors import MalformedBody
 from config.http.parsers import AlwaysJSON, JSONParser, MergePatchParser
-from config.http.problems import MalformedBody
 
 MERGE_PATCH = MergePatchParser.media_type
 

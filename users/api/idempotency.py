@@ -26,9 +26,9 @@ from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
 from config.errors import DomainError, KeyInFlight, KeyReused, LimitReached
+from config.http.errors import InvalidHeader
 from config.http.json import to_json
 from config.http.limits.counters import PostgresCounters
-from config.http.problems import InvalidHeader
 from config.http.request import client_address, network
 from users import services
 from users.models import IdempotencyKey, Session, User

@@ -10,9 +10,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from config.database.queries import Compiled, Param, Query
+from config.http.errors import InvalidParameter
 from config.http.fields import MAX_INSTANT, ChoiceField, InstantField, TextField
 from config.http.pagination import Cursor
-from config.http.problems import InvalidParameter
 from config.http.serializers import QuerySerializer
 from users.models import User
 from users.resources.models import OwnedModel

@@ -10,10 +10,10 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from config.http.errors import InvalidHeader
 from config.http.fields import ChoiceField
 from config.http.json import to_json
 from config.http.openapi.schema import Generator
-from config.http.problems import InvalidHeader
 from config.http.serializers import QuerySerializer
 
 JSON, YAML = "application/json", "application/yaml"
