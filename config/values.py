@@ -1,51 +1,59 @@
-"""Values that come from outside: which text, which days and which moments are taken; needs no Django."""
+"""Bounds and normal forms of values from outside: dates, instants and Unicode text. Needs no Django."""
 
 import datetime as dt
 import re
 import unicodedata
 from typing import Any
 
-MAX_PADDING = 1000  # characters around a text, which do not count
-MAX_SEARCH = 200  # characters that are searched for, through the API and in the admin
+FIRST_DATE = dt.date(1900, 1, 1)
+LAST_DATE = dt.date(2999, 12, 31)
+# An instant falls on different dates in different time zones; with a day of room, on dates of the range above.
+FIRST_INSTANT = dt.datetime(1900, 1, 2, tzinfo=dt.UTC)
+LAST_INSTANT = dt.datetime(2999, 12, 30, tzinfo=dt.UTC)
+_LAST_SECOND = 253_402_300_000  # Unix time, in the year 9999
+
+
+def is_numeric_date(value: Any) -> bool:
+    """Whether it is a NumericDate (RFC 7519, section 2) that `datetime` can represent; NaN is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LAST_SECOND
+
+
+# --- Text -------------------------------------------------------------------------------------------
+
+MAX_PADDING = 1000  # characters of whitespace around a text, which do not count
+MAX_SEARCH = 200  # characters of a search, through the API and in the admin
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
-# Unicode's property Default_Ignorable_Code_Point, with those that are reserved for it: they show nothing.
+# Unicode's Default_Ignorable_Code_Point, which renders as nothing, with the code points reserved for it.
 _IGNORABLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-# Spaces and control characters; Braille's blank, annotation marks, hieroglyphs' joiners and a note without a head.
+# Whitespace and control characters; Braille's blank, annotation marks, joiners of hieroglyphs, a note without a head.
 _BLANK = r"\s\0-\x1f\x7f-\x9f\u2800\ud800-\udfff\ufff9-\ufffb\U00013430-\U0001343f\U0001d159"
 _VISIBLE = re.compile(f"[^{_IGNORABLE}{_BLANK}]")
 _IS_IGNORABLE = re.compile(f"[{_IGNORABLE}]")
 
-# Marks that stack upon a character: all assigned ones lie in Unicode's first two planes. Five more characters are no
-# marks, but decompose into some.
+# Combining marks, all of them in Unicode's first two planes; and five characters that decompose into some.
 _MARKS = "".join(filter(unicodedata.combining, map(chr, range(0x10000)))) + "\u0f73\u0f75\u0f81\uff9e\uff9f"
 _RARE_MARKS = "".join(filter(unicodedata.combining, map(chr, range(0x10000, 0x20000))))
 _NON_STARTERS = frozenset(_MARKS + _RARE_MARKS)
-
-
-def _long_run(marks: str) -> re.Pattern[str]:
-    return re.compile(f"([{marks}]{{30}})(?=[{marks}])")
-
-
-# Beyond the first plane, the look-up is a thirtieth as fast.
-_LONG_RUN, _LONG_RARE_RUN = _long_run(_MARKS), _long_run(_MARKS + _RARE_MARKS)
+# With marks of the second plane, matching takes thirty times as long.
+_LONG_RUN, _LONG_RARE_RUN = (re.compile(f"([{marks}]{{30}})(?=[{marks}])") for marks in (_MARKS, _MARKS + _RARE_MARKS))
 
 
 def is_storable(text: str) -> bool:
-    """PostgreSQL stores no NUL, and UTF-8 no lone surrogates."""
+    """Whether PostgreSQL can store it: no NUL, and no lone surrogates, which UTF-8 cannot encode."""
     return not _UNSTORABLE.search(text)
 
 
 def storable(text: str) -> str:
-    """The text without what cannot be stored."""
+    """The text without the characters that PostgreSQL cannot store."""
     return _UNSTORABLE.sub("", text)
 
 
 def trimmed(text: str, max_length: int) -> str | None:
-    """The text without the spaces around it, or None if it is too long; what is far too long is not looked at."""
+    """The text without whitespace around it, or None if it is too long; not scanned if it is far too long."""
     if len(text) > max_length + MAX_PADDING:
         return None
     stripped = text.strip()
@@ -53,20 +61,20 @@ def trimmed(text: str, max_length: int) -> str | None:
 
 
 def is_visible(text: str) -> bool:
-    """Whether anything of it can be seen: not only spaces, control characters, zero-width or blank ones."""
+    """Whether it has any character beside whitespace, control characters, zero-width and blank ones."""
     return bool(_VISIBLE.search(text))
 
 
 def is_ignorable(character: str) -> bool:
-    """Whether it has no look of its own (Unicode's Default_Ignorable_Code_Point)."""
+    """Whether it is a Default_Ignorable_Code_Point of Unicode."""
     return bool(_IS_IGNORABLE.match(character))
 
 
 def stream_safe(text: str) -> str:
-    """Unicode's Stream-Safe Text Format (UAX #15, section 13): at most 30 marks in a row.
+    """Stream-Safe Text Format (UAX #15, section 13): at most 30 combining marks in a row.
 
-    Normalising sorts the marks of a run, which takes the square of their number. No language writes more than 30;
-    a COMBINING GRAPHEME JOINER, which shows nothing, then begins another run.
+    Normalisation sorts the marks of a run in quadratic time. Longer runs, which no language has, are split by a
+    COMBINING GRAPHEME JOINER, which renders as nothing.
     """
     if text.isascii() or _NON_STARTERS.isdisjoint(text):
         return text
@@ -75,13 +83,13 @@ def stream_safe(text: str) -> str:
 
 
 def nfc(text: str) -> str:
-    """The form in which equal characters are equal (Unicode's Normalization Form C), whatever a keyboard sends."""
+    """Normalization Form C, in which equivalent texts are equal, whatever a keyboard sends."""
     return unicodedata.normalize("NFC", stream_safe(text))
 
 
 def ascii_domain(domain: str) -> str:
-    """The domain in ASCII, as mail servers look it up: UTS #46 without its transitional mapping, so that ß, ς and
-    the joiners make another domain than ss, σ and nothing (RFC 5891; IDNA 2003 took them for the same).
+    """The domain in ASCII: IDNA 2008 by UTS #46 without transitional mapping, so that ß, ς and joiners stay distinct
+    from ss, σ and nothing, as they were not in IDNA 2003.
 
     Raises UnicodeError for what cannot be a domain.
     """
@@ -91,20 +99,3 @@ def ascii_domain(domain: str) -> str:
 
     labels = idna.uts46_remap(domain).split(".")
     return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
-
-
-FIRST_DATE = dt.date(1900, 1, 1)
-LAST_DATE = dt.date(2999, 12, 31)
-# An instant's calendar day is another one elsewhere: a day of room keeps that day in the range above.
-FIRST_INSTANT = dt.datetime(1900, 1, 2, tzinfo=dt.UTC)
-LAST_INSTANT = dt.datetime(2999, 12, 30, tzinfo=dt.UTC)
-_LAST_SECOND = 253_402_300_000  # since 1970, in the year 9999
-
-
-def is_numeric_date(value: Any) -> bool:
-    """Whether it is a NumericDate (RFC 7519, section 2) that the calendar has; NaN is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LAST_SECOND
-
-
-# The environment variable by which `serve` tells its workers which file to lock while they hash a password.
-HASHING_LOCK = "TICKBASE_HASHING_LOCK"

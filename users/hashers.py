@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
-from config.values import HASHING_LOCK
+from config.environment.variables import HASHING_LOCK
 
 Result = TypeVar("Result")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from config.values import HASHING_LOCK
+from config.environment.variables import HASHING_LOCK
 from users import hashers
 
 

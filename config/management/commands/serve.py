@@ -31,9 +31,9 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from config.environment.variables import HASHING_LOCK
 from config.server.answers import FILES
 from config.server.bridge import Bridge
-from config.values import HASHING_LOCK
 
 LISTENING = "Tickbase is serving; it listens on {base}."
 CONNECTIONS = 4096  # of each worker, at once
