@@ -1,8 +1,8 @@
-"""Spends the shared counters from leases: a process takes some permits at once, and asks again when they are gone.
+"""Leases of rate limits: a process takes several permits at once from the shared counters, and spends them one by one.
 
-A permit is taken before it is spent, so no limit is ever exceeded. The price is that a process may still hold
-permits when another one has to refuse: at most `lease_of(rate) - 1` of a key in each other process. Limits below
-100 lease single permits, and are exact.
+A permit is taken before it is spent, so no limit is ever exceeded. But a process may hold permits while another one
+refuses: at most `lease_of(rate) - 1` of a key in each other process. Limits below 100 lease single permits, and are
+exact.
 """
 
 import threading
@@ -15,12 +15,12 @@ from typing import NamedTuple
 from config.environment.rates import Rate
 from config.http.limits.counters import Counters, shared_counters
 
-LEASES = 50  # per window
-MAX_WINDOWS = 10_000  # keys that a process remembers; about 3 MB
+LEASES = 50  # in a window
+MAX_WINDOWS = 10_000  # in the memory of a process; about 3 MB
 
 
 class Decision(NamedTuple):
-    """Whether a request may pass, and what is left of its window."""
+    """Whether a request is within its limit, and what is left of the window."""
 
     is_granted: bool
     remaining: int
@@ -29,16 +29,33 @@ class Decision(NamedTuple):
 
 @dataclass(slots=True)
 class _Window:
-    """What this process knows of a key. `ends_at` is never later than the shared window's end."""
+    """The window of a key as this process knows it. It never ends later than the shared one."""
 
     ends_at: float = 0.0  # time.monotonic()
-    permits: int = 0  # leased and not spent
-    unleased: int = 0  # nobody's, when we asked last
-    is_asking: bool = False
+    permits: int = 0  # leased by this process, and not spent
+    unleased: int = 0  # left for any process, at the last lease
+    is_leasing: bool = False
 
-    @property
-    def remaining(self) -> int:
-        return self.permits + self.unleased
+    def spend(self) -> Decision | None:
+        """Decide without the shared counters: a permit is here, or there is none anywhere until the window ends."""
+        seconds_left = self.ends_at - time.monotonic()
+        if seconds_left <= 0 or (self.permits == 0 and self.unleased > 0):
+            return None
+        if self.permits == 0:
+            return Decision(False, 0, seconds_left)
+        self.permits -= 1
+        return Decision(True, self.permits + self.unleased, seconds_left)
+
+    def add(self, permits: int, unleased: int, ends_at: float) -> None:
+        """Add a lease."""
+        now = time.monotonic()
+        if ends_at <= now:
+            return  # the shared counters took longer to answer than the window lasts
+        if self.ends_at <= now:
+            self.permits, self.unleased = 0, unleased
+        self.permits += permits
+        self.unleased = min(self.unleased, unleased)  # answers overtake each other
+        self.ends_at = max(self.ends_at, ends_at)
 
 
 def lease_of(rate: Rate) -> int:
@@ -47,29 +64,29 @@ def lease_of(rate: Rate) -> int:
 
 
 class Limiter:
-    """Thread-safe. Its lock is never held while the counters are asked."""
+    """Thread-safe; holds no lock while it waits for the shared counters."""
 
     def __init__(self, counters: Counters, *, max_windows: int = MAX_WINDOWS) -> None:
         self._counters = counters
         self._max_windows = max_windows
         self._lock = threading.Lock()
-        self._windows: OrderedDict[str, _Window] = OrderedDict()  # the least recently used first
+        self._windows: OrderedDict[str, _Window] = OrderedDict()  # least recently used first
 
     def take(self, key: str, rate: Rate) -> Decision:
         """Count one request of this key. Raises what the counters raise."""
         with self._lock:
             window = self._window(key)
-            if decision := _spend(window):
+            if decision := window.spend():
                 return decision
-            # Whoever comes while another thread asks for the lease takes just its own permit: nobody waits,
-            # and the process does not hold two leases.
-            takes_lease = not window.is_asking
-            window.is_asking = True
+            # While another thread takes a lease, this one takes a single permit: nobody waits, and the process does
+            # not hold two leases.
+            takes_lease = not window.is_leasing
+            window.is_leasing = True
         try:
-            return self._ask(window, key, rate, lease_of(rate) if takes_lease else 1)
+            return self._lease(window, key, rate, lease_of(rate) if takes_lease else 1)
         finally:
             if takes_lease:
-                window.is_asking = False
+                window.is_leasing = False
 
     def _window(self, key: str) -> _Window:
         window = self._windows.setdefault(key, _Window())
@@ -78,41 +95,19 @@ class Limiter:
             self._windows.popitem(last=False)  # its permits are lost, never doubled
         return window
 
-    def _ask(self, window: _Window, key: str, rate: Rate, amount: int) -> Decision:
-        # Measured before, so that our window ends before the shared one: a permit that is left over must
-        # not be spent in the next window.
+    def _lease(self, window: _Window, key: str, rate: Rate, amount: int) -> Decision:
+        # The clock is read first, so that our window ends before the shared one: a permit that is left over must not
+        # be spent in the next window.
         asked_at = time.monotonic()
         taken = self._counters.take(key, amount, rate)
         granted = taken.granted(amount, rate.limit)
-        unleased = max(0, rate.limit - taken.used)
+        left, unleased = max(0, granted - 1), max(0, rate.limit - taken.used)
         with self._lock:
-            _keep(window, max(0, granted - 1), unleased, asked_at + taken.seconds_left)
-        return Decision(granted > 0, max(0, granted - 1) + unleased, taken.seconds_left)
-
-
-def _spend(window: _Window) -> Decision | None:
-    """Decide without asking: a permit is here, or is known not to be anywhere until the window ends."""
-    seconds_left = window.ends_at - time.monotonic()
-    if seconds_left <= 0 or (window.permits == 0 and window.unleased > 0):
-        return None
-    if window.permits == 0:
-        return Decision(False, 0, seconds_left)
-    window.permits -= 1
-    return Decision(True, window.remaining, seconds_left)
-
-
-def _keep(window: _Window, permits: int, unleased: int, ends_at: float) -> None:
-    now = time.monotonic()
-    if ends_at <= now:
-        return  # the answer took longer than the window
-    if window.ends_at <= now:
-        window.permits, window.unleased = 0, unleased
-    window.permits += permits
-    window.unleased = min(window.unleased, unleased)  # answers overtake each other
-    window.ends_at = max(window.ends_at, ends_at)
+            window.add(left, unleased, asked_at + taken.seconds_left)
+        return Decision(granted > 0, left + unleased, taken.seconds_left)
 
 
 @cache
 def limiter() -> Limiter:
-    """The one of this process."""
+    """This process's."""
     return Limiter(shared_counters())
