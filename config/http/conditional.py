@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, section 13): entity tags that are versions."""
+"""Conditional requests (RFC 9110, section 13), with versions as entity tags."""
 
 import re
 from typing import Any
@@ -12,10 +12,10 @@ from config.http.errors import InvalidHeader
 _TAG = r'(?:W/)?"[!#-~\x80-\xff]*"'
 _TAGS = rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*"
 _TAG_LIST = re.compile(_TAGS)
-# What proxies that compress make of a tag on its way out: nginx weakens it, Apache and Caddy append the coding.
+# Proxies that compress change tags: nginx weakens them, Apache and Caddy append the coding.
 _OPAQUE = re.compile(r'(?:W/)?"([!#-~\x80-\xff]*?)(?:-(?:gzip|deflate|br|zstd))?"')
 _VERSION = re.compile(r'"([0-9]{1,19})"')
-MAX_LENGTH = 1000  # characters of a header: more tags than any client remembers
+MAX_LENGTH = 1000  # characters of a header
 ANY = "*"
 # For the OpenAPI document.
 HEADER: dict[str, Any] = {"type": "string", "maxLength": MAX_LENGTH, "pattern": rf"^(?:\*|{_TAGS})$"}
@@ -26,10 +26,10 @@ def etag(version: int) -> str:
 
 
 def if_match(request: HttpRequest) -> frozenset[int] | None:
-    """The versions that the client accepts, or None if it accepts any that exists.
+    """The versions in `If-Match`; None if there is no such header, or if it is `*`.
 
-    Weak tags count, against section 13.1.1: a version names one state of an object, however a proxy encoded it. A tag
-    that we never gave out matches nothing. Raises InvalidHeader when the header is no list of entity tags.
+    Weak tags match, against section 13.1.1: a version names one state of an object, however a proxy encoded it. Tags
+    that are no version match nothing. Raises InvalidHeader if the header is no list of entity tags.
     """
     tags = _tags(request, "If-Match")
     if tags is None or tags == [ANY]:
@@ -38,7 +38,7 @@ def if_match(request: HttpRequest) -> frozenset[int] | None:
 
 
 def not_modified(request: HttpRequest, current: str | None) -> Response | None:
-    """The 304 if `If-None-Match` names the current tag, where there is one; weak comparison (section 13.1.2).
+    """A 304 if `If-None-Match` names the current tag, by weak comparison (section 13.1.2).
 
     Raises InvalidHeader as `if_match` does.
     """
@@ -49,7 +49,7 @@ def not_modified(request: HttpRequest, current: str | None) -> Response | None:
 
 
 def _tags(request: HttpRequest, header: str) -> list[str] | None:
-    """The entity tags of a header as they were when we sent them, or `*`."""
+    """The entity tags of a header as we sent them, before proxies changed them; or `*`."""
     value = request.headers.get(header)
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""Serializer fields that take JSON types as they are: no number becomes a string, no "yes" a boolean."""
+"""Serializer fields without coercion: a number is no string, and "yes" no boolean."""
 
 import datetime as dt
 import re
@@ -18,14 +18,14 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
-# Characters of the longest that can be right.
+# Characters of the longest valid ones.
 MAX_DATE = len("2026-11-30")
 MAX_INSTANT = len("2026-11-30T09:30:00.123456789+00:00")
 MAX_CHOICE = 64
 
 
 def _refuse_surrogates(refuse: ProhibitSurrogateCharactersValidator, text: Any) -> None:
-    """DRF's looks at each character, in Python."""
+    """DRF's validator, called only to raise: it looks at each character, in Python."""
     if not is_storable(str(text)):
         refuse(text)
 
@@ -33,11 +33,11 @@ def _refuse_surrogates(refuse: ProhibitSurrogateCharactersValidator, text: Any) 
 class TextField(serializers.CharField):
     """A JSON string without NUL, which PostgreSQL cannot store, and without lone surrogates.
 
-    Its length comes before all else: a body has room for a million characters, and some checks cost their square.
+    The length is checked first: a body has room for a million characters, and some checks take quadratic time.
     """
 
     default_error_messages = {"invalid": "Send a JSON string."}
-    is_for_people: ClassVar[bool] = True  # and therefore blank if nothing of it can be seen
+    is_for_people: ClassVar[bool] = True  # so that a text of invisible characters counts as blank
     max_length: int
 
     def __init__(self, *, max_length: int, **kwargs: Any) -> None:
@@ -61,7 +61,7 @@ class TextField(serializers.CharField):
 
 
 class Clearable(serializers.Field):
-    """Mixed into a field whose member is never null in an answer, while null in a request resets it."""
+    """Mixin of a field that null in a request resets to `cleared`; responses never have null."""
 
     def __init__(self, *, cleared: Any, **kwargs: Any) -> None:
         super().__init__(required=False, allow_null=True, **kwargs)
@@ -72,7 +72,7 @@ class Clearable(serializers.Field):
 
 
 class EmptyIsNull(serializers.Field):
-    """Mixed into a field that web forms send as an empty text when nobody has filled it in."""
+    """Mixin of a field that takes an empty string for null, as web forms send it."""
 
     def run_validation(self, data: Any = empty) -> Any:
         return super().run_validation(None if data == "" else data)
@@ -101,7 +101,7 @@ class BooleanField(serializers.BooleanField):
 
 
 class ListField(serializers.ListField):
-    """A JSON array. Its length comes before its elements: a body has room for half a million bad ones."""
+    """A JSON array. Its length is checked before its elements: a body has room for half a million invalid ones."""
 
     default_error_messages = {"not_a_list": "Send a JSON array."}
 
@@ -138,7 +138,7 @@ class DateField(serializers.Field):
 
 @extend_schema_field(OpenApiTypes.DATETIME)
 class InstantField(serializers.Field):
-    """A moment, RFC 3339 with an offset; answered in UTC with `Z`."""
+    """A timestamp, RFC 3339 with an offset; represented in UTC with `Z`."""
 
     default_error_messages = {
         "invalid": "Write a time that exists, as RFC 3339 with its offset, for example 2026-11-30T09:30:00Z.",

@@ -1,4 +1,4 @@
-"""How values become JSON, in answers and in files."""
+"""JSON encoding, of responses and of files."""
 
 from typing import Any
 

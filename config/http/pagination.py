@@ -1,4 +1,4 @@
-"""Pages of a bare array: RFC 8288 `Link` headers that carry an opaque keyset cursor."""
+"""Keyset pagination of bare arrays: RFC 8288 `Link` headers with an opaque cursor."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -12,7 +12,7 @@ from config.http.serializers import query_of, query_pairs
 
 
 class Cursor(NamedTuple):
-    """The last row of a page: the order it was sorted in, its sort key as text, and its id."""
+    """The last row of a page: the sort order, the row's sort key as text, and its id."""
 
     sort: str
     key: str | None
@@ -23,7 +23,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def decode(cls, text: str) -> Self:
-        """Read a cursor. Raises ValueError for any text that `encode` cannot have made."""
+        """Parse a cursor. Raises ValueError for any text that `encode` does not make."""
         try:
             raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
             sort, key, id_ = json.loads(raw)
@@ -38,10 +38,10 @@ class Cursor(NamedTuple):
 
 
 def next_link(request: HttpRequest, cursor: Cursor) -> str:
-    """The `Link` header's value: this request's own address, continued at `cursor`.
+    """The `Link` header of the next page: this request's URL, with `cursor`.
 
-    A relative reference (RFC 8288, section 3.2), for only the client knows the address that it asked: a proxy may serve
-    us at another host or below a path. It begins with the last segment, since by RFC 2396 `?…` alone lost that one.
+    A relative reference (RFC 8288, section 3.2), since a proxy may serve us at another host or below a path. It begins
+    with the last segment, which `?…` alone would drop by RFC 2396.
     """
     rest = [(name, value) for name, value in query_pairs(query_of(request)) if name not in {"cursor", "offset"}]
     last = escape_uri_path(request.path.rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""Serializers that drop nothing silently: an unknown member or parameter is refused by name."""
+"""Strict serializers of bodies and query strings: unknown members and parameters are errors."""
 
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property, lru_cache
@@ -17,15 +17,15 @@ from config.http.errors import MAX_ERRORS, InvalidBody, InvalidParameter
 Errors = dict[str, list[ErrorDetail]]  # by member or parameter
 
 MAX_PARAMETERS = 100
-REMEMBERED = 512  # characters of a query
+MAX_CACHED = 512  # characters of a query string
 
 
 class StrictSerializer(serializers.Serializer):
-    """A JSON object. Read-only members are ignored, so that a client may send back what it got."""
+    """A JSON object. Read-only members are ignored, so that clients may send back a representation."""
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, QueryDict):
-            data = {}  # DRF's empty body with the label of a form, where an absent boolean would be false
+            data = {}  # an empty body labelled as a form, in which DRF takes an absent boolean for false
         if not isinstance(data, dict):
             message = "Send a JSON object."
             raise InvalidBody({"non_field_errors": [ErrorDetail(message, code="not_an_object")]})
@@ -48,23 +48,23 @@ class StrictSerializer(serializers.Serializer):
 
     @classmethod
     def validated(cls, data: Any, *, partial: bool = False) -> Any:
-        """What a request has sent. Raises ValidationError."""
+        """The validated data of a request. Raises ValidationError."""
         return cls._validating(partial).run_validation(data)
 
     @classmethod
     @cache
     def _validating(cls, partial: bool) -> Self:
-        """Validates one request after another, as a nested serializer does one element after another.
+        """One instance for all requests, as a nested serializer is one for all elements.
 
-        A new one would copy all its fields first, which takes longer than to validate.
+        DRF copies all fields for a new one, which takes longer than the validation.
         """
         return cls(partial=partial)
 
 
 class AttributesSerializer(StrictSerializer):
-    """Represents an object by its attributes as they are, which the renderer knows how to write.
+    """Represents an object by its attributes, which the renderer writes as JSON.
 
-    Only for fields whose own `to_representation` makes no difference to the JSON; a test holds them to that.
+    Only for fields whose own `to_representation` makes no difference to the JSON; a test holds both equal.
     """
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
@@ -85,14 +85,14 @@ class QuerySerializer(serializers.Serializer):
 
     @classmethod
     def validated(cls, request: HttpRequest) -> Mapping[str, Any]:
-        """What the query says. Raises InvalidParameter."""
+        """The validated parameters of a request. Raises InvalidParameter."""
         query = query_of(request)
-        return cls._remembered(query) if len(query) <= REMEMBERED else cls._validated(query)
+        return cls._cached(query) if len(query) <= MAX_CACHED else cls._validated(query)
 
     @classmethod
     @lru_cache(maxsize=1024)
-    def _remembered(cls, query: str) -> Mapping[str, Any]:
-        """Front ends ask the same again and again. Every value must be immutable."""
+    def _cached(cls, query: str) -> Mapping[str, Any]:
+        """Front ends repeat their queries. Every value must be immutable."""
         return cls._validated(query)
 
     @classmethod
@@ -100,7 +100,7 @@ class QuerySerializer(serializers.Serializer):
         data, refused = cls._parse(query)
         serializer = cls._validating()
         try:
-            # `validate` compares parameters, and would compare with one that was refused.
+            # `validate` compares parameters with each other; without the refused ones it must not run.
             values = serializer.to_internal_value(data) if refused else serializer.run_validation(data)
         except ValidationError as error:
             raise InvalidParameter({**refused, **cast(Errors, error.detail)}) from error
@@ -115,7 +115,7 @@ class QuerySerializer(serializers.Serializer):
 
     @classmethod
     def _parse(cls, query: str) -> tuple[dict[str, Any], Errors]:
-        """The values of known parameters, and what is wrong with the others."""
+        """The values of known parameters, and the errors of the others."""
         try:
             pairs = query_pairs(query)
         except ValueError as error:
@@ -136,7 +136,7 @@ class QuerySerializer(serializers.Serializer):
 
     @classmethod
     def _refusal(cls, name: str, value: str, data: dict[str, Any]) -> ErrorDetail | None:
-        """What is wrong with a parameter beside its value."""
+        """The error of a parameter's name or encoding."""
         known = cls._declared_fields
         if not _is_text(name + value):
             return ErrorDetail("It is not percent-encoded UTF-8.", code="invalid_utf8")
@@ -148,14 +148,14 @@ class QuerySerializer(serializers.Serializer):
 
 
 def query_of(request: HttpRequest) -> str:
-    """As it was sent. Clients may send UTF-8 as it is, unescaped, which WSGI hands over as Latin-1 (PEP 3333)."""
+    """The query string as it was sent: unescaped UTF-8, too, which WSGI decodes as Latin-1 (PEP 3333)."""
     query: str = request.META.get("QUERY_STRING", "")
     return query if query.isascii() else query.encode("latin-1").decode(errors="surrogateescape")
 
 
 def query_pairs(query: str) -> list[tuple[str, str]]:
-    """The parameters in their order; what is not UTF-8 becomes lone surrogates. Raises ValueError if there are
-    too many."""
+    """The parameters in their order, with lone surrogates for bytes that are not UTF-8. Raises ValueError if there
+    are too many."""
     return parse_qsl(query, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_PARAMETERS)
 
 

@@ -1,4 +1,4 @@
-"""Is the process up, and can it serve? For load balancers and orchestrators."""
+"""Liveness and readiness, for load balancers and orchestrators."""
 
 import threading
 import time
@@ -32,10 +32,10 @@ KEPT_SECONDS = 1.0
 
 
 class Readiness:
-    """Of this process. Anybody may ask, as often as they like: the database is asked once a second at most."""
+    """Cached readiness of this process: requests are unlimited, but the database is examined once a second at most."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # whoever waits for it takes the answer of whom they waited for
+        self._lock = threading.Lock()  # threads that waited for it share the result
         self._examined_at = -KEPT_SECONDS
         self._refusal: Unavailable | None = None
 

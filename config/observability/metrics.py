@@ -1,7 +1,7 @@
-"""What is counted for Prometheus, by all worker processes together.
+"""Prometheus metrics of all worker processes together, and of their connection pools.
 
-Each counts in files in the folder that PROMETHEUS_MULTIPROC_DIR names, and whichever is asked adds up all of them.
-Without the folder a process counts for itself. Imported only where metrics are on: the library takes its time.
+Each worker counts in files in PROMETHEUS_MULTIPROC_DIR, and the one that is scraped adds them up. Without the folder, a
+process counts for itself. Imported only where metrics are on, since the library is slow to import.
 """
 
 import os
@@ -20,18 +20,18 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
 SAMPLE_SECONDS = 1.0
-# From a read that was answered from the cache of PostgreSQL to what the timeouts end.
+# Seconds, from a cached read to the timeouts.
 BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 def _claim() -> tuple[int, InterProcessLock]:
-    """The lowest number that no other living worker has, with the lock that says so.
+    """The lowest number that no living worker has, with its lock.
 
-    Who takes a dead one's place goes on counting in its files: nothing is lost, and no file is left over.
+    A worker that replaces a dead one goes on counting in its files: nothing is lost, and no file is left over.
     """
     locks = ((number, InterProcessLock(f"{FOLDER}/{number}.lock")) for number in count())
     number, lock = next((number, lock) for number, lock in locks if lock.acquire(blocking=False))
-    # Not into the file of the lock, which the system releases as soon as any handle of that is closed.
+    # Not into the lock file: closing any handle of it releases the lock.
     Path(FOLDER, f"{number}.pid").write_text(str(os.getpid()))
     return number, lock
 
@@ -81,7 +81,7 @@ class _OfRoute(NamedTuple):
     messages: Counter
 
 
-@cache  # methods, routes and statuses are few: whatever a client makes up is `other` or `unknown`
+@cache  # methods, routes and statuses are few: those that clients make up are `other` or `unknown`
 def _requests(method: str, route: str, status: int) -> Counter:
     return REQUESTS.labels(method, route, status)
 
@@ -93,7 +93,7 @@ def _of_route(method: str, route: str) -> _OfRoute:
 
 
 def observe(method: str, route: str, status: int, seconds: float, database_seconds: float, messages: int) -> None:
-    """Count a request; it takes a few microseconds."""
+    """Count a request, in a few microseconds."""
     _requests(method, route, status).inc()
     of_route = _of_route(method, route)
     of_route.seconds.observe(seconds)
@@ -102,12 +102,12 @@ def observe(method: str, route: str, status: int, seconds: float, database_secon
 
 
 def counted() -> Any:
-    """Something with a `collect`: what all workers have counted."""
+    """A collector of the counts of all workers."""
     return MultiProcessCollector(None, FOLDER) if FOLDER else _registry
 
 
 def workers() -> dict[int, psutil.Process]:
-    """The living ones by number: those with the same parent as this one."""
+    """The living workers of this process's parent, by number."""
     if not FOLDER:
         return {0: psutil.Process()}
     found = {int(path.stem): _process(path) for path in Path(FOLDER).glob("*.pid")}
@@ -117,12 +117,12 @@ def workers() -> dict[int, psutil.Process]:
 def _process(path: Path) -> psutil.Process | None:
     try:
         process = psutil.Process(int(path.read_text() or 0))
-        return process if process.ppid() == os.getppid() else None  # else another program has got the dead one's id
+        return process if process.ppid() == os.getppid() else None  # another program may have a dead worker's id
     except psutil.NoSuchProcess:
         return None
 
 
-# --- The pool, which only its own process can look at ------------------------------------------------
+# --- The connection pool, which only its own process can inspect --------------------------------------
 
 _sampling = threading.Lock()
 _seen: dict[str, int] = {}
@@ -139,12 +139,12 @@ def _sample(stats: dict[str, int]) -> None:
     CONNECTIONS.labels("in use").set(max(0, stats["pool_size"] - idle))
     LARGEST.set(stats["pool_max"])
     WAITING.set(stats["requests_waiting"])
-    WAITS.inc(_news(stats, "requests_queued"))
-    WAIT_SECONDS.inc(_news(stats, "requests_wait_ms") / 1000)
+    WAITS.inc(_growth(stats, "requests_queued"))
+    WAIT_SECONDS.inc(_growth(stats, "requests_wait_ms") / 1000)
 
 
-def _news(stats: dict[str, int], name: str) -> int:
-    """How much a count of the pool has grown; a pool that was closed begins again at 0."""
+def _growth(stats: dict[str, int], name: str) -> int:
+    """The growth of a count of the pool since the last sample; a new pool begins at 0."""
     now, before = stats.get(name, 0), _seen.get(name, 0)
     _seen[name] = now
     return now - before if now >= before else now
@@ -160,8 +160,8 @@ def _begin_sampling() -> None:
     threading.Thread(target=_sample_forever, daemon=True).start()
 
 
-def _begin_anew() -> None:
-    """In a process that was forked off a server which had imported the application."""
+def _after_fork() -> None:
+    """For servers that import the application before they fork workers."""
     global _claimed
     _claimed = _claim()
     _begin_sampling()
@@ -169,4 +169,4 @@ def _begin_anew() -> None:
 
 if FOLDER:
     _begin_sampling()
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,7 +1,4 @@
-"""One line in the log for each request: who called which address, what came of it and what it cost.
-
-The same facts are what the metrics count.
-"""
+"""Access log: one line for each request, with route, status, duration, queries and user. The metrics count the same."""
 
 import logging
 import time
@@ -27,7 +24,7 @@ Observe = Callable[[str, str, int, float, float, int], None]
 
 
 def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware; stands right after the one that makes the request's id."""
+    """Middleware; within that of the request's id, which the lines carry."""
     observe = _observe()
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -74,7 +71,7 @@ class _Entry:
         logs.request_id.reset(self.token)
 
     def streamed(self, chunks: Iterable[bytes], status: int) -> Iterator[bytes]:
-        """The line comes when all is sent or the client is gone. Each chunk may be asked for in another thread."""
+        """Log when all is sent or the client has disconnected. Each chunk may be made in another thread."""
         iterator = iter(chunks)
         try:
             while True:
@@ -84,7 +81,7 @@ class _Entry:
                     return
                 yield chunk
         except Exception:
-            # Nobody above can answer any more, and the server would log the text of the error, too.
+            # No error view can answer any more, and the server would log the text of the error.
             with self:
                 logger.exception("the answer broke off")
             status = 500
@@ -94,13 +91,13 @@ class _Entry:
                 self.write(status)
 
     def write(self, status: int) -> None:
-        """Within the context, to which the last queries belong."""
+        """Called within the context, to which the last queries belong."""
         is_logged = logger.isEnabledFor(logging.INFO)
         if not is_logged and not self.observe:
             return
         seconds = time.perf_counter() - self.began
         queries = self.queries + self.database.messages
-        # Anybody may make up a method, as any other text of a request.
+        # Clients may make up methods.
         method = self.request.method if self.request.method in METHODS else "other"
         route = logs.route_of(self.request) or "unknown"
         if self.observe:
@@ -119,9 +116,9 @@ class _Entry:
 
 
 def _user_of(request: HttpRequest) -> str | None:
-    """The number of the account that a view, or the admin, has authenticated; nobody is looked up for this.
+    """The primary key of the account that a view or the admin has authenticated; without a query for it.
 
-    Not the public id: an issuer may call theirs what one of ours is called.
+    Not the public id: that of an issuer's account may equal the one of a local account.
     """
     values = vars(request)
     user = values.get("user")

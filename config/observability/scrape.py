@@ -1,4 +1,4 @@
-"""`/metrics`, for Prometheus: what the workers count, and what can be asked when somebody wants to know."""
+"""`/metrics`, for Prometheus: the counts of the workers, and what is measured at each scrape."""
 
 import secrets
 from collections.abc import Iterable, Iterator
@@ -18,8 +18,8 @@ from config.database.base import DatabaseWrapper
 from config.errors import InvalidToken, NotFound
 from config.http.request import admitted_address
 
-# Each change of a task takes a number of its user's feed: one row is inserted or updated. PostgreSQL's own count
-# costs the same for a million users, and does not fall when one of them leaves.
+# Each change of a task inserts or updates a row of feeds. PostgreSQL's statistics count these: at the same cost for a
+# million users, and without falling when one of them is deleted.
 DATABASE = """
     SELECT pg_database_size(current_database()),
            (SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relid = to_regclass('tasks_feed'))
@@ -28,7 +28,7 @@ Families = Iterable[Any]
 
 
 class MayScrape(BasePermission):
-    """Whatever is configured must be met; without either, there is no such address."""
+    """Requires both METRICS_ALLOWED and METRICS_TOKEN, as far as they are set; without either there is no route."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         if settings.METRICS_ALLOWED and not _is_allowed(admitted_address(request)):
@@ -61,7 +61,7 @@ class MetricsView(APIView):
 
 
 class _Scrape:
-    """What the library asks for all there is."""
+    """A collector, in prometheus_client's sense, of all metrics."""
 
     def collect(self) -> Iterator[Any]:
         from config.observability import metrics
@@ -75,7 +75,7 @@ class _Scrape:
 
 
 def _of_requests(families: Families) -> Families:
-    """What follows from routes and statuses, which cost the requests nothing more."""
+    """Metrics that follow from routes and statuses, so that requests need not count them."""
     from prometheus_client.core import CounterMetricFamily
 
     throttled = 0.0

@@ -1,1 +1,1 @@
-"""The OpenAPI document: its settings, its schema, and what serves it."""
+"""The OpenAPI document: drf-spectacular's settings, schema classes, hooks and view."""

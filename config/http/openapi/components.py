@@ -1,4 +1,4 @@
-"""What many operations of the OpenAPI document share: problems, their examples, and headers."""
+"""Shared components of the OpenAPI document: problems with examples, and headers."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -45,7 +45,7 @@ PROBLEM_ERROR: Schema = {
 
 
 class Shared(NamedTuple):
-    """A problem that many operations answer alike."""
+    """The response to a problem that many operations have in common."""
 
     name: str
     kind: problems.Kind

@@ -1,4 +1,4 @@
-"""Postprocessing hooks of drf-spectacular: every operation declares the problems that its shape implies."""
+"""Postprocessing hooks of drf-spectacular, above all the problems that each operation implies."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ from config.http.openapi.components import (
 from config.http.openapi.schema import PROBLEMS_EXTENSION
 
 _NULL_ENUM = "NullEnum"
-# The order in which people think of them; drf-spectacular's own is that of a set.
+# drf-spectacular's own order is that of a set.
 _METHODS = ["get", "post", "put", "patch", "delete"]
 
 
 def refuse_unknown_members(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
-    """Bodies are parsed by a StrictSerializer; those of answers may grow."""
+    """`additionalProperties: false` for request bodies, as of StrictSerializer; responses may get new members."""
     for name, schema in result["components"]["schemas"].items():
         if name.endswith("Request"):
             schema["additionalProperties"] = False
@@ -31,7 +31,7 @@ def refuse_unknown_members(result: Schema, generator: Any, request: Any, public:
 
 
 def require_answered_members(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
-    """Answers always carry all of their members, so clients need not check for them."""
+    """`required` for all members of responses: clients need not check for absence."""
     for name, schema in result["components"]["schemas"].items():
         if "properties" in schema and not name.endswith("Request"):
             schema["required"] = list(schema["properties"])
@@ -39,7 +39,7 @@ def require_answered_members(result: Schema, generator: Any, request: Any, publi
 
 
 def inline_null(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
-    """A nullable enum is `TaskPriority | null`, without a named type for null."""
+    """Nullable enums as `TaskPriority | null`, without a named type for null."""
     schemas = result["components"]["schemas"]
     if schemas.pop(_NULL_ENUM, None) is None:
         return result
@@ -52,7 +52,7 @@ def inline_null(result: Schema, generator: Any, request: Any, public: bool) -> S
 
 
 def declare_answers(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
-    """Every operation declares the problems that its shape implies, and every success says a word."""
+    """Responses of every operation: the problems that its shape implies, and descriptions of its successes."""
     components = result["components"]
     components["schemas"] |= {"Problem": PROBLEM, "ProblemError": PROBLEM_ERROR}
     components["responses"] = {}
@@ -89,9 +89,9 @@ def _resource(operations: dict[str, Schema]) -> str | None:
 
 def _tidy(operation: Schema, enums: dict[str, str]) -> None:
     if operation.get("security") == [{}]:
-        operation["security"] = []  # for code generators, [{}] is a kind of sign-in
+        operation["security"] = []  # code generators take [{}] for a security scheme
     parameters = operation.get("parameters", [])
-    parameters.sort(key=_place)  # in whatever order the decorators stood
+    parameters.sort(key=_place)
     for parameter in parameters:
         schema = parameter["schema"]
         if name := enums.get(str(schema.get("enum"))):
@@ -106,7 +106,7 @@ def _tidy(operation: Schema, enums: dict[str, str]) -> None:
 
 
 def _place(parameter: Schema) -> int:
-    """Those of the path first, those of an Idempotency-Key last."""
+    """Sort key: parameters of the path first, those of an Idempotency-Key last."""
     return 2 if parameter["name"].startswith("Idempotency-") else int(parameter.get("in") != "path")
 
 
@@ -115,7 +115,7 @@ def _is_limited(path: str) -> bool:
 
 
 def _declare_rate_limits(operation: Schema) -> None:
-    """On successes; that errors carry the headers too, the description of the whole document says once."""
+    """On successes; the description of the whole document says that errors carry the headers, too."""
     for response in operation["responses"].values():
         response["headers"] = {**response.get("headers", {}), **RATE_LIMITS}
 
@@ -144,7 +144,7 @@ def _declare(
 ) -> Schema:
     """The response of one status: shared, unless the operation describes it in its own words."""
     problem, suffix = "Problem", ""
-    # A conflict that the operation describes is with its own kind of object.
+    # The conflict of such an operation is with an object of its own resource.
     if resource is not None and (status == 412 or (status == 409 and own is not None)):
         problem, suffix = f"{resource}Problem", resource
         components["schemas"][problem] = _problem_with(resource)
@@ -167,7 +167,7 @@ def _response(status: int, description: str, media: Schema) -> Schema:
 
 
 def _problem_with(resource: str) -> Schema:
-    """A problem that carries the object which stands in the way, as it is stored now."""
+    """The schema of a problem with `current`: the conflicting object as it is stored now."""
     current = {"$ref": f"#/components/schemas/{resource}"}
     return {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "object", "properties": {"current": current}}]}
 

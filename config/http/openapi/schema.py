@@ -1,4 +1,4 @@
-"""How drf-spectacular sees our views and serializers: the types that clients meet."""
+"""drf-spectacular's generator and AutoSchema, adapted to our fields and views."""
 
 import threading
 from copy import copy
@@ -18,7 +18,7 @@ PROBLEMS_EXTENSION = "x-problems"
 
 
 class Generator(SchemaGenerator):
-    """Makes the document once: it takes long, and two first requests at a time fail over what is loaded lazily."""
+    """Caches the document: it takes long to generate, and lazy loading fails for two first requests at a time."""
 
     _lock = threading.Lock()
     _documents: ClassVar[dict[bool, Schema]] = {}
@@ -31,10 +31,10 @@ class Generator(SchemaGenerator):
 
 
 class AutoSchema(openapi.AutoSchema):
-    """drf-spectacular's, with the types that clients meet."""
+    """drf-spectacular's, with the types of our fields."""
 
     def _get_serializer_field_meta(self, field: serializers.Field, direction: str) -> Schema:
-        """What a field says of itself stands, against what would follow from its not being blank."""
+        """A field's own `extend_schema_field` wins over what drf-spectacular derives, such as minLength."""
         meta: Schema = super()._get_serializer_field_meta(field, direction)
         if isinstance(own := get_override(field, "field"), dict):
             return {name: value for name, value in meta.items() if name not in own}
@@ -49,7 +49,7 @@ class AutoSchema(openapi.AutoSchema):
         schema: Schema | None = super()._map_serializer_field(field, direction, bypass_extensions)
         if schema is None:
             return None
-        if len(schema.get("enum", ())) == 1:  # a word that never varies needs no named type
+        if len(schema.get("enum", ())) == 1:  # a constant needs no named type
             (schema["const"],) = schema.pop("enum")
         if schema.get("type") == "integer" and getattr(field, "max_value", None) is None:
             schema["format"] = "int64"
@@ -61,13 +61,13 @@ class AutoSchema(openapi.AutoSchema):
     def _get_serializer_name(
         self, serializer: serializers.BaseSerializer, direction: str, bypass_extensions: bool = False
     ) -> str:
-        """A shape without required members is the same in a PATCH as elsewhere."""
+        """Without required members, a schema is the same in a PATCH as elsewhere, and needs no second name."""
         name: str = super()._get_serializer_name(serializer, direction, bypass_extensions)
         fields = getattr(serializer, "fields", {})
         return name if any(field.required for field in fields.values()) else name.removeprefix("Patched")
 
     def _get_request_body(self, direction: str = "request") -> Schema | None:
-        """drf-spectacular knows no body of a DELETE; a view that takes one names its serializer."""
+        """The body of a DELETE, which drf-spectacular leaves out: the view's `delete_serializer_class`."""
         if self.method != "DELETE" or not hasattr(self.view, "delete_serializer_class"):
             declared: Schema | None = super()._get_request_body(direction)
             return declared
@@ -80,10 +80,10 @@ class AutoSchema(openapi.AutoSchema):
         return body
 
     def map_parsers(self) -> list[str]:
-        """PATCH takes merge patches by their own name too, which would give clients the same type twice."""
+        """JSON alone: the second content type of PATCH would give clients the same type twice."""
         return [JSONParser.media_type]
 
 
 def also_answers(*refusals: tuple[type[DomainError], str]) -> Schema:
-    """For `extend_schema(extensions=…)`: errors that the shape of the operation does not tell, and when they come."""
+    """For `extend_schema(extensions=…)`: errors that the shape of the operation does not imply, each described."""
     return {PROBLEMS_EXTENSION: {error.status: (error, description) for error, description in refusals}}

@@ -1,4 +1,4 @@
-"""The OpenAPI document's settings: its title, tags and pages, and who works it out."""
+"""SPECTACULAR_SETTINGS: title, tags, hooks and Swagger UI of the OpenAPI document."""
 
 from pathlib import Path
 

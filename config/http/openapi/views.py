@@ -17,7 +17,7 @@ from config.http.openapi.schema import Generator
 from config.http.serializers import QuerySerializer
 
 JSON, YAML = "application/json", "application/yaml"
-# What clients call the two. YAML is RFC 9512's; the others are older.
+# Media types of the two formats: YAML's is from RFC 9512, the others are older.
 MEDIA_TYPES = {
     **dict.fromkeys([JSON, "application/vnd.oai.openapi+json", "application/openapi+json"], JSON),
     **dict.fromkeys([YAML, "application/vnd.oai.openapi", "application/vnd.oai.openapi+yaml"], YAML),
@@ -44,13 +44,13 @@ class SchemaView(APIView):
 
 @cache
 def _rendered(media_type: str) -> bytes:
-    """Once for each worker: as YAML it takes longer than any other answer."""
+    """Cached by each worker: rendering YAML takes longer than any other response."""
     document = Generator().get_schema(public=True)
     return to_json(document) if media_type == JSON else bytes(OpenApiYamlRenderer().render(document))
 
 
 def _accepted(request: HttpRequest) -> str:
-    """The first that `Accept` names of those we have; JSON for who asks for nothing, or for what we have not."""
+    """The first known media type of `Accept`; JSON if there is none."""
     if len(request.headers.get("Accept", "")) > MAX_ACCEPT:
         message = f"Send at most {MAX_ACCEPT:,} characters, or none for JSON."
         raise InvalidHeader({"Accept": [ErrorDetail(message, code="max_length")]})
