@@ -99,9 +99,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [  # outermost first
     "config.http.middleware.request_id",  # first, so that every answer and every line of the log has it
     "config.observability.request_log.request_log",  # before all that refuse, so that refusals are logged and counted
-    "config.http.middleware.response_headers",  # around all that answer
+    "config.http.middleware.response_headers",  # around all that answer, static files and preflights included
     "config.http.middleware.session_settings",  # around all that use the database
-    "django.middleware.security.SecurityMiddleware",  # HSTS, nosniff, Referrer-Policy; needs to see HTTPS refusals
+    "django.middleware.security.SecurityMiddleware",  # HSTS, nosniff, Referrer-Policy; also on what follows refuses
     "config.http.middleware.require_https",  # before anything is served
     "whitenoise.middleware.WhiteNoiseMiddleware",  # static files: no limits, no CORS
     "corsheaders.middleware.CorsMiddleware",  # around refusals, which a front end has to be able to read
