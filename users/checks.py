@@ -1,15 +1,22 @@
 """What the settings and the database allow, but what an operator should know before others rely on it."""
 
 from collections.abc import Collection
+from http.client import HTTPException
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, OperationalError
 
 from config.database import isolation
+from config.operations import doctor
+from users.models import User
+from users.text import canonical_email, known_timezones, validate_email
+from users.tokens.keysets import BadKeySet, download, read_key_set
 
 
 @register(Tags.security, deploy=True)
@@ -77,3 +84,61 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+# --- Of `manage.py doctor` ---------------------------------------------------------------------------
+
+
+@doctor.register("time zones", "migrations")
+def time_zones_are_known(**kwargs: Any) -> list[CheckMessage]:
+    if len(known_timezones()) < 300:
+        hint = "Install tzdata: pip install tzdata"
+        return [Error(f"Only {len(known_timezones())} time zones are known.", hint=hint, id="users.E003")]
+    used = set(User.objects.values_list("timezone", flat=True).distinct())
+    if unknown := sorted(name for name in used if not _loads(name)):
+        hint = "Upgrade tzdata: pip install -U tzdata"
+        return [Error(f"Accounts have unknown ones: {', '.join(unknown[:5])}.", hint=hint, id="users.E004")]
+    return [Info(f"{len(known_timezones())} are known, with all {len(used)} that accounts have.", id="users.I001")]
+
+
+def _loads(timezone: str) -> bool:
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+@doctor.register("addresses", "migrations")
+def mail_reaches_accounts(**kwargs: Any) -> list[CheckMessage]:
+    """Addresses of before that would be refused today, or whose canonical form another account had first."""
+    unusual = User.objects.filter(email_canonical__isnull=False, email__regex=r"[^\x01-\x7f]|^.{65,}@").order_by("id")
+    addresses = unusual.values_list("id", "email", "email_canonical")
+    lost = [str(pk) for pk, email, canonical in addresses if not _gets_mail(email, str(canonical))]
+    if not lost:
+        return [Info("Mail can go to all that accounts have.", id="users.I002")]
+    shown = ", ".join(lost[:10]) + (", …" if len(lost) > 10 else "")
+    what = f"Mail to {len(lost)} accounts may not arrive, or is another account's: {shown}."
+    return [Warning(what, hint="Give them another address in the admin.", id="users.W006")]
+
+
+def _gets_mail(email: str, canonical: str) -> bool:
+    try:
+        validate_email(email)
+    except ValidationError:
+        return False
+    return canonical == canonical_email(email)
+
+
+@doctor.register("external issuer")
+def keys_can_be_fetched(**kwargs: Any) -> list[CheckMessage]:
+    if not settings.JWT_EXTERNAL_JWKS_URL:
+        return [Info("No keys have to be fetched.", id="users.I003")]
+    hint = "Correct JWT_EXTERNAL_JWKS_URL, or let this machine reach it."
+    try:
+        found = read_key_set(download(settings.JWT_EXTERNAL_JWKS_URL))
+    except (OSError, HTTPException, BadKeySet, ValueError, RecursionError) as error:
+        return [Error(f"The keys cannot be fetched: {type(error).__name__}.", hint=hint, id="users.E005")]
+    if not found:
+        return [Error("None of its keys can be used.", hint=hint, id="users.E006")]
+    return [Info(f"{len(found)} keys can be used.", id="users.I004")]

@@ -2,22 +2,26 @@
 
 import datetime as dt
 import json
+import re
+from collections import Counter
 from io import StringIO
 from pathlib import Path
 
 import pytest
 import time_machine
+from django.core import checks
+from django.core.checks import CheckMessage
 from django.core.management import call_command
 from django.db import connection
 from pytest_django import Settings
 
 from config.operations import doctor
-from config.operations.doctor import EXAMINATIONS, Finding, State
+from config.operations.doctor import registry
 from tests.commands.databases import Database, database
 from tests.factories import make_user
 from tests.issuer import Issuer
 from tests.redis_server import RedisServer
-from tests.server import free_port
+from tests.server import ROOT, free_port
 from tests.tree import PRODUCTION
 from users.models import User
 
@@ -38,9 +42,10 @@ def run_doctor(*arguments: str) -> tuple[int, str]:
     return 0, out.getvalue()
 
 
-def find(name: str) -> Finding:
-    [found] = [each.find() for each in EXAMINATIONS if each.name == name]
-    assert (found.advice == "") is (found.state == State.OK), "advice where something is to be done, and only there"
+def find(name: str) -> CheckMessage:
+    [check] = [each for each in registry.get_checks() if each.tags[0] == name]
+    [found] = check(app_configs=None, databases=None)
+    assert bool(found.hint) is (found.level > checks.INFO), "a hint where something is to be done, and only there"
     return found
 
 
@@ -48,10 +53,23 @@ def find(name: str) -> Finding:
 def test_all_is_well(db: None) -> None:
     status, printed = run_doctor("--json")
     found = {each["name"]: each for each in json.loads(printed)}
-    assert list(found) == [each.name for each in EXAMINATIONS]
+    assert list(found) == [each.tags[0] for each in registry.get_checks()]
     assert {name for name, each in found.items() if each["state"] != "ok"} <= {"disk"}, printed
     assert status == 0
     assert "PostgreSQL 18." in found["database"]["what"]
+
+
+def test_other_commands_look_at_nothing_of_it() -> None:
+    """They would ask the mail server and the issuer at each start."""
+    theirs = checks.registry.registry.get_checks(include_deployment_checks=True)
+    assert {*registry.get_checks()}.isdisjoint(theirs)
+
+
+def test_an_id_is_of_one_message() -> None:
+    sources = [path.read_text() for app in ("config", "users", "tasks") for path in (ROOT / app).rglob("*.py")]
+    ids = re.findall(r'\bid="(\w+\.[DIWE]\d+)"', "".join(sources))
+    assert len(ids) > 40
+    assert [each for each, times in Counter(ids).items() if times > 1] == []
 
 
 @pytest.mark.process
@@ -90,7 +108,7 @@ def test_without_a_database_it_goes_on_and_tells_no_secret() -> None:
         assert "Traceback" not in done.stderr
     found = {each["name"]: each["state"] for each in json.loads(done.stdout)}
     assert {name for name, state in found.items() if state == "skipped"} == {
-        each.name for each in EXAMINATIONS if each.needs
+        each.tags[0] for each in registry.get_checks() if each.tags[1:]
     }
     assert [found[name] for name in ("database", "mail", "redis", "external issuer")] == ["failed"] * 4
     assert (found["keys"], found["deployment"]) == ("ok", "warning")
@@ -112,18 +130,20 @@ def test_an_empty_database_is_told_to_be_migrated(db: None) -> None:
 def test_accounts_that_mail_does_not_reach_are_told(db: None) -> None:
     make_user(email="ada@faß.de")
     make_user(email=f"{'a' * 64}@bücher.de")
-    assert find("addresses").state == State.OK
+    assert find("addresses").level == checks.INFO
     lost = [make_user(email=email) for email in ("ıda@example.com", "ada@exam\u200dple.com", f"{'a' * 65}@b.example")]
     lost.append(make_user(email="ada@fass.de"))
     User.objects.filter(pk=lost[-1].pk).update(email="ada@FAẞ.de")  # as migration 0012 leaves a second one
     numbers = ", ".join(str(user.pk) for user in lost)
     found = find("addresses")
-    assert (found.state, numbers in found.what) == (State.WARNING, True)
+    assert (found.level, numbers in found.msg) == (checks.WARNING, True)
 
 
-@pytest.mark.parametrize(("version", "state"), [(140_010, "failed"), (150_001, "ok"), (190_000, "warning")])
+@pytest.mark.parametrize(
+    ("version", "level"), [(140_010, checks.ERROR), (150_001, checks.INFO), (190_000, checks.WARNING)]
+)
 def test_servers_that_are_too_old_or_too_new(
-    db: None, monkeypatch: pytest.MonkeyPatch, version: int, state: str
+    db: None, monkeypatch: pytest.MonkeyPatch, version: int, level: int
 ) -> None:
     class Connected:
         class info:  # noqa: N801
@@ -132,85 +152,87 @@ def test_servers_that_are_too_old_or_too_new(
         def close(self) -> None: ...
 
     monkeypatch.setattr(doctor, "_connect", Connected)
-    assert find("database").state == state
+    assert find("database").level == level
 
 
 def test_missing_and_newer_migrations(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('tasks', '9999_future', now())")
-        assert find("migrations").what == "1 are of a newer Tickbase."
+        assert find("migrations").msg == "1 are of a newer Tickbase."
         cursor.execute("DELETE FROM django_migrations WHERE app = 'tasks'")
-    assert find("migrations").advice == "Apply them: python manage.py migrate"
+    assert find("migrations").hint == "Apply them: python manage.py migrate"
 
 
 def test_exposed_rows(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE tasks_task NO FORCE ROW LEVEL SECURITY")
     found = find("row security")
-    assert (found.state, "tasks_task" in found.what, "CREATE ROLE" in found.advice) == ("failed", True, True)
+    assert (found.level, "tasks_task" in found.msg, "CREATE ROLE" in str(found.hint)) == (checks.ERROR, True, True)
 
 
-@pytest.mark.parametrize(("seconds", "state"), [(0, "ok"), (5, "warning"), (-5, "warning"), (60, "failed")])
-def test_clocks_that_are_apart(db: None, seconds: int, state: str) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "level"), [(0, checks.INFO), (5, checks.WARNING), (-5, checks.WARNING), (60, checks.ERROR)]
+)
+def test_clocks_that_are_apart(db: None, seconds: int, level: int) -> None:
     with time_machine.travel(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)):
-        assert find("clock").state == state
+        assert find("clock").level == level
 
 
 def test_more_connections_than_there_are(db: None, settings: Settings) -> None:
     settings.WORKERS, settings.DATABASE_POOL_SIZE = 64, 100
-    assert find("connections").state == State.FAILED
+    assert find("connections").level == checks.ERROR
     settings.WORKERS, settings.DATABASE_POOL_SIZE, settings.THREADS = 1, 2, 4
-    assert find("connections").state == State.WARNING
+    assert find("connections").level == checks.WARNING
 
 
 @pytest.mark.process
 def test_programs_that_are_too_old(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "major", lambda connected: 99)
-    assert "apt install postgresql-client-99" in find("backup").advice
+    assert "apt install postgresql-client-99" in str(find("backup").hint)
 
 
 def test_time_zones_that_are_not_known_here(db: None) -> None:
     User.objects.filter(pk=make_user().pk).update(timezone="Mars/Olympus")
-    assert find("time zones").what == "Accounts have unknown ones: Mars/Olympus."
+    assert find("time zones").msg == "Accounts have unknown ones: Mars/Olympus."
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SIGNING_KEY", "JWT_EXTERNAL_SECRET"])
 def test_keys_that_can_be_guessed(settings: Settings, name: str) -> None:
     setattr(settings, name, "change-me-" * 5)
     found = find("keys")
-    assert (found.state, found.what.startswith(name)) == (State.FAILED, True)
-    assert "change-me" not in found.what + found.advice
+    assert (found.level, found.msg.startswith(name)) == (checks.ERROR, True)
+    assert "change-me" not in f"{found.msg} {found.hint}"
 
 
 def test_keys_that_others_can_read(settings: Settings, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
     (tmp_path / "secret_key.secret").touch(0o644)
-    assert find("keys").advice == f"chmod 600 {tmp_path}/secret_key.secret"
+    assert find("keys").hint == f"chmod 600 {tmp_path}/secret_key.secret"
 
 
 def test_a_mail_server_that_is_away_or_missing(settings: Settings) -> None:
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    assert find("mail").what.endswith("cannot be reached: ConnectionRefusedError.")
+    assert find("mail").msg.endswith("cannot be reached: ConnectionRefusedError.")
     settings.EMAIL_HOST, settings.PRODUCTION = "", True
-    assert find("mail").state == State.WARNING
+    assert find("mail").level == checks.WARNING
 
 
-@pytest.mark.parametrize(("free", "state"), [(10, "failed"), (1 << 30, "warning"), (1 << 40, "ok")])
-def test_a_disk_that_is_full(monkeypatch: pytest.MonkeyPatch, free: int, state: str) -> None:
+@pytest.mark.parametrize(("free", "level"), [(10, checks.ERROR), (1 << 30, checks.WARNING), (1 << 40, checks.INFO)])
+def test_a_disk_that_is_full(monkeypatch: pytest.MonkeyPatch, free: int, level: int) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": free}))
-    assert find("disk").state == state
+    assert find("disk").level == level
 
 
 def test_redis_is_asked(settings: Settings, redis: RedisServer) -> None:
     settings.REDIS_URL = redis.url
-    assert find("redis").what == "Rate limits are counted in Redis."
+    assert find("redis").msg == "Rate limits are counted in Redis."
     redis.kill()
-    assert find("redis").state == State.FAILED
+    assert find("redis").level == checks.ERROR
 
 
 def test_the_issuer_is_asked(settings: Settings) -> None:
     with Issuer() as issuer:
         settings.JWT_EXTERNAL_JWKS_URL = issuer.url
-        assert find("external issuer").state == State.OK
-    assert find("external issuer").state == State.FAILED
+        assert find("external issuer").level == checks.INFO
+    assert find("external issuer").level == checks.ERROR

@@ -5,13 +5,15 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core import checks
 from django.core.management.base import BaseCommand
 
 from config.operations.console import table
-from config.operations.doctor import Finding, State, examine
+from config.operations.doctor import examine
 
-MARKS = {State.OK: "✓", State.WARNING: "!", State.FAILED: "✗", State.SKIPPED: "-"}
-STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red", State.SKIPPED: "dim"}
+STATES = {checks.INFO: "ok", checks.WARNING: "warning", checks.ERROR: "failed", checks.DEBUG: "skipped"}
+MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}
+STYLES = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
 
 
 class Command(BaseCommand):
@@ -25,15 +27,14 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="for programs: an array of findings")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        findings = list(examine())
+        findings = [
+            {"name": name, "state": STATES[found.level], "what": str(found.msg), "advice": str(found.hint or "")}
+            for name, found in examine()
+        ]
         if options["json"]:
-            self.stdout.write(json.dumps([{"name": name, **finding._asdict()} for name, finding in findings], indent=2))
+            self.stdout.write(json.dumps(findings, indent=2))
         else:
-            self._show(findings)
-        if any(finding.state == State.FAILED for _, finding in findings):
+            rows = [[MARKS[each["state"]], each["name"], each["what"], each["advice"]] for each in findings]
+            table(self.stdout, ["", "", "found", "what to do"], rows, [STYLES[each["state"]] for each in findings])
+        if any(each["state"] == "failed" for each in findings):
             sys.exit(1)
-
-    def _show(self, findings: list[tuple[str, Finding]]) -> None:
-        rows = [[MARKS[found.state], name, found.what, found.advice] for name, found in findings]
-        styles = [STYLES[found.state] for _, found in findings]
-        table(self.stdout, ["", "", "found", "what to do"], rows, styles)
