@@ -19,6 +19,12 @@ def unknown(names: Names) -> Names:
     return {(app, name) for app, name in names - known() if app in apps}
 
 
+def tables(names: Names) -> set[str]:
+    """Those that these migrations leave behind, as far as the code knows them."""
+    state = MigrationLoader(None).project_state(sorted(known() & names))
+    return {model._meta.db_table for model in state.apps.get_models(include_auto_created=True)}
+
+
 def applied() -> Names:
     return set(MigrationRecorder(connection).applied_migrations())
 

@@ -4,9 +4,12 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
+from django.contrib.auth import get_user_model
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
+from django.utils.text import get_text_list
 
 from config.database import migrations
 from config.database.isolation import BYPASS
@@ -31,37 +34,46 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="only read the file, and say what is in it")
 
     def handle(self, *args: Any, file: Path, replace: bool, no_privileges: bool, dry_run: bool, **options: Any) -> None:
+        if not file.is_file():
+            raise CommandError(f"{file} is not there; name a file of `manage.py backup`.")
         try:
-            rows = self._examine(file)
+            contents = self._read(file)
             if not dry_run:
-                self._load(file, replace, no_privileges)
+                self._load(file, contents, replace, no_privileges)
         except ProgramError as error:
             raise CommandError(str(error)) from error
-        held = f"{rows['users_user']:,} accounts and {rows['tasks_task']:,} tasks"
+        held = _summary(contents.rows)
         self.stdout.write(f"{file} is whole and holds {held}." if dry_run else f"Restored {held}.")
         if not dry_run:
             self._check()
 
-    def _examine(self, file: Path) -> backups.Rows:
-        if not file.is_file():
-            raise CommandError(f"{file} is not there; name a file of `manage.py backup`.")
-        backups.contents(file)
+    def _read(self, file: Path) -> backups.Contents:
         with working("Reading the file"):
-            rows = backups.rows_of(file)
-        if newer := migrations.unknown(backups.migrations_of(file)):
+            contents = backups.read(file)
+        if newer := migrations.unknown(contents.migrations):
             raise CommandError(
                 f"{file} was made by a newer Tickbase, with {len(newer)} more migrations; install that one first."
             )
-        return rows
+        backups.require(contents.rows, contents.migrations)
+        return contents
 
-    def _load(self, file: Path, replace: bool, no_privileges: bool) -> None:
+    def _load(self, file: Path, contents: backups.Contents, replace: bool, no_privileges: bool) -> None:
         target = Target(*BYPASS)
-        if not replace and backups.holds_data(target):
+        if not replace and backups.holds_accounts(target):
             raise CommandError("The database holds accounts. To remove all that is in it first, add --replace.")
         with working("Restoring"):
-            backups.load(file, target, keep_privileges=not no_privileges)
+            backups.load(file, contents, target, keep_privileges=not no_privileges)
 
     def _check(self) -> None:
         if missing := migrations.missing():
             self.stdout.write(f"{len(missing)} migrations are missing; apply them: python manage.py migrate")
         self.check(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS])
+
+
+def _summary(rows: backups.Rows) -> str:
+    """How many accounts there are, and how many rows of each kind that clients know by a `uid`."""
+    counts = [f"{rows[get_user_model()._meta.db_table]:,} accounts"]
+    for options in (model._meta for model in apps.get_models()):
+        if options.db_table in rows and any(field.name == "uid" for field in options.fields):
+            counts.append(f"{rows[options.db_table]:,} {options.verbose_name_plural}")
+    return get_text_list(counts, "and")
