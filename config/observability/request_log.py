@@ -1,4 +1,4 @@
-"""Access log: one line for each request, with route, status, duration, queries and user. The metrics count the same."""
+"""The request log: one line for each request, with its caller, route, status and cost. The metrics count the same."""
 
 import logging
 import time
@@ -19,13 +19,17 @@ logger = logging.getLogger(__name__)
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-# Method, route, status, seconds, seconds of the database, messages to it.
+# Method, route, status, seconds, seconds waited for the database, messages to it.
 Observe = Callable[[str, str, int, float, float, int], None]
 
 
 def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Middleware; within that of the request's id, which the lines carry."""
-    observe = _observe()
+    observe: Observe | None = None
+    if settings.METRICS:
+        from config.observability import metrics  # its library is slow to import
+
+        observe = metrics.observe
 
     def middleware(request: HttpRequest) -> HttpResponse:
         entry = _Entry(request, observe)
@@ -40,15 +44,9 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
     return middleware
 
 
-def _observe() -> Observe | None:
-    if not settings.METRICS:
-        return None
-    from config.observability import metrics  # brings the library
-
-    return metrics.observe
-
-
 class _Entry:
+    """The line of one request, and the context in which its queries are counted."""
+
     def __init__(self, request: HttpRequest, observe: Observe | None) -> None:
         self.request = request
         self.observe = observe
@@ -57,7 +55,7 @@ class _Entry:
         self.began = time.perf_counter()
 
     def __enter__(self) -> None:
-        """Count the queries of this thread, and let its records carry the request's id."""
+        """Count the queries of this thread, and put the request's id into its log records."""
         self.token = logs.request_id.set(request_id_of(self.request))
         self.database = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS])
         self.queries -= self.database.messages
@@ -71,7 +69,7 @@ class _Entry:
         logs.request_id.reset(self.token)
 
     def streamed(self, chunks: Iterable[bytes], status: int) -> Iterator[bytes]:
-        """Log when all is sent or the client has disconnected. Each chunk may be made in another thread."""
+        """A streamed body, and the line when all is sent or the client is gone. Another thread may make each chunk."""
         iterator = iter(chunks)
         try:
             while True:
@@ -81,7 +79,7 @@ class _Entry:
                     return
                 yield chunk
         except Exception:
-            # No error view can answer any more, and the server would log the text of the error.
+            # The status is sent already, and the server would log the text of the error, too.
             with self:
                 logger.exception("the answer broke off")
             status = 500
@@ -91,13 +89,13 @@ class _Entry:
                 self.write(status)
 
     def write(self, status: int) -> None:
-        """Called within the context, to which the last queries belong."""
+        """Log and count the request, within its context: the last queries belong to it."""
         is_logged = logger.isEnabledFor(logging.INFO)
         if not is_logged and not self.observe:
             return
         seconds = time.perf_counter() - self.began
         queries = self.queries + self.database.messages
-        # Clients may make up methods.
+        # Clients may make up a method.
         method = self.request.method if self.request.method in METHODS else "other"
         route = logs.route_of(self.request) or "unknown"
         if self.observe:
@@ -116,9 +114,9 @@ class _Entry:
 
 
 def _user_of(request: HttpRequest) -> str | None:
-    """The primary key of the account that a view or the admin has authenticated; without a query for it.
+    """The primary key of the account that a view or the admin has authenticated; no query is run for it.
 
-    Not the public id: that of an issuer's account may equal the one of a local account.
+    Not the public id: an external issuer's may equal one of ours.
     """
     values = vars(request)
     user = values.get("user")

@@ -1,4 +1,4 @@
-"""`/metrics`, for Prometheus: the counts of the workers, and what is measured at each scrape."""
+"""`/metrics` for Prometheus: what the workers count, and what is measured at each scrape."""
 
 import secrets
 from collections.abc import Iterable, Iterator
@@ -18,8 +18,8 @@ from config.database.base import DatabaseWrapper
 from config.errors import InvalidToken, NotFound
 from config.http.request import admitted_address
 
-# Each change of a task inserts or updates a row of feeds. PostgreSQL's statistics count these: at the same cost for a
-# million users, and without falling when one of them is deleted.
+# Each change of a task increments its user's counter: one row is inserted or updated. PostgreSQL's own statistics
+# cost the same for a million users, and do not fall when an account is deleted.
 DATABASE = """
     SELECT pg_database_size(current_database()),
            (SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relid = to_regclass('tasks_feed'))
@@ -28,24 +28,18 @@ Families = Iterable[Any]
 
 
 class MayScrape(BasePermission):
-    """Requires both METRICS_ALLOWED and METRICS_TOKEN, as far as they are set; without either there is no route."""
+    """The scrape comes from an allowed network, and with the token, whichever of the two is configured."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        if settings.METRICS_ALLOWED and not _is_allowed(admitted_address(request)):
+        address = admitted_address(request)
+        allowed = settings.METRICS_ALLOWED
+        if allowed and not (address and any(ip_address(address) in network for network in allowed)):
             raise NotFound("Nothing is here; /api/docs lists every address.")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        is_known = scheme.lower() == "bearer" and _is_same(token.strip(), settings.METRICS_TOKEN)
-        if settings.METRICS_TOKEN and not is_known:
+        sent, expected = token.strip().encode("utf-8", "surrogatepass"), settings.METRICS_TOKEN.encode()
+        if expected and not (scheme.lower() == "bearer" and secrets.compare_digest(sent, expected)):
             raise InvalidToken("Send the METRICS_TOKEN as a bearer token.")
         return True
-
-
-def _is_allowed(address: str) -> bool:
-    return bool(address) and any(ip_address(address) in network for network in settings.METRICS_ALLOWED)
-
-
-def _is_same(token: str, expected: str) -> bool:
-    return secrets.compare_digest(token.encode("utf-8", "surrogatepass"), expected.encode())
 
 
 class MetricsView(APIView):
@@ -61,7 +55,7 @@ class MetricsView(APIView):
 
 
 class _Scrape:
-    """A collector, in prometheus_client's sense, of all metrics."""
+    """The collector that prometheus_client renders."""
 
     def collect(self) -> Iterator[Any]:
         from config.observability import metrics
@@ -75,38 +69,29 @@ class _Scrape:
 
 
 def _of_requests(families: Families) -> Families:
-    """Metrics that follow from routes and statuses, so that requests need not count them."""
+    """Refusals and sign-ins, derived from the counts of routes and statuses: no request counts them."""
     from prometheus_client.core import CounterMetricFamily
 
     throttled = 0.0
-    sign_ins = dict.fromkeys([("api", "ok"), ("api", "failed"), ("admin", "ok"), ("admin", "failed")], 0.0)
-    for labels, value in _answered(families):
-        throttled += value if labels["status"] == "429" else 0
-        if outcome := _sign_in(labels):
-            sign_ins[outcome] += value
+    api, admin = "/api/auth/login", f"/{settings.ADMIN_PATH}login/"
+    outcomes = {
+        (api, "200"): ("api", "ok"),
+        (api, "401"): ("api", "failed"),
+        (admin, "302"): ("admin", "ok"),
+        (admin, "200"): ("admin", "failed"),  # the form again
+    }
+    sign_ins = dict.fromkeys(outcomes.values(), 0.0)
+    samples = (sample for family in families for sample in family.samples)
+    for sample in (sample for sample in samples if sample.name == "tickbase_http_requests_total"):
+        throttled += sample.value if sample.labels["status"] == "429" else 0
+        outcome = outcomes.get((sample.labels["route"], sample.labels["status"]))
+        if outcome and sample.labels["method"] == "POST":
+            sign_ins[outcome] += sample.value
     yield CounterMetricFamily("tickbase_throttled", "Requests refused for a rate limit.", throttled)
     counts = CounterMetricFamily("tickbase_sign_ins", "Sign-ins with a password.", labels=["surface", "outcome"])
     for outcome, value in sign_ins.items():
         counts.add_metric(outcome, value)
     yield counts
-
-
-def _answered(families: Families) -> Iterator[tuple[dict[str, str], float]]:
-    for family in families:
-        for sample in family.samples:
-            if sample.name == "tickbase_http_requests_total":
-                yield sample.labels, sample.value
-
-
-def _sign_in(labels: dict[str, str]) -> tuple[str, str] | None:
-    """The surface and the outcome. After a failure, the admin answers 200 with the form."""
-    surfaces = {
-        ("POST", "/api/auth/login"): ("api", {"200": "ok", "401": "failed"}),
-        ("POST", f"/{settings.ADMIN_PATH}login/"): ("admin", {"302": "ok", "200": "failed"}),
-    }
-    surface, outcomes = surfaces.get((labels["method"], labels["route"]), ("", {}))
-    outcome = outcomes.get(labels["status"])
-    return (surface, outcome) if outcome else None
 
 
 def _of_processes() -> Families:
