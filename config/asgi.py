@@ -1,4 +1,4 @@
-"""The ASGI entry point, which `manage.py serve` runs under granian."""
+"""The ASGI application, which `manage.py serve` runs under granian."""
 
 from typing import TYPE_CHECKING
 
@@ -23,20 +23,20 @@ LANES = {
     ("POST", reverse("password")): Lane.HASHING,
     ("DELETE", reverse("me")): Lane.HASHING,
 }
-# Of the admin: signing in, a new account, a new password.
+# The admin's forms that hash a password: sign-in, new account, new password.
 HASHING_ENDINGS = ("/login/", "/add/", "/password_change/", "/password/")
 
 
 def lane_of(method: str, path: str, query: str = "") -> Lane:
     if method == "POST" and settings.ADMIN_PATH and path.startswith(f"/{settings.ADMIN_PATH}"):
         return Lane.HASHING if path.endswith(HASHING_ENDINGS) else Lane.COMMON
-    # HEAD does all that a GET does. A search may keep one of PostgreSQL's processes busy for seconds.
+    # HEAD does the work of GET. A search may keep a PostgreSQL process busy for seconds.
     lane = LANES.get(("GET" if method == "HEAD" else method, path), Lane.COMMON)
     return Lane.HEAVY if lane is Lane.COMMON and "search=" in query else lane
 
 
 def networks_of(environ: "WSGIEnvironment") -> dict[str, int]:
-    """Who has a /48 of IPv6, has 65,536 networks."""
+    """The client's network and its limit; for IPv6 also its site, a /48, which holds 65,536 networks."""
     address, most = address_in(environ), settings.NETWORK_REQUESTS
     whole_site = site(address)
     return {network(address): most} | ({} if whole_site is None else {whole_site: WIDER * most})

@@ -1,4 +1,4 @@
-"""The only settings file: the environment comes in, safe defaults stand, insecure production is refused.
+"""Settings, from the environment: defaults are safe, and insecure production is refused.
 
 Every variable is documented in the README's configuration table, which a test holds against this file.
 """
@@ -7,7 +7,6 @@ import logging
 import secrets
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
@@ -43,7 +42,7 @@ load_dotenv(BASE_DIR / ".env")
 
 ENVIRONMENT = env_choice("ENVIRONMENT", "development", "production")
 PRODUCTION = ENVIRONMENT == "production"
-# Tracebacks in the browser: only for someone who works on Tickbase itself.
+# Tracebacks in the browser, for developers of Tickbase only.
 DEBUG = env_bool("DEBUG", False)
 if DEBUG and PRODUCTION:
     raise ImproperlyConfigured("DEBUG shows code and settings to strangers; unset it in production.")
@@ -54,15 +53,15 @@ PORT = env_int("PORT", 8000, minimum=1, maximum=65_535)
 WORKERS = env_int("WORKERS", 1, minimum=1, maximum=64)
 # Threads that run requests in each worker process. Each uses at most one database connection.
 THREADS = env_int("THREADS", 4, minimum=1, maximum=1000)
-# Requests that each worker takes in or answers at once for one network: an IPv4 address, or a /64 of IPv6.
+# Concurrent requests of one network (an IPv4 address, or a /64 of IPv6) in each worker.
 NETWORK_REQUESTS = env_int("NETWORK_REQUESTS", 256, minimum=1, maximum=4096)
-REQUEST_CALLER = "users.api.authentication.caller_in"  # whose share of the threads a request takes
+REQUEST_CALLER = "users.api.authentication.caller_in"  # the caller, whose fair share of the threads a request takes
 
-# Development makes its own secrets, once.
+# Development generates its secrets once, and keeps them.
 KEPT_SECRETS = None if PRODUCTION else DATA_DIR
 SECRET_KEY = secret("SECRET_KEY", KEPT_SECRETS)
 JWT_SIGNING_KEY = secret("JWT_SIGNING_KEY", KEPT_SECRETS)
-# Former signing keys, whose tokens are still good; to rotate, move the old one here.
+# Former signing keys, whose tokens are still valid; to rotate, move the old key here.
 JWT_VERIFYING_KEYS = env_secret("JWT_VERIFYING_KEYS").replace(",", " ").split()
 if secrets.compare_digest(SECRET_KEY.encode(), JWT_SIGNING_KEY.encode()):
     raise ImproperlyConfigured("JWT_SIGNING_KEY must differ from SECRET_KEY.")
@@ -76,7 +75,7 @@ if PRODUCTION and (not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS):
     raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts that production answers to, without *.")
 
 INSTALLED_APPS = [
-    # Before the app whose admin takes its own away: they would show secrets.
+    # Before `users`, which unregisters the admins of these three: they would show secrets.
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
@@ -112,8 +111,8 @@ ROOT_URLCONF = "config.urls"
 ADMIN_PATH = env_path("ADMIN_PATH", "admin/")
 if ADMIN_PATH.partition("/")[0] in {"api", "static", "healthz", "readyz", "metrics"}:
     raise ImproperlyConfigured(f"ADMIN_PATH={ADMIN_PATH!r} is taken; choose another path, or off.")
-LOGIN_REDIRECT_URL = "admin:index"  # for who signs in without having been on a page
-# Whether staff without a second factor must set one up before anything else; whoever has one has to show it anyhow.
+LOGIN_REDIRECT_URL = "admin:index"  # after a sign-in without `next`
+# Whether staff must set up a second factor before anything else. Those who have one always have to use it.
 ADMIN_REQUIRE_TOTP = env_bool("ADMIN_REQUIRE_TOTP", PRODUCTION)
 OTP_TOTP_ISSUER = "Tickbase"
 TEMPLATES = [
@@ -137,18 +136,18 @@ if PRODUCTION and not DATABASE_URL:
     raise ImproperlyConfigured("DATABASE_URL is not set; production needs a PostgreSQL of its own.")
 EMBEDDED_DATABASE = not DATABASE_URL
 
-# A pool as large as the number of threads never makes one wait for a connection; another thread hashes passwords.
+# A connection for each thread, so that none waits for one, and one for the thread that hashes passwords.
 DATABASE_POOL_SIZE = env_int("DATABASE_POOL_SIZE", THREADS + 1, minimum=1, maximum=1001)
-# Seconds, for requests; 0 lifts a limit.
+# Timeouts of requests, in seconds; 0 disables one.
 DATABASE_STATEMENT_TIMEOUT = env_int("DATABASE_STATEMENT_TIMEOUT", 10, minimum=0, maximum=3600)
 DATABASE_LOCK_TIMEOUT = env_int("DATABASE_LOCK_TIMEOUT", 3, minimum=0, maximum=3600)
-# Where it is not known to be safe: behind a pooler that is none of PgBouncer 1.21 or newer, and Neon's.
+# `auto` prepares on direct connections only; `on` is safe behind PgBouncer 1.21 or newer, and Neon's pooler.
 DATABASE_PREPARED_STATEMENTS = env_choice("DATABASE_PREPARED_STATEMENTS", "auto", "on", "off")
 DATABASE_IDLE_TRANSACTION_TIMEOUT = env_int("DATABASE_IDLE_TRANSACTION_TIMEOUT", 15, minimum=0, maximum=3600)
 
 
 def embedded_database_url() -> str:
-    from config.database import embedded  # its packages are slow to import, and of no use with a DATABASE_URL
+    from config.database import embedded  # its packages are slow to import, and not needed with a DATABASE_URL
 
     try:
         return embedded.start(DATA_DIR)
@@ -156,25 +155,25 @@ def embedded_database_url() -> str:
         raise ImproperlyConfigured(str(error)) from error
 
 
-def database() -> dict[str, Any]:
-    config = database_url.parse(DATABASE_URL or embedded_database_url())
-    config["ENGINE"] = "config.database"
-    # PgBouncer and Neon's pooler hand out another session per transaction, which loses named cursors.
-    config["DISABLE_SERVER_SIDE_CURSORS"] = True
-    config["OPTIONS"] = {
-        "connect_timeout": 3,
-        # Of a network that is cut, TCP itself would tell after a quarter of an hour, or after two hours when idle.
-        "tcp_user_timeout": 3000,  # milliseconds
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
-        **config["OPTIONS"],
-        "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 3},
+parsed_url = database_url.parse(DATABASE_URL or embedded_database_url())
+DATABASES = {
+    "default": {
+        **parsed_url,
+        "ENGINE": "config.database",
+        # PgBouncer and Neon's pooler hand out another session per transaction, which loses named cursors.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+        "OPTIONS": {
+            "connect_timeout": 3,
+            # TCP itself notices a cut network after a quarter of an hour, or after two hours when idle.
+            "tcp_user_timeout": 3000,  # milliseconds
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            **parsed_url["OPTIONS"],
+            "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 3},
+        },
     }
-    return config
-
-
-DATABASES = {"default": database()}
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Accounts and tokens ----------------------------------------------------------------------------
@@ -194,16 +193,16 @@ AUTH_PASSWORD_VALIDATORS = [
 SILENCED_SYSTEM_CHECKS = [
     "admin.E408", "admin.E409", "admin.E410",  # config.admin.middleware.AdminMiddleware runs these, and
     "security.W003",  # Django's CsrfViewMiddleware
-    "auth.W004",  # e-mail is unique among local accounts, by its canonical form, through which they sign in
+    "auth.W004",  # unique is the canonical form of a local account's e-mail, by which people sign in
     "security.W002",  # config.http.middleware.response_headers sets X-Frame-Options
-    "security.W005",  # subdomains of this host are not ours to speak for
-    "security.W008",  # plain HTTP is refused instead of redirected; users.W004 tells when it is not
-    "security.W021",  # the browsers' list of HSTS hosts is not ours to sign up for
+    "security.W005",  # subdomains of this host may be others' services
+    "security.W008",  # plain HTTP is refused instead of redirected; users.W004 warns when it is not
+    "security.W021",  # the operator decides about the browsers' HSTS preload list
 ]  # fmt: skip
 
 JWT_ISSUER = env("JWT_ISSUER", "tickbase")
 JWT_AUDIENCE = env("JWT_AUDIENCE", "tickbase")
-JWT_LEEWAY = timedelta(seconds=30)  # how far clocks may be apart
+JWT_LEEWAY = timedelta(seconds=30)  # for clocks that differ
 REFRESH_TOKEN_LIFETIME = timedelta(days=30)
 SIMPLE_JWT = {
     "SIGNING_KEY": JWT_SIGNING_KEY,
@@ -212,7 +211,7 @@ SIMPLE_JWT = {
     "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
 }
 
-# Accounts of one other issuer, whose tokens are verified with its public keys or with a shared secret.
+# One external issuer, whose tokens are verified with its public keys or with a shared secret.
 JWT_EXTERNAL_ISSUER = env("JWT_EXTERNAL_ISSUER")
 JWT_EXTERNAL_AUDIENCE = env("JWT_EXTERNAL_AUDIENCE")
 JWT_EXTERNAL_JWKS_URL = env("JWT_EXTERNAL_JWKS_URL")
@@ -258,7 +257,7 @@ else:
 if PRODUCTION and not EMAIL_HOST and EMAIL_VERIFICATION == "required":
     raise ImproperlyConfigured("EMAIL_VERIFICATION=required needs EMAIL_HOST, through which the mails go.")
 
-# Where links in mails lead: the front end. They are never made from a request's Host, which anyone can forge.
+# The front end, to which links in mails lead. They are never made from a request's Host, which anyone can forge.
 APP_URL = env("APP_URL").rstrip("/")
 if APP_URL and not APP_URL.startswith(("http://", "https://")):
     raise ImproperlyConfigured(f"APP_URL={APP_URL!r} is not a web address; write https://app.example.com.")
@@ -283,19 +282,19 @@ REST_FRAMEWORK = {
 }
 # The largest legal task is about 260 kB when every character is escaped.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-# Rows that an action of the admin takes at once, in one transaction. Who confirms it sends a field for each.
+# Rows of one action of the admin, in one transaction. The confirmation form has a field for each.
 ADMIN_ACTION_ROWS = 5000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = ADMIN_ACTION_ROWS + 1000
 
 CORS_ALLOWED_ORIGINS = env_origins("CORS_ALLOWED_ORIGINS")
 CORS_ALLOWED_ORIGIN_REGEXES = [] if PRODUCTION else [r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"]
 CORS_URLS_REGEX = r"^/api/"
-# Front ends send `credentials: "include"`; there is nothing that it could bring along, as no cookie is read below /api.
+# Front ends send `credentials: "include"`; it is harmless, as no cookie is read below /api.
 CORS_ALLOW_CREDENTIALS = True
 CORS_ALLOW_HEADERS = [
     "accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "last-event-id",
     "x-request-id",
-    # What libraries send on their own: jQuery and axios, "disable cache" of developer tools, and tracing (W3C, Sentry,
+    # Sent by libraries on their own: jQuery and axios, "disable cache" of developer tools, and tracing (W3C, Sentry,
     # Datadog, New Relic, Zipkin, Application Insights).
     "x-requested-with", "cache-control", "pragma", "traceparent", "tracestate", "baggage", "sentry-trace",
     "x-datadog-origin", "x-datadog-parent-id", "x-datadog-sampling-priority", "x-datadog-trace-id", "newrelic",
@@ -308,15 +307,15 @@ CORS_EXPOSE_HEADERS = [
 ]  # fmt: skip
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 
-# Proxies say in X-Forwarded-For who calls, and in X-Forwarded-Proto that TLS ends there. Anyone else could
-# forge either, hence the number: of X-Forwarded-For only what they wrote themselves is believed.
+# Proxies send the client's address in X-Forwarded-For, and in X-Forwarded-Proto that TLS ends at them. Clients can
+# forge both, hence the number: only the entries that these proxies added are trusted.
 TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0, minimum=0, maximum=10)
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 REQUIRE_HTTPS = env_bool("REQUIRE_HTTPS", PRODUCTION)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = REQUIRE_HTTPS
 if REQUIRE_HTTPS:
-    # Browsers take these from this very host alone, over HTTPS: no subdomain can plant one (RFC 6265bis, 4.1.3.2).
+    # Browsers accept these from this host alone, over HTTPS: no subdomain can set one (RFC 6265bis, 4.1.3.2).
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 SESSION_COOKIE_AGE = 12 * 3600  # of staff, in seconds
 HSTS_SECONDS = env_int("HSTS_SECONDS", 31_536_000, minimum=0, maximum=63_072_000)
@@ -329,7 +328,7 @@ RATE_LIMITS = {
     "register": env_rate("RATE_LIMIT_REGISTER", "20/hour"),
     "mail": env_rate("RATE_LIMIT_MAIL", "10/hour"),
 }
-LIMIT_TASKS = env_int("LIMIT_TASKS", 100_000, minimum=0, maximum=999_999_999)  # of an account; 0 lifts the limit
+LIMIT_TASKS = env_int("LIMIT_TASKS", 100_000, minimum=0, maximum=999_999_999)  # of an account; 0 disables it
 
 
 # The counters are in PostgreSQL while this is unset.
@@ -337,7 +336,7 @@ REDIS_URL = env_secret("REDIS_URL")
 if REDIS_URL and not is_redis_url(REDIS_URL):
     raise ImproperlyConfigured("REDIS_URL is not one: redis://user:password@host:6379/0, rediss:// or unix:///path")
 
-# Each that is set must be met by whoever asks for /metrics; without either there is none, and nothing is counted.
+# Conditions of /metrics, each of which must hold where it is set; with neither, there is no such route and no metric.
 METRICS_TOKEN = env_secret("METRICS_TOKEN")
 METRICS_ALLOWED = env_networks("METRICS_ALLOWED")
 METRICS = bool(METRICS_TOKEN or METRICS_ALLOWED)

@@ -1,4 +1,4 @@
-"""The WSGI entry point, which `manage.py serve` runs behind `config.asgi`; any WSGI server can run it, too."""
+"""The WSGI application; `manage.py serve` runs it behind `config.asgi`, and any WSGI server can."""
 
 import os
 from io import BytesIO
@@ -22,46 +22,31 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 
 
-def _require_isolation() -> None:
-    """As `manage.py serve` does before; other servers call nothing of ours but this module."""
-    found = run_checks(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
+if settings.PRODUCTION:  # `manage.py serve` runs the checks; of other servers only this module can
+    errors = run_checks(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]  # servers may fork from here
-    for error in found:
-        if error.id == "users.E001":
-            raise ImproperlyConfigured(f"{error.msg} {error.hint}")
-
-
-if settings.PRODUCTION:
-    _require_isolation()
+    if exposed := next((error for error in errors if error.id == "users.E001"), None):
+        raise ImproperlyConfigured(f"{exposed.msg} {exposed.hint}")
 
 
 class Application(WSGIHandler):
-    """Django's, for requests that Django does not take as they come."""
+    """Django's handler, which also accepts bodies of unknown length and invalid content types."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> HttpResponseBase:
         has_body = environ["REQUEST_METHOD"] in ("POST", "PUT", "PATCH", "DELETE")
         if has_body and "CONTENT_LENGTH" not in environ and environ.get("wsgi.input_terminated"):
-            _measure_body(environ)
-        _drop_invalid_content_type(environ)
+            # To Django a body without Content-Length (chunked, or HTTP/2) is empty; read up to what is accepted of it.
+            body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+            environ |= {"CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body)}
+        # Of an invalid type Django raises before any error handler runs; a long one takes it seconds to parse.
+        if len(environ.get("CONTENT_TYPE", "")) > heads.HEADERS["CONTENT_TYPE"]:
+            environ["CONTENT_TYPE"] = ""
+        try:
+            parse_header_parameters(environ.get("CONTENT_TYPE", ""))
+        except ValueError:
+            environ["CONTENT_TYPE"] = ""
         return super().__call__(environ, start_response)
-
-
-def _measure_body(environ: "WSGIEnvironment") -> None:
-    """A body without Content-Length (chunked, or HTTP/2) is empty to Django; read what may be accepted of it."""
-    body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-    environ["CONTENT_LENGTH"] = str(len(body))
-    environ["wsgi.input"] = BytesIO(body)
-
-
-def _drop_invalid_content_type(environ: "WSGIEnvironment") -> None:
-    """Django would raise before any error handler stands, and parse a long one for seconds."""
-    if len(environ.get("CONTENT_TYPE", "")) > heads.HEADERS["CONTENT_TYPE"]:
-        environ["CONTENT_TYPE"] = ""
-    try:
-        parse_header_parameters(environ.get("CONTENT_TYPE", ""))
-    except ValueError:
-        environ["CONTENT_TYPE"] = ""
 
 
 application = Application()

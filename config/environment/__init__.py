@@ -1,1 +1,1 @@
-"""What comes in from outside: the variables of the environment, and how each is read."""
+"""The environment variables, and how each is parsed."""

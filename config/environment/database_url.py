@@ -1,4 +1,4 @@
-"""Reads DATABASE_URL into Django's settings: dj-database-url's work, libpq's parameters and its lists of hosts."""
+"""Parses DATABASE_URL into Django's settings, with libpq's parameters and lists of hosts on top of dj-database-url."""
 
 import re
 from difflib import get_close_matches
@@ -13,7 +13,7 @@ from psycopg.pq import Conninfo
 
 EXAMPLE = "postgresql://user:password@host/name"
 SCHEMA = "currentSchema"  # JDBC's parameter for the search path
-# What does the work here of parameters that other software takes out of the URL before it connects.
+# Parameters of other software that PostgreSQL does not know, and what to do instead.
 _INSTEAD = {
     "ssl": "write sslmode=require instead",
     "pgbouncer": "remove it, poolers are recognised without",
@@ -24,7 +24,7 @@ _NAME = re.compile(r"\w{1,40}", re.ASCII)
 
 
 def parse(url: str) -> dict[str, Any]:
-    """Raises ImproperlyConfigured, with a message that holds nothing secret."""
+    """Raises ImproperlyConfigured, with a message without secrets."""
     if not url.startswith(("postgres://", "postgresql://")):
         raise ImproperlyConfigured(f"DATABASE_URL must be a PostgreSQL URL: {EXAMPLE}")
     try:
@@ -40,7 +40,7 @@ def parse(url: str) -> dict[str, Any]:
 
 
 def _parse(url: str) -> dict[str, Any]:
-    """Without the parameters. Raises ValueError, and ProgrammingError for a list of hosts."""
+    """The URL without its parameters. Raises ValueError, and ProgrammingError for a list of hosts."""
     parts = urlsplit(url)
     if "#" in url:  # what follows would be dropped, sslmode too
         raise ValueError("a fragment")
@@ -51,13 +51,13 @@ def _parse(url: str) -> dict[str, Any]:
     if comma:
         found = conninfo_to_dict(urlunsplit(parts._replace(query="")))
         config |= {"HOST": str(found["host"]), "PORT": str(found.get("port") or "")}
-        # Of a primary and its standbys only one takes writes, and after a failover it is another one.
+        # Only the primary takes writes, and after a failover that is another host.
         config["OPTIONS"]["target_session_attrs"] = "read-write"
     return config
 
 
 def _parameters(query: str) -> dict[str, str]:
-    """Those of libpq, each once and with a value: a connection without one that was misspelt may be without TLS."""
+    """The parameters of libpq, each once and with a value: without a misspelt one, a connection may be without TLS."""
     pairs = parse_qsl(query, keep_blank_values=True)
     names = [name for name, _ in pairs]
     known = {each.keyword.decode() for each in Conninfo.get_defaults()} | {SCHEMA}
@@ -66,7 +66,14 @@ def _parameters(query: str) -> dict[str, str]:
     for name, value in pairs:
         if not value or names.count(name) > 1:
             raise ImproperlyConfigured(f"DATABASE_URL must give its parameter {name} once, and with a value.")
-    return _for_libpq(dict(pairs))
+    parameters = dict(pairs)
+    if schema := parameters.pop(SCHEMA, None):
+        parameters["options"] = f"{parameters.get('options', '')} -c search_path={schema}".strip()
+    try:
+        timeout_from_conninfo({**parameters})
+    except psycopg.ProgrammingError as error:
+        raise ImproperlyConfigured("DATABASE_URL must give connect_timeout as a whole number of seconds.") from error
+    return parameters
 
 
 def _advice(name: str, known: set[str]) -> str:
@@ -76,13 +83,3 @@ def _advice(name: str, known: set[str]) -> str:
         return f"{name} ({_INSTEAD[name]})"
     close = get_close_matches(name.lower(), known, n=1, cutoff=0.8)
     return f"{name} (did you mean {close[0]}?)" if close else f"{name} (remove it)"
-
-
-def _for_libpq(parameters: dict[str, str]) -> dict[str, str]:
-    if schema := parameters.pop(SCHEMA, None):
-        parameters["options"] = f"{parameters.get('options', '')} -c search_path={schema}".strip()
-    try:
-        timeout_from_conninfo({**parameters})
-    except psycopg.ProgrammingError as error:
-        raise ImproperlyConfigured("DATABASE_URL must give connect_timeout as a whole number of seconds.") from error
-    return parameters

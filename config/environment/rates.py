@@ -1,4 +1,4 @@
-"""What the environment may say of rate limits: rates such as 600/min, and where Redis is."""
+"""Rate limits in the environment, such as 600/min; and whether REDIS_URL is valid."""
 
 import re
 from typing import NamedTuple
@@ -16,14 +16,14 @@ _RATE = re.compile(r"([0-9]{1,7}) ?/ ?([a-z]+)")
 
 
 class Rate(NamedTuple):
-    """At most `limit` requests in a window of `seconds`."""
+    """A rate limit: at most `limit` requests in a window of `seconds`."""
 
     limit: int
     seconds: int
 
 
 def parse_rate(text: str) -> Rate | None:
-    """None is `off`. Raises ValueError, with what would be right."""
+    """The rate, or None for `off`. Raises ValueError, whose text says what would be valid."""
     if text.lower() == OFF:
         return None
     match = _RATE.fullmatch(text.lower())

@@ -1,4 +1,4 @@
-"""Reads the environment for `config.settings`; whatever is wrong is refused in one line that says what to do."""
+"""Environment variables for `config.settings`, each parsed by its type; errors say in one line what to do."""
 
 import os
 import re
@@ -12,9 +12,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.environment.rates import Rate, parse_rate
 
-# Random texts have more: of 32 hexadecimal digits, 14 differ on average.
+# Random secrets have more: 32 hexadecimal digits have 14 distinct ones on average.
 MIN_DISTINCT_CHARACTERS = 8
-# What examples are made of. In a random text of 64 letters and digits, one in a million holds such a word.
+# Words of example secrets. Of random texts of 64 letters and digits, one in a million holds such a word.
 EXAMPLE = re.compile(
     "insecure|change.?me|change.?this|replace.?(me|this)|your.?(secret|key)|secret.?key|signing.?key|super.?secret"
     "|example|password|passphrase|correct.?horse|default|tickbase|qwerty|letmein|0123456789|1234567890|abcdefgh",
@@ -49,7 +49,7 @@ def env_list(name: str, default: str = "") -> list[str]:
 
 
 def env_headers(name: str) -> list[str]:
-    """Names of headers, in lower case; `*` is one that browsers take by the letter beside credentials."""
+    """Header names, in lower case. Not `*`: beside credentials, browsers take it literally."""
     names = env_list(name)
     if wrong := next((each for each in names if not HEADER_NAME.fullmatch(each) or each == "*"), None):
         raise ImproperlyConfigured(f"{name} holds {wrong!r}, which is no header; name each one, with commas between.")
@@ -57,7 +57,7 @@ def env_headers(name: str) -> list[str]:
 
 
 def env_networks(name: str) -> list[IPv4Network | IPv6Network]:
-    """Addresses, and networks as 10.0.0.0/8."""
+    """IP addresses, and networks such as 10.0.0.0/8."""
     try:
         return [ip_network(item) for item in env_list(name)]
     except ValueError as error:
@@ -65,7 +65,7 @@ def env_networks(name: str) -> list[IPv4Network | IPv6Network]:
 
 
 def env_origins(name: str) -> list[str]:
-    """Web origins (RFC 6454). What has no scheme would equal `null`, the origin of a page that may be anybody's."""
+    """Web origins (RFC 6454). Without a scheme, `null` would be one: the origin of any sandboxed page."""
     origins = env_list(name)
     if wrong := next((each for each in origins if not ORIGIN.fullmatch(each)), None):
         raise ImproperlyConfigured(
@@ -75,7 +75,7 @@ def env_origins(name: str) -> list[str]:
 
 
 def env_path(name: str, default: str) -> str:
-    """Where something is served, as `urls.py` writes it: without the slash in front; empty when it is `off`."""
+    """A URL path as `urls.py` writes it, without the leading slash; empty for `off`."""
     value = env(name, default)
     if value == "off":
         return ""
@@ -102,14 +102,14 @@ def env_rate(name: str, default: str) -> Rate | None:
 
 
 def env_secret(name: str) -> str:
-    """The variable itself, or the content of the file that NAME_FILE names (Docker and systemd secrets)."""
+    """A secret: the variable itself, or the content of the file that NAME_FILE names (Docker and systemd secrets)."""
     path = env(f"{name}_FILE")
     if not path:
         return env(name)
     if env(name):
         raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; unset one of them.")
     try:
-        value = Path(path).read_text("utf-8-sig").strip()  # Windows' editors begin a file with a byte order mark
+        value = Path(path).read_text("utf-8-sig").strip()  # editors on Windows write a byte order mark
     except OSError as error:
         raise ImproperlyConfigured(f"{name}_FILE={path!r} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -134,10 +134,10 @@ def _generated_secret(name: str, folder: Path) -> str:
 
 
 def _publish(path: Path, text: str) -> None:
-    """Make the file with its whole content, unless another process was first; 0600 from the start.
+    """Create the file atomically with its whole content and mode 0600, unless another process was first.
 
-    The draft's name must be unique: process ids are not, where containers share a volume, and whoever
-    shared a draft could change the secret after the other has read it.
+    The draft needs a unique name: process ids are not unique where containers share a volume, and a process that
+    shares a draft could change the secret after another has read it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
@@ -145,17 +145,17 @@ def _publish(path: Path, text: str) -> None:
         with open(descriptor, "w") as file:
             file.write(text)
         with suppress(FileExistsError):
-            os.link(draft, path)  # atomic, where a rename would replace the other's secret
+            os.link(draft, path)  # a rename would replace the other process's secret
     finally:
         os.unlink(draft)
 
 
 def secret(name: str, generate_in: Path | None) -> str:
-    """At least 32 bytes; generated in that folder where it is not set, or refused where there is none."""
+    """A secret of at least 32 bytes. If it is not set, it is generated into the folder; without a folder, refused."""
     value = env_secret(name)
-    if not value and generate_in is None:
-        raise ImproperlyConfigured(f"{name} is not set. Production needs a secret of at least 32 bytes; {MAKE_ONE}")
-    if not value and generate_in is not None:
+    if not value:
+        if generate_in is None:
+            raise ImproperlyConfigured(f"{name} is not set. Production needs a secret of at least 32 bytes; {MAKE_ONE}")
         value = _generated_secret(name, generate_in)
     if len(value.encode()) < 32:
         raise ImproperlyConfigured(f"{name} is too short: it needs at least 32 bytes.")
@@ -163,7 +163,7 @@ def secret(name: str, generate_in: Path | None) -> str:
 
 
 def refuse_guessable(**values: str) -> None:
-    """Whoever guesses a secret is whoever he says he is."""
+    """Secrets that are examples or repetitive: anyone who guesses one can sign tokens."""
     for name, value in values.items():
         if len(set(value)) < MIN_DISTINCT_CHARACTERS:
             raise ImproperlyConfigured(f"{name} repeats too few characters, and can be guessed; {MAKE_ONE}")
@@ -172,7 +172,7 @@ def refuse_guessable(**values: str) -> None:
 
 
 def refuse_unicode_domains(**domains: str) -> None:
-    """smtplib and Django translate them by IDNA 2003, where faß.de is fass.de."""
+    """Domains that smtplib and Django would translate by IDNA 2003, where faß.de is fass.de."""
     for name, domain in domains.items():
         if not domain.isascii():
             raise ImproperlyConfigured(
