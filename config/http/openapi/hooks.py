@@ -1,4 +1,4 @@
-"""Postprocessing hooks of drf-spectacular, above all the problems that each operation implies."""
+"""Postprocessing hooks of drf-spectacular, which complete the document: problems, rate limits, order and required."""
 
 from typing import Any
 
@@ -52,19 +52,17 @@ def inline_null(result: Schema, generator: Any, request: Any, public: bool) -> S
 
 
 def declare_answers(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
-    """Responses of every operation: the problems that its shape implies, and descriptions of its successes."""
+    """The problems that the shape of an operation implies, rate limit headers, and a description of each success."""
     components = result["components"]
     components["schemas"] |= {"Problem": PROBLEM, "ProblemError": PROBLEM_ERROR}
     components["responses"] = {}
     components["headers"] = RATE_LIMIT_HEADERS
     enums = {str(schema["enum"]): name for name, schema in components["schemas"].items() if "enum" in schema}
     for path, operations in result["paths"].items():
-        result["paths"][path] = operations = dict(sorted(operations.items(), key=_method_order))
+        result["paths"][path] = operations = dict(sorted(operations.items(), key=lambda item: _METHODS.index(item[0])))
         resource = _resource(operations) if "{user_id}" in path else None
         for operation in operations.values():
-            _tidy(operation, enums)
-            if _is_limited(path):
-                _declare_rate_limits(operation)
+            _tidy(operation, enums, RATE_LIMITS if _is_limited(path) else {})
             described = operation.pop(PROBLEMS_EXTENSION, {})
             for status in sorted({*_implied_statuses(path, operation), *described}):
                 operation["responses"][str(status)] = _declare(components, status, resource, described.get(status))
@@ -73,12 +71,8 @@ def declare_answers(result: Schema, generator: Any, request: Any, public: bool) 
     return result
 
 
-def _method_order(operation: tuple[str, Schema]) -> int:
-    return _METHODS.index(operation[0])
-
-
 def _resource(operations: dict[str, Schema]) -> str | None:
-    """The name of the schema that the operations of one path answer."""
+    """The name of the response schema of the operations of one path."""
     for operation in operations.values():
         for response in operation["responses"].values():
             for media in response.get("content", {}).values():
@@ -87,11 +81,11 @@ def _resource(operations: dict[str, Schema]) -> str | None:
     return None
 
 
-def _tidy(operation: Schema, enums: dict[str, str]) -> None:
+def _tidy(operation: Schema, enums: dict[str, str], rate_limits: Schema) -> None:
     if operation.get("security") == [{}]:
         operation["security"] = []  # code generators take [{}] for a security scheme
     parameters = operation.get("parameters", [])
-    parameters.sort(key=_place)
+    parameters.sort(key=_place)  # whatever the order of the decorators
     for parameter in parameters:
         schema = parameter["schema"]
         if name := enums.get(str(schema.get("enum"))):
@@ -99,14 +93,16 @@ def _tidy(operation: Schema, enums: dict[str, str]) -> None:
         elif "enum" in schema:
             schema.pop("minLength", None)
     for status, response in operation["responses"].items():
-        if "headers" in response:
-            response["headers"] = dict(sorted(response["headers"].items(), key=lambda item: _place({"name": item[0]})))
+        # Errors have rate limit headers, too, as the description of the whole document says.
+        headers = sorted(response.get("headers", {}).items(), key=lambda item: _place({"name": item[0]}))
+        if headers or rate_limits:
+            response["headers"] = {**dict(headers), **rate_limits}
         if response["description"] in ("", "No response body"):
             response["description"] = SUCCESSES[int(status)]
 
 
 def _place(parameter: Schema) -> int:
-    """Sort key: parameters of the path first, those of an Idempotency-Key last."""
+    """The sort key of a parameter: the path's first, those of an Idempotency-Key last."""
     return 2 if parameter["name"].startswith("Idempotency-") else int(parameter.get("in") != "path")
 
 
@@ -114,16 +110,10 @@ def _is_limited(path: str) -> bool:
     return path.startswith("/api/")
 
 
-def _declare_rate_limits(operation: Schema) -> None:
-    """On successes; the description of the whole document says that errors carry the headers, too."""
-    for response in operation["responses"].values():
-        response["headers"] = {**response.get("headers", {}), **RATE_LIMITS}
-
-
 def _implied_statuses(path: str, operation: Schema) -> set[int]:
     headers = {parameter["name"] for parameter in operation.get("parameters", [])}
     implied = {
-        400: True,  # also for a host that is not served
+        400: True,  # also for a Host that is not allowed
         401: bool(operation.get("security")),
         403: "{user_id}" in path,
         404: "_id}" in path.replace("{user_id}", ""),
@@ -144,10 +134,13 @@ def _declare(
 ) -> Schema:
     """The response of one status: shared, unless the operation describes it in its own words."""
     problem, suffix = "Problem", ""
-    # The conflict of such an operation is with an object of its own resource.
+    # A conflict that the operation describes is with an object of its resource, which the problem carries.
     if resource is not None and (status == 412 or (status == 409 and own is not None)):
         problem, suffix = f"{resource}Problem", resource
-        components["schemas"][problem] = _problem_with(resource)
+        properties = {"current": {"$ref": f"#/components/schemas/{resource}"}}
+        components["schemas"][problem] = {
+            "allOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "object", "properties": properties}]
+        }
     media: Schema = {"schema": {"$ref": f"#/components/schemas/{problem}"}}
     if own is not None:
         error, description = own
@@ -164,12 +157,6 @@ def _declare(
 def _response(status: int, description: str, media: Schema) -> Schema:
     response: Schema = {"description": description, "content": {problems.CONTENT_TYPE: media}}
     return {**response, "headers": HEADERS[status]} if status in HEADERS else response
-
-
-def _problem_with(resource: str) -> Schema:
-    """The schema of a problem with `current`: the conflicting object as it is stored now."""
-    current = {"$ref": f"#/components/schemas/{resource}"}
-    return {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "object", "properties": {"current": current}}]}
 
 
 def _example(shared: Shared) -> Schema:
