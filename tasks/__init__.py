@@ -1,1 +1,1 @@
-"""Tasks: the resource, its change feed, and every write to it."""
+"""Tasks: the first resource, and what only tasks have."""

@@ -1,4 +1,4 @@
-"""What the REST door of tasks has beyond that of every resource."""
+"""The viewset of tasks: that of every resource, with the action `complete`."""
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.decorators import action

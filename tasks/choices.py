@@ -1,4 +1,4 @@
-"""The words of the contract for a task's status, priority and order."""
+"""The choices of a task's status and priority, and of the list's order."""
 
 from django.db.models import TextChoices
 
@@ -20,7 +20,7 @@ class Priority(TextChoices):
 
 
 class Sort(TextChoices):
-    """Orders of the list; a leading "-" reverses."""
+    """The orders of the list; a leading "-" reverses."""
 
     CREATED = "created"
     UPDATED = "updated"

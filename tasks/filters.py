@@ -18,8 +18,7 @@ from users.resources.lists import FlagField, ListQuery, SortField
 ALL = "all"
 MAX_STATUSES = 1000  # characters
 
-
-# Typed clients get an array; on the wire it is one parameter with commas, or a repeated one.
+# An array for typed clients; on the wire, one parameter with commas, or a repeated one.
 _STATUSES = {"type": "array", "items": {"type": "string", "enum": [*Status.values, ALL]}, "minItems": 1}
 STATUS = OpenApiParameter(
     "status", _STATUSES, description="Any of these; `all`, alone, is all of them.", style="form", explode=False
@@ -28,7 +27,7 @@ STATUS = OpenApiParameter(
 
 @extend_schema_field(_STATUSES)
 class StatusesField(serializers.Field):
-    """One status, several with commas or by repetition, or `all`."""
+    """One or several statuses, with commas or by repetition, or `all`."""
 
     default_error_messages = {"invalid_choice": "Use {known}, several with commas, or all."}
 
@@ -47,8 +46,8 @@ class TaskListQuery(ListQuery):
     model = Task
     described = (STATUS,)
     repeatable = frozenset({"status", "tag"})
-    filters = frozenset({"overdue"})
-    slow = frozenset({"search", "tag", "overdue"})  # this one is known with the user's time zone
+    filters = frozenset({"overdue"})  # beside `narrowing`, as it needs the user's time zone
+    slow = frozenset({"search", "tag", "overdue"})
     narrowing = {
         "status": TaskQuerySet.with_status,
         "completed": lambda tasks, wanted: tasks.completed() if wanted else tasks.not_completed(),
@@ -87,12 +86,12 @@ class TaskListQuery(ListQuery):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "tag" in attrs:
-            attrs["tag"] = tuple(attrs["tag"])  # can be remembered
+            attrs["tag"] = tuple(attrs["tag"])  # hashable, for the cache of queries
         return super().validate(attrs)
 
     @classmethod
     def clock(cls, user: User, query: Mapping[str, Any]) -> dict[str, Any]:
-        """Today is the user's."""
+        """The current instant, and today in the user's time zone, for `overdue`."""
         if "overdue" not in query:
             return {}
         now = timezone.now()

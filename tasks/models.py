@@ -1,4 +1,4 @@
-"""The task, and the rules of a single row."""
+"""The model of a task, and the rules of a single row."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ class ConflictingMembers(Invalid):
 
 
 def _live(name: str, *columns: Any, include: Sequence[str] | None = None, **only: Any) -> models.Index:
-    """An index of each user's tasks without tombstones. What it includes, the staff's dashboard counts."""
+    """An index of each user's tasks without tombstones. Included columns serve the staff's dashboard."""
     condition = Q(deleted_at=None, **only)
     return models.Index("user", *columns, name=f"tasks_task_{name}", include=include, condition=condition)
 
@@ -45,7 +45,7 @@ class Task(OwnedModel):
     due_date = models.DateField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
-    # Folded in Python, so that every server finds and sorts alike whatever its collation.
+    # Folded in Python, so that search and order do not depend on the server's collation.
     tag_keys = ArrayField(models.TextField(), default=list, editable=False)
     search_text = models.TextField(editable=False)
     # Bounded: folding can lengthen a title eighteenfold, and index entries have a limit.
@@ -79,12 +79,12 @@ class Task(OwnedModel):
             ),
             models.CheckConstraint(name="tasks_task_due", condition=Q(due_at=None) | Q(due_date__isnull=False)),
         ]
-        # Each serves a query that tests/tasks/test_indexes.py names; what each costs: docs/performance.md.
+        # Each serves a query in tests/tasks/test_indexes.py; for their cost see docs/performance.md.
         indexes = [
             _live("list", F("created_at").desc(), F("id").desc()),
             _live("status", "status", F("created_at").desc(), F("id").desc(), include=["completed_at"]),
             _live("updated", "updated_at", "id"),
-            # Of an expression, PostgreSQL keeps statistics only where an index holds all rows.
+            # Not partial: PostgreSQL keeps statistics of an expression only if its index holds all rows.
             models.Index("user", DUE, DUE_TIME, "id", name="tasks_task_due"),
             _live("due_desc", DUE_DESCENDING, DUE_TIME, "id"),
             _live("priority", PRIORITY_RANK, "id"),
@@ -97,22 +97,26 @@ class Task(OwnedModel):
         return self.status == Status.COMPLETED
 
     def take_over(self, sent: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> None:
-        """Raises Invalid, and of it ConflictingMembers."""
+        """Raises Invalid, and its subclass ConflictingMembers."""
         sent = self._with_one_status(_normalised(sent))
-        folded = self._folded()
+        texts, folded = self._texts, self.search_text.split(UNIT_SEPARATOR)
+        # Rows from before `fold_all` joined the folded texts have none that can be told apart.
+        known = dict(zip(texts, folded, strict=True)) if len(folded) == len(texts) else {}
         for name, value in {**sent, **self._due(sent, zone)}.items():
             setattr(self, name, value)
-        self._check()
-        self.update_derived_fields(now, folded)
+        for member, holds, rule in _RULES:  # whatever the caller: REST, admin or command; constraints hold them, too
+            if not holds(self):
+                raise Invalid(rule, pointer=f"/{member}")
+        self.update_derived_fields(now, known)
 
     def return_from_trash(self, zone: ZoneInfo) -> list[str]:
         if self.due_at is None:
             return []
-        self.due_date = self.due_at.astimezone(zone).date()  # they may have moved meanwhile
+        self.due_date = self.due_at.astimezone(zone).date()  # the time zone may have changed meanwhile
         return ["due_date"]
 
     def _with_one_status(self, sent: dict[str, Any]) -> dict[str, Any]:
-        """`completed` is a view on `status`; of two that contradict each other, the one that differs counts."""
+        """`completed` is a view on `status`. If the two contradict each other, the one that changes counts."""
         if "is_completed" not in sent:
             return sent
         completed = sent.pop("is_completed")
@@ -125,7 +129,7 @@ class Task(OwnedModel):
         return {**sent, "status": status}
 
     def _due(self, sent: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
-        """What sending `due_date`, `due_at` or both makes of both; of two, the one that differs counts."""
+        """Both due columns, whichever of the two is sent. If both are sent, the one that changes counts."""
         both = {"due_date": self.due_date, "due_at": self.due_at}
         given = {name: sent[name] for name in both if name in sent}
         if isinstance(given.get("due_date"), dt.datetime):
@@ -146,36 +150,25 @@ class Task(OwnedModel):
         return {**both, **given}
 
     def _one_moment(self, given: dict[str, Any]) -> dt.datetime | None:
-        """A date-time sent as `due_date` is the `due_at`."""
+        """The `due_at` if a date-time was sent as `due_date`."""
         differing = {given["due_date"], given.get("due_at")} - {self.due_at, None}
         if len(differing) > 1:
             raise ConflictingMembers("due_date and due_at name two moments; send one of the two.", pointer="/due_date")
         return differing.pop() if differing else self.due_at
 
-    def _check(self) -> None:
-        """The rules of a row, whichever door it comes through; the constraints hold them, too."""
-        for member, holds, rule in _RULES:
-            if not holds(self):
-                raise Invalid(rule, pointer=f"/{member}")
-
-    def update_derived_fields(self, now: dt.datetime, folded: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Set the columns that follow from others. Texts that are in `folded` are not folded again."""
+    def update_derived_fields(self, now: dt.datetime, known: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Set the columns that are computed from others. Texts that are `known` are not folded again."""
         if not self.is_completed:
             self.completed_at = None
         elif self.completed_at is None:
             self.completed_at = now
         self.tag_keys = [tag_key(tag) for tag in self.tags]
-        self.search_text = fold_all(self._texts, folded)
+        self.search_text = fold_all(self._texts, known)
         self.title_key = self.search_text.partition(UNIT_SEPARATOR)[0][:MAX_TITLE]
 
     @property
     def _texts(self) -> list[str]:
         return [self.title, self.description, *self.tags]
-
-    def _folded(self) -> dict[str, str]:
-        """How the stored texts are folded; nothing if they were stored before `fold_all` joined them."""
-        folded = self.search_text.split(UNIT_SEPARATOR)
-        return dict(zip(self._texts, folded, strict=True)) if len(folded) == len(self._texts) else {}
 
 
 def _normalised(sent: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Every way to read tasks. The methods read as adjectives and can be chained in any order."""
+"""The querysets of tasks. The methods read as adjectives and can be chained in any order."""
 
 import datetime as dt
 from collections.abc import Collection
@@ -16,18 +16,18 @@ from users.resources.querysets import CREATED, UPDATED, OwnedQuerySet, SortKey, 
 if TYPE_CHECKING:
     from tasks.models import Task  # noqa: F401 (ruff does not see the quoted use in a base class)
 
-# An index serves only the very expression that it was made of, so that these take no parameters.
+# Expressions without parameters: an index serves only the very expression that it was made of.
 _RANKS = " ".join(f"WHEN '{priority}' THEN {rank}" for rank, priority in enumerate(Priority))
 PRIORITY_RANK = Func(F("priority"), template=f"(CASE %(expressions)s {_RANKS} END)", output_field=IntegerField())
 
 
 def _or(column: str, absent: str) -> Func:
-    """The column, or what stands for null: whole rows can be compared then, and looked up in an index."""
-    # COALESCE is not leakproof, CASE is: behind row level security, only what is leakproof looks into an index.
+    """The column with a substitute for null: whole rows can be compared then, and looked up in an index."""
+    # CASE, as COALESCE is not leakproof: behind row level security, only leakproof expressions use an index.
     return Func(F(column), template=f"(CASE WHEN %(expressions)s IS NULL THEN {absent} ELSE %(expressions)s END)")
 
 
-# Nothing due comes last in both directions. Within a day, whole days are due at its end: after all moments.
+# Null comes last in both directions. Whole days are due at the end of their day, after all times.
 NEVER, NEVER_DESCENDING = dt.date.max, dt.date.min
 END_OF_DAY = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 DUE = _or("due_date", f"DATE '{NEVER}'")
@@ -38,7 +38,7 @@ NEAR = dt.timedelta(days=3)
 
 
 def _due_to_text(task: Any) -> str | None:
-    """The day is the user's, and does not follow from the moment. "2026-12-01/" is a whole day."""
+    """Both columns, since the day depends on the user's time zone. "2026-12-01/" is a whole day."""
     if task.due_date is None:
         return None
     return f"{task.due_date}/{task.due_at.isoformat() if task.due_at else ''}"
@@ -47,7 +47,7 @@ def _due_to_text(task: Any) -> str | None:
 def _due_from_text(text: str) -> tuple[dt.date, dt.datetime]:
     date, separator, moment = text.partition("/")
     if not separator:
-        raise ValueError("a cursor of before, when all of a day came by id")
+        raise ValueError("a cursor of an older version, in which a day was ordered by id")
     return dt.date.fromisoformat(date), parse_instant(moment) if moment else END_OF_DAY
 
 
@@ -55,24 +55,23 @@ _PRIORITY = SortKey((PRIORITY_RANK,), lambda task: str(Priority.values.index(tas
 _TITLE = SortKey((F("title_key"),), lambda task: task.title_key, lambda text: (text,))
 _DUE = SortKey((DUE, DUE_TIME), _due_to_text, _due_from_text, absent=(NEVER, END_OF_DAY))
 _DUE_DESCENDING = _DUE._replace(expressions=(DUE_DESCENDING, DUE_TIME), absent=(NEVER_DESCENDING, END_OF_DAY))
-_SORT_KEYS: dict[str, SortKey] = {
-    Sort.CREATED: CREATED,
-    Sort.UPDATED: UPDATED,
-    Sort.DUE_DATE: _DUE,
-    Sort.PRIORITY: _PRIORITY,
-    Sort.TITLE: _TITLE,
-}
 
 
 class TaskQuerySet(OwnedQuerySet["Task"]):
-    sort_keys = _SORT_KEYS
+    sort_keys = {
+        Sort.CREATED: CREATED,
+        Sort.UPDATED: UPDATED,
+        Sort.DUE_DATE: _DUE,
+        Sort.PRIORITY: _PRIORITY,
+        Sort.TITLE: _TITLE,
+    }
     unseen = ("search_text", "tag_keys", "deleted_at")
 
     @classmethod
     def sort_key(cls, sort: str, *, descending: bool) -> SortKey:
-        return (
-            _DUE_DESCENDING if descending and sort == Sort.DUE_DATE else super().sort_key(sort, descending=descending)
-        )
+        if descending and sort == Sort.DUE_DATE:
+            return _DUE_DESCENDING
+        return super().sort_key(sort, descending=descending)
 
     def pending(self) -> Self:
         return self.with_status([Status.PENDING])
@@ -96,7 +95,7 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         return self.filter(priority=priority)
 
     def with_tags(self, tags: Collection[str]) -> Self:
-        """Tagged with all of `tags`, whatever their case."""
+        """Tagged with all of `tags`, in any case."""
         return self.filter(tag_keys__contains=[tag_key(tag) for tag in tags])
 
     def due_before(self, date: dt.date) -> Self:
@@ -123,13 +122,13 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
 
 
 def _is_overdue(now: dt.datetime | Param, today: dt.date | Param) -> Q:
-    # An instant has another date elsewhere, at most two days from today's: a range that an index finds.
+    # Time zones shift the date of an instant by at most two days: a range that an index finds.
     near = LessThan(DUE, Param("near") if isinstance(today, Param) else today + NEAR)
     return Q(status__in=OPEN) & is_past_due(now, today) & Q(near)
 
 
 def is_past_due(now: dt.datetime | Param, today: dt.date | Param) -> Q:
-    """What makes an open task an overdue one."""
+    """The due time, or the whole day, is past."""
     timed = Q(due_at__isnull=False, due_at__lt=now)
     whole_day = Q(due_at=None, due_date__isnull=False, due_date__lt=today)
     return timed | whole_day

@@ -1,4 +1,4 @@
-"""Tasks, declared for every door."""
+"""The declaration of tasks as a resource."""
 
 from tasks import services
 from tasks.filters import TaskListQuery

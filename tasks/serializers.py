@@ -1,4 +1,4 @@
-"""The shape of a task: what clients may send, and what they get."""
+"""The serializers of tasks."""
 
 import datetime as dt
 from typing import Any
@@ -20,7 +20,7 @@ from users.resources.serializers import ResourceSerializer
 
 
 class DueDateField(EmptyIsNull, DateField):
-    """A date; a date-time is let through: what it means, `Task.apply` knows."""
+    """A date, or a date-time, which `Task.take_over` takes for the `due_at`."""
 
     def to_internal_value(self, data: Any) -> dt.date:
         if isinstance(data, str) and len(data) > len("YYYY-MM-DD"):

@@ -15,8 +15,8 @@ from tasks.models import Task
 from users.models import User
 from users.resources import feed, writes
 
-# Timed tasks that an account takes along from zone to zone, in a window. A hundred thousand take seconds, for which the
-# account is locked, and sign-ins to it wait in the one thread that there is for those of everybody.
+# Timed tasks that changes of an account's time zone may recompute. A hundred thousand take seconds; meanwhile the
+# account is locked, and sign-ins to it block the one thread that hashes passwords.
 MOVED = Rate(300_000, 3600)
 
 
@@ -32,7 +32,7 @@ class TaskFields(TypedDict, total=False):
 
 class TaskChanges(TaskFields, total=False):
     title: str
-    uid: str  # only the one that the task has
+    uid: str  # must be the stored one
 
 
 TaskNotFound = writes.not_found(Task)
@@ -51,7 +51,7 @@ def create_task(user: User, *, title: str, uid: str | None = None, **fields: Unp
 def update_task(
     user: User, task_id: int, changes: TaskChanges, *, expected_version: Collection[int] | None = None
 ) -> Task:
-    """Change some fields. A change to what is stored already takes no number.
+    """Change some fields. If nothing differs, no version is taken.
 
     Raises TaskNotFound, StaleVersion unless the version is among the expected ones, and Invalid (also
     ImmutableUid and ConflictingMembers).
@@ -78,14 +78,15 @@ def delete_task(user: User, task_id: int, *, expected_version: Collection[int] |
 
 @retried_transaction
 def restore_task(user: User, task_id: int) -> Task:
-    """Make a tombstone the task that it was. Raises TaskNotFound for all but tombstones, and LimitReached."""
+    """Restore a task from its tombstone. Raises TaskNotFound for all but tombstones, and LimitReached."""
     return writes.revive(user, Task, task_id)
 
 
 def recompute_days(user: User) -> None:
-    """The days of timed tasks where a locked account lives by now; as one change, of n numbers for n tasks.
+    """Recompute `due_date` of timed tasks for an account's new time zone: one operation, with a version for each task.
 
-    Within the transaction that moves the account. Tombstones follow when they are restored. Raises LimitReached.
+    Runs within the transaction that changes the time zone and has locked the account. Tombstones follow when they are
+    restored. Raises LimitReached.
     """
     feed.lock(user)
     timed = Task.objects.for_user(user).visible().exclude(due_at=None).order_by("version")
@@ -101,8 +102,8 @@ def recompute_days(user: User) -> None:
 
 
 def _count_moved(user: User, tasks: int) -> None:
-    """Before they are read. In the transaction, which takes it back if it fails. What is left lets one move of any size
-    pass."""
+    """Count against MOVED before the tasks are read; a rollback takes it back. While anything is left of the limit, a
+    change may be of any size."""
     key = salted_hmac("tasks.moved", str(user.pk), algorithm="sha256").hexdigest()[:32]
     limit = MOVED.limit
     if tasks and not PostgresCounters().take(key, tasks, MOVED).granted(tasks, limit):

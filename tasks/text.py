@@ -1,4 +1,4 @@
-"""Text as people compare it: without case, accents and look-alike spellings; pure."""
+"""Text folding for search and sorting: no case, accents or look-alike spellings; pure."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ def fold(text: str) -> str:
     `_folded` drops accents, and composing again (NFKC) keeps scripts such as Hangul whole.
     """
     if text.isascii():
-        return text.lower().replace(UNIT_SEPARATOR, " ")  # which is all that happens to it
+        return text.lower().replace(UNIT_SEPARATOR, " ")  # to which the rest amounts for ASCII
     folded = unicodedata.normalize("NFKD", stream_safe(text)).casefold()
     decomposed = unicodedata.normalize("NFKD", folded)
     kept = decomposed.translate({ord(character): _folded(character) for character in set(decomposed)})
@@ -48,7 +48,7 @@ def words(text: str) -> list[str]:
 
 
 def tag_key(tag: str) -> str:
-    """Equal for tags that are one: Unicode's canonical caseless match (section 3.13, D145)."""
+    """The key by which tags are equal: Unicode's canonical caseless match (section 3.13, D145)."""
     if tag.isascii():
         return tag.lower()
     decomposed = unicodedata.normalize("NFD", stream_safe(tag))
@@ -57,8 +57,8 @@ def tag_key(tag: str) -> str:
 
 @lru_cache(maxsize=8192)
 def _folded(character: str) -> str:
-    """What stands for a character of a decomposed text: nothing for accents, Hebrew and Arabic points, and
-    characters without a look of their own; ASCII for the decimal digits of all scripts.
+    """The substitute for a character of a decomposed text: nothing for accents, Hebrew and Arabic points, and
+    invisible characters; ASCII for the decimal digits of all scripts.
 
     Marks are told apart by canonical combining class: attached and free accents are 200 and above, the points of
     Hebrew and Arabic 10 to 35. Vowel signs, viramas and voicing marks of other scripts are letters in

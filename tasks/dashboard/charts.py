@@ -1,4 +1,4 @@
-"""The pictures and numbers on the first page of the admin."""
+"""The charts and numbers on the first page of the admin."""
 
 import json
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Series(NamedTuple):
 
 @dataclass
 class Chart:
-    """Drawn by unfold's Chart.js; the page also has it as a table, for those who do not see it."""
+    """A chart, drawn by unfold's Chart.js; the page also has it as a table, for screen readers."""
 
     title: str
     labels: list[str]
@@ -61,7 +61,7 @@ class Chart:
     def options(self) -> str:
         ticks = {"color": TEXT, "maxRotation": 0, "autoSkipPadding": 12}
         counts = {"stacked": self.stacked, "beginAtZero": True, "ticks": {**ticks, "precision": 0}}
-        # Names of days are skipped where there is no room; a horizontal bar always has room for its own.
+        # Not every day has room for its label; a horizontal bar always has.
         names = {
             "stacked": self.stacked,
             "grid": {"display": False},
@@ -93,11 +93,11 @@ class Number(NamedTuple):
 
 
 def add_figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """For unfold's setting DASHBOARD_CALLBACK."""
+    """unfold's DASHBOARD_CALLBACK."""
     try:
         known = figures.current()
     except OperationalError:
-        return {**context, "charts": [], "numbers": []}  # the page says so
+        return {**context, "charts": [], "numbers": []}  # which the page says
     may_read = request.user.has_perm("tasks.view_task_text")
     charts = [*_charts(known), *([_tags(known)] if may_read else [])]
     return {**context, "charts": charts, "numbers": _numbers(known), "made_at": known.made_at}
@@ -128,7 +128,7 @@ def _charts(known: Figures) -> list[Chart]:
 
 
 def _tags(known: Figures) -> Chart:
-    """They are text of people's tasks."""
+    """For staff who may read the text of tasks."""
     title = f"Busiest tags of the latest {figures.LATEST:,} tasks"
     counts = [Series("Tasks", BLUE, [count for _, count in known.tags])]
     return Chart(title, [tag for tag, _ in known.tags], counts, horizontal=True)

@@ -1,9 +1,9 @@
-"""What the staff's dashboard counts, of everybody: each figure in one query that an index answers."""
+"""The figures of the staff's dashboard, of all users: each in one query that an index answers."""
 
 import datetime as dt
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.cache import cache
@@ -20,11 +20,11 @@ from users.models import Session, User
 DAYS = 30
 LATEST = 10_000  # tasks whose tags are counted
 TAGS = 10
-AGES = {"Today": 1, "2–7 days": 7, "8–30 days": 30, "31–90 days": 90, "Older": 10**6}  # up to so many days
+AGES = {"Today": 1, "2–7 days": 7, "8–30 days": 30, "31–90 days": 90, "Older": 10**6}  # days, exclusive
 
 FRESH = dt.timedelta(minutes=1)
 _KEPT = "tickbase.figures"
-_KEPT_SECONDS = 3600  # so long, old figures are shown while new ones are made
+_KEPT_SECONDS = 3600  # for which old figures are shown while new ones are made
 _making = threading.Lock()
 
 
@@ -32,18 +32,18 @@ _making = threading.Lock()
 class Figures:
     made_at: dt.datetime
     days: list[dt.date]
-    created: list[int] = field(default_factory=list)  # for each day
-    completed: list[int] = field(default_factory=list)
-    signed_up: list[int] = field(default_factory=list)
-    open: dict[str, int] = field(default_factory=dict)  # by priority
-    overdue: dict[str, int] = field(default_factory=dict)
-    ages: dict[str, int] = field(default_factory=dict)
-    tags: list[tuple[str, int]] = field(default_factory=list)
-    active: dict[int, int] = field(default_factory=dict)  # users, by the number of days
+    created: list[int]  # for each day
+    completed: list[int]
+    signed_up: list[int]
+    open: dict[str, int]  # by priority
+    overdue: dict[str, int]
+    ages: dict[str, int]
+    tags: list[tuple[str, int]]
+    active: dict[int, int]  # users, by the number of days
 
 
 def current() -> Figures:
-    """Not older than a minute, but while others make them anew: one thread does, once for all who ask."""
+    """Figures of the last minute, or older ones while a thread makes new ones, once for all requests."""
     kept: Figures | None = cache.get(_KEPT)
     if kept is not None and is_fresh(kept):
         return kept
@@ -69,15 +69,22 @@ def make(now: dt.datetime) -> Figures:
     days = [today - dt.timedelta(days=ago) for ago in reversed(range(DAYS))]
     start = dt.datetime.combine(days[0], dt.time(), dt.UTC)
     tasks = Task.objects.visible()
-    figures = Figures(now, days)
-    figures.created = _per_day(tasks.filter(created_at__gte=start), "created_at", days)
-    figures.completed = _per_day(tasks.completed().filter(completed_at__gte=start), "completed_at", days)
-    figures.signed_up = _per_day(User.objects.filter(created_at__gte=start), "created_at", days)
-    figures.open, figures.overdue = _by_priority(tasks.open(), now)
-    figures.ages = _ages(tasks.open(), today)
-    figures.tags = _busiest_tags(tasks)
-    figures.active = _active(now)
-    return figures
+    open_tasks, overdue = _by_priority(tasks.open(), now)
+    ages = dict.fromkeys(AGES, 0)
+    for day, count in tasks.open().values_list(TruncDate("created_at")).annotate(count=Count("*")):
+        ages[next(age for age, end in AGES.items() if (today - day).days < end)] += count
+    return Figures(
+        made_at=now,
+        days=days,
+        created=_per_day(tasks.filter(created_at__gte=start), "created_at", days),
+        completed=_per_day(tasks.completed().filter(completed_at__gte=start), "completed_at", days),
+        signed_up=_per_day(User.objects.filter(created_at__gte=start), "created_at", days),
+        open=open_tasks,
+        overdue=overdue,
+        ages=ages,
+        tags=_busiest_tags(tasks),
+        active=_active(now),
+    )
 
 
 def _per_day(rows: Any, column: str, days: list[dt.date]) -> list[int]:
@@ -86,7 +93,7 @@ def _per_day(rows: Any, column: str, days: list[dt.date]) -> list[int]:
 
 
 def _by_priority(tasks: TaskQuerySet, now: dt.datetime) -> tuple[dict[str, int], dict[str, int]]:
-    """Open ones, and those of them that are overdue; whole days end in UTC here."""
+    """Open tasks, and the overdue ones among them, by priority; whole days end in UTC here."""
     overdue = Count("pk", filter=is_past_due(now, now.date()))
     counted = tasks.values_list("priority").annotate(open=Count("*"), overdue=overdue)
     rows = {priority: counts for priority, *counts in counted}
@@ -94,15 +101,8 @@ def _by_priority(tasks: TaskQuerySet, now: dt.datetime) -> tuple[dict[str, int],
     return {name: counts[0] for name, counts in found.items()}, {name: counts[1] for name, counts in found.items()}
 
 
-def _ages(tasks: TaskQuerySet, today: dt.date) -> dict[str, int]:
-    ages = dict.fromkeys(AGES, 0)
-    for day, count in tasks.values_list(TruncDate("created_at")).annotate(count=Count("*")):
-        ages[next(age for age, days in AGES.items() if (today - day).days < days)] += count
-    return ages
-
-
 def _busiest_tags(tasks: TaskQuerySet) -> list[tuple[str, int]]:
-    """Each as the oldest of these tasks spells it."""
+    """The busiest tags of the latest tasks, each in the spelling of the oldest of these."""
     latest = tasks.order_by("-pk").values_list("tags", flat=True)[:LATEST]
     spellings = {tag_key(tag): tag for tags in latest for tag in tags}
     busiest = Counter(tag_key(tag) for tags in latest for tag in tags).most_common(TAGS)
@@ -110,7 +110,7 @@ def _busiest_tags(tasks: TaskQuerySet) -> list[tuple[str, int]]:
 
 
 def _active(now: dt.datetime) -> dict[int, int]:
-    """Users with a session that was refreshed within so many days."""
+    """Users with a session that was refreshed within the last days."""
     within = {days: Q(last_used_at__gt=now - dt.timedelta(days=days)) for days in (7, DAYS)}
     counts = {f"within_{days}": Count("user", distinct=True, filter=rule) for days, rule in within.items()}
     found = Session.objects.filter(within[DAYS]).aggregate(**counts)

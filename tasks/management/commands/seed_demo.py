@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: accounts and tasks to look at, search in and measure with."""
+"""`manage.py seed_demo`: demo accounts and tasks, to try out, search and measure."""
 
 import datetime as dt
 import random
@@ -63,7 +63,7 @@ class Command(BaseCommand):
 
 
 def _fill(users: list[User], count: int) -> float:
-    """Returns how many seconds it took. While PostgreSQL stores one batch, another thread makes the next one."""
+    """Store tasks, and return the seconds. While PostgreSQL stores one batch, another thread makes the next one."""
     started = time.perf_counter()
     now = timezone.now()
     authors = cycle([Author(language, now) for language in LANGUAGES])
@@ -80,7 +80,7 @@ def _fill(users: list[User], count: int) -> float:
 
 
 def _store(authors: list[tuple[User, Author]], count: int, advance: Advance) -> None:
-    """A user's tasks are stored by one thread, so that the oldest get the lowest numbers."""
+    """One thread stores all tasks of a user, so that the oldest get the lowest ids."""
     try:
         tasks = chain.from_iterable(author.tasks(user, count) for user, author in authors)
         for batch in _slices(tasks, BATCH):
