@@ -26,16 +26,16 @@ def _try_again(pool: ConnectionPool[Any]) -> None:
 
 POOL_OPTIONS = {
     "connection_class": Connection,
-    # By itself the pool tries ever more seldom, and whoever waits does not learn that the database is back.
+    # The pool's own back-off grows, and waiting requests would not notice that the database is back.
     "reconnect_timeout": 0.5,  # seconds
     "reconnect_failed": _try_again,
 }
 
 
 class InstantLoader(Loader):
-    """Reads a timestamptz of a session in UTC, in a ninth of the time that Django's loader takes."""
+    """Loads a timestamptz of a session in UTC, in a ninth of the time that Django's loader takes."""
 
-    timezone = dt.UTC  # as what Django would read it; it looks here
+    timezone = dt.UTC  # which Django reads
 
     def load(self, data: Buffer) -> dt.datetime:
         return dt.datetime.fromisoformat(str(data, "ascii"))
@@ -55,7 +55,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             pool |= POOL_OPTIONS
             if settings.METRICS:
                 pool["connection_class"] = TimedConnection
-        self.messages = 0  # that waited for an answer
+        self.messages = 0  # round trips to the server
         self._settings = SessionSettings()
         self.execute_wrappers += [self._settings, self._count]
 
@@ -64,17 +64,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return execute(sql, params, many, context)
 
     def run(self, *statements: Sql, commit: bool = False) -> list[Rows]:
-        """The rows of each of several statements, which go to the server in one message.
+        """Run statements in one message, and return the rows of each.
 
-        Outside of a transaction they are one of their own. Where it may, the server prepares them: planning takes it
-        three times as long as running what a request asks. Raises what Django's cursors raise.
+        Outside of a transaction they are one of their own. They are prepared where it is safe: to plan a request's
+        statement takes the server three times as long as to run it. Raises what Django's cursors raise.
 
-        After the last of a transaction, the COMMIT goes along, and Django's own finds nothing left to do. Not so within
-        a transaction that goes on.
+        With `commit`, the outermost transaction is committed in the same message; Django's own COMMIT then finds
+        nothing to do. Within an inner one, `commit` does nothing.
         """
         self.ensure_connection()
         self.validate_no_broken_transaction()
-        if self.queries_logged:  # by tests, and with DEBUG
+        if self.queries_logged:  # in tests, and with DEBUG
             cursor = ClientCursor(self.connection)
             text = "; ".join(cursor.mogrify(sql, params) for sql, params in statements)
             self.queries_log.append({"sql": text, "time": ""})
@@ -116,7 +116,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return connection
 
     def _set_autocommit(self, autocommit: bool) -> None:
-        if self.connection.autocommit != autocommit:  # those of the pool begin with it
+        if self.connection.autocommit != autocommit:  # the pool's connections have it already
             super()._set_autocommit(autocommit)  # type: ignore[misc]  # unknown to the stubs
 
     def close_pool(self) -> None:
@@ -125,8 +125,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def _may_prepare(connection: Connection) -> bool:
-    """A pooler hands out another session for each transaction, where a prepared statement may be missing: PgBouncer
-    before 1.21. It tells its clients another process number than the server's."""
+    """Prepared statements are safe on direct connections. A pooler such as PgBouncer before 1.21 hands out another
+    session for each transaction, which may lack them; it reports another process id than the server's."""
     if settings.DATABASE_PREPARED_STATEMENTS != "auto":
         return bool(settings.DATABASE_PREPARED_STATEMENTS == "on")
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
@@ -134,10 +134,10 @@ def _may_prepare(connection: Connection) -> bool:
 
 
 def _is_stale(connection: Connection) -> bool:
-    """Whether the server has closed an idle connection, as a restart does, or Neon before it sleeps.
+    """Whether the server has closed an idle connection, as at a restart, or as Neon does before it sleeps.
 
-    A server that has not been asked has nothing to say: what can be read is the end of the connection, or its
-    reason. This asks the kernel, where psycopg's own check asks the server, on each request.
+    On an idle connection, the only thing to read is its end, or the reason of that. One poll of the kernel replaces the
+    query to the server with which psycopg's own check would begin each request.
     """
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)

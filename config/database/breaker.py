@@ -34,7 +34,11 @@ class CircuitBreaker:
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Guards one attempt to connect. Raises DatabaseAway while the breaker is open."""
-        is_trial = self._claim()
+        with self._lock:
+            is_trial = self._is_open
+            if is_trial and (self._is_tried or time.monotonic() < self._retry_at):
+                raise DatabaseAway("the database was away a moment ago")
+            self._is_tried |= is_trial
         try:
             yield
         except psycopg.OperationalError:
@@ -45,15 +49,6 @@ class CircuitBreaker:
         finally:
             if is_trial:
                 self._is_tried = False
-
-    def _claim(self) -> bool:
-        with self._lock:
-            if not self._is_open:
-                return False
-            if self._is_tried or time.monotonic() < self._retry_at:
-                raise DatabaseAway("the database was away a moment ago")
-            self._is_tried = True
-            return True
 
 
 breaker = CircuitBreaker()

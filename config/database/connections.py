@@ -1,4 +1,4 @@
-"""Connections that notice when their server hangs, or takes no writes any more."""
+"""Connections that notice when their server hangs or becomes a read-only standby."""
 
 import math
 import threading
@@ -12,19 +12,19 @@ from config.database.breaker import breaker
 from config.database.pipeline import Prepared
 
 PATIENCE = 1.0  # seconds without an answer
-CONNECT_SECONDS = 2  # psycopg knows none shorter
+CONNECT_SECONDS = 2  # psycopg's minimum
 LIVENESS = "tickbase liveness"
 
 
 class _Waited(threading.local):
-    """Seconds that a thread has waited for answers of timed connections."""
+    """Seconds that a thread has waited for timed connections."""
 
     seconds = 0.0
 
 
 waited = _Waited()
-_asking = threading.Lock()
-_last_seen: dict[tuple[str, int], tuple[float, bool]] = {}  # of each server: when it was asked, and whether it lives
+_probing = threading.Lock()
+_last_probed: dict[tuple[str, int], tuple[float, bool]] = {}  # by server: when, and whether it was alive
 
 
 class ServerHangs(psycopg.OperationalError):
@@ -32,14 +32,14 @@ class ServerHangs(psycopg.OperationalError):
 
 
 class ServerIsReadOnly(psycopg.OperationalError):
-    """It is a standby now, or always was one."""
+    """The server is a standby."""
 
 
 class Connection(psycopg.Connection[Any]):
-    """Gives up on a server that hangs.
+    """A connection that is closed when its server hangs.
 
-    No statement timeout helps there, since the server is who counts it, and a deadline of our own would end long
-    exports and migrations. So whoever waits asks, by another connection, whether the server still takes any.
+    The server itself enforces statement timeouts, so none helps then; a deadline of the client would end long exports
+    and migrations. So a thread that waits probes, with another connection, whether the server is alive.
     """
 
     prepared: Prepared  # set by the backend
@@ -49,32 +49,32 @@ class Connection(psycopg.Connection[Any]):
         try:
             return super().wait(self._watched(gen), *args, **kwargs)
         except psycopg.errors.ReadOnlySqlTransaction as error:
-            # In the pool it would go on to refuse every write; a new one may lead to the primary.
+            # Back in the pool it would refuse every write; a new connection may lead to the primary.
             self.close()
             raise ServerIsReadOnly(str(error)) from error
 
     def _watched(self, gen: Any) -> Any:
-        """Passes on what psycopg's generator waits for; it is resumed ten times a second, if only with nothing."""
-        asked_at = time.monotonic()
+        """Wrap psycopg's generator, which is resumed ten times a second, also when nothing is ready."""
+        probed_at = time.monotonic()
         try:
             wanted = next(gen)
             while True:
                 ready = yield wanted
-                if not ready and time.monotonic() - asked_at > PATIENCE:
-                    self._require_life()
-                    asked_at = time.monotonic()
+                if not ready and time.monotonic() - probed_at > PATIENCE:
+                    self._require_alive()
+                    probed_at = time.monotonic()
                 wanted = gen.send(ready)
         except StopIteration as stop:
             return stop.value
 
-    def _require_life(self) -> None:
+    def _require_alive(self) -> None:
         """Raises ServerHangs."""
         server = (self.info.host, self.info.port)
-        with _asking:  # one of all who wait, for all of them
-            asked_at, is_alive = _last_seen.get(server, (-math.inf, True))
-            if time.monotonic() - asked_at >= PATIENCE:
-                is_alive = self._takes_connections()
-                _last_seen[server] = time.monotonic(), is_alive
+        with _probing:  # one waiting thread, for all of them
+            probed_at, is_alive = _last_probed.get(server, (-math.inf, True))
+            if time.monotonic() - probed_at >= PATIENCE:
+                is_alive = self._probe()
+                _last_probed[server] = time.monotonic(), is_alive
         if not is_alive:
             breaker.open()
             if self._pool is not None:
@@ -82,24 +82,23 @@ class Connection(psycopg.Connection[Any]):
             self.close()
             raise ServerHangs("the server does not answer")
 
-    def _takes_connections(self) -> bool:
-        """Any refusal in words, as that there are too many connections, is a sign of life."""
+    def _probe(self) -> bool:
+        """Whether this server, one of perhaps several hosts in the URL, is alive. A refusal, such as too many
+        connections, is a sign of life."""
+        params: dict[str, Any] = {**self.info.get_parameters(), "password": self.info.password or None}
+        params |= {"connect_timeout": CONNECT_SECONDS, "application_name": LIVENESS}
         try:
-            psycopg.connect(**self._same_server()).close()
+            psycopg.connect(**params).close()
         except psycopg.errors.ConnectionTimeout:
             return False
         except psycopg.OperationalError:
             pass
         return True
 
-    def _same_server(self) -> dict[str, Any]:
-        """Of several hosts in the URL, the one that this connection leads to."""
-        info = self.info
-        own = {"password": info.password or None, "connect_timeout": CONNECT_SECONDS, "application_name": LIVENESS}
-        return {**info.get_parameters(), **own}
-
 
 class TimedConnection(Connection):
+    """A connection that adds up how long its thread waits, for the metrics."""
+
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
         began = time.perf_counter()
         try:

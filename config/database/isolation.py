@@ -21,29 +21,30 @@ Item = TypeVar("Item")
 _SETTING = "tickbase.user_id"
 NOBODY = ""
 ALL = "0"  # the id of no account
-_ASKING = f"(SELECT NULLIF(current_setting('{_SETTING}', true), '')::bigint)"
-BYPASS = (_SETTING, ALL)  # the setting with which pg_dump and its kind see every row
+_CURRENT_USER = f"(SELECT NULLIF(current_setting('{_SETTING}', true), '')::bigint)"
+BYPASS = (_SETTING, ALL)  # the session setting with which pg_dump and the like see every row
 _MIGRATIONS = (("users", "0007_isolation"), ("tasks", "0002_isolation"), ("users", "0013_indirect_isolation"))
-_NO_REFERENCE = ("django_session",)  # of staff; whose a row is stands within its text
+_NO_REFERENCE = ("django_session",)  # the owner, of the staff, stands only within a row's text
 
 
 def enter(user_id: int) -> None:
-    """Make this user the current tenant, to the end of the request."""
+    """Make this user the current tenant until the request ends."""
     session.enter({_SETTING: _name(user_id)})
 
 
 def as_user(user_id: int) -> session.local:
-    return _as(_name(user_id))
+    """The user is the current tenant within this; also a decorator."""
+    return session.local({_SETTING: _name(user_id)})
 
 
 def all_users() -> session.local:
     """Every row is visible: for staff, maintenance and sign-in. Also a decorator."""
-    return _as(ALL)
+    return session.local({_SETTING: ALL})
 
 
 def nobody() -> session.local:
     """No row is visible: for requests, until a view has authenticated the caller."""
-    return _as(NOBODY)
+    return session.local({_SETTING: NOBODY})
 
 
 def _name(user_id: int) -> str:
@@ -52,17 +53,13 @@ def _name(user_id: int) -> str:
     return str(int(user_id))
 
 
-def _as(who: str) -> session.local:
-    return session.local({_SETTING: who})
-
-
 def current_user_id() -> str:
     """The current tenant: a user's id, NOBODY, or ALL."""
     return session.current(_SETTING)
 
 
 def each_as(user_id: int, items: Iterator[Item]) -> Iterator[Item]:
-    """What a generator yields, which runs for this user whenever and wherever the next item is asked for."""
+    """The items of a generator, which runs as this tenant at each step, in whichever thread."""
     while True:
         with as_user(user_id):
             try:
@@ -73,25 +70,25 @@ def each_as(user_id: int, items: Iterator[Item]) -> Iterator[Item]:
 
 
 def isolate(table: str, owner: str = "user_id") -> RunSQL:
-    """The migration of a table whose rows belong to the user in the column `owner`.
+    """The policy of a table whose rows belong to the user in the column `owner`, for a migration.
 
     FORCE, since the service owns its tables. CASE, for its selectivity estimate: 0.5, where an OR's is near 0, with
-    which the planner would sort a user's tasks rather than read them from the index in order. The
-    sub-selects are evaluated once for each statement. What this returns is frozen, as is what the next two do: another
-    rule is another function, and a migration that replaces the policies.
+    which the planner would sort a user's tasks rather than read them from the index in order. The sub-selects are
+    evaluated once for each statement. The SQL of these three functions is frozen: another rule is another function, and
+    a migration that replaces the policies.
     """
-    return _policy(table, f"CASE {_ASKING} WHEN {ALL} THEN true ELSE {owner} = {_ASKING} END")
+    return _policy(table, f"CASE {_CURRENT_USER} WHEN {ALL} THEN true ELSE {owner} = {_CURRENT_USER} END")
 
 
 def isolate_through(table: str, reference: str, parent: str) -> RunSQL:
-    """The same for a table whose rows belong to whom the row of `parent` belongs that they refer to."""
-    own = f"{reference} IN (SELECT id FROM {parent} WHERE user_id = {_ASKING})"  # nosec B608: names of a migration
-    return _policy(table, f"CASE {_ASKING} WHEN {ALL} THEN true ELSE {own} END")
+    """The policy of a table whose rows belong to the user of the `parent` row that they reference."""
+    own = f"{reference} IN (SELECT id FROM {parent} WHERE user_id = {_CURRENT_USER})"  # nosec B608: names of a migration
+    return _policy(table, f"CASE {_CURRENT_USER} WHEN {ALL} THEN true ELSE {own} END")
 
 
 def hide(table: str) -> RunSQL:
-    """The same for a table that only the admin and commands read."""
-    return _policy(table, f"CASE {_ASKING} WHEN {ALL} THEN true ELSE false END")
+    """The policy of a table that only the admin and commands read."""
+    return _policy(table, f"CASE {_CURRENT_USER} WHEN {ALL} THEN true ELSE false END")
 
 
 def _policy(table: str, rule: str) -> RunSQL:
@@ -104,7 +101,7 @@ def _policy(table: str, rule: str) -> RunSQL:
 
 
 def is_migrated() -> bool:
-    """Whether the policies should be there: `migrate` runs the checks, too, before it makes them."""
+    """Whether the policies should exist: `migrate` runs the system checks before it creates them."""
     applied = MigrationRecorder(connection).applied_migrations()
     return all((app, name) in applied for app, name in _MIGRATIONS)
 
@@ -121,7 +118,7 @@ def exposed_tables() -> list[str]:
 
 
 def tables_of_users() -> set[str]:
-    """That of users themselves, and whatever refers to one: directly, or through another table that does."""
+    """The table of users, and those that reference it, directly or through another table."""
     others = set(apps.get_models(include_auto_created=True))
     found: set[type[Model]] = set()
     more = {apps.get_model(settings.AUTH_USER_MODEL)}

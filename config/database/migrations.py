@@ -1,4 +1,4 @@
-"""Which migrations the code knows, and which the database has."""
+"""The migrations that the code knows, and those that the database has."""
 
 from functools import cache
 
@@ -14,7 +14,7 @@ def missing() -> Names:
 
 
 def unknown(names: Names) -> Names:
-    """Those of a newer Tickbase, among apps that are still there."""
+    """The migrations of a newer Tickbase; those of apps that are gone do not count."""
     apps = {app for app, _ in known()}
     return {(app, name) for app, name in names - known() if app in apps}
 
@@ -31,5 +31,5 @@ def applied() -> Names:
 
 @cache
 def known() -> frozenset[tuple[str, str]]:
-    """The code does not change while the process runs."""
+    """The migrations in the code, which does not change while the process runs."""
     return frozenset(MigrationLoader(None).disk_migrations or {})

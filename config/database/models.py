@@ -1,4 +1,4 @@
-"""Models whose instances are quickly made."""
+"""An abstract model whose instances are made quickly."""
 
 from typing import Any, Self
 
@@ -9,8 +9,8 @@ from django.db.models.base import ModelState
 class RowModel(models.Model):
     """A model whose instances are made from rows in a third of the time that Model.__init__ takes.
 
-    That one also takes keyword arguments and sends signals, which nobody here listens to. Fields that were not asked
-    for are loaded when they are needed, as ever.
+    It skips keyword arguments and the signals, which have no receivers here. Deferred fields are loaded when they are
+    read, as ever.
     """
 
     class Meta:

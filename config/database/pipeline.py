@@ -1,6 +1,6 @@
-"""Several statements in one message, on psycopg's interface to libpq (`psycopg.pq`): one wait for all their answers.
+"""A pipeline of statements in one message, on psycopg's interface to libpq (`psycopg.pq`): one wait for all results.
 
-psycopg's own pipeline waits after each statement, and each time gives up Python's lock, for which all threads queue.
+psycopg's own pipeline waits after each statement, and each time releases the GIL, for which all threads queue.
 """
 
 from collections import Counter
@@ -17,21 +17,20 @@ from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.types.numeric import Int8
 
-Sql = tuple[str, Sequence[Any]]  # with its parameters, each a %s
+Sql = tuple[str, Sequence[Any]]  # a statement with its parameters, each a %s
 Rows = list[tuple[Any, ...]]
 
 BIGINT = 2**63
-THRESHOLD = 3  # times that a statement is asked before it is prepared
+THRESHOLD = 3  # the use at which a statement is prepared
 MAX_PREPARED = 200  # of each connection; each takes the server some kilobytes
 MAX_SEEN = 2000
 LONGEST = 2000  # characters of a statement; longer ones are searches for many words
-
 
 Key = tuple[bytes, tuple[int, ...]]  # query and types
 
 
 class Prepared:
-    """What the server has prepared for one connection."""
+    """The prepared statements of one connection."""
 
     def __init__(self, *, is_allowed: bool) -> None:
         self.is_allowed = is_allowed
@@ -40,7 +39,7 @@ class Prepared:
         self._numbers = count()
 
     def is_worth_it(self, key: Key) -> bool:
-        """What is asked again and again, so that single questions do not take the room."""
+        """Whether a statement is used often enough to be prepared."""
         if not self.is_allowed or len(self.names) >= MAX_PREPARED or len(key[0]) > LONGEST:
             return False
         if len(self._seen) >= MAX_SEEN:
@@ -49,12 +48,12 @@ class Prepared:
         return self._seen[key] >= THRESHOLD
 
     def new_name(self) -> bytes:
-        """No name is used twice, also when what it stood for was forgotten."""
+        """A name that was never used, not even for a statement that was forgotten."""
         return f"tickbase_{next(self._numbers)}".encode()
 
     def error(self, result: PGresult) -> Error:
-        """What psycopg makes of a failed result. Of statements that a migration or a pooler has taken from under us,
-        all are forgotten."""
+        """psycopg's error for a failed result. If a migration or a pooler has invalidated a prepared statement, all are
+        forgotten."""
         error = errors.error_from_result(result)
         if isinstance(error, errors.FeatureNotSupported | errors.InvalidSqlStatementName):
             self.names.clear()
@@ -71,12 +70,17 @@ class _Command(NamedTuple):
 def pipeline(
     connection: Connection[Any], prepared: Prepared, statements: Sequence[Sql], *, commits: bool = False
 ) -> list[Rows]:
-    """The rows of each. Outside of a transaction they are one of their own. Raises psycopg's errors, of the first
-    statement that fails; those after it are not run, nor is the COMMIT of one that `commits`."""
+    """Run statements, and COMMIT if it `commits`; return the rows of each. Outside of a transaction they are one.
+    Raises psycopg's error of the first statement that fails; those after it and the COMMIT are not run."""
     transformer: abc.Transformer = Transformer(connection)
-    commands = [_command(transformer, *statement) for statement in statements]
+    commands: list[_Command] = []
     if not connection.autocommit and connection.pgconn.transaction_status == TransactionStatus.IDLE:
-        commands.insert(0, _Command(b"BEGIN", (), (), ()))
+        commands.append(_Command(b"BEGIN", (), (), ()))
+    for sql, params in statements:
+        # psycopg would send the smallest type that fits a number, and statements are prepared for types.
+        values = [Int8(param) if type(param) is int and -BIGINT <= param < BIGINT else param for param in params]
+        dumped = transformer.dump_sequence(values, [PyFormat.AUTO] * len(values))
+        commands.append(_Command(_numbered(sql), transformer.types or (), dumped, transformer.formats or ()))
     places = slice(len(commands) - len(statements), len(commands))
     if commits:
         commands.append(_Command(b"COMMIT", (), (), ()))
@@ -85,20 +89,17 @@ def pipeline(
             results = connection.wait(_run(connection.pgconn, prepared, commands))
         finally:
             if connection.pgconn.pipeline_status != PipelineStatus.OFF:
-                connection.close()  # lost, or interrupted: it would give the next one the answers to this
-    return [_rows(transformer, result) for result in results[places]]
-
-
-def _command(transformer: abc.Transformer, sql: str, params: Sequence[Any]) -> _Command:
-    # By itself psycopg sends the smallest type that fits a number, and statements are prepared for types.
-    values = [Int8(param) if type(param) is int and -BIGINT <= param < BIGINT else param for param in params]
-    dumped = transformer.dump_sequence(values, [PyFormat.AUTO] * len(values))
-    return _Command(_numbered(sql), transformer.types or (), dumped, transformer.formats or ())
+                connection.close()  # lost, or interrupted: its next user would read these results
+    rows: list[Rows] = []
+    for result in results[places]:
+        transformer.set_pgresult(result)
+        rows.append(cast(Rows, transformer.load_rows(0, result.ntuples, tuple)))
+    return rows
 
 
 @lru_cache(maxsize=1024)
 def _numbered(sql: str) -> bytes:
-    """With PostgreSQL's own placeholders."""
+    """The statement with PostgreSQL's own placeholders: $1 for %s."""
     first, *others = sql.split("%s")
     text = first + "".join(f"${number}{part}" for number, part in enumerate(others, 1))
     return text.replace("%%", "%").encode()
@@ -106,7 +107,7 @@ def _numbered(sql: str) -> bytes:
 
 def _run(pgconn: PGconn, prepared: Prepared, commands: list[_Command]) -> PQGen[list[PGresult]]:
     pgconn.enter_pipeline_mode()
-    new: dict[Key, tuple[bytes, int]] = {}  # the names, and the places of the preparations' results among all
+    new: dict[Key, tuple[bytes, int]] = {}  # the names of new prepared statements, and the places of their results
     places: list[int] = []  # of the commands' own results
     for command in commands:
         key = command.query, command.types
@@ -124,7 +125,7 @@ def _run(pgconn: PGconn, prepared: Prepared, commands: list[_Command]) -> PQGen[
     yield from send(pgconn)
     results = yield from _results(pgconn)
     pgconn.exit_pipeline_mode()
-    # What is prepared stays so, also when a later statement fails.
+    # A prepared statement stays, also when a later statement fails.
     prepared.names |= {
         key: name for key, (name, place) in new.items() if results[place].status == ExecStatus.COMMAND_OK
     }
@@ -145,8 +146,3 @@ def _results(pgconn: PGconn) -> PQGen[list[PGresult]]:
             return results
         else:
             results.append(result)
-
-
-def _rows(transformer: abc.Transformer, result: PGresult) -> Rows:
-    transformer.set_pgresult(result)
-    return cast(Rows, transformer.load_rows(0, result.ntuples, tuple))

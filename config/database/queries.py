@@ -1,7 +1,7 @@
-"""Querysets that are compiled once, and run with other values each time.
+"""Compiled querysets: the SQL is built once, and run with other parameters each time.
 
-Django makes the SQL of a queryset anew whenever it runs, which takes longer than PostgreSQL and the network need for
-a row. What a request always asks is asked through this.
+Django builds the SQL of a queryset whenever it runs, which takes longer than PostgreSQL and the network need for a row.
+The queries of every request are compiled here.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ S = TypeVar("S")
 
 
 class Param(Expression):
-    """Stands in a queryset for a value that is known when the query runs."""
+    """A parameter of a compiled queryset; its value is given when the query runs."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -33,13 +33,13 @@ class Param(Expression):
 
 
 class Compiled(Generic[M]):
-    """Thread-safe. `build` is called once, when the models are there."""
+    """A queryset whose SQL is built once; thread-safe. `build` is called at the first use, when models are loaded."""
 
     def __init__(self, build: Callable[[], QuerySet[M]]) -> None:
         self._build = build
 
     def given(self, **values: Any) -> "Query[M]":
-        """With a value for each Param; more may be named than there are."""
+        """The query with a value for each Param; others are ignored."""
         return Query(self, values)
 
     @cached_property
@@ -57,7 +57,7 @@ class Compiled(Generic[M]):
 
 @dataclass(frozen=True)
 class Query(Generic[M]):
-    """A compiled queryset with its values, which has not been run yet."""
+    """A compiled queryset with its parameters, not run yet."""
 
     compiled: Compiled[M]
     values: dict[str, Any]
@@ -68,12 +68,18 @@ class Query(Generic[M]):
         return sql, [self.values[param.name] if isinstance(param, Param) else param for param in params]
 
     def result(self, rows: Rows) -> list[M]:
-        return self.compiled.select.instances(rows)
+        _, _, model, names, related = self.compiled.select
+        width, from_db = len(names), model.from_db
+        instances: list[Any] = [from_db(DEFAULT_DB_ALIAS, names, row[:width]) for row in rows]
+        for each in related:
+            for row, instance in zip(rows, instances, strict=True):
+                each.populate(row, instance)
+        return instances
 
 
 @dataclass(frozen=True)
 class Raw:
-    """A statement in SQL, which has not been run yet."""
+    """A statement in SQL with its parameters, not run yet."""
 
     sql: str
     params: Sequence[Any]
@@ -87,7 +93,7 @@ class Raw:
 
 
 class Statement(Protocol[R_co]):
-    """Either of the two."""
+    """A Query or a Raw, and how its rows are read."""
 
     @property
     def statement(self) -> Sql: ...
@@ -95,35 +101,25 @@ class Statement(Protocol[R_co]):
     def result(self, rows: Rows) -> R_co: ...
 
 
-def run(asked: Statement[R], *, commit: bool = False) -> R:
-    """With the COMMIT, where it is the last of its transaction."""
-    (rows,) = _database().run(asked.statement, commit=commit)
-    return asked.result(rows)
+def run(query: Statement[R], *, commit: bool = False) -> R:
+    """Run a statement; with `commit`, its transaction is committed in the same message."""
+    database: Any = connections[DEFAULT_DB_ALIAS]
+    (rows,) = database.run(query.statement, commit=commit)
+    return query.result(rows)
 
 
 def run_pair(first: Statement[R], second: Statement[S]) -> tuple[R, S]:
-    """Runs two, the second one after the first, in one message and so in one round trip."""
-    rows, more = _database().run(first.statement, second.statement)
+    """Run two statements in one message, and so in one round trip."""
+    database: Any = connections[DEFAULT_DB_ALIAS]
+    rows, more = database.run(first.statement, second.statement)
     return first.result(rows), second.result(more)
 
 
-def _database() -> Any:
-    return connections[DEFAULT_DB_ALIAS]
-
-
 class _Select(NamedTuple):
-    """A statement, and how its rows become instances."""
+    """The SQL of a compiled queryset, and how its rows become instances."""
 
     sql: str
     params: tuple[Any, ...]
     model: type[models.Model]
     names: list[str]  # of the model's columns, which come first in a row
-    related: list[Any]  # what select_related asks for
-
-    def instances(self, rows: Rows) -> list[Any]:
-        width, from_db = len(self.names), self.model.from_db
-        instances = [from_db(DEFAULT_DB_ALIAS, self.names, row[:width]) for row in rows]
-        for each in self.related:
-            for row, instance in zip(rows, instances, strict=True):
-                each.populate(row, instance)
-        return instances
+    related: list[Any]  # the populators of select_related

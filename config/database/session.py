@@ -1,7 +1,7 @@
 """Session settings that hold for one transaction: the current tenant for row level security, and timeouts.
 
-They travel in the message of a transaction's first statement, and so cost no round trip. Nothing is left in a
-connection that a pool, PgBouncer or Neon's pooler hands on to somebody else.
+They are sent in the message of a transaction's first statement, so they cost no round trip. A connection that a pool,
+PgBouncer or Neon's pooler hands on to another client keeps none of them.
 """
 
 import re
@@ -20,13 +20,14 @@ from psycopg.pq import TransactionStatus
 
 from config.errors import SearchTooSlow
 
-# In front of another statement, this makes a transaction of both, in which VACUUM and the like refuse to run.
 SEARCH_SECONDS = 2
 
+# Others get no prefix: it would make a transaction of both, in which VACUUM and the like refuse to run.
 _CONCERNS_ROWS = re.compile(
     r"(?:[\s(]|--[^\n]*\n|/\*.*?\*/)*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|TABLE|VALUES|COPY|CALL|EXPLAIN)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_concerns_rows = lru_cache(maxsize=1024)(_CONCERNS_ROWS.match)
 _HARMLESS = re.compile(r"[a-z0-9_.]*")
 _SETTINGS_PREFIX = re.compile(r"SELECT set_config\([^;]*; ")
 _NONE: dict[str, str] = {}
@@ -39,12 +40,12 @@ def current(name: str) -> str:
 
 
 def enter(settings: dict[str, str]) -> None:
-    """From here to the end of the innermost `local`."""
+    """Set session settings until the innermost `local` ends."""
     _current.set(_current.get() | settings)
 
 
 class local(ContextDecorator):  # noqa: N801 (reads as a verb, as contextlib's own)
-    """Within this, PostgreSQL has these settings, and those of what is around. Also a decorator."""
+    """Session settings of a block, beside those of the blocks around it. Also a decorator."""
 
     def __init__(self, settings: dict[str, str]) -> None:
         self._settings = settings
@@ -64,12 +65,12 @@ class SessionSettings:
 
     def __init__(self) -> None:
         self.sent: dict[str, str] | None = _NONE  # None while unknown
-        self._names: set[str] = set()  # of all settings that the transaction has, or may have
+        self._names: set[str] = set()  # of all settings that the transaction may have
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         wrapper = context["connection"]
         if sql.startswith("ROLLBACK TO SAVEPOINT"):
-            self.sent = None  # they will be again what they were at the savepoint
+            self.sent = None  # they return to their values at the savepoint
             return execute(sql, params, many, context)
         if not (wrapper.in_atomic_block or _concerns_rows(sql)) or not (settings := self.pending(wrapper)):
             return execute(sql, params, many, context)
@@ -90,17 +91,17 @@ class SessionSettings:
         return result
 
     def statement(self, wrapper: BaseDatabaseWrapper) -> tuple[str, list[str | None]] | None:
-        """The same as a statement of its own, with parameters."""
+        """The pending settings as a statement of its own, with parameters."""
         settings = self.pending(wrapper)
         return (_set_config_with_params(tuple(settings)), list(settings.values())) if settings else None
 
     def pending(self, wrapper: BaseDatabaseWrapper) -> dict[str, str | None]:
         """The settings that the transaction does not have yet; the caller must send them with the next statement."""
-        if wrapper.connection is None:  # closed meanwhile, of which psycopg tells
+        if wrapper.connection is None:  # closed meanwhile: psycopg raises the error
             return {}
         status = wrapper.connection.pgconn.transaction_status
         if status == TransactionStatus.IDLE:
-            self.sent = _NONE  # they went with the last transaction
+            self.sent = _NONE  # they ended with the last transaction
             self._names.clear()
         settings = _current.get()
         if status == TransactionStatus.INERROR or self.sent == settings:
@@ -112,18 +113,13 @@ class SessionSettings:
 
 
 def statement_of(sql: str) -> str:
-    """The statement without the settings in front of it."""
+    """The statement without the prefix of session settings."""
     return _SETTINGS_PREFIX.sub("", sql, count=1)
 
 
 @lru_cache(maxsize=1024)
-def _concerns_rows(sql: str) -> bool:
-    return bool(_CONCERNS_ROWS.match(sql))
-
-
-@lru_cache(maxsize=1024)
 def _set_config(settings: tuple[tuple[str, str | None], ...]) -> str:
-    """Without a value, a setting is again what the session has."""
+    """The prefix that sets session settings. None resets one to the session's value."""
     if not all(_HARMLESS.fullmatch(text or "") for item in settings for text in item):
         raise ValueError("a name or value that would need quoting")
     calls = (f"set_config('{name}', {'NULL' if value is None else repr(value)}, true)" for name, value in settings)
@@ -138,8 +134,8 @@ def _set_config_with_params(names: tuple[str, ...]) -> str:
 
 @contextmanager
 def search_timeout() -> Iterator[None]:
-    """A search reads all that a user has, and goes on for long with a text that matches almost everywhere.
-    Raises SearchTooSlow."""
+    """A statement timeout for searches, which read all of a user's rows, and are slow with words that occur almost
+    everywhere. Raises SearchTooSlow."""
     seconds = min(SEARCH_SECONDS, django_settings.DATABASE_STATEMENT_TIMEOUT or SEARCH_SECONDS)
     with local({"statement_timeout": f"{seconds * 1000:.0f}ms"}):
         try:
@@ -153,9 +149,9 @@ def search_timeout() -> Iterator[None]:
 
 
 def request_timeouts() -> dict[str, str]:
-    """How long a request may keep the database busy: by one statement, waiting for a lock, or in an idle transaction.
+    """The timeouts of a request: of a statement, of waiting for a lock, and of an idle transaction.
 
-    Migrations, other commands and exports, which go on after their request, take the time they need.
+    Migrations, other commands and exports, which go on after their request, have none.
     """
     return {
         "statement_timeout": f"{django_settings.DATABASE_STATEMENT_TIMEOUT}s",

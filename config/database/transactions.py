@@ -1,4 +1,4 @@
-"""Transactions that PostgreSQL ended so that others could go on: they are run anew."""
+"""Transactions that are retried after a deadlock or a serialization failure."""
 
 import functools
 import logging
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 RETRIES = 2
 PAUSE = 0.05  # seconds, about
-_ENDED_FOR_OTHERS = (errors.DeadlockDetected, errors.SerializationFailure)
+_RETRIED = (errors.DeadlockDetected, errors.SerializationFailure)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,7 +23,7 @@ R = TypeVar("R")
 def retried_transaction(service: Callable[P, R]) -> Callable[P, R]:
     """`transaction.atomic` for a function that may run again: it changes none of the objects that it is given.
 
-    Within another transaction nothing is retried: all of that one is undone, so whoever began it has to.
+    Within another transaction nothing is retried: all of that one is rolled back, so its caller has to retry.
     Raises the OperationalError of the last attempt.
     """
     once = transaction.atomic(service)
@@ -35,11 +35,11 @@ def retried_transaction(service: Callable[P, R]) -> Callable[P, R]:
             try:
                 return once(*args, **kwargs)
             except OperationalError as error:
-                if not retries or not isinstance(error.__cause__, _ENDED_FOR_OTHERS):
+                if not retries or not isinstance(error.__cause__, _RETRIED):
                     raise
                 retries -= 1
                 logger.warning("%s is run anew: %s", service.__qualname__, type(error.__cause__).__name__)
-                # Who comes back at once may be there before the one that waited, and meet it again.
+                # Retry with jitter, so two retries do not collide again.
                 time.sleep(PAUSE * random.uniform(0.5, 1.5))
 
     return run

@@ -5,7 +5,7 @@ from django.db import ProgrammingError, connection
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 
 from config.database import isolation
-from config.database.isolation import NOBODY, as_user
+from config.database.isolation import as_user
 from tests.client import Api
 from tests.factories import PASSWORD
 from tests.pages import signed_in
@@ -21,7 +21,7 @@ def test_recovery_codes_are_seen_by_their_owner_only(alice: User, bob: User) -> 
     for user in (alice, bob):
         device = StaticDevice.objects.create(user=user, name="recovery codes")
         StaticToken.objects.create(device=device, token=user.name)
-    with isolation._as(NOBODY):
+    with isolation.nobody():
         assert StaticToken.objects.count() == 0
     with as_user(bob.pk):
         assert list(StaticToken.objects.values_list("token", flat=True)) == ["bob"]
@@ -38,16 +38,16 @@ def sessions_seen() -> int:
 def test_sessions_of_the_admin_are_seen_there_only(alice: User, carol: User) -> None:
     client = signed_in(carol)
     assert sessions_seen() == 1
-    for who in (isolation._as(NOBODY), as_user(alice.pk), as_user(carol.pk)):
+    for who in (isolation.nobody(), as_user(alice.pk), as_user(carol.pk)):
         with who:
             assert sessions_seen() == 0
-    with isolation._as(NOBODY):
+    with isolation.nobody():
         assert client.get("/admin/").status_code == 200
 
 
 def test_whoever_has_recovery_codes_can_delete_the_own_account(carol: User) -> None:
     StaticToken.objects.create(device=StaticDevice.objects.create(user=carol), token="x")
     api = Api(carol)
-    with isolation._as(NOBODY):
+    with isolation.nobody():
         assert api.client.delete("/api/users/me", {"password": PASSWORD}, format="json").status_code == 204
     assert StaticToken.objects.count() == 0

@@ -41,7 +41,7 @@ def both(alice: User, bob: User) -> None:
 
 
 def _nobody() -> Any:
-    return isolation._as(NOBODY)
+    return isolation.nobody()
 
 
 def fetch(sql: str, *params: Any) -> list[Any]:
