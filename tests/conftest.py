@@ -59,6 +59,12 @@ def few_rows_are_deleted() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def programs_have_the_settings_of_the_service() -> None:
+    """What a test starts is Tickbase as it is delivered, without the app of the tests."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+
+
 @pytest.fixture(autouse=True)
 def quick_passwords(settings: Settings) -> None:
     """Argon2 is slow on purpose; the tests of accounts that are about it say so."""

@@ -11,12 +11,13 @@ from django.db import connection
 from tasks.models import Task
 from tests.client import Answer, Api
 from users.models import Feed, IdempotencyKey, Session, User
+from users.resources.resource import registered
 
 REQUIRED = {"type", "title", "status", "detail", "code", "request_id"}
 WRITES = ["POST", "PUT", "PATCH"]
 MAX_BYTES = 150_000  # a hundred errors, each with a long name
 INTERNALS = re.compile(
-    r"Traceback|File \\?\"|\.py\b|site-packages|psycopg|django|ErrorDetail|SELECT |INSERT |tasks_\w+"
+    r"Traceback|File \\?\"|\.py\b|site-packages|psycopg|django|ErrorDetail|SELECT |INSERT |tasks_\w+|notes_\w+"
 )
 
 
@@ -45,7 +46,8 @@ def places_of(answer: Answer, location: str) -> list[str]:
 
 def stored() -> list[list[str]]:
     """All rows that a request could have changed, by table, as PostgreSQL writes them; in one statement."""
-    tables = [model._meta.db_table for model in (Task, Feed, User, Session, IdempotencyKey)]
+    models = [*(resource.model for resource in registered()), Feed, User, Session, IdempotencyKey]
+    tables = [model._meta.db_table for model in models]
     rows = ", ".join(f"ARRAY(SELECT row::text FROM {table} AS row ORDER BY 1)" for table in tables)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {rows}")

@@ -1,0 +1,17 @@
+"""The note."""
+
+from typing import ClassVar
+
+from django.db import models
+
+from users.resources.models import OwnedModel
+
+MAX_TITLE = 100
+MAX_BODY = 5_000
+
+
+class Note(OwnedModel):
+    title = models.TextField()
+    body = models.TextField(blank=True, default="")
+
+    mutable: ClassVar[tuple[str, ...]] = ("title", "body")

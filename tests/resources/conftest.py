@@ -1,0 +1,33 @@
+"""Runs each test for every resource that is registered, and for the one of the tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.client import Api
+from tests.problems import stored
+from tests.resources.declared import RESOURCES, installed, make
+from users.models import IdempotencyKey, User
+from users.resources.models import OwnedModel
+from users.resources.resource import Resource
+
+
+@pytest.fixture(params=RESOURCES, ids=lambda resource: resource.name)
+def resource(request: pytest.FixtureRequest) -> Iterator[Resource]:
+    with installed(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def row(resource: Resource, alice: User) -> OwnedModel:
+    return make(resource, alice)
+
+
+@pytest.fixture
+def unchanged(resource: Resource, row: OwnedModel, as_alice: Api) -> Iterator[None]:
+    """Around a refusal of what alice sends: every row is afterwards as it was before."""
+    IdempotencyKey.objects.create(status=200, user=row.user, created_at=row.created_at, expires_at=row.created_at)
+    before = stored()
+    assert resource.model.objects.count() == 1, "nothing is there that could have changed"
+    yield
+    assert stored() == before

@@ -1,0 +1,141 @@
+"""What the suite takes from a declaration: the requests that a resource answers, its rows, and where it is served."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+from django.test import override_settings
+from django.urls import include, path
+
+import config.urls
+from tests.client import Api
+from tests.notes.resource import NOTES
+from tests.problems import send
+from users import exports
+from users.api.resources import routes, viewset
+from users.models import User
+from users.resources import resource as registry
+from users.resources.models import OwnedModel
+from users.resources.resource import Resource, register, registered
+
+RESOURCES = [*registered(), NOTES]
+
+
+@contextmanager
+def installed(resource: Resource) -> Iterator[None]:
+    """As if an app had registered it before the addresses were made; the others stay as they are.
+
+    So the resource of the tests is served to the tests that are about it, and stands in no document.
+    """
+    if resource in registered():
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_registered", {**registry._registered})
+        patch.setattr(exports, "_sections", {**exports._sections})
+        register(resource)
+        urls = ModuleType("urls")
+        urls.__dict__.update(vars(config.urls))
+        urls.__dict__["urlpatterns"] = [path("api/", include(routes(resource))), *config.urls.urlpatterns]
+        with override_settings(ROOT_URLCONF=urls):
+            yield
+
+
+# --- Cases ------------------------------------------------------------------------------------------
+
+
+def each(cases: Callable[[Resource], Mapping[str, Any]]) -> pytest.MarkDecorator:
+    """The test for every resource, and with every one of its cases as `case`."""
+    rows = [
+        pytest.param(resource, case, id=f"{resource.name}-{name}")
+        for resource in RESOURCES
+        for name, case in cases(resource).items()
+    ]
+    return pytest.mark.parametrize(("resource", "case"), rows, indirect=["resource"])
+
+
+# --- Requests ---------------------------------------------------------------------------------------
+
+
+def address(resource: Resource, row_id: object = None, user_id: object = "me") -> str:
+    """Of a row, or of the list."""
+    collection = f"/api/{user_id}/{resource.plural}"
+    return collection if row_id is None else f"{collection}/{row_id}"
+
+
+def required(resource: Resource) -> dict[str, Any]:
+    """The least that makes a row."""
+    fields = resource.serializer().fields
+    return {name: resource.example[name] for name, field in fields.items() if field.required}
+
+
+def label(resource: Resource) -> str:
+    """The member by which people know a row."""
+    return resource.text[0]
+
+
+def named(resource: Resource, text: str) -> dict[str, Any]:
+    """What makes a row, or changes it, so that it is known by this text."""
+    return {**required(resource), label(resource): text}
+
+
+class Operation(NamedTuple):
+    method: str
+    is_of_one: bool
+    has_body: bool
+    status: int
+    suffix: str = ""
+
+    def call(self, api: Api, resource: Resource, row_id: object, user_id: object = "me", **environ: str) -> Any:
+        """Requests of the same id, so that answers can be compared byte for byte."""
+        place = address(resource, row_id if self.is_of_one else None, user_id) + self.suffix
+        body = named(resource, "New") if self.has_body else b""
+        return send(api, self.method, place, body, HTTP_X_REQUEST_ID="same", **environ)
+
+
+def operations(resource: Resource) -> dict[str, Operation]:
+    """By operation id, what the resource serves; actions of its own are called without a body."""
+    actions: list[Any] = viewset(resource).get_extra_actions()
+    return {
+        f"list{resource.titles}": Operation("GET", False, False, 200),
+        f"create{resource.title}": Operation("POST", False, True, 201),
+        f"get{resource.title}": Operation("GET", True, False, 200),
+        f"put{resource.title}": Operation("PUT", True, True, 200),
+        f"update{resource.title}": Operation("PATCH", True, True, 200),
+        f"delete{resource.title}": Operation("DELETE", True, False, 204),
+        **{
+            f"{name}{resource.title}": Operation(method.upper(), True, False, 200, f"/{action.url_path}")
+            for action in actions
+            for method, name in action.mapping.items()
+        },
+    }
+
+
+def of_one(resource: Resource) -> dict[str, Operation]:
+    return {name: operation for name, operation in operations(resource).items() if operation.is_of_one}
+
+
+def changing(resource: Resource) -> dict[str, Operation]:
+    """Those that write a row that is there."""
+    return {name: operation for name, operation in of_one(resource).items() if operation.method != "GET"}
+
+
+# --- Rows -------------------------------------------------------------------------------------------
+
+
+def make(resource: Resource, user: User, **sent: Any) -> OwnedModel:
+    """A row of the user's, of what a client could send."""
+    row: OwnedModel = resource.create(user, **resource.serializer.validated({**required(resource), **sent}))
+    return row
+
+
+def rename(resource: Resource, row: OwnedModel, text: str = "Changed") -> None:
+    resource.update(row.user, row.pk, {label(resource): text})
+
+
+def text_of(resource: Resource, row: OwnedModel) -> str:
+    row.refresh_from_db()
+    text: str = getattr(row, label(resource))
+    return text
