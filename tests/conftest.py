@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
+from django.core.handlers.wsgi import WSGIRequest
 from django.core.management.commands import flush
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
@@ -135,6 +136,20 @@ def api() -> Callable[[User | None], Api]:
 @pytest.fixture
 def as_alice(alice: User) -> Api:
     return Api(alice)
+
+
+@pytest.fixture
+def unread_cookies(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The paths whose requests' cookies were looked at."""
+    read: list[str] = []
+
+    def cookies(request: WSGIRequest) -> dict[str, str]:
+        read.append(request.path)
+        return {}
+
+    monkeypatch.setattr(WSGIRequest, "COOKIES", property(cookies))
+    yield read
+    assert read == []
 
 
 @pytest.fixture

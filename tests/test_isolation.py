@@ -1,37 +1,31 @@
-"""Every operation of the API, for everybody who may call it in the name of a user, or tries to."""
+"""Every operation of accounts, for everybody who may call it, or tries to; tests/resources has those of resources."""
 
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from django.core.handlers.wsgi import WSGIRequest
 from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import Settings
 
 from tasks.models import Task
-from tests.callers import ANOTHER, BAD_TOKEN, COLUMNS, Caller
+from tests.callers import BAD_TOKEN, COLUMNS, Caller
 from tests.client import Answer, Api
 from tests.config.test_openapi import complaints, document, resolved
 from tests.factories import PASSWORD, make_session, make_task, make_tokens, make_user
 from tests.issuer import AUDIENCE, ISSUER, SECRET
 from tests.problems import exact, problem_of, stored
+from tests.resources.declared import operations
 from users.models import Feed, IdempotencyKey, Session, User
+from users.resources.resource import registered
 from users.tokens import mailed
 
 CANARY = "canary"  # in all that alice has
 NEW_PASSWORD = "staple the battery"
 
-# Operations, with the status and the code for the owner, for another user in the owner's path, for a user of the
-# external issuer who has the owner's id and so the owner's path, for who has no token, and for who has a bad one.
+# Operations, with the status and the code for the owner, for another user, for a user of the external issuer who has
+# the owner's id, for who has no token, and for who has a bad one.
 TABLE = """
-listTasks        | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
-createTask       | 201 | 403 permission_denied  | 201                    | 401 not_authenticated | 401 invalid_token
-getTask          | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
-putTask          | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
-updateTask       | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
-deleteTask       | 204 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
-completeTask     | 200 | 403 permission_denied  | 404 task_not_found     | 401 not_authenticated | 401 invalid_token
 getMe            | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
 updateMe         | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
 deleteMe         | 204 | 204                    | 204                    | 401 not_authenticated | 401 invalid_token
@@ -62,9 +56,6 @@ CELLS = {
 }
 # Those of public operations are about dave, whoever calls.
 BODIES: dict[str, Callable[[User], Any]] = {
-    "createTask": lambda dave: {"title": "B"},
-    "putTask": lambda dave: {"title": "B"},
-    "updateTask": lambda dave: {"title": "B"},
     "updateMe": lambda dave: {"timezone": "Asia/Karachi"},
     "changePassword": lambda dave: {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
     "register": lambda dave: {"email": "new@example.com", "password": PASSWORD},
@@ -80,8 +71,6 @@ OPERATIONS = {
     for path, methods in document()["paths"].items()
     for method, operation in methods.items()
 }
-OF_TASKS = [name for name, (_, path, _) in OPERATIONS.items() if "{user_id}" in path]
-OF_ONE_TASK = [name for name in OF_TASKS if "{task_id}" in OPERATIONS[name][1]]
 # About the API, and the same for everybody.
 UNDOCUMENTED = {("GET", "/api/schema"), ("GET", "/api/docs")}
 
@@ -104,18 +93,17 @@ class World(NamedTuple):
     """What the requests are about, from before the caller came: things of alice's, and dave for what is public."""
 
     user_id: str
-    task_id: int
     session_id: str
     dave: User
 
     @classmethod
     def of(cls, user: User) -> "World":
         session = user.sessions.get(user_agent=CANARY)
-        return cls(user.public_id, user.tasks.get().pk, str(session.pk), make_user("dave"))
+        return cls(user.public_id, str(session.pk), make_user("dave"))
 
 
 def call(api: Api, name: str, world: World, **changes: Any) -> Answer:
-    """The same request for everybody; `user_id="me"` and so on call another path."""
+    """The same request for everybody; `session_id="0"` calls another path."""
     method, path, _ = OPERATIONS[name]
     body = BODIES[name](world.dave) if name in BODIES else None
     answer: Answer = api.client.generic(
@@ -172,14 +160,15 @@ def assert_is_as_declared(text: str, name: str, status: str) -> None:
     assert media is None or complaints(json.loads(text), media["schema"]) == []
 
 
-@pytest.mark.parametrize("name", ["listTasks", "getTask", "getMe", "exportMe", "listSessions"])
+@pytest.mark.parametrize("name", ["getMe", "exportMe", "listSessions"])
 def test_the_owner_sees_what_nobody_else_does(alice: User, name: str) -> None:
     """So that the table would notice it in the answer to another."""
     assert CANARY in text_of(call(Api(alice), name, World.of(alice)))
 
 
 def test_every_operation_stands_in_the_table() -> None:
-    assert sorted(OPERATIONS) == sorted(ROWS)
+    of_resources = [name for resource in registered() for name in operations(resource)]
+    assert sorted(OPERATIONS) == sorted([*ROWS, *of_resources])
 
 
 def test_every_address_below_api_stands_in_the_document() -> None:
@@ -206,22 +195,8 @@ def methods_of(pattern: URLPattern) -> list[str]:
     return [name for name in methods if (name in handlers if isinstance(handlers, dict) else hasattr(handlers, name))]
 
 
-@pytest.fixture
-def unread_cookies(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The paths whose requests' cookies were looked at."""
-    read: list[str] = []
-
-    def cookies(request: WSGIRequest) -> dict[str, str]:
-        read.append(request.path)
-        return {}
-
-    monkeypatch.setattr(WSGIRequest, "COOKIES", property(cookies))
-    yield read
-    assert read == []
-
-
 @pytest.mark.usefixtures("unread_cookies")
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", ROWS)
 def test_no_operation_reads_a_cookie(alice: User, name: str) -> None:
     """So `credentials: "include"`, which CORS allows, brings nothing along that counts."""
     world = World.of(alice)
@@ -249,23 +224,6 @@ def test_every_bad_token_is_refused_alike(alice: User, name: str) -> None:
     assert [answer for answer in answers if answer != answers[0]] == []
 
 
-NO_IDS = ["0", "-1", "007", "+7", "7.0", "1e3", "x", "%20", "%00", "٣", str(2**62), str(2**63), str(10**30), "None"]
-
-
-@pytest.mark.parametrize("name", OF_ONE_TASK)
-def test_the_task_of_another_is_as_one_that_never_was(alice: User, name: str) -> None:
-    """In bob's own path; nor can one that he deleted be told from it."""
-    world, bob = World.of(alice), make_user("bob")
-    api, gone = Api(bob), make_task(bob)
-    api.delete(f"/api/me/tasks/{gone.pk}")
-    before = stored()
-    foreign = call(api, name, world, user_id="me")
-    assert problem_of(foreign, 404)["code"] == "task_not_found"
-    for task_id in [gone.pk, *NO_IDS]:
-        assert exact(call(api, name, world, user_id="me", task_id=task_id)) == exact(foreign), task_id
-    assert stored() == before
-
-
 def test_the_session_of_another_is_as_one_that_never_was(alice: User, bob: User) -> None:
     world, api = World.of(alice), Api(bob)
     before = stored()
@@ -274,30 +232,3 @@ def test_the_session_of_another_is_as_one_that_never_was(alice: User, bob: User)
     for session_id in ["00000000-0000-0000-0000-000000000000", "me", "0", "x" * 300, "%00"]:
         assert exact(call(api, "endSession", world, session_id=session_id)) == exact(foreign), session_id
     assert stored() == before
-
-
-@pytest.mark.parametrize("caller", ANOTHER.values(), ids=ANOTHER)
-@pytest.mark.parametrize("name", OF_TASKS)
-def test_the_path_of_another_is_as_that_of_nobody(alice: User, name: str, caller: Caller) -> None:
-    world = World.of(alice)
-    api = caller(alice)
-    foreign = exact(call(api, name, world))
-    assert exact(call(api, name, world, user_id=2**62)) == foreign
-    assert exact(call(api, name, world, user_id=2**62, task_id=2**62)) == foreign
-    assert foreign[0] == 403
-
-
-# --- Two users with one public id -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", OF_ONE_TASK)
-def test_a_namesake_has_tasks_of_its_own_in_the_same_path(alice: User, name: str) -> None:
-    world, namesake = World.of(alice), COLUMNS["namesake"]["external namesake"]
-    as_alice, api = Api(alice), namesake(alice)
-    assert api.user is not None
-    own = make_task(api.user)
-    hers = rows_of(world.user_id)
-    assert problem_of(call(as_alice, name, world, task_id=own.pk), 404)["code"] == "task_not_found"
-    answer = call(api, name, world, task_id=own.pk)
-    assert str(answer.status_code) == ROWS[name][0]
-    assert rows_of(world.user_id) == hers

@@ -33,17 +33,18 @@ def operations() -> Iterator[tuple[str, str, Schema]]:
             yield path, method, operation
 
 
-def resolved(part: Schema) -> Schema:
-    """The part itself, or the component that it refers to."""
+def resolved(part: Schema, whole: Schema | None = None) -> Schema:
+    """The part itself, or the component that it refers to, of our document or of another."""
     if "$ref" not in part:
         return part
     _, _, kind, name = part["$ref"].split("/")
-    component: Schema = document()["components"][kind][name]
+    component: Schema = (whole or document())["components"][kind][name]
     return component
 
 
-def complaints(value: Any, schema: Schema) -> list[str]:
-    validator = Draft202012Validator({**schema, "components": document()["components"]}, format_checker=FormatChecker())
+def complaints(value: Any, schema: Schema, whole: Schema | None = None) -> list[str]:
+    components = (whole or document())["components"]
+    validator = Draft202012Validator({**schema, "components": components}, format_checker=FormatChecker())
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 
 

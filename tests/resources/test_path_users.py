@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.client import Api
-from tests.factories import make_task, make_user
+from tests.factories import make_user
 from tests.problems import exact, problem_of, stored
+from tests.resources.declared import Operation, each, make, operations
 from users.models import User
+from users.resources.resource import Resource
 
 Path = Callable[[User], str]
 NOBODY = str(2**62)
@@ -78,22 +79,6 @@ ELSEWHERE: dict[str, Path] = {
     "slash before": lambda user: f"%2F{user.public_id}",
     "path within": lambda user: f"{make_user('bob').public_id}/../{user.public_id}",
 }
-OPERATIONS: dict[str, tuple[str, str, Any, int]] = {
-    "listTasks": ("get", "tasks", None, 200),
-    "createTask": ("post", "tasks", {"title": "B"}, 201),
-    "getTask": ("get", "tasks/{task}", None, 200),
-    "putTask": ("put", "tasks/{task}", {"title": "B"}, 200),
-    "updateTask": ("patch", "tasks/{task}", {"title": "B"}, 200),
-    "deleteTask": ("delete", "tasks/{task}", None, 204),
-    "completeTask": ("patch", "tasks/{task}/complete", None, 200),
-}
-
-
-def call(api: Api, name: str, user_id: str, task_id: int) -> Any:
-    method, path, body, _ = OPERATIONS[name]
-    send = getattr(api, method)
-    arguments = [] if body is None else [body]
-    return send(f"/api/{user_id}/{path.format(task=task_id)}", *arguments, x_request_id="same")
 
 
 def queries_of(request: Callable[[], object]) -> int:
@@ -102,20 +87,31 @@ def queries_of(request: Callable[[], object]) -> int:
     return len(queries)
 
 
-@pytest.mark.parametrize("path", OWN.values(), ids=OWN)
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_the_own_path(alice: User, as_alice: Api, name: str, path: Path) -> None:
-    answer = call(as_alice, name, path(alice), make_task(alice).pk)
-    assert answer.status_code == OPERATIONS[name][-1]
+def own_paths(resource: Resource) -> dict[str, tuple[Operation, Path]]:
+    """Each operation at each of them."""
+    return {
+        f"{name}-{spelling}": (operation, path)
+        for name, operation in operations(resource).items()
+        for spelling, path in OWN.items()
+    }
+
+
+@each(own_paths)
+def test_the_own_path(resource: Resource, alice: User, as_alice: Api, case: tuple[Operation, Path]) -> None:
+    operation, path = case
+    answer = operation.call(as_alice, resource, make(resource, alice).pk, path(alice))
+    assert answer.status_code == operation.status
 
 
 @pytest.mark.parametrize("path", REFUSED.values(), ids=REFUSED)
-def test_any_other_path_is_refused_before_anything_is_looked_up(alice: User, as_alice: Api, path: Path) -> None:
-    task_id, user_id = make_task(alice).pk, path(alice)
+def test_any_other_path_is_refused_before_anything_is_looked_up(
+    resource: Resource, alice: User, as_alice: Api, path: Path
+) -> None:
+    row_id, user_id = make(resource, alice).pk, path(alice)
     authentication = queries_of(lambda: as_alice.get("/api/users/me"))
     before = stored()
-    for name in OPERATIONS:
-        answer, nobodys = (partial(call, as_alice, name, each, task_id) for each in (user_id, NOBODY))
+    for operation in operations(resource).values():
+        answer, nobodys = (partial(operation.call, as_alice, resource, row_id, name) for name in (user_id, NOBODY))
         assert problem_of(answer(), 403)["code"] == "permission_denied"
         assert queries_of(answer) == authentication > 0
         assert exact(answer()) == exact(nobodys())
@@ -123,19 +119,19 @@ def test_any_other_path_is_refused_before_anything_is_looked_up(alice: User, as_
 
 
 @pytest.mark.parametrize("path", [*OWN.values(), *REFUSED.values()], ids=[*OWN, *REFUSED])
-def test_who_has_no_token_is_told_the_same_of_every_path(alice: User, path: Path) -> None:
-    task_id, user_id = make_task(alice).pk, path(alice)
-    for name in OPERATIONS:
-        answer, nobodys = (partial(call, Api(), name, each, task_id) for each in (user_id, NOBODY))
+def test_who_has_no_token_is_told_the_same_of_every_path(resource: Resource, alice: User, path: Path) -> None:
+    row_id, user_id = make(resource, alice).pk, path(alice)
+    for operation in operations(resource).values():
+        answer, nobodys = (partial(operation.call, Api(), resource, row_id, name) for name in (user_id, NOBODY))
         assert problem_of(answer(), 401)["code"] == "not_authenticated"
         assert queries_of(answer) == 0
         assert exact(answer()) == exact(nobodys())
 
 
 @pytest.mark.parametrize("path", ELSEWHERE.values(), ids=ELSEWHERE)
-def test_what_is_no_user_leads_nowhere(alice: User, as_alice: Api, path: Path) -> None:
-    task_id, user_id = make_task(alice).pk, path(alice)
+def test_what_is_no_user_leads_nowhere(resource: Resource, alice: User, as_alice: Api, path: Path) -> None:
+    row_id, user_id = make(resource, alice).pk, path(alice)
     before = stored()
-    for name in OPERATIONS:
-        problem_of(call(as_alice, name, user_id, task_id), 404)
+    for operation in operations(resource).values():
+        problem_of(operation.call(as_alice, resource, row_id, user_id), 404)
     assert stored() == before
