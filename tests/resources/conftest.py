@@ -20,7 +20,7 @@ def resource(request: pytest.FixtureRequest) -> Iterator[Resource]:
 
 @pytest.fixture
 def row(resource: Resource, alice: User) -> OwnedModel:
-    return make(resource, alice)
+    return make(resource, alice, **resource.example)
 
 
 @pytest.fixture

@@ -1,0 +1,136 @@
+"""What no resource takes as a body, and what no member of a declared type takes as a value."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from config.http.fields import BooleanField, ChoiceField, DateField, InstantField, ListField, TextField
+from users.resources.resource import Resource
+
+Values = dict[str, Any]
+
+NOT_TEXT: Values = {"number": 1, "2^63": 2**63, "float": 1.5, "boolean": True, "array": ["a"], "object": {"a": "b"}}
+UNSTORABLE: Values = {"NUL": "a\0b", "lone surrogate": "a\ud800b"}
+NOT_A_DATE: Values = {
+    "blank": " ",
+    "word": "tomorrow",
+    "year 1": "0001-01-01",
+    "year 9999": "9999-12-31",
+    "30 February": "2026-02-30",
+    "Arabic digits": "٢٠٢٦-٠١-٠١",
+    "line end": "2026-01-01\n",
+    "compact": "20260101",
+    "no offset": "2026-01-01T09:30:00",
+    "year 1 with time": "0001-01-01T00:00:00Z",
+    "year 9999 with time": "9999-12-31T23:59:59-23:59",
+    "offset of a day": "2026-01-01T09:30:00+24:00",
+    "second 61": "2026-01-01T09:30:61Z",
+}
+NOT_A_FLAG: Values = {"null": None, "text": "true", "zero": 0, "one": 1, "array": [True], "object": {}}
+UNKNOWN_MEMBERS: dict[str, Values] = {
+    "titel": {"unknown member": "x"},
+    "": {"unknown member": "x"},
+    "a/b~c": {"unknown member": "x"},
+    "_state": {"unknown member": "x"},
+    "user": {"unknown member": 1},
+    "deleted_at": {"unknown member": None},
+}
+BODIES: Values = {
+    "array": [],
+    "array of objects": [{"title": "a"}],
+    "text": "title",
+    "number": 1,
+    "boolean": True,
+    "null": None,
+}
+NOT_JSON: dict[str, bytes] = {
+    "nothing but space": b" ",
+    "half": b'{"title": "a"',
+    "two": b'{"title": "a"} {"title": "b"}',
+    "single quotes": b"{'title': 'a'}",
+    "comment": b'{"title": "a"} // x',
+    "trailing comma": b'{"title": "a",}',
+    "raw control character": b'{"title": "a\x00b"}',
+    "form": b"title=a",
+    "BOM": b'\xef\xbb\xbf{"title": "a"}',
+    "UTF-16": '{"title": "a"}'.encode("utf-16"),
+    "UTF-16 without BOM": '{"title": "a"}'.encode("utf-16-le"),
+    "Latin-1": '{"title": "é"}'.encode("latin-1"),
+    "encoded surrogate": b'{"title": "\xed\xa0\x80"}',
+    "overlong encoding": b'{"title": "\xc0\x80"}',
+    "NaN": b'{"title": "a", "version": NaN}',
+    "Infinity": b'{"title": "a", "version": -Infinity}',
+    "1e400": b'{"title": "a", "version": 1e400}',
+    "5,000 digits": b'{"title": "a", "version": ' + b"9" * 5000 + b"}",
+    "duplicate": b'{"title": "a", "title": "b"}',
+    "duplicate, escaped": b'{"title": "a", "t\\u0069tle": "b"}',
+    "duplicate below": b'{"title": "a", "version": [{"x": {"y": 1, "y": 1}}]}',
+    "5,000 arrays": b'{"title": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "5,000 objects": b'{"title": ' + b'{"a":' * 5000 + b"1" + b"}" * 5001,
+    "500,000 brackets": b"[" * 500_000,
+}
+MEDIA_TYPES: dict[str, str] = {
+    "none": "",
+    "text": "text/plain",
+    "form": "application/x-www-form-urlencoded",
+    "multipart": "multipart/form-data; boundary=x",
+    "multipart without boundary": "multipart/form-data",
+    "XML": "application/xml",
+    "another JSON": "application/vnd.api+json",
+    "Latin-1": "application/json; charset=latin1",
+    "UTF-16": 'application/json; charset="utf-16"',
+    "garbage": ";;;\x7f=/,",
+    "unheard-of charset": "application/json; charset=\xff",
+}
+
+
+def pointer(*members: str | int) -> str:
+    return "".join(f"/{str(member).replace('~', '~0').replace('/', '~1')}" for member in members)
+
+
+def refused_values(field: serializers.Field) -> dict[str, tuple[str, Any]]:
+    """By name, the place within the value that is wrong, and the value."""
+    if isinstance(field, ListField):
+        return _refused_lists(field)
+    return {name: ("", value) for name, value in _refused(field).items()}
+
+
+def _refused(field: serializers.Field) -> Values:
+    never: Values = {} if field.allow_null else {"null": None}
+    match field:
+        case TextField():
+            if not field.allow_blank:
+                never |= {"empty": "", "blank": " \n\t"}
+            return {**NOT_TEXT, **UNSTORABLE, **never, "too long": "a" * (field.max_length + 1)}
+        case ChoiceField():
+            word = str(next(iter(field.choices)))
+            wrong = {"empty": "", "unknown": "done", "upper case": word.upper(), "blank": f"{word} "}
+            return {**NOT_TEXT, **UNSTORABLE, **never, **wrong}
+        case BooleanField():
+            return NOT_A_FLAG
+        case DateField():
+            return {**NOT_TEXT, **UNSTORABLE, **never, **NOT_A_DATE}
+        case InstantField():
+            return {**NOT_TEXT, **UNSTORABLE, **never, **NOT_A_DATE, "date only": "2026-01-01"}
+    raise NotImplementedError(f"say what a {type(field).__name__} refuses")
+
+
+def _refused_lists(field: ListField) -> dict[str, tuple[str, Any]]:
+    wrong: Values = {"text": "a", "number": 1, "boolean": True, "object": {"0": "a"}}
+    if field.max_length is not None:
+        wrong["too many"] = ["a"] * (field.max_length + 1)
+    elements = {f"element: {name}": ("/1", ["a", value, "b"]) for name, value in _refused(field.child).items()}
+    array = {"element: array": ("/1", ["a", ["a"], "b"])}
+    return {**{name: ("", value) for name, value in wrong.items()}, **elements, **array}
+
+
+def bad_members(resource: Resource) -> dict[str, tuple[dict[str, Any], str]]:
+    """By name, bodies with one member that is wrong, and the pointer to its place."""
+    fields = {name: field for name, field in resource.serializer().fields.items() if not field.read_only}
+    known = {name: refused_values(field) for name, field in fields.items()}
+    unknown = {name: {case: ("", value) for case, value in values.items()} for name, values in UNKNOWN_MEMBERS.items()}
+    return {
+        f"{member}: {case}": ({member: value}, pointer(member) + place)
+        for member, cases in {**known, **unknown}.items()
+        for case, (place, value) in cases.items()
+    }

@@ -1,0 +1,103 @@
+"""Every member and every body that is wrong: a 4xx that names its place, and nothing is changed."""
+
+from typing import Any
+
+import pytest
+
+from tests.client import Answer, Api
+from tests.problems import WRITES, cases, places_of, problem_of, send
+from tests.resources.bodies import BODIES, MEDIA_TYPES, NOT_JSON, bad_members
+from tests.resources.declared import address, each, label, named, required
+from users.resources.models import OwnedModel
+from users.resources.resource import Resource
+
+pytestmark = pytest.mark.usefixtures("unchanged")
+
+
+@pytest.fixture(params=WRITES)
+def method(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+def write(api: Api, method: str, row: OwnedModel, resource: Resource, *sent: Any) -> Answer:
+    """The body, and the media type, to where a request of this method writes."""
+    return send(api, method, address(resource, None if method == "POST" else row.pk), *sent)
+
+
+@each(bad_members)
+def test_a_bad_member_is_named(
+    resource: Resource, as_alice: Api, row: OwnedModel, method: str, case: tuple[dict[str, Any], str]
+) -> None:
+    bad, pointer = case
+    body = bad if method == "PATCH" else {**named(resource, "New"), **bad}
+    assert places_of(write(as_alice, method, row, resource, body), "pointer") == [pointer]
+
+
+def test_a_missing_member_is_named(resource: Resource, as_alice: Api) -> None:
+    places = places_of(send(as_alice, "POST", address(resource), {}), "pointer")
+    assert places == [f"/{name}" for name in required(resource)] != []
+
+
+def test_every_bad_member_is_named_at_once(resource: Resource, as_alice: Api, row: OwnedModel, method: str) -> None:
+    writable = [name for name, field in resource.serializer().fields.items() if not field.read_only]
+    body = {**dict.fromkeys(writable, {"0": 0}), "titel": "x", "a/b": 1}
+    answer = write(as_alice, method, row, resource, body)
+    assert sorted(places_of(answer, "pointer")) == sorted(["/a~1b", "/titel", *(f"/{name}" for name in writable)])
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"], indirect=True)
+def test_a_uid_cannot_be_changed(resource: Resource, as_alice: Api, row: OwnedModel, method: str) -> None:
+    answer = write(as_alice, method, row, resource, {**named(resource, "New"), "uid": "mine"})
+    assert (places_of(answer, "pointer"), answer.json()["errors"][0]["code"]) == (["/uid"], "immutable")
+    assert answer.json()["code"] == "invalid"
+
+
+@pytest.mark.parametrize("body", cases(BODIES))
+def test_a_body_that_is_no_object(resource: Resource, as_alice: Api, row: OwnedModel, method: str, body: Any) -> None:
+    assert places_of(write(as_alice, method, row, resource, body), "pointer") == [""]
+
+
+@pytest.mark.parametrize("body", cases(NOT_JSON))
+def test_a_body_that_is_not_json(resource: Resource, as_alice: Api, row: OwnedModel, method: str, body: bytes) -> None:
+    problem = problem_of(write(as_alice, method, row, resource, body), 400)
+    assert (problem["code"], "errors" in problem) == ("malformed_body", False)
+
+
+@pytest.mark.parametrize("media_type", cases(MEDIA_TYPES))
+def test_a_body_of_another_type(
+    resource: Resource, as_alice: Api, row: OwnedModel, method: str, media_type: str
+) -> None:
+    problem = problem_of(write(as_alice, method, row, resource, named(resource, "New"), media_type), 415)
+    assert problem["code"] == "unsupported_media_type"
+    assert "JSON" in problem["detail"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"], indirect=True)
+def test_a_merge_patch_is_only_for_patch(resource: Resource, as_alice: Api, row: OwnedModel, method: str) -> None:
+    answer = write(as_alice, method, row, resource, named(resource, "New"), "application/merge-patch+json")
+    problem_of(answer, 415)
+
+
+def test_a_body_of_two_megabytes(resource: Resource, as_alice: Api, row: OwnedModel, method: str) -> None:
+    answer = write(as_alice, method, row, resource, named(resource, "a" * 2_000_000))
+    assert problem_of(answer, 413)["code"] == "body_too_large"
+
+
+def test_a_hundred_errors_are_enough(resource: Resource, as_alice: Api) -> None:
+    sent = {**named(resource, "a"), **dict.fromkeys(map(str, range(80_000)), 0)}
+    assert len(places_of(send(as_alice, "POST", address(resource), sent), "pointer")) == 100
+    sent = {**dict.fromkeys(map(str, range(99)), 0), **named(resource, "a"), label(resource): 1, "uid": 1}
+    assert len(places_of(send(as_alice, "POST", address(resource), sent), "pointer")) == 100
+
+
+def test_names_that_no_json_text_can_hold_are_named_nevertheless(resource: Resource, as_alice: Api) -> None:
+    answer = send(as_alice, "POST", address(resource), {**named(resource, "a"), "\ud800": 1})
+    assert places_of(answer, "pointer") == ["/?"]
+    assert places_of(as_alice.get(f"{address(resource)}?%ff=1"), "parameter") == ["?"]
+
+
+def test_a_very_long_name_is_cut_in_the_answer(resource: Resource, as_alice: Api) -> None:
+    answer = send(as_alice, "POST", address(resource), {**named(resource, "a"), "é" * 100_000: 1})
+    assert places_of(answer, "pointer")[0].startswith("/éé")
+    assert len(answer.content) < 5000
