@@ -71,17 +71,6 @@ def test_sorted_by_key_then_id_with_nulls_last(walter: User, sort: str) -> None:
     assert [task["id"] for task in answer.json()] == expected_order(sort)
 
 
-@pytest.mark.parametrize("sort", ["created", "updated", "-created", "-updated"])
-def test_an_order_goes_by_the_name_of_its_member_too(walter: User, sort: str) -> None:
-    api = Api(walter)
-    answer = api.get(f"/api/me/tasks?sort={sort}_at")
-    assert [task["id"] for task in answer.json()] == expected_order(sort)
-
-
-def test_the_newest_come_first_unless_asked_otherwise(walter: User) -> None:
-    assert [task["id"] for task in Api(walter).get("/api/me/tasks").json()] == expected_order("-created")
-
-
 def test_titles_are_sorted_without_case_and_accents(alice: User) -> None:
     for title in ["Zebra", "apple", "Öl", "cherry", "Banana", "östlich", "Nase", "Éclair", "zu"]:
         make_task(alice, title=title)
