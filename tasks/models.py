@@ -15,7 +15,7 @@ from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is
 from tasks.choices import OPEN, Priority, Status
 from tasks.querysets import DUE, DUE_DESCENDING, DUE_TIME, PRIORITY_RANK, TaskQuerySet
 from tasks.text import UNIT_SEPARATOR, fold_all, tag_key
-from users.resources.models import MAX_UID, OwnedModel
+from users.resources.models import OwnedModel
 
 MAX_TITLE = 200
 MAX_DESCRIPTION = 20_000
@@ -188,7 +188,6 @@ def _fits(text: str, shortest: int, longest: int) -> bool:
 
 
 _RULES: list[tuple[str, Callable[[Task], bool], str]] = [
-    ("uid", lambda task: _fits(task.uid, 1, MAX_UID), f"A uid has 1 to {MAX_UID} characters."),
     ("title", lambda task: _fits(task.title, 1, MAX_TITLE), f"A title has 1 to {MAX_TITLE} characters."),
     (
         "description",

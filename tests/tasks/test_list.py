@@ -3,8 +3,10 @@
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from tasks import services
 from tests.client import Api
 from tests.factories import make_task
+from tests.problems import places_of
 from users.models import User
 
 LIST = "/api/me/tasks"
@@ -31,9 +33,26 @@ def test_the_list_costs_one_message_however_long(
 
 def test_a_list_that_depends_on_the_clock_has_no_tag(as_alice: Api, alice: User) -> None:
     make_task(alice)
-    answer = as_alice.get(f"{LIST}?overdue=false", if_none_match='"1"')
-    assert (answer.status_code, len(answer.json())) == (200, 1)
-    assert "ETag" not in answer
+    for query, tag, count in (("overdue=false", '"1"', 1), ("overdue=true", "*", 0)):
+        answer = as_alice.get(f"{LIST}?{query}", if_none_match=tag)
+        assert (answer.status_code, len(answer.json()), "ETag" in answer) == (200, count, False)
+
+
+def test_an_unchanged_list_is_304_until_anything_changes(as_alice: Api, alice: User, bob: User) -> None:
+    task = make_task(alice)
+    tag = as_alice.get(f"{LIST}?status=pending")["ETag"]
+    make_task(bob)
+    unchanged = as_alice.get(f"{LIST}?status=pending", if_none_match=tag)
+    assert (unchanged.status_code, unchanged.content, unchanged["ETag"]) == (304, b"", tag)
+    services.delete_task(alice, task.pk)
+    changed = as_alice.get(f"{LIST}?status=pending", if_none_match=tag)
+    assert (changed.status_code, changed.json()) == (200, [])
+    assert changed["ETag"] != tag
+
+
+@pytest.mark.parametrize("query", ["", "?overdue=true"])
+def test_what_is_no_list_of_tags_is_refused_whether_or_not_one_could_match(as_alice: Api, query: str) -> None:
+    assert places_of(as_alice.get(f"{LIST}{query}", if_none_match="5"), "header") == ["If-None-Match"]
 
 
 @pytest.mark.parametrize("name", ["state", "Status", "page", "tags", ""])

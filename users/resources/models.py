@@ -12,7 +12,7 @@ from django.db.models.functions import Length
 
 from config.database.models import RowModel
 from config.errors import Invalid
-from config.values import nfc
+from config.values import is_storable, nfc
 from users.resources.querysets import OwnedQuerySet
 
 MAX_UID = 255
@@ -78,6 +78,8 @@ class OwnedModel(RowModel):
             raise ImmutableUid(f"The uid of a {self._meta.verbose_name} never changes.", pointer="/uid")
         before = {name: getattr(self, name) for name in self.mutable}
         self.take_over({name: value for name, value in sent.items() if name != "uid"}, zone, now)
+        if not (1 <= len(self.uid) <= MAX_UID and is_storable(self.uid)):
+            raise Invalid(f"A uid has 1 to {MAX_UID} characters.", pointer="/uid")
         changed = [name for name in self.mutable if getattr(self, name) != before[name]]
         return [] if set(changed) <= set(self.derived) else changed
 
