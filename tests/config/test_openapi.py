@@ -48,9 +48,10 @@ def complaints(value: Any, schema: Schema, whole: Schema | None = None) -> list[
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 
 
-def bodies(operation: Schema) -> Iterator[Schema]:
+def bodies(operation: Schema, whole: Schema | None = None) -> Iterator[Schema]:
     """Every media type object of the request and of the answers."""
-    for holder in [operation.get("requestBody", {}), *map(resolved, operation["responses"].values())]:
+    answers = [resolved(answer, whole) for answer in operation["responses"].values()]
+    for holder in [operation.get("requestBody", {}), *answers]:
         yield from holder.get("content", {}).values()
 
 
