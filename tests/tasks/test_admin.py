@@ -1,22 +1,17 @@
-"""Tasks in the admin: every write is a change of the owner's feed, and no input is a 500."""
+"""What tasks have in the admin beyond every resource: their members, search and filters."""
 
 import datetime as dt
-import threading
-from collections.abc import Callable
 
 import pytest
-from django.contrib.auth.models import Permission
-from django.db import connection, connections, transaction
+from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tasks import services
 from tasks.models import MAX_TAGS, Task
-from tests.audited import staff_changes
 from tests.factories import head_of, make_task, make_user
-from tests.pages import Page, open_page, send, signed_in, submit, wait_for_a_lock
+from tests.pages import open_page, send, signed_in, submit
 from users.models import User
-from users.resources import feed
 
 LIST = "/admin/tasks/task/"
 ADD = "/admin/tasks/task/add/"
@@ -60,18 +55,6 @@ def test_times_are_utc_and_the_due_date_is_the_owners_day(staff: Client) -> None
     assert task.due_at == dt.datetime(2026, 11, 25, 20, 30, tzinfo=dt.UTC)
     assert task.due_date == dt.date(2026, 11, 26)
     assert b"In UTC." in staff.get(ADD).content
-
-
-def test_a_form_sent_twice_makes_one_task(staff: Client, alice: User) -> None:
-    fields = {**open_page(staff, ADD).fields, **new_task(alice)}
-    assert "was added successfully" in send(staff, ADD, fields).messages
-    assert "a task with this uid already" in send(staff, ADD, fields).errors
-    assert (Task.objects.count(), head_of(alice)) == (1, 1)
-
-
-def test_an_empty_uid_means_a_new_one(staff: Client, alice: User) -> None:
-    submit(staff, ADD, **new_task(alice, uid=""))
-    assert len(Task.objects.get().uid) == 36
 
 
 def test_change_takes_the_next_number_and_leaves_the_rest(staff: Client, alice: User) -> None:
@@ -150,113 +133,6 @@ def test_the_limits_themselves_are_fine(staff: Client, alice: User, typed: Typed
     assert Task.objects.count() == 1
 
 
-@pytest.mark.parametrize(("uid", "message"), [("mine", "a task with this uid already"), ("x" * 256, "at most 255")])
-def test_a_bad_uid_is_a_form_error(staff: Client, alice: User, uid: str, message: str) -> None:
-    make_task(alice, uid="mine")
-    page = submit(staff, ADD, **new_task(alice, uid=uid, description="typed"))
-    assert message in page.errors
-    assert page.fields["description"] == "typed"
-    assert (Task.objects.count(), head_of(alice), staff_changes()) == (1, 1, 0)
-
-
-def test_owner_and_uid_never_change(staff: Client, alice: User, bob: User) -> None:
-    task = make_task(alice)
-    page = submit(staff, change(task), title="Changed", user=str(bob.pk), uid="other", version="9", deleted_at="now")
-    stored = Task.objects.get()
-    assert page.errors == ""
-    assert (stored.user, stored.uid, stored.version, stored.deleted_at) == (alice, task.uid, 2, None)
-
-
-def test_delete_leaves_a_tombstone(staff: Client, alice: User) -> None:
-    task, other = make_task(alice, title="<b>Gone</b>"), make_task(alice)
-    path = f"{LIST}{task.pk}/delete/"
-    asked = staff.get(path).content.decode()
-    assert ("Tasks: 1" in asked, "&lt;b&gt;Gone&lt;/b&gt;" in asked, "Feed" in asked) == (True, True, False)
-    page = send(staff, path, {"post": "yes"})
-    task.refresh_from_db()
-    assert "was deleted successfully" in page.messages
-    assert (task.deleted_at is not None, task.version, head_of(alice)) == (True, 3, 3)
-    assert list(Task.objects.visible()) == [other]
-
-
-def test_bulk_delete_leaves_tombstones_in_each_owners_feed(staff: Client, alice: User, bob: User) -> None:
-    tasks = [make_task(alice), make_task(bob), make_task(alice)]
-    kept = make_task(bob)
-    asked = staff.post(LIST, delete_selected(*tasks)).content.decode()
-    assert ("Tasks: 3" in asked, "Feed" in asked) == (True, False)
-    page = send(staff, LIST, {**delete_selected(*tasks), "post": "yes"})
-    assert "Successfully deleted 3 tasks." in page.messages
-    assert list(Task.objects.visible()) == [kept]
-    assert (Task.objects.count(), head_of(alice), head_of(bob)) == (4, 4, 3)
-    assert sorted(task.version for task in feed.since(alice, Task, 2)) == [3, 4]
-
-
-def test_a_bulk_delete_that_fails_halfway_leaves_no_trace(staff: Client, alice: User) -> None:
-    tasks = [make_task(alice), make_task(alice)]
-    with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute(f"ALTER TABLE tasks_task ADD CHECK (id <> {tasks[1].pk} OR deleted_at IS NULL)")
-    staff.raise_request_exception = False
-    assert staff.post(LIST, {**delete_selected(*tasks), "post": "yes"}).status_code == 500
-    assert (Task.objects.visible().count(), head_of(alice), staff_changes()) == (2, 2, 0)
-
-
-def test_tombstones_are_nowhere(staff: Client, alice: User) -> None:
-    task = make_task(alice, title="Buried")
-    services.delete_task(alice, task.pk)
-    assert staff.get(LIST).context["cl"].result_count == 0
-    for path in (change(task), f"{LIST}{task.pk}/delete/", f"{LIST}{task.pk}/history/"):
-        assert "Perhaps it was deleted?" in open_page(staff, path).messages
-    send(staff, LIST, {**delete_selected(task), "post": "yes"})
-    assert head_of(alice) == 2
-
-
-@pytest.fixture
-def meanwhile(transactional_db: None) -> Callable[..., Page]:
-    """Sends a page while its task is deleted, by a transaction that commits when the page waits for it."""
-
-    def run(task: Task, request: Callable[[], Page]) -> Page:
-        pages: list[Page] = []
-
-        def send_page() -> None:
-            pages.append(request())
-            connections.close_all()
-
-        with transaction.atomic():
-            services.delete_task(task.user, task.pk)
-            thread = threading.Thread(target=send_page)
-            thread.start()
-            wait_for_a_lock()
-        thread.join()
-        return pages[0]
-
-    return run
-
-
-def test_a_task_deleted_while_it_is_saved_is_a_message(meanwhile: Callable[..., Page]) -> None:
-    task, staff = make_task(make_user()), signed_in(make_user(is_staff=True, is_superuser=True))
-    fields = {**open_page(staff, change(task)).fields, "title": "Too late"}
-    page = meanwhile(task, lambda: send(staff, change(task), fields))
-    task.refresh_from_db()
-    assert "Perhaps it was deleted?" in page.messages
-    assert (task.version, head_of(task.user), staff_changes()) == (2, 2, 0)
-
-
-def test_a_task_deleted_while_it_is_deleted_is_a_message(meanwhile: Callable[..., Page]) -> None:
-    task, staff = make_task(make_user()), signed_in(make_user(is_staff=True, is_superuser=True))
-    page = meanwhile(task, lambda: send(staff, f"{LIST}{task.pk}/delete/", {"post": "yes"}))
-    assert "No such task." in page.messages
-    assert (head_of(task.user), staff_changes()) == (2, 0)
-
-
-def test_a_task_deleted_while_many_are_deleted_is_passed_over(meanwhile: Callable[..., Page]) -> None:
-    user, staff = make_user(), signed_in(make_user(is_staff=True, is_superuser=True))
-    task, other = make_task(user), make_task(user)
-    page = meanwhile(task, lambda: send(staff, LIST, {**delete_selected(task, other), "post": "yes"}))
-    assert "Successfully deleted" in page.messages
-    assert (Task.objects.visible().count(), head_of(user)) == (0, 4)
-
-
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -308,23 +184,6 @@ def test_the_owner_is_found_by_autocomplete(staff: Client, alice: User) -> None:
     assert staff.get("/admin/autocomplete/", {**query, "term": "a\0b"}).json()["results"] == []
 
 
-def test_staff_with_permission_to_look_cannot_write(alice: User) -> None:
-    task = make_task(alice)
-    viewer = make_user(is_staff=True)
-    viewer.user_permissions.add(Permission.objects.get(codename="view_task"))
-    client = signed_in(viewer)
-    assert client.get(change(task)).status_code == 200
-    for path, fields in [(ADD, new_task(alice)), (change(task), {"title": "x"}), (f"{LIST}{task.pk}/delete/", {})]:
-        assert client.post(path, fields).status_code == 403
-    client.post(LIST, {**delete_selected(task), "post": "yes"})
-    assert (Task.objects.get().title, head_of(alice)) == (task.title, 1)
-
-
-def test_strangers_and_users_are_sent_to_sign_in(client: Client, alice: User) -> None:
-    assert client.get(LIST).status_code == 302
-    assert signed_in(alice).get(LIST).status_code == 302
-
-
 LOOK_UPS = [
     "status__exact=%00",
     "status__in=%00,a",
@@ -343,16 +202,6 @@ def test_a_look_up_that_cannot_be_is_no_server_error(client: Client, query: str)
     client.force_login(carol)
     assert client.get(f"/admin/tasks/task/?{query}").status_code in (200, 302, 400)
     assert client.get("/admin/tasks/task/?e=1").status_code == 200
-
-
-@pytest.mark.parametrize("selected", ["abc", "\0", "9" * 30])
-def test_an_action_on_what_is_no_row_changes_nothing(client: Client, carol: User, selected: str) -> None:
-    task = make_task(carol)
-    client.force_login(carol)
-    form = {"action": "delete_selected", "_selected_action": selected, "post": "yes"}
-    assert client.post("/admin/tasks/task/", form).status_code in (200, 302)
-    assert client.post("/admin/tasks/task/add/", {"title": "A", "user": selected}).status_code in (200, 302)
-    assert list(Task.objects.values_list("pk", "version")) == [(task.pk, 1)]
 
 
 def test_more_lines_than_tags_can_be_are_not_even_split(staff: Client, alice: User) -> None:
