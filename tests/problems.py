@@ -46,7 +46,7 @@ def places_of(answer: Answer, location: str) -> list[str]:
 
 def stored() -> list[list[str]]:
     """All rows that a request could have changed, by table, as PostgreSQL writes them; in one statement."""
-    models = [*(resource.model for resource in registered()), Feed, User, Session, IdempotencyKey]
+    models: list[Any] = [*(resource.model for resource in registered()), Feed, User, Session, IdempotencyKey]
     tables = [model._meta.db_table for model in models]
     rows = ", ".join(f"ARRAY(SELECT row::text FROM {table} AS row ORDER BY 1)" for table in tables)
     with connection.cursor() as cursor:

@@ -130,7 +130,7 @@ class RememberingSerializer(NoteSerializer):
     _remembered: list[str] = []
 
     @property
-    def _owner_id(self) -> str:  # type: ignore[override]
+    def _owner_id(self) -> str:
         self._remembered.append(self.context["request"].user.public_id)
         return self._remembered[0]
 
