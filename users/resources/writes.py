@@ -41,7 +41,8 @@ class RowNotFound(NotFound):
 def not_found(model: type[OwnedModel]) -> type[RowNotFound]:
     """The error class of a model, with its code and title: `task_not_found`, No such task."""
     name = str(model._meta.verbose_name)
-    members = {"code": f"{name.replace(' ', '_')}_not_found", "title": f"No such {name}"}
+    code = f"{name.replace(' ', '_')}_not_found"
+    members = {"code": code, "title": f"No such {name}", "__module__": model.__module__}
     return type(f"{model.__name__}NotFound", (RowNotFound,), members)
 
 
