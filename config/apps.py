@@ -10,4 +10,4 @@ class ConfigConfig(AppConfig):
 
 class AdminConfig(admin_apps.AdminConfig):
     default = False  # of this module; INSTALLED_APPS names it
-    default_site = "config.admin.site.AdminSite"
+    default_site = "users.admin.site.AdminSite"  # the process imports no app

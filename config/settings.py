@@ -75,7 +75,6 @@ if PRODUCTION and (not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS):
     raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts that production answers to, without *.")
 
 INSTALLED_APPS = [
-    # Before `users`, which unregisters the admins of these three: they would show secrets.
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",

@@ -20,4 +20,5 @@ TASKS = Resource(
     example={"title": "Call the dentist", "priority": "high", "tags": ["health"], "due_date": "2026-12-01"},
     icon="task_alt",
     viewset="tasks.api.TaskViewSet",
+    dashboard="tasks.dashboard.charts.context",
 )

@@ -1,4 +1,4 @@
-"""Registers the app and its system checks."""
+"""Registers the app, its system checks and its admin."""
 
 from django.apps import AppConfig
 
@@ -8,3 +8,4 @@ class UsersConfig(AppConfig):
 
     def ready(self) -> None:
         from users import checks  # noqa: F401  # importing registers them
+        from users.admin import accounts, audit, sessions  # noqa: F401

@@ -5,8 +5,6 @@ from typing import Any
 
 from django.http import HttpRequest
 
-ICONS = {"User": "person", "Group": "group", "Task": "task_alt", "Session": "devices", "AuditEvent": "history"}
-
 
 def _file(name: str) -> Callable[[HttpRequest], str]:
     def address(request: HttpRequest) -> str:
@@ -22,6 +20,7 @@ def _navigation(request: HttpRequest) -> list[dict[str, Any]]:
     from django.contrib import admin
     from django.urls import reverse
 
+    site: Any = admin.site
     dashboard = {"title": "Dashboard", "icon": "dashboard", "link": reverse("admin:index")}
     return [
         {"items": [dashboard]},
@@ -32,14 +31,14 @@ def _navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 "items": [
                     {
                         "title": model["name"],
-                        "icon": ICONS.get(model["object_name"], "database"),
+                        "icon": site.get_model_admin(model["model"]).icon,
                         "link": model["admin_url"],
                     }
                     for model in app["models"]
                     if model["admin_url"]
                 ],
             }
-            for app in admin.site.get_app_list(request)
+            for app in site.get_app_list(request)
         ),
     ]
 
@@ -63,5 +62,4 @@ UNFOLD: dict[str, Any] = {
     "SCRIPTS": [_file("admin.js")],
     "ACCOUNT": {"navigation": _account_links},
     "SIDEBAR": {"navigation": _navigation},
-    "DASHBOARD_CALLBACK": "tasks.dashboard.charts.add_figures",
 }

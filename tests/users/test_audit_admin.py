@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from tasks.admin.tasks import TaskAdmin
+from tasks.admin import TaskAdmin
 from tests.audited import events, only
 from tests.client import Api
 from tests.factories import PASSWORD, make_task

@@ -1,3 +1,1 @@
-"""Accounts, sessions and the audit in the admin."""
-
-from users.admin import accounts, audit, sessions  # noqa: F401 (importing registers them)
+"""Accounts, sessions and the audit in the admin. Imports none of its modules, which register with the site of one."""

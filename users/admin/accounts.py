@@ -5,16 +5,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import BaseUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
-from django.contrib.auth.views import PasswordChangeView
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.validators import MaxLengthValidator
+from django.core.exceptions import PermissionDenied
 from django.db.models import DO_NOTHING, QuerySet
 from django.db.models.deletion import get_candidate_relations_to_delete
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -23,16 +19,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
-from django_otp.plugins.otp_static.models import StaticDevice
-from django_otp.plugins.otp_totp.models import TOTPDevice
-from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm
-from unfold.widgets import UnfoldAdminPasswordWidget
 
-from config.admin.base import ServiceForm
-from users import attempts, audit, exports, services
-from users.admin import sign_in
-from users.admin.audit import AuditEventAdmin
+from users import exports, services
 from users.admin.audited import AuditedAdmin, Done
+from users.admin.forms import AccountForm, PasswordForm, RegistrationForm
 from users.admin.lists import (
     IssuerFilter,
     LastSeenFilter,
@@ -42,128 +32,20 @@ from users.admin.lists import (
     may_end_sessions,
     outranks,
 )
-from users.admin.sessions import SessionAdmin
 from users.audit import Action
-from users.models import AuditEvent, Session, User
-from users.text import MAX_PASSWORD, canonical_email, validate_email
+from users.models import User
+from users.resources.resource import registered
+from users.text import canonical_email
 
 COLUMNS = ("email", "name", "timezone", "is_active", "is_staff", "is_superuser")
-EXPORTED = ("users.view_user", "users.view_session", "tasks.view_task", "tasks.view_task_text")
 PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
-
-
-class UniqueEmail(ServiceForm):
-    def clean_email(self) -> str:
-        """The service has the last word; asking here shows the error together with all others.
-
-        An address that was stored when less was refused stays good, or nothing of its account could be changed.
-        """
-        email: str = self.cleaned_data["email"]
-        if email != self.instance.email:
-            validate_email(email)
-        others = User.objects.exclude(pk=self.instance.pk)
-        if others.filter(email_canonical=canonical_email(email)).exists():
-            raise ValidationError("An account with this e-mail address exists.", code="email_taken")
-        return email
-
-
-class RegistrationForm(UniqueEmail, BaseUserCreationForm):
-    class Meta:
-        model = User
-        fields = ("email", "name", "timezone")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name in ("password1", "password2"):
-            self.fields[name].widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})
-        _limit(self.fields["password1"])
-
-    def set_password_and_save(self, user: User, *args: Any, **kwargs: Any) -> User:
-        """The service does both."""
-        return user
-
-
-class AccountForm(UniqueEmail, UserChangeForm):
-    password = None  # type: ignore[assignment]  # no part of the hash is ever shown
-
-    class Meta:
-        model = User
-        fields = "__all__"  # UserAdmin.fieldsets choose
-
-
-class PasswordForm(AdminPasswordChangeForm):
-    """Staff sets somebody's password, or takes it away."""
-
-    user: User
-
-    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
-        super().__init__(user, *args, **kwargs)
-        _limit(self.fields["password1"])
-
-    def save(self, commit: bool = True) -> User:
-        usable = self.cleaned_data["set_usable_password"]
-        user = services.set_password(self.user, self.cleaned_data["password1"] if usable else None)
-        self.user = user  # of whom the view makes this session go on, if it is the own password
-        return user
-
-
-class OwnPasswordForm(AdminOwnPasswordChangeForm):
-    """Staff changes the own password, and knows the old one."""
-
-    user: User
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _limit(self.fields["old_password"])
-        _limit(self.fields["new_password1"])
-
-    def clean_old_password(self) -> Any:
-        try:
-            return super().clean_old_password()
-        except ValidationError:
-            audit.record(Action.PASSWORD_REFUSED, self.user, admin=True)
-            raise
-
-    def save(self, commit: bool = True) -> User:
-        user = services.set_password(self.user, self.cleaned_data["new_password1"])
-        self.user = user  # as above
-        return user
-
-
-def _limit(field: forms.Field) -> None:
-    """Sign-in takes no longer password than this."""
-    field.validators.append(MaxLengthValidator(MAX_PASSWORD))
-
-
-def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-    """AdminSite.password_change, whose form cannot be chosen and leaves old tokens valid, and who may guess freely."""
-    if request.method == "POST":
-        tried = attempts.counters_of("login", request, sign_in.user_of(request))
-        refusal = sign_in.refused(request, "password", tried)
-        if refusal is not None:
-            return refusal
-    request.current_app = admin.site.name
-    view = PasswordChangeView.as_view(
-        form_class=OwnPasswordForm,
-        success_url=reverse("admin:password_change_done"),
-        extra_context={**admin.site.each_context(request), **(extra_context or {})},
-    )
-    return view(request)
-
-
-# What AdminSite has no options for; config.urls reads its addresses later.
-admin.site.password_change = change_own_password  # type: ignore[method-assign]
-admin.site.login = sign_in.sign_in  # type: ignore[method-assign]
-admin.site.logout = sign_in.sign_out  # type: ignore[assignment, method-assign]
-admin.site.has_permission = sign_in.has_permission  # type: ignore[method-assign]
-admin.site.login_form = sign_in.SignInForm
-admin.site.unregister([TOTPDevice, StaticDevice])
 
 
 @admin.register(User)
 class UserAdmin(AuditedAdmin, DjangoUserAdmin):
     """Who is no superuser changes no privileges, and of accounts that have some only the own one."""
 
+    icon = "person"
     list_display = ("email", "name", "is_active", "is_staff", "last_seen", "created_at")
     recorded_by_services = frozenset({Action.STAFF_ADDED, Action.STAFF_DELETED})
     list_filter = ("is_active", "is_staff", "is_superuser", IssuerFilter, LastSeenFilter)
@@ -302,7 +184,10 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         """An export holds all that belongs to an account."""
-        return isinstance(request.user, User) and request.user.has_perms(EXPORTED)
+        rows = [permission for resource in registered() for permission in resource.reading]
+        return isinstance(request.user, User) and request.user.has_perms(
+            ["users.view_user", "users.view_session", *rows]
+        )
 
     def _may_act_on(self, request: HttpRequest, user: User) -> bool:
         return user != request.user and _outranks(request, user)
@@ -330,14 +215,9 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
         return redirect("admin:users_user_change", user.pk)
 
 
-admin.site.register(AuditEvent, AuditEventAdmin)
-admin.site.register(Session, SessionAdmin)
-admin.site.unregister(Group)
-
-
 @admin.register(Group)
 class GroupAdmin(AuditedAdmin, DjangoGroupAdmin):
-    pass
+    icon = "group"
 
 
 def _is_superuser(request: HttpRequest) -> bool:

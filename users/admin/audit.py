@@ -11,9 +11,10 @@ from django.utils.html import format_html
 from config.admin.base import ServiceAdmin
 from users.audit import Action, label
 from users.models import AuditEvent, User
+from users.resources.resource import registered
 
 NOBODY = "nobody"
-_SHOWN = 5  # of the tasks on a page of the list; the details have them all
+_SHOWN = 5  # of the rows on a page of a list; the details have them all
 
 
 class ActionFilter(admin.SimpleListFilter):
@@ -42,7 +43,9 @@ class ActorFilter(admin.SimpleListFilter):
         return queryset.filter(actor=None) if value == NOBODY else queryset.filter(actor=value)
 
 
+@admin.register(AuditEvent)
 class AuditEventAdmin(ServiceAdmin):
+    icon = "history"
     list_display = ("at", "action_label", "actor_email", "subject_email", "object_name", "address")
     list_filter = (ActionFilter, "at", ActorFilter)
     search_fields = ("actor_email", "subject_email", "object_type", "=object_id", "address", "=request_id")
@@ -63,8 +66,10 @@ class AuditEventAdmin(ServiceAdmin):
 
     @admin.display(description="object")
     def object_name(self, event: AuditEvent) -> str:
-        if event.action == Action.STAFF_READ and "tasks" in event.details:
-            return _tasks_named(event.details["tasks"])
+        if event.action == Action.STAFF_READ:
+            for resource in registered():
+                if resource.plural in event.details:
+                    return _named(resource.model._meta.label_lower, event.details[resource.plural])
         return f"{event.object_type} {event.object_id}".strip()
 
     @admin.display(description="actor’s id")
@@ -90,6 +95,6 @@ class AuditEventAdmin(ServiceAdmin):
         return False
 
 
-def _tasks_named(ids: list[int]) -> str:
-    named = "tasks.task " + ", ".join(map(str, ids[:_SHOWN]))
+def _named(label: str, ids: list[int]) -> str:
+    named = f"{label} {', '.join(map(str, ids[:_SHOWN]))}"
     return f"{named} and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else named

@@ -17,19 +17,25 @@ from unfold.forms import PaginationInlineFormSet
 from unfold.views import ChangeList
 
 from users.models import Session, User
+from users.resources.resource import registered
 
 Rows = Callable[[], QuerySet[Any]]
 
-_counts: dict[str, Rows] = {"sessions": lambda: Session.objects.live()}
+_counts: dict[str, Rows] = {}
 
 
 def count_per_user(title: str, rows: Rows) -> None:
-    """Add a column that counts these rows, by their `user`; for the apps above."""
+    """Add a column that counts these rows, by their `user`; those of each resource have one."""
     _counts[title] = rows
 
 
+def _all_counts() -> dict[str, Rows]:
+    rows = {str(each.model._meta.verbose_name_plural): each.model.objects.visible for each in registered()}
+    return {"sessions": Session.objects.live, **rows, **_counts}
+
+
 def count_columns() -> list[Callable[[User], int]]:
-    return [_column(title) for title in _counts]
+    return [_column(title) for title in _all_counts()]
 
 
 def _column(title: str) -> Callable[[User], int]:
@@ -55,7 +61,7 @@ class UserList(ChangeList):
 
     def get_queryset(self, *args: Any, **kwargs: Any) -> Any:
         sessions = Session.objects.filter(user=OuterRef("pk")).order_by("-last_used_at")
-        counts = {_alias(title): _count(rows()) for title, rows in _counts.items()}
+        counts = {_alias(title): _count(rows()) for title, rows in _all_counts().items()}
         users = super().get_queryset(*args, **kwargs)
         return users.annotate(last_seen=Subquery(sessions.values("last_used_at")[:1]), **counts)
 

@@ -21,7 +21,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from config.http.limits.throttling import Counter
-from users.admin.sign_in import is_staff_member, refused, user_of
+from users.admin.site import is_staff_member, refused, user_of
 from users.models import User
 from users.services import second_factor
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -14,9 +15,11 @@ from users.audit import Action
 from users.models import Session
 
 
+@admin.register(Session)
 class SessionAdmin(AuditedAdmin):
     """Deleting a session is ending it."""
 
+    icon = "devices"
     recorded_by_services = frozenset({Action.STAFF_DELETED})
     list_display = ("device", "user", "created_at", "last_used_at")
     list_select_related = ("user",)

@@ -20,7 +20,8 @@ class Resource:
 
     `create(user, **fields)`, `update(user, id, changes, *, expected_version)`, `delete(user, id, *, expected_version)`
     and `restore(user, id)` are services. `text` are the fields that only staff with the permission `view_…_text` sees,
-    and that the audit never holds. `viewset` is the dotted name of a ResourceViewSet with actions of its own.
+    and that the audit never holds; the first of them is the title. `viewset` is the dotted name of a ResourceViewSet
+    with actions of its own; `dashboard`, of a function that makes the context of the admin's first page from a request.
     """
 
     name: str
@@ -36,6 +37,18 @@ class Resource:
     example: Mapping[str, Any]
     icon: str
     viewset: str = "users.api.resources.ResourceViewSet"
+    dashboard: str | None = None
+
+    @property
+    def text_permission(self) -> str | None:
+        """What staff needs to read the text, where there is any; `Meta.permissions` of the model has it."""
+        return f"{self.model._meta.app_label}.view_{self.name}_text" if self.text else None
+
+    @property
+    def reading(self) -> list[str]:
+        """The permissions of staff that sees all of a row."""
+        view = f"{self.model._meta.app_label}.view_{self.model._meta.model_name}"
+        return [view, self.text_permission] if self.text_permission else [view]
 
     @property
     def title(self) -> str:

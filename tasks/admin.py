@@ -1,0 +1,149 @@
+"""The staff's view on tasks."""
+
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin import SimpleListFilter
+from django.contrib.postgres.forms import SimpleArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, TextFilter
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminSingleDateWidget, UnfoldAdminSplitDateTimeWidget, UnfoldAdminTextInputWidget
+
+from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is_visible
+from tasks import services
+from tasks.choices import Priority
+from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
+from tasks.querysets import PRIORITY_RANK, TaskQuerySet
+from tasks.resource import TASKS
+from users.admin.audited import Done
+from users.admin.lists import count_per_user
+from users.admin.resources import ResourceAdmin
+from users.admin.rows import BREAK, DeletedFilter, LineField, PlainTextarea, RowForm, TextField
+
+PRIORITY_COLOURS = {Priority.HIGH.label: "danger", Priority.MEDIUM.label: "info", Priority.LOW.label: "default"}
+_MAX_TAG_LINES = 2 * MAX_TAGS * (MAX_TAG + 2)  # characters, with room for spaces and repetitions
+
+count_per_user("open tasks", lambda: Task.objects.visible().open())
+
+
+class OverdueFilter(SimpleListFilter):
+    """A whole day ends in UTC here: the list has no one time zone of an owner."""
+
+    title = "overdue"
+    parameter_name = "overdue"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        now = timezone.now()
+        match self.value():
+            case "yes":
+                return queryset.overdue(now, now.date())
+            case "no":
+                return queryset.not_overdue(now, now.date())
+        return queryset
+
+
+class TagFilter(TextFilter):
+    title = "tag"
+    parameter_name = "tag"
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        tag = (self.value() or "").strip()
+        if len(tag) > MAX_TAG or "\0" in tag:
+            return queryset.none()
+        return queryset.with_tags([tag]) if tag else queryset
+
+
+class TagsField(SimpleArrayField):
+    """One tag per line: a tag may contain commas. Trimmed, in order, each once, as in the API."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(forms.CharField(max_length=MAX_TAG), delimiter="\n", max_length=MAX_TAGS, **kwargs)
+
+    def to_python(self, value: Any) -> Any:
+        if isinstance(value, str) and len(value) > _MAX_TAG_LINES:
+            raise ValidationError(f"Write at most {MAX_TAGS} tags.", code="too_long")
+        lines = value if isinstance(value, list) else BREAK.split(value or "")
+        return list(dict.fromkeys(tag for tag in super().to_python(lines) if is_visible(tag)))
+
+
+class TaskForm(RowForm):
+    title = LineField(max_length=MAX_TITLE, widget=UnfoldAdminTextInputWidget())
+    description = TextField(max_length=MAX_DESCRIPTION, required=False, strip=False, widget=PlainTextarea())
+    tags = TagsField(
+        required=False,
+        widget=PlainTextarea(attrs={"rows": 4}),
+        help_text=f"One per line, up to {MAX_TAGS} of up to {MAX_TAG} characters.",
+    )
+    due_date = forms.DateField(
+        required=False,
+        widget=UnfoldAdminSingleDateWidget(),
+        validators=[MinValueValidator(FIRST_DATE), MaxValueValidator(LAST_DATE)],
+        help_text="A whole day, wherever the owner is. Setting it clears “due at”.",
+    )
+    due_at = forms.SplitDateTimeField(
+        required=False,
+        widget=UnfoldAdminSplitDateTimeWidget(),
+        validators=[MinValueValidator(FIRST_INSTANT), MaxValueValidator(LAST_INSTANT)],
+        help_text="In UTC. Sets “due date” to its day in the owner’s time zone.",
+    )
+
+    class Meta:
+        model = Task
+        fields = ("user", "title", "description", "status", "priority", "tags", "due_date", "due_at", "uid")
+
+
+@admin.register(Task)
+class TaskAdmin(ResourceAdmin):
+    resource = TASKS
+    form = TaskForm
+    list_display = ("title_link", "user", "status", "priority_word", "due_date", "created_at")
+    list_editable = ("status",)
+    list_filter = (
+        "status",
+        "priority",
+        OverdueFilter,
+        DeletedFilter,
+        TagFilter,
+        ("user", AutocompleteSelectFilter),
+        "due_date",
+        "created_at",
+    )
+    text_filters = (TagFilter,)
+    actions = ("complete", "reopen", "restore")
+    search_fields = ("search_text",)  # shows the box; `search` searches
+    search_help_text = "Every word must occur in title, description or tags."
+    readonly_fields = (*ResourceAdmin.readonly_fields, "completed_at")
+    fieldsets = (
+        (None, {"fields": ("user", "title", "description")}),
+        ("State", {"fields": ("status", "priority", "tags")}),
+        ("Due", {"fields": ("due_date", "due_at")}),
+    )
+
+    @admin.display(description="title", ordering="title_key")
+    def title_link(self, task: Task) -> str:
+        return task.title
+
+    @display(description="priority", ordering=PRIORITY_RANK, label=PRIORITY_COLOURS)  # type: ignore[untyped-decorator]
+    def priority_word(self, task: Task) -> str:
+        return task.get_priority_display()
+
+    def search(self, request: HttpRequest, queryset: Any, term: str) -> tuple[TaskQuerySet, bool]:
+        return queryset.matching(term) if self.reads_text(request) else queryset, False
+
+    @admin.action(description="Complete", permissions=["change"])
+    def complete(self, request: HttpRequest, queryset: TaskQuerySet) -> Done:
+        complete = partial(services.complete_task, completed=True)
+        return self.run_each(request, queryset.not_completed(), complete, "Completed")
+
+    @admin.action(description="Reopen", permissions=["change"])
+    def reopen(self, request: HttpRequest, queryset: TaskQuerySet) -> Done:
+        return self.run_each(request, queryset.closed(), partial(services.complete_task, completed=False), "Reopened")

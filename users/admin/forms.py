@@ -1,0 +1,115 @@
+"""The forms of staff: to sign in, to open and change accounts, and to set passwords."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import BaseUserCreationForm, UserChangeForm
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
+from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, AuthenticationForm
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from config.admin.base import ServiceForm
+from users import audit, services
+from users.audit import Action
+from users.models import User
+from users.text import MAX_EMAIL, MAX_PASSWORD, canonical_email, validate_email
+
+
+class SignInForm(AuthenticationForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].validators.append(MaxLengthValidator(MAX_EMAIL))
+        _limit(self.fields["password"])
+
+    def clean(self) -> Any:
+        try:
+            return super().clean()
+        except ValidationError:
+            email = self.cleaned_data.get("username", "")
+            user = User.objects.filter(email_canonical=canonical_email(email)).first()
+            audit.failed_sign_in(user, email, admin=True)
+            raise
+
+
+class UniqueEmail(ServiceForm):
+    def clean_email(self) -> str:
+        """The service has the last word; asking here shows the error together with all others.
+
+        An address that was stored when less was refused stays good, or nothing of its account could be changed.
+        """
+        email: str = self.cleaned_data["email"]
+        if email != self.instance.email:
+            validate_email(email)
+        others = User.objects.exclude(pk=self.instance.pk)
+        if others.filter(email_canonical=canonical_email(email)).exists():
+            raise ValidationError("An account with this e-mail address exists.", code="email_taken")
+        return email
+
+
+class RegistrationForm(UniqueEmail, BaseUserCreationForm):
+    class Meta:
+        model = User
+        fields = ("email", "name", "timezone")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("password1", "password2"):
+            self.fields[name].widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})
+        _limit(self.fields["password1"])
+
+    def set_password_and_save(self, user: User, *args: Any, **kwargs: Any) -> User:
+        """The service does both."""
+        return user
+
+
+class AccountForm(UniqueEmail, UserChangeForm):
+    password = None  # type: ignore[assignment]  # no part of the hash is ever shown
+
+    class Meta:
+        model = User
+        fields = "__all__"  # UserAdmin.fieldsets choose
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """Staff sets somebody's password, or takes it away."""
+
+    user: User
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(user, *args, **kwargs)
+        _limit(self.fields["password1"])
+
+    def save(self, commit: bool = True) -> User:
+        usable = self.cleaned_data["set_usable_password"]
+        user = services.set_password(self.user, self.cleaned_data["password1"] if usable else None)
+        self.user = user  # of whom the view makes this session go on, if it is the own password
+        return user
+
+
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
+    """Staff changes the own password, and knows the old one."""
+
+    user: User
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _limit(self.fields["old_password"])
+        _limit(self.fields["new_password1"])
+
+    def clean_old_password(self) -> Any:
+        try:
+            return super().clean_old_password()
+        except ValidationError:
+            audit.record(Action.PASSWORD_REFUSED, self.user, admin=True)
+            raise
+
+    def save(self, commit: bool = True) -> User:
+        user = services.set_password(self.user, self.cleaned_data["new_password1"])
+        self.user = user  # as above
+        return user
+
+
+def _limit(field: forms.Field) -> None:
+    """Sign-in takes no longer password than this."""
+    field.validators.append(MaxLengthValidator(MAX_PASSWORD))

@@ -1,0 +1,192 @@
+"""What the admin of every resource has: who may read the text, the trash, writes through services, and their audit."""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+
+from config.admin.base import SHOWN
+from users import audit
+from users.admin.audited import AuditedAdmin, Done
+from users.admin.rows import DeletedFilter, ListedForm, RowForm, RowFormSet, RowList, shows_tombstones
+from users.audit import Action
+from users.models import User
+from users.resources.models import OwnedModel
+from users.resources.resource import Resource
+from users.resources.writes import RowNotFound
+
+
+class ResourceAdmin(AuditedAdmin):
+    """Everybody's rows. A write is a change of the owner's feed, as any other.
+
+    Subclasses name their `resource`, their `list_display`, which begins with the title, and their `fieldsets`, to which
+    the row's record is added. Staff without the permission to read the text sees numbers in place of titles, and
+    neither fields nor filters that tell of the text.
+    """
+
+    resource: ClassVar[Resource]
+    text_filters: ClassVar[tuple[Any, ...]] = ()  # those of `list_filter` that tell of the text
+
+    form = RowForm
+    list_filter: Any = (DeletedFilter, ("user", AutocompleteSelectFilter), "created_at")
+    list_filter_submit = True
+    actions: Any = ("restore",)
+    date_hierarchy = "created_at"
+    ordering = ("-pk",)  # of everybody's rows, only this order has an index
+    show_full_result_count = False
+    autocomplete_fields = ("user",)
+    readonly_fields: Any = ("version", "created_at", "updated_at")
+
+    def __init__(self, model: type[OwnedModel], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        self.icon, self.unrecorded = self.resource.icon, self.resource.text
+        # Whoever may filter by a derived column, or sort by it, finds out what is in the text.
+        self.telling = {*self.resource.text, *model.derived}
+        self.number_link = admin.display(description=self.opts.verbose_name, ordering="pk")(lambda row: str(row))
+
+    def reads_text(self, request: HttpRequest) -> bool:
+        permission = self.resource.text_permission
+        return permission is None or (isinstance(request.user, User) and request.user.has_perm(permission))
+
+    # --- What is shown, and to whom -----------------------------------------------------------------
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = super().get_list_display(request)
+        return columns if self.reads_text(request) else ["number_link", *self._without_text(columns[1:])]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return (*self.fieldsets, ("Identity", {"fields": ("uid",)}))
+        record = {"fields": ("uid", *self.readonly_fields), "description": "Times are in UTC."}
+        fieldsets = (*self.fieldsets, ("Record", record))
+        if self.reads_text(request):
+            return fieldsets
+        shown = [(name, {**options, "fields": self._without_text(options["fields"])}) for name, options in fieldsets]
+        return [(name, options) for name, options in shown if options["fields"]]
+
+    def _without_text(self, names: Iterable[Any]) -> list[Any]:
+        return [name for name in names if name not in self.telling]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return self.readonly_fields
+        # What is read-only is no field of the form.
+        return (*self.readonly_fields, "user", "uid", *(() if self.reads_text(request) else self.resource.text))
+
+    def get_search_fields(self, request: HttpRequest) -> Any:
+        return super().get_search_fields(request) if self.reads_text(request) else ()
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        filters = super().get_list_filter(request)
+        return filters if self.reads_text(request) else [each for each in filters if each not in self.text_filters]
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        if not self.telling.isdisjoint(lookup.split("__")) and (request is None or not self.reads_text(request)):
+            return False
+        allowed: bool = super().lookup_allowed(lookup, value, request)
+        return allowed
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        rows: Any = super().get_queryset(request)
+        return rows.visible().select_related("user")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RowList]:
+        return RowList
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().get_changelist_form(request, form=ListedForm, fields=self.list_editable, **kwargs)
+
+    def get_changelist_formset(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().get_changelist_formset(request, formset=RowFormSet, **kwargs)
+
+    def get_list_display_links(self, request: HttpRequest, list_display: Any) -> Any:
+        """A tombstone has no page."""
+        return None if shows_tombstones(request) else super().get_list_display_links(request, list_display)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)
+        return {name: action for name, action in actions.items() if (name == "restore") == shows_tombstones(request)}
+
+    # --- Who has read whose text --------------------------------------------------------------------
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        response = super().changelist_view(request, extra_context)
+        if changelist := (getattr(response, "context_data", None) or {}).get("cl"):
+            self._note_reading(request, changelist.result_list, page="list")
+        return response
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> Any:
+        if obj is not None:
+            self._note_reading(request, [obj], page=self.resource.name)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def _note_reading(self, request: HttpRequest, rows: Iterable[OwnedModel], *, page: str) -> None:
+        """The list shows titles: one event for a page of it."""
+        if not self.resource.text or not self.reads_text(request):
+            return
+        others = [row for row in rows if row.user_id != request.user.pk]
+        if len(others) == 1:
+            self.note(Action.STAFF_READ, others[0], page=page)
+        elif others:
+            details: dict[str, Any] = {self.resource.plural: [row.pk for row in others]}
+            audit.record(Action.STAFF_READ, page=page, users=sorted({row.user_id for row in others}), **details)
+
+    # --- Writes, through the services of the resource -------------------------------------------------
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        values: dict[str, Any] = form.cleaned_data
+        if change:
+            changes = {name: values[name] for name in form.changed_data}
+            # A row of the list was compared with what is stored before anything was locked.
+            unchanged = {obj.version} if isinstance(form, ListedForm) else None
+            self.resource.update(obj.user, obj.pk, changes, expected_version=unchanged)
+        else:
+            fields = {name: value for name, value in values.items() if name != "user"}
+            obj.pk = self.resource.create(obj.user, **fields).pk
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self.resource.delete(obj.user, obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self.call_each(queryset, self.resource.delete)
+
+    def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Any:
+        """Only the rows: a tombstone takes nothing else with it."""
+        rows = list(objs)
+        if "post" not in request.POST:
+            self._note_reading(request, rows[:SHOWN], page="deletion")
+        title = self.resource.text[:1] if self.reads_text(request) else ()
+        links = [self.change_link(row, *(getattr(row, name) for name in title)) for row in rows]
+        return self.deletion_links(links), {self.opts.verbose_name_plural: len(links)}, set(), []
+
+    @admin.action(description="Restore", permissions=["change"])
+    def restore(self, request: HttpRequest, queryset: Any) -> Done:
+        return self.run_each(request, queryset.deleted(), self.resource.restore, "Restored")
+
+    def run_each(self, request: HttpRequest, rows: QuerySet[Any], service: Callable[..., Any], did: str) -> Done:
+        """An action that calls a service for each row, and says how many there were."""
+        done = self.call_each(rows, service)
+        name = self.opts.verbose_name if len(done) == 1 else self.opts.verbose_name_plural
+        self.message_user(request, f"{did}: {len(done)} {name}.", messages.SUCCESS)
+        return Done(done)
+
+    def call_each(self, rows: QuerySet[Any], service: Callable[..., Any]) -> list[Any]:
+        """By owner, so that two such transactions lock feeds in one order. What is gone already is gone."""
+        done = []
+        for row in rows.order_by("user_id", "pk"):
+            with suppress(RowNotFound):
+                service(row.user, row.pk)
+                done.append(row)
+        return done

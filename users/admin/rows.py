@@ -1,0 +1,135 @@
+"""The list of a resource's rows, which has a trash, and the forms that change them."""
+
+import re
+from typing import Any
+
+from django import forms
+from django.contrib.admin import SimpleListFilter
+from django.core.exceptions import ValidationError
+from django.forms import BaseModelFormSet
+from django.http import HttpRequest
+from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from config.admin.base import ServiceForm
+from config.values import is_visible
+from users.resources import writes
+from users.resources.models import MAX_UID, OwnedModel, new_uid
+
+BREAK = re.compile(r"\r\n|\r|\n")
+
+
+class DeletedFilter(SimpleListFilter):
+    """Tombstones are shown when they are asked for, and alone: nothing but restoring can be done with them."""
+
+    title = "deleted"
+    parameter_name = "deleted"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes")]
+
+    def choices(self, changelist: Any) -> Any:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": "No"} if choice["display"] == "All" else choice
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.deleted() if shows_tombstones(request) else queryset.visible()
+
+
+def shows_tombstones(request: HttpRequest) -> bool:
+    return request.GET.get(DeletedFilter.parameter_name) == "yes"
+
+
+class RowList(ChangeList):
+    """Has tombstones, too: `DeletedFilter` decides about them.
+
+    Long texts are not loaded: those of as many rows as an action takes have room for a gigabyte.
+    """
+
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        super().__init__(request, *args)
+        if shows_tombstones(request):
+            self.list_editable = ()
+
+    def get_queryset(self, *args: Any, **kwargs: Any) -> Any:
+        texts = (*self.model_admin.resource.text[1:], *self.model.derived)
+        unseen = [name for name in texts if name not in self.list_display]
+        self.root_queryset = self.model.objects.select_related("user").defer(*unseen)
+        return super().get_queryset(*args, **kwargs)
+
+
+class RowFormSet(BaseModelFormSet):
+    model: type[OwnedModel]
+
+    def _existing_object(self, pk: Any) -> Any:
+        """Raises RowNotFound, where Django would take another row for one that is gone."""
+        found: Any = super()._existing_object(pk)  # type: ignore[misc]
+        if found is None:
+            raise writes.no_such(self.model)
+        return found
+
+
+class _RowForm(forms.ModelForm):
+    """A change is what differs from what was shown, not from what others have stored since."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.show_hidden_initial = self.instance.pk is not None
+
+    def _get_validation_exclusions(self) -> set[str]:
+        """All: constraints hold for what the service makes of these values, which also knows tombstones."""
+        return {field.name for field in self._meta.model._meta.fields}
+
+
+class ListedForm(_RowForm):
+    """A row of the list. What somebody else has changed since the page was shown is not overwritten."""
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        for name in set(self.changed_data) & set(self.initial):
+            field, bound = self.fields[name], self[name]
+            stored = self.get_initial_for_field(field, name)
+            shown = field.hidden_widget().value_from_datadict(self.data, self.files, bound.html_initial_name)
+            if field.has_changed(stored, shown) and field.has_changed(stored, bound.data):
+                value = dict(self.instance._meta.get_field(name).flatchoices).get(stored, stored)
+                self.add_error(name, ValidationError(f"Meanwhile it has become “{value}”; choose again.", code="stale"))
+        return cleaned
+
+
+class LineField(forms.CharField):
+    """One line: browsers drop line breaks from it, which is no change that anybody made."""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(BREAK.sub("", initial or "").strip(), BREAK.sub("", data or ""))
+
+    def validate(self, value: Any) -> None:
+        super().validate(value)
+        if value and not is_visible(value):
+            raise ValidationError("Nothing of it can be seen.", code="blank")
+
+
+class PlainTextarea(UnfoldAdminTextareaWidget):
+    """Unfold's template leaves out the line break that browsers drop: theirs would be the first of the text."""
+
+    template_name = "django/forms/widgets/textarea.html"
+
+
+class TextField(forms.CharField):
+    """Many lines, taken as they are; browsers send every line break as CRLF."""
+
+    def to_python(self, value: Any) -> str:
+        return BREAK.sub("\n", super().to_python(value) or "")
+
+
+class RowForm(ServiceForm, _RowForm):
+    """The page of a row. Subclasses declare what their models' fields say too loosely."""
+
+    # Suggested by the page, so that the same form sent twice makes one row.
+    uid = LineField(max_length=MAX_UID, initial=new_uid, required=False, widget=UnfoldAdminTextInputWidget())
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "uid" in self.fields:
+            name = self._meta.model._meta.verbose_name
+            self.fields["uid"].help_text = f"The {name}’s identity in clients and exports. Never changes."
