@@ -8,6 +8,8 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
+from users.resources.resource import registered
+
 ROOT: Path = settings.BASE_DIR
 PACKAGES = ("config", "users", "tasks")
 MAX_LINES = 400
@@ -73,6 +75,12 @@ def test_only_services_make_statements_that_write() -> None:
     assert makers == {"users/resources/feed.py", "users/resources/statements.py"}
     callers = {path for path in _files(*PACKAGES) if re.search(r"\)\.(insert|update|lock\w*|set_each)\(", _read(path))}
     assert callers - {path for path in callers if "statements" not in _read(path)} == {"users/resources/writes.py"}
+
+
+def test_what_serves_every_resource_names_none() -> None:
+    names = re.compile(rf"\b({'|'.join(each.name for each in registered())})s?\b", re.IGNORECASE)
+    found = {path: names.findall(_read(path)) for path in _files("users/admin", "config/admin")}
+    assert _offenders(found) == {}, "read it from the declaration"
 
 
 @pytest.mark.parametrize(
