@@ -31,8 +31,8 @@ class NewTask(NamedTuple):
 def create_tasks(tasks: list[NewTask]) -> None:
     """Each takes its user's next number, in this order. Raises AccountGone.
 
-    Into a table with row level security one cannot COPY; hence the detour, which is still several times as fast as
-    an INSERT for each.
+    Into a table with row level security one cannot COPY; hence the detour, which is still five to nine times as
+    fast as `bulk_create`.
     """
     counts: dict[int, int] = {}
     for task in tasks:

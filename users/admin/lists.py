@@ -25,7 +25,7 @@ _counts: dict[str, Rows] = {}
 
 
 def count_per_user(title: str, rows: Rows) -> None:
-    """Add a column that counts these rows, by their `user`; those of each resource have one."""
+    """Add a column that counts these rows, by their `user`; each resource has one anyhow."""
     _counts[title] = rows
 
 

@@ -46,6 +46,7 @@ class ResourceAdmin(AuditedAdmin):
         self.icon, self.unrecorded = self.resource.icon, self.resource.text
         # Whoever may filter by a derived column, or sort by it, finds out what is in the text.
         self.telling = {*self.resource.text, *model.derived}
+        assert self.telling.isdisjoint(self.list_editable), "whoever edits text in the list reads it"
         self.number_link = admin.display(description=self.opts.verbose_name, ordering="pk")(lambda row: str(row))
 
     def reads_text(self, request: HttpRequest) -> bool:
