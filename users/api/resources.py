@@ -277,3 +277,9 @@ def _operations(resource: Resource, examples: dict[str, list[OpenApiExample]]) -
             responses={204: None},
         ),
     }
+
+
+def describe_tags(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """A postprocessing hook of drf-spectacular: each resource has a tag, before those of the settings."""
+    tags = [{"name": each.plural, "description": f"A user's {each.plural}."} for each in registered()]
+    return {**result, "tags": [*tags, *result["tags"]]}

@@ -25,7 +25,6 @@ SPECTACULAR_SETTINGS = {
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "TAGS": [
-        {"name": "tasks", "description": "A user's tasks."},
         {"name": "accounts", "description": "Sign-up, sign-in and the caller's own account."},
         {"name": "health", "description": "For load balancers and orchestrators."},
     ],
@@ -35,6 +34,7 @@ SPECTACULAR_SETTINGS = {
         "config.http.openapi.hooks.require_answered_members",
         "config.http.openapi.hooks.refuse_unknown_members",
         "config.http.openapi.hooks.declare_answers",
+        "users.api.resources.describe_tags",
     ],
     "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks.choices.Status", "TaskPriority": "tasks.choices.Priority"},
     "SWAGGER_UI_DIST": "SIDECAR",
