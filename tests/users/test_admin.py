@@ -1,5 +1,6 @@
 """Accounts in the admin: every write goes through services, and nobody rises above the own privileges."""
 
+import re
 import threading
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ from tests.pages import open_page, send, signed_in, submit, wait_for_a_lock
 from users import services
 from users.audit import Action
 from users.models import AuditEvent, User
+from users.resources.resource import registered
 from users.tokens import own
 
 LIST = "/admin/users/user/"
@@ -348,3 +350,11 @@ def test_the_list_takes_as_many_queries_for_30_rows_as_for_3(staff: Client, path
 def test_the_admin_is_found_without_its_slash(db: None) -> None:
     answer = Client().get("/admin")
     assert (answer.status_code, answer["Location"]) == (301, "/admin/")
+
+
+def test_the_sidebar_leads_to_every_list_by_its_icon(carol: User) -> None:
+    page = signed_in(carol).get("/admin/").content.decode()
+    entry = r'<a href="/admin/(?:\w+/)?(\w*)/?"[^>]*>\s*<span class="material-symbols-outlined[^>]*>\s*(\w+)'
+    icons = {"user": "person", "group": "group", "session": "devices", "auditevent": "history"}
+    icons |= {str(each.model._meta.model_name): each.icon for each in registered()}
+    assert dict(re.findall(entry, page)) == {"": "dashboard", **icons}

@@ -1,5 +1,6 @@
 """The admin that a resource has for a few lines: here of a second declaration over the table of tasks."""
 
+import datetime as dt
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from tasks.models import Task
 from tasks.resource import TASKS
 from tests.audited import events, only
 from tests.factories import head_of, make_task, make_user
-from tests.pages import send, signed_in, submit
+from tests.pages import open_page, send, signed_in, submit
 from users.admin.resources import ResourceAdmin
 from users.admin.site import AdminSite
 from users.audit import Action
@@ -24,7 +25,8 @@ NOTES = replace(TASKS, name="note", plural="notes", text=("title", "description"
 
 class NoteAdmin(ResourceAdmin):
     resource = NOTES
-    list_display = ("title", "user", "description", "priority", "created_at")
+    list_display = ("title", "user", "description", "priority", "due_date", "created_at")
+    list_editable = ("due_date",)
     list_filter = ("priority", *ResourceAdmin.list_filter)
     search_fields = ("title",)
     fieldsets = ((None, {"fields": ("user", "title", "description", "priority")}),)
@@ -68,6 +70,20 @@ def test_its_rows_are_added_changed_deleted_and_restored(staff: Client, alice: U
     assert only(Action.STAFF_CHANGED).details == {"fields": {"title": None}}
 
 
+@pytest.mark.parametrize(("meanwhile", "said"), [(dt.date(2026, 1, 2), "2026-01-02"), (None, "empty")])
+def test_what_has_changed_since_its_list_was_shown_is_not_overwritten(
+    staff: Client, alice: User, meanwhile: dt.date | None, said: str
+) -> None:
+    row = make_task(alice, due_date=dt.date(2026, 1, 1))
+    fields = {**open_page(staff, LIST).fields, "_save": "Save"}
+    services.update_task(alice, row.pk, {"due_date": meanwhile})
+    assert send(staff, LIST, dict(fields)).errors == ""  # shown, and left
+    page = send(staff, LIST, {**fields, "form-0-due_date": "2026-01-03"})
+    assert f"Meanwhile it has become “{said}”; choose again." in page.errors
+    row.refresh_from_db()
+    assert (row.due_date, row.version) == (meanwhile, 2)
+
+
 def test_a_page_of_its_list_is_one_event_that_names_its_rows(staff: Client, alice: User) -> None:
     rows = [make_task(alice), make_task(alice)]
     assert staff.get(LIST).status_code == 200
@@ -97,3 +113,13 @@ def test_a_resource_without_text_has_nothing_to_hide(
     for query in ("", f"{row.pk}/change/"):
         assert b"Seen by all" in viewer.get(f"{LIST}{query}").content
     assert events(action=Action.STAFF_READ) == []
+
+
+def test_its_actions_go_by_owner(staff: Client, alice: User, bob: User) -> None:
+    """So that two transactions lock feeds in one order."""
+    rows = [make_task(user) for user in (alice, bob, alice)]
+    for row in rows:
+        services.delete_task(row.user, row.pk)
+    send(staff, f"{LIST}?deleted=yes", {"action": "restore", "_selected_action": [str(row.pk) for row in rows]})
+    ran = [event.object_id for event in events(action=Action.STAFF_RAN)]
+    assert ran == [str(rows[number].pk) for number in (0, 2, 1)]

@@ -92,7 +92,8 @@ class ListedForm(_RowForm):
             stored = self.get_initial_for_field(field, name)
             shown = field.hidden_widget().value_from_datadict(self.data, self.files, bound.html_initial_name)
             if field.has_changed(stored, shown) and field.has_changed(stored, bound.data):
-                value = dict(self.instance._meta.get_field(name).flatchoices).get(stored, stored)
+                choices = {None: "empty", **dict(self.instance._meta.get_field(name).flatchoices)}
+                value = choices.get(stored, stored)
                 self.add_error(name, ValidationError(f"Meanwhile it has become “{value}”; choose again.", code="stale"))
         return cleaned
 
