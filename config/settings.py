@@ -14,7 +14,6 @@ from dotenv import load_dotenv
 from config.admin.appearance import UNFOLD  # noqa: F401 (Django reads it)
 from config.environment import database_url
 from config.environment.external_issuer import refuse_external_issuer
-from config.environment.rates import is_redis_url
 from config.environment.variables import (
     env,
     env_bool,
@@ -328,12 +327,6 @@ RATE_LIMITS = {
     "mail": env_rate("RATE_LIMIT_MAIL", "10/hour"),
 }
 LIMIT_TASKS = env_int("LIMIT_TASKS", 100_000, minimum=0, maximum=999_999_999)  # of an account; 0 disables it
-
-
-# The counters are in PostgreSQL while this is unset.
-REDIS_URL = env_secret("REDIS_URL")
-if REDIS_URL and not is_redis_url(REDIS_URL):
-    raise ImproperlyConfigured("REDIS_URL is not one: redis://user:password@host:6379/0, rediss:// or unix:///path")
 
 # Conditions of /metrics, each of which must hold where it is set; with neither, there is no such route and no metric.
 METRICS_TOKEN = env_secret("METRICS_TOKEN")

@@ -9,7 +9,7 @@ from django.utils.crypto import salted_hmac
 from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
 from config.errors import LimitReached
-from config.http.limits.counters import PostgresCounters
+from config.http.limits import counters
 from tasks.choices import Status
 from tasks.models import Task
 from users.models import User
@@ -106,7 +106,7 @@ def _count_moved(user: User, tasks: int) -> None:
     change may be of any size."""
     key = salted_hmac("tasks.moved", str(user.pk), algorithm="sha256").hexdigest()[:32]
     limit = MOVED.limit
-    if tasks and not PostgresCounters().take(key, tasks, MOVED).granted(tasks, limit):
+    if tasks and not counters.take(key, tasks, MOVED).granted(tasks, limit):
         raise LimitReached(
             f"Changes of your time zone took {limit:,} timed tasks along within an hour; try again in an hour.",
             limit=limit,

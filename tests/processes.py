@@ -10,7 +10,7 @@ import pytest
 from tests.server import TEMPLATES
 
 # Whoever uses one of these starts a program: fixtures of several files, and markers that name what a test needs.
-FIXTURES = {"server", "redis", "tree", "metered"}
+FIXTURES = {"server", "tree", "metered"}
 MARKERS = {"node", "pgbouncer", "browser"}
 EVENTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system"}
 

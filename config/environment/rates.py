@@ -1,4 +1,4 @@
-"""Rate limits in the environment, such as 600/min; and whether REDIS_URL is valid."""
+"""Rate limits in the environment, such as 600/min."""
 
 import re
 from typing import NamedTuple
@@ -32,13 +32,3 @@ def parse_rate(text: str) -> Rate | None:
             f"write a number from 1 to {MAX_COUNT} per second, min, hour or day, such as 600/min, or {OFF}"
         )
     return Rate(int(match[1]), _SECONDS[match[2]])
-
-
-def is_redis_url(url: str) -> bool:
-    from redis import Redis  # slow to import, and of no use to those without a URL
-
-    try:
-        Redis.from_url(url).connection_pool.make_connection()  # which does not connect yet
-    except (ValueError, TypeError):
-        return False
-    return True

@@ -207,18 +207,3 @@ def disk(**kwargs: Any) -> list[CheckMessage]:
     if free < 2 * GIB:
         return [Warning(what, hint="Free some soon.", id="config.W006")]
     return [Info(what, id="config.I012")]
-
-
-@register("redis")
-def redis(**kwargs: Any) -> list[CheckMessage]:
-    if not settings.REDIS_URL:
-        return [Info("Rate limits are counted in PostgreSQL.", id="config.I013")]
-    from redis import Redis, RedisError  # as in config.environment.rates: slow to import
-
-    try:
-        with closing(Redis.from_url(settings.REDIS_URL, socket_connect_timeout=3, socket_timeout=3)) as client:
-            client.ping()
-    except (RedisError, OSError) as error:
-        hint = "Start Redis or correct REDIS_URL; meanwhile PostgreSQL counts the rate limits."
-        return [Error(f"It cannot be reached: {type(error).__name__}.", hint=hint, id="config.E012")]
-    return [Info("Rate limits are counted in Redis.", id="config.I014")]

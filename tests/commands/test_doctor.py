@@ -20,7 +20,6 @@ from config.operations.doctor import registry
 from tests.commands.databases import Database, database
 from tests.factories import make_user
 from tests.issuer import Issuer
-from tests.redis_server import RedisServer
 from tests.server import ROOT, free_port
 from tests.tree import PRODUCTION
 from users.models import User
@@ -29,7 +28,7 @@ SECRETS = {
     "SECRET_KEY": "k9Qv-secret-Rt72mWx4LpZs8HdYq5Vn", "JWT_SIGNING_KEY": "b3Nf-signing-Ty81cVu6KqJr5GwEz4Ah",
     "JWT_VERIFYING_KEYS": "x7Bd-former-Po92nMz3HsCt4FyLw6Eu", "EMAIL_HOST_PASSWORD": "mail-w0rd-Zk5",
 }  # fmt: skip
-PASSWORD_OF_DATABASE, PASSWORD_OF_REDIS = "db-w0rd-Hx7", "redis-w0rd-Qm3"
+PASSWORD_OF_DATABASE = "db-w0rd-Hx7"
 
 
 def run_doctor(*arguments: str) -> tuple[int, str]:
@@ -94,8 +93,7 @@ def test_on_a_terminal_it_is_a_table(db: None) -> None:
 def test_without_a_database_it_goes_on_and_tells_no_secret() -> None:
     environment = {
         **PRODUCTION, **SECRETS, "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(free_port()), "EMAIL_HOST_USER": "me",
-        "REDIS_URL": f"redis://me:{PASSWORD_OF_REDIS}@127.0.0.1:{free_port()}/0", "REQUIRE_HTTPS": "false",
-        "JWT_EXTERNAL_ISSUER": "https://issuer.test", "JWT_EXTERNAL_AUDIENCE": "tickbase",
+        "REQUIRE_HTTPS": "false", "JWT_EXTERNAL_ISSUER": "https://issuer.test", "JWT_EXTERNAL_AUDIENCE": "tickbase",
         "JWT_EXTERNAL_JWKS_URL": f"http://127.0.0.1:{free_port()}/jwks",
     }  # fmt: skip
     away = Database(f"postgresql://tickbase:{PASSWORD_OF_DATABASE}@127.0.0.1:{free_port()}/tickbase")
@@ -103,14 +101,14 @@ def test_without_a_database_it_goes_on_and_tells_no_secret() -> None:
     for arguments in (["doctor"], ["doctor", "--json"]):
         done = away.manage(*arguments, **environment)
         assert done.returncode == 1
-        for secret in (*SECRETS.values(), PASSWORD_OF_DATABASE, PASSWORD_OF_REDIS):
+        for secret in (*SECRETS.values(), PASSWORD_OF_DATABASE):
             assert secret not in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
     found = {each["name"]: each["state"] for each in json.loads(done.stdout)}
     assert {name for name, state in found.items() if state == "skipped"} == {
         each.tags[0] for each in registry.get_checks() if each.tags[1:]
     }
-    assert [found[name] for name in ("database", "mail", "redis", "external issuer")] == ["failed"] * 4
+    assert [found[name] for name in ("database", "mail", "external issuer")] == ["failed"] * 3
     assert (found["keys"], found["deployment"]) == ("ok", "warning")
 
 
@@ -222,13 +220,6 @@ def test_a_mail_server_that_is_away_or_missing(settings: Settings) -> None:
 def test_a_disk_that_is_full(monkeypatch: pytest.MonkeyPatch, free: int, level: int) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": free}))
     assert find("disk").level == level
-
-
-def test_redis_is_asked(settings: Settings, redis: RedisServer) -> None:
-    settings.REDIS_URL = redis.url
-    assert find("redis").msg == "Rate limits are counted in Redis."
-    redis.kill()
-    assert find("redis").level == checks.ERROR
 
 
 def test_the_issuer_is_asked(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from config.database.isolation import all_users
 from config.environment.rates import Rate
-from config.http.limits.counters import PostgresCounters
+from config.http.limits import counters
 from config.models import RateLimit
 from tasks import services
 from tasks.models import Task
@@ -292,7 +292,7 @@ def test_rows_go_in_batches(db: None) -> None:
 
 
 def test_windows_and_sessions_of_the_admin_go(db: None) -> None:
-    PostgresCounters().take("0" * 32, 1, Rate(5, 3600))
+    counters.take("0" * 32, 1, Rate(5, 3600))
     RateLimit.objects.create(key="1" * 32, used=1, resets_at=timezone.now() - dt.timedelta(hours=1))
     for age in (-1, 1):
         store = SessionStore()

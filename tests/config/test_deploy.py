@@ -23,7 +23,6 @@ from psycopg import sql
 from tests.config.test_readme import variables
 from tests.dockerfile import NOBODY, Stage, build, steps
 from tests.pgbouncer import PgBouncer, needs_pgbouncer, version
-from tests.redis_server import RedisServer
 from tests.server import NO_RATE_LIMITS, Server, free_port
 
 ROOT: Path = settings.BASE_DIR
@@ -121,15 +120,12 @@ def deployed(image: Stage, secrets: Path, database: tuple[Path, str]) -> Iterato
     with ExitStack() as stack:
         socket, name = database
         bouncer = stack.enter_context(PgBouncer(stack.enter_context(folder()), socket, name, bouncer_config()))
-        redis = RedisServer(stack.enter_context(folder()))
-        redis.start()
-        stack.callback(redis.kill)
         given = {key: interpolated(value) for key, value in compose()["services"]["app"]["environment"].items()}
         given = {key: value.replace("/run/secrets", str(secrets)) for key, value in given.items()}
         Path(given["DATABASE_URL_FILE"]).write_text(bouncer.url)
         if version() < (1, 21):
             given["DATABASE_PREPARED_STATEMENTS"] = "auto"
-        own = {"HOST": "127.0.0.1", "PORT": str(free_port()), "REDIS_URL": redis.url}
+        own = {"HOST": "127.0.0.1", "PORT": str(free_port())}
         environment = {**image.environment, **given, **own, **NO_RATE_LIMITS}
         secrets.chmod(0o755)  # Docker mounts the files; here the image's user passes the directory
         migrating = {**environment, "DATABASE_URL": f"postgresql://tickbase@/{name}?host={socket}"}

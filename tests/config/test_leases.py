@@ -12,11 +12,11 @@ from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from config.environment.rates import Rate
-from config.http.limits.counters import Counters, PostgresCounters, Taken
+from config.http.limits import counters
+from config.http.limits.counters import Taken
 from config.http.limits.leases import Limiter, lease_of
 from config.models import RateLimit
 
-MakeCounters = Callable[[], Counters]
 PROCESSES = 3
 
 
@@ -28,35 +28,35 @@ def grants(limiter: Limiter, key: str, rate: Rate, requests: int) -> int:
     return sum(limiter.take(key, rate).is_granted for _ in range(requests))
 
 
-class Gate(PostgresCounters):
+class Gate:
     """Holds back whoever takes of `key` until it is opened."""
 
     def __init__(self, key: str) -> None:
-        super().__init__()
+        self.answer = counters.take
         self.key = key
         self.amounts: list[int] = []
         self.entered, self.opened = threading.Event(), threading.Event()
 
-    def take(self, key: str, amount: int, rate: Rate) -> Taken:
+    def __call__(self, key: str, amount: int, rate: Rate) -> Taken:
         self.amounts.append(amount)
         if key == self.key and not self.entered.is_set():
             self.entered.set()
             assert self.opened.wait(10)
-        return super().take(key, amount, rate)
+        return self.answer(key, amount, rate)
 
 
-class Flaky(PostgresCounters):
+class Flaky:
     """Its first answer is a failure."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self.answer = counters.take
         self.amounts: list[int] = []
 
-    def take(self, key: str, amount: int, rate: Rate) -> Taken:
+    def __call__(self, key: str, amount: int, rate: Rate) -> Taken:
         self.amounts.append(amount)
         if len(self.amounts) == 1:
             raise OperationalError
-        return super().take(key, amount, rate)
+        return self.answer(key, amount, rate)
 
 
 def in_thread(call: Callable[[], object]) -> threading.Thread:
@@ -75,22 +75,25 @@ def test_a_lease_is_a_fiftieth(limit: int, lease: int) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 10, 99, 100, 520])
-def test_one_process_gives_out_exactly_the_limit(make_counters: MakeCounters, limit: int) -> None:
-    assert grants(Limiter(make_counters()), new_key(), Rate(limit, 60), limit + 30) == limit
+@pytest.mark.django_db(transaction=True)
+def test_one_process_gives_out_exactly_the_limit(limit: int) -> None:
+    assert grants(Limiter(), new_key(), Rate(limit, 60), limit + 30) == limit
 
 
 @pytest.mark.parametrize("limit", [10, 99, 520])
-def test_processes_that_take_turns_share_the_whole_limit(make_counters: MakeCounters, limit: int) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_processes_that_take_turns_share_the_whole_limit(limit: int) -> None:
     rate, key = Rate(limit, 60), new_key()
-    processes = [Limiter(make_counters()) for _ in range(PROCESSES)]
+    processes = [Limiter() for _ in range(PROCESSES)]
     passed = sum(process.take(key, rate).is_granted for _ in range(limit) for process in processes)
     assert passed == limit
 
 
 @pytest.mark.parametrize("limit", [10, 99, 520])
-def test_at_worst_a_lease_less_one_lies_in_each_other_process(make_counters: MakeCounters, limit: int) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_at_worst_a_lease_less_one_lies_in_each_other_process(limit: int) -> None:
     rate, key = Rate(limit, 60), new_key()
-    first, *others = [Limiter(make_counters()) for _ in range(PROCESSES)]
+    first, *others = [Limiter() for _ in range(PROCESSES)]
     passed = sum(grants(other, key, rate, 1) for other in others)
     passed += grants(first, key, rate, limit)
     unused = (PROCESSES - 1) * (lease_of(rate) - 1)
@@ -99,9 +102,10 @@ def test_at_worst_a_lease_less_one_lies_in_each_other_process(make_counters: Mak
 
 
 @pytest.mark.parametrize("limit", [10, 99, 150])
-def test_threads_of_processes_that_race_get_no_more_than_the_limit(make_counters: MakeCounters, limit: int) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_threads_of_processes_that_race_get_no_more_than_the_limit(limit: int) -> None:
     rate, key = Rate(limit, 60), new_key()
-    processes = [Limiter(make_counters()) for _ in range(PROCESSES)]
+    processes = [Limiter() for _ in range(PROCESSES)]
 
     def request(number: int) -> bool:
         try:
@@ -116,7 +120,7 @@ def test_threads_of_processes_that_race_get_no_more_than_the_limit(make_counters
 
 @pytest.mark.django_db
 def test_a_lease_costs_one_query_and_a_refusal_none() -> None:
-    limiter, key, rate = Limiter(PostgresCounters()), new_key(), Rate(500, 60)
+    limiter, key, rate = Limiter(), new_key(), Rate(500, 60)
     with CaptureQueriesContext(connection) as queries:
         assert grants(limiter, key, rate, 500) == 500
     assert len(queries) == 50
@@ -128,8 +132,8 @@ def test_a_lease_costs_one_query_and_a_refusal_none() -> None:
 @pytest.mark.django_db
 def test_another_process_asks_once_to_know_of_a_refusal() -> None:
     key, rate = new_key(), Rate(5, 60)
-    grants(Limiter(PostgresCounters()), key, rate, 5)
-    other = Limiter(PostgresCounters())
+    grants(Limiter(), key, rate, 5)
+    other = Limiter()
     with CaptureQueriesContext(connection) as queries:
         assert grants(other, key, rate, 100) == 0
     assert len(queries) == 1
@@ -137,7 +141,7 @@ def test_another_process_asks_once_to_know_of_a_refusal() -> None:
 
 @pytest.mark.django_db
 def test_what_remains_is_told() -> None:
-    limiter, key, rate = Limiter(PostgresCounters()), new_key(), Rate(102, 60)
+    limiter, key, rate = Limiter(), new_key(), Rate(102, 60)
     assert [limiter.take(key, rate).remaining for _ in range(103)] == [*range(101, -1, -1), 0]
     refused = limiter.take(key, rate)
     assert not refused.is_granted
@@ -147,7 +151,7 @@ def test_what_remains_is_told() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_permit_is_not_spent_in_the_next_window() -> None:
     key, rate = new_key(), Rate(100, 1)
-    limiter = Limiter(PostgresCounters())
+    limiter = Limiter()
     assert limiter.take(key, rate).is_granted  # one more is leased
     time.sleep(1)
     assert limiter.take(key, rate).remaining == 99
@@ -156,25 +160,25 @@ def test_a_permit_is_not_spent_in_the_next_window() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_window_is_over_in_time_though_its_answer_came_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    key, rate, answer = new_key(), Rate(100, 1), PostgresCounters.take
+    key, rate, answer = new_key(), Rate(100, 1), counters.take
 
-    def answer_late(self: PostgresCounters, *arguments: Any) -> Taken:
-        taken = answer(self, *arguments)
+    def answer_late(*arguments: Any) -> Taken:
+        taken = answer(*arguments)
         time.sleep(0.6)
         return taken
 
-    monkeypatch.setattr(PostgresCounters, "take", answer_late)
-    limiter = Limiter(PostgresCounters())
+    monkeypatch.setattr(counters, "take", answer_late)
+    limiter = Limiter()
     assert limiter.take(key, rate).is_granted  # one more is leased
     time.sleep(0.5)
     assert limiter.take(key, rate).remaining == 99
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_slow_answer_stops_no_other_key() -> None:
+def test_a_slow_answer_stops_no_other_key(monkeypatch: pytest.MonkeyPatch) -> None:
     slow, quick, rate = new_key(), new_key(), Rate(5, 60)
-    gate = Gate(slow)
-    limiter = Limiter(gate)
+    gate, limiter = Gate(slow), Limiter()
+    monkeypatch.setattr(counters, "take", gate)
     thread = in_thread(lambda: limiter.take(slow, rate))
     assert gate.entered.wait(10)
     assert limiter.take(quick, rate).is_granted
@@ -184,10 +188,10 @@ def test_a_slow_answer_stops_no_other_key() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_while_one_thread_asks_for_a_lease_others_take_single_permits() -> None:
+def test_while_one_thread_asks_for_a_lease_others_take_single_permits(monkeypatch: pytest.MonkeyPatch) -> None:
     key, rate = new_key(), Rate(500, 60)
-    gate = Gate(key)
-    limiter = Limiter(gate)
+    gate, limiter = Gate(key), Limiter()
+    monkeypatch.setattr(counters, "take", gate)
     thread = in_thread(lambda: limiter.take(key, rate))
     assert gate.entered.wait(10)
     assert grants(limiter, key, rate, 3) == 3
@@ -198,18 +202,18 @@ def test_while_one_thread_asks_for_a_lease_others_take_single_permits() -> None:
 
 
 @pytest.mark.django_db
-def test_after_a_failure_the_next_one_asks_for_a_lease_again() -> None:
-    shared, key, rate = Flaky(), new_key(), Rate(500, 60)
-    limiter = Limiter(shared)
+def test_after_a_failure_the_next_one_asks_for_a_lease_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    flaky, limiter, key, rate = Flaky(), Limiter(), new_key(), Rate(500, 60)
+    monkeypatch.setattr(counters, "take", flaky)
     with pytest.raises(OperationalError):
         limiter.take(key, rate)
     assert limiter.take(key, rate).is_granted
-    assert shared.amounts == [10, 10]
+    assert flaky.amounts == [10, 10]
 
 
 @pytest.mark.django_db
 def test_what_a_process_remembers_is_bounded() -> None:
-    limiter, rate, keys = Limiter(PostgresCounters(), max_windows=3), Rate(1, 60), [new_key() for _ in range(9)]
+    limiter, rate, keys = Limiter(max_windows=3), Rate(1, 60), [new_key() for _ in range(9)]
     assert [limiter.take(key, rate).is_granted for key in keys] == [True] * 9
     assert len(limiter._windows) == 3
     assert [limiter.take(key, rate).is_granted for key in keys] == [False] * 9  # forgotten here, not everywhere

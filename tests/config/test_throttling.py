@@ -14,7 +14,6 @@ from config.http.limits import leases
 from config.models import RateLimit
 from tests.client import Answer, Api
 from tests.problems import problem_of
-from tests.redis_server import RedisServer
 from users.models import User
 
 Limit = Callable[..., None]
@@ -310,14 +309,3 @@ def test_drf_5181_concurrent_requests_do_not_pass_a_limit_together(limit: Limit)
         statuses = list(pool.map(request, range(40)))
     assert sum(status != 429 for status in statuses) == 10
     assert RateLimit.objects.get().used <= 11
-
-
-def test_redis_counts_where_it_is_set(limit: Limit, settings: Settings, redis: RedisServer, as_alice: Api) -> None:
-    settings.REDIS_URL = redis.url
-    limit(user="3/min", anon="3/min")
-    assert [as_alice.get("/api/me/tasks").status_code for _ in range(4)] == [200, 200, 200, 429]
-    assert [get_from("192.0.2.1") for _ in range(2)] == [404, 404]
-    assert not RateLimit.objects.exists()
-    redis.kill()
-    assert [get_from("192.0.2.1") for _ in range(4)] == [404, 404, 404, 429]
-    assert RateLimit.objects.count() == 1

@@ -28,7 +28,7 @@ from config.environment.rates import Rate
 from config.errors import DomainError, KeyInFlight, KeyReused, LimitReached
 from config.http.errors import InvalidHeader
 from config.http.json import to_json
-from config.http.limits.counters import PostgresCounters
+from config.http.limits import counters
 from config.http.request import client_address, network
 from users import services
 from users.models import IdempotencyKey, Session, User
@@ -200,8 +200,8 @@ class _Attempt:
             row.store()
 
     def _count(self, size: int) -> None:
-        """Charge the caller's bytes. In PostgreSQL and this transaction, so that a rollback refunds them."""
-        taken = PostgresCounters().take(_digest("bytes", self.scope)[:32], size, MAX_BYTES)
+        """Charge the caller's bytes. Not by leases: in this transaction, so that a rollback refunds them."""
+        taken = counters.take(_digest("bytes", self.scope)[:32], size, MAX_BYTES)
         if taken.granted(size, MAX_BYTES.limit) < size:
             raise LimitReached(
                 f"The answers to your requests with an Idempotency-Key take {MAX_BYTES.limit} bytes, which is all that "

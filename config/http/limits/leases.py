@@ -13,7 +13,7 @@ from functools import cache
 from typing import NamedTuple
 
 from config.environment.rates import Rate
-from config.http.limits.counters import Counters, shared_counters
+from config.http.limits import counters
 
 LEASES = 50  # in a window
 MAX_WINDOWS = 10_000  # in the memory of a process; about 3 MB
@@ -66,8 +66,7 @@ def lease_of(rate: Rate) -> int:
 class Limiter:
     """Thread-safe; holds no lock while it waits for the shared counters."""
 
-    def __init__(self, counters: Counters, *, max_windows: int = MAX_WINDOWS) -> None:
-        self._counters = counters
+    def __init__(self, *, max_windows: int = MAX_WINDOWS) -> None:
         self._max_windows = max_windows
         self._lock = threading.Lock()
         self._windows: OrderedDict[str, _Window] = OrderedDict()  # least recently used first
@@ -99,7 +98,7 @@ class Limiter:
         # The clock is read first, so that our window ends before the shared one: a permit that is left over must not
         # be spent in the next window.
         asked_at = time.monotonic()
-        taken = self._counters.take(key, amount, rate)
+        taken = counters.take(key, amount, rate)
         granted = taken.granted(amount, rate.limit)
         left, unleased = max(0, granted - 1), max(0, rate.limit - taken.used)
         with self._lock:
@@ -110,4 +109,4 @@ class Limiter:
 @cache
 def limiter() -> Limiter:
     """This process's."""
-    return Limiter(shared_counters())
+    return Limiter()
