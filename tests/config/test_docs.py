@@ -176,7 +176,7 @@ def test_each_threat_names_the_tests_that_hold_it_off() -> None:
 def cluster() -> Iterator[Cluster]:
     with passable_folder() as path:
         database = Cluster(path / "data")
-        database.package.ensure_pgdata_inited()
+        database.initialize()
         try:
             database.start()
             yield database

