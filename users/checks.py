@@ -1,7 +1,6 @@
 """What the settings and the database allow, but what an operator should know before others rely on it."""
 
 from collections.abc import Collection
-from http.client import HTTPException
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,12 +10,13 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, OperationalError
+from jwt import PyJWKClientError
 
 from config.database import isolation
 from config.operations import doctor
 from users.models import User
 from users.text import canonical_email, known_timezones, validate_email
-from users.tokens.keysets import BadKeySet, download, read_key_set
+from users.tokens.keysets import fetch_keys
 
 
 @register(Tags.security, deploy=True)
@@ -136,9 +136,9 @@ def keys_can_be_fetched(**kwargs: Any) -> list[CheckMessage]:
         return [Info("No keys have to be fetched.", id="users.I003")]
     hint = "Correct JWT_EXTERNAL_JWKS_URL, or let this machine reach it."
     try:
-        found = read_key_set(download(settings.JWT_EXTERNAL_JWKS_URL))
-    except (OSError, HTTPException, BadKeySet, ValueError, RecursionError) as error:
-        return [Error(f"The keys cannot be fetched: {type(error).__name__}.", hint=hint, id="users.E005")]
+        found = fetch_keys(settings.JWT_EXTERNAL_JWKS_URL)
+    except PyJWKClientError as error:
+        return [Error(f"The keys cannot be fetched: {type(error.__cause__ or error).__name__}.", hint=hint, id="users.E005")]
     if not found:
         return [Error("None of its keys can be used.", hint=hint, id="users.E006")]
     return [Info(f"{len(found)} keys can be used.", id="users.I004")]

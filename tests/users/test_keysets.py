@@ -13,7 +13,7 @@ import pytest
 from tests.issuer import ALGORITHMS, Handler, Issuer, make_key
 from tests.problems import cases
 from users.tokens import keysets
-from users.tokens.keysets import KeyCache, usable_key
+from users.tokens.keysets import KeyCache
 
 FIRST, SECOND = make_key("first"), make_key("second")
 STUCK_SECONDS = 10  # far from it, with the short times of these tests, also on a busy machine
@@ -65,7 +65,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
 
 
 def idle(cache: KeyCache) -> bool:
-    return eventually(lambda: all(fetch.done.is_set() for fetch in cache._fetches))
+    return eventually(lambda: not any(fetch.is_alive() for fetch in cache._fetches))
 
 
 def in_threads(work: Callable[[int], None], threads: int) -> None:
@@ -252,11 +252,12 @@ def test_behind_a_fetch_that_hangs_nobody_waits_twice(
     assert time.monotonic() - began < STUCK_SECONDS
 
 
+@pytest.mark.parametrize("answer", [Handler.answer_later, Handler.end_later])
 def test_a_fetch_that_hangs_is_given_up(
-    cache: KeyCache, issuer: Issuer, clock: Clock, hurry: Callable[..., None]
+    cache: KeyCache, issuer: Issuer, clock: Clock, hurry: Callable[..., None], answer: Callable[[Handler], None]
 ) -> None:
     hurry(wait=0.3, operation=60, fetch=60)
-    issuer.answer = Handler.answer_later
+    issuer.answer = answer
     assert cache.get("first") is None
     issuer.keys, issuer.answer = [SECOND], Handler.answer_keys
     assert cache.get("second") is None  # the other is still under way
@@ -327,7 +328,6 @@ USELESS: dict[str, Any] = {
 @pytest.mark.parametrize("jwk", cases(USELESS))
 def test_a_key_that_is_not_trusted(cache: KeyCache, issuer: Issuer, jwk: Any) -> None:
     issuer.answer = lambda to: to.send(200, json.dumps({"keys": [jwk, SECOND.jwk]}).encode())
-    assert usable_key(jwk) is None
     assert cache.get("second") is not None
     assert kids(cache) == {"second"}  # the others of the set are
 
@@ -341,8 +341,11 @@ def test_a_key_that_is_not_trusted(cache: KeyCache, issuer: Issuer, jwk: Any) ->
         ({**RSA.jwk, "crv": None, "x5t": "abc", "x5c": ["abc"]}, "RS256"),
     ],
 )
-def test_a_key_that_is_trusted_has_one_algorithm(jwk: dict[str, Any], algorithm: str) -> None:
-    key = usable_key(jwk)
+def test_a_key_that_is_trusted_has_one_algorithm(
+    cache: KeyCache, issuer: Issuer, jwk: dict[str, Any], algorithm: str
+) -> None:
+    issuer.answer = lambda to: to.send(200, json.dumps({"keys": [jwk]}).encode())
+    key = cache.get(jwk["kid"])
     assert key is not None
     assert key.algorithm_name == algorithm
 
@@ -354,9 +357,14 @@ def test_the_first_key_of_an_id_counts(cache: KeyCache, issuer: Issuer) -> None:
     assert key.algorithm_name == "EdDSA"
 
 
-def test_a_set_without_a_usable_key_takes_all_trust_back(cache: KeyCache, issuer: Issuer, clock: Clock) -> None:
+@pytest.mark.parametrize(
+    "keys", [[], [USELESS["with an empty id"]], [USELESS["for encryption"]], [USELESS["RSA of 1024 bits"]]]
+)
+def test_a_set_without_a_usable_key_takes_all_trust_back(
+    cache: KeyCache, issuer: Issuer, clock: Clock, keys: list[Any]
+) -> None:
     cache.get("first")
-    issuer.keys = []
+    issuer.answer = lambda to: to.send(200, json.dumps({"keys": keys}).encode())
     clock.shift = keysets.FRESH_SECONDS + 1
     cache.get("first")
     assert eventually(lambda: not kids(cache))
