@@ -138,7 +138,8 @@ def keys_can_be_fetched(**kwargs: Any) -> list[CheckMessage]:
     try:
         found = fetch_keys(settings.JWT_EXTERNAL_JWKS_URL)
     except PyJWKClientError as error:
-        return [Error(f"The keys cannot be fetched: {type(error.__cause__ or error).__name__}.", hint=hint, id="users.E005")]
+        reason = type(error.__cause__ or error).__name__
+        return [Error(f"The keys cannot be fetched: {reason}.", hint=hint, id="users.E005")]
     if not found:
         return [Error("None of its keys can be used.", hint=hint, id="users.E006")]
     return [Info(f"{len(found)} keys can be used.", id="users.I004")]

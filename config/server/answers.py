@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 # Bytes of an answer that are handed to the server at once, which keeps them until the client reads. Of larger ones it
-# gets a chunk at a time: it holds four of them and its own buffer (`serve.BUFFER`), the rest lies in a file.
+# gets a chunk at a time: it holds four of them and its own buffer (`launcher.BUFFER`), the rest lies in a file.
 IN_ONE = 32 * 1024
 CHUNK = 16 * 1024
 # Times the CPU time of the last piece of a large answer, for which its thread leaves the interpreter to others: without

@@ -12,8 +12,8 @@ from config.errors import DomainError, HeaderTooLong, TargetTooLong
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-# Bytes; the head as a whole is bounded by `serve.BUFFER`. A name of an account has up to 255 characters, each of which
-# may take twelve in an address; a search has 200, and a cursor and many tags may come beside it.
+# Bytes; the head as a whole is bounded by `launcher.BUFFER`. A name of an account has up to 255 characters, each of
+# which may take twelve in an address; a search has 200, and a cursor and many tags may come beside it.
 PATH = 4096
 QUERY = 16 * 1024
 HEADER = 2048

@@ -4,8 +4,7 @@ import os
 from collections.abc import Callable, Hashable
 
 from config.database import session
-from config.management.commands import serve
-from config.server import answers, bridge, heads, threads
+from config.server import answers, bridge, heads, launcher, threads
 from config.server.threads import Result, Threads
 
 ENDLESS = 10**9
@@ -31,7 +30,7 @@ def main() -> None:
     answers.REST = answers.PAUSE = threads.REST = 0
     answers.IN_ONE, answers.CHUNK = 256 * 1024, 64 * 1024
     answers.BYTES_OF_KEY = answers.FILES_OF_KEY = answers.FILES = ENDLESS
-    serve.BUFFER = 8192 + 4096 * 100
+    launcher.BUFFER = 8192 + 4096 * 100
     from manage import main as manage
 
     manage()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import django
 from django.conf import settings
 
+from config.server import launcher
 from config.server.bridge import Bridge, Lane
 
 if TYPE_CHECKING:
@@ -42,11 +43,7 @@ def _answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iter
 
 def main() -> None:
     django.setup()
-    from config.management.commands.serve import Command
-
-    server = Command()._server()
-    server.target = f"{__spec__.name}:application"
-    server.serve()
+    launcher.make_server(f"{__spec__.name}:application").serve()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,194 @@
+"""Launches the service: its port, the limits of its processes, and what runs beside the workers."""
+
+import ctypes
+import gc
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from asgiref.typing import ASGI3Application
+from django.conf import settings
+from django.db import connection, connections
+from django.utils.module_loading import import_string
+from fasteners import InterProcessLock
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+from config.environment.variables import HASHING_LOCK
+from config.server.answers import FILES
+
+APPLICATION = "config.asgi.application"
+CONNECTIONS = 4096  # of each worker, at once
+OTHER_FILES = 256 + FILES  # to the database, logs, temporary files
+HEAD_SECONDS = 30
+BUFFER = 32 * 1024  # bytes of a head, and of what the server holds of an answer, for each connection
+SWITCH_SECONDS = 0.001
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
+
+
+class LaunchError(Exception):
+    """Why the service cannot start, and what to do about it."""
+
+
+@contextmanager
+def reserved_port() -> Iterator[None]:
+    """The port is free, and no other start takes it: two at the same moment would both find it free."""
+    lock = InterProcessLock(_own("lock"))
+    if not lock.acquire(timeout=ORPHAN_SECONDS):
+        raise LaunchError(f"Another Tickbase starts or serves on port {settings.PORT}; choose another port.")
+    try:
+        _require_free_port()
+        yield
+    finally:
+        lock.release()
+
+
+def _own(kind: str) -> Path:
+    """A path that belongs to the service on this port; a start finds what a killed one has left there."""
+    return Path(tempfile.gettempdir()) / f"tickbase-{os.getuid()}-{settings.PORT}.{kind}"
+
+
+def _require_free_port() -> None:
+    """granian shares its port (SO_REUSEPORT): two servers would answer in turns, each with its own data."""
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    while True:
+        with socket.socket(socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a past server do not count
+            try:
+                probe.bind((settings.HOST, settings.PORT))
+                return probe.listen()
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise LaunchError(
+                        f"Cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}. "
+                        "Stop the other program, choose another port (PORT=8001 make run), or correct HOST."
+                    ) from error
+        time.sleep(0.1)
+
+
+def require_database() -> None:
+    """Connect once without the pool, which would only say that it waited in vain."""
+    try:
+        psycopg.connect(**connection.get_connection_params()).close()
+    except psycopg.OperationalError as error:
+        reason = str(error).partition("\n")[0]
+        raise LaunchError(f"The database cannot be reached; check DATABASE_URL. The reason: {reason}") from error
+
+
+def run(on_startup: Callable[[], None]) -> None:
+    """Serve until a signal says so, with all that the workers need beside them."""
+    # Where the workers are forked, they must not inherit this process's connections and pool threads.
+    connections.close_all()
+    for each in connections.all():
+        each.close_pool()  # type: ignore[attr-defined]
+    server = make_server(f"{__name__}:worker")
+    server.on_startup(on_startup)
+    # granian reloads on SIGHUP; but when the terminal is closed, what it started should end.
+    server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
+    with ExitStack() as children:
+        if settings.EMBEDDED_DATABASE:
+            from config.database import embedded  # as in the settings: of no use with a DATABASE_URL
+
+            children.enter_context(embedded.kept_running(settings.DATA_DIR))
+        if settings.METRICS:
+            children.enter_context(_counters())
+        # Of a new name, which no stranger can have taken.
+        lock = children.enter_context(tempfile.NamedTemporaryFile(prefix=f"{_own('hashing').name}-"))
+        os.environ[HASHING_LOCK] = lock.name
+        server.serve()
+
+
+def make_server(target: str) -> Any:
+    return Granian(
+        target,
+        factory=True,
+        address=settings.HOST,
+        port=settings.PORT,
+        interface=Interfaces.ASGINL,
+        websockets=False,
+        # A connection that has said nothing yet has a deadline only where it cannot turn out to be HTTP/2.
+        http=HTTPModes.http1,
+        workers=settings.WORKERS,
+        backpressure=_connections(),
+        # Also for how long a connection without a request stays open: clients and proxies expect no less.
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000, max_buffer_size=BUFFER),
+        workers_kill_timeout=10,
+        # One that dies within seconds of its start ends the service: whatever supervises it should know.
+        respawn_failed_workers=True,
+        log_level=LogLevels.warning,
+        # As all other records: through the root's handler. Its lines of requests (log_access) stay off.
+        log_dictconfig={"loggers": {"_granian": {"propagate": True}}},
+    )
+
+
+def _connections() -> int:
+    """CONNECTIONS, or what the system lets a process have; its soft limit is often 1024."""
+    wanted = CONNECTIONS + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return CONNECTIONS
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, soft - OTHER_FILES)
+
+
+@contextmanager
+def _counters() -> Iterator[None]:
+    """A folder where the workers count; empty, for counts belong to one run of the service."""
+    own = _own("metrics")
+    for left in own.parent.glob(f"{own.name}-*"):  # by a server that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"{own.name}-")  # of a new name, which no stranger can have taken
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder)
+
+
+def worker() -> ASGI3Application:
+    """What each worker process runs; it leaves when its parent says so or is gone.
+
+    Ctrl-C must reach the parent alone, hence the process group: a worker that gets the terminal's SIGINT
+    and then its parent's SIGTERM hangs in most cases (granian 2.8). A worker whose parent was killed
+    would go on answering on the port, beside the worker of the next start.
+    """
+    os.setpgrp()
+    # Not whoever is the parent now: it may have been killed while this process started.
+    server = multiprocessing.parent_process()
+    assert server is not None and server.pid is not None
+    threading.Thread(target=_leave_with, args=[server.pid], daemon=True).start()
+    application: ASGI3Application = import_string(APPLICATION)
+
+    # What is there now stays: the collector need not look at all of it again whenever it looks at what requests leave
+    # behind, which it does less often, too. It took a sixth of the time of a list.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+    # Of answers of megabytes, glibc would keep what it took for them; from this size on, it is not to learn that.
+    with suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 128 * 1024)
+    # Threads that work without waiting keep the others from it for so long, at each of their steps.
+    sys.setswitchinterval(SWITCH_SECONDS)
+    return application
+
+
+def _leave_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
