@@ -1,6 +1,6 @@
 """Runs a WSGI application behind an ASGI server: the event loop waits for clients, a few threads do the work.
 
-The application sees whole requests and is done with each as soon as it has made the answer, however slowly
+The application sees whole requests and is done with each as soon as it has made the response, however slowly
 either goes over the network. Nobody gets more than a share: a network has so many requests open, a caller so many
 running and so much unread.
 """
@@ -10,16 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from contextlib import AsyncExitStack, ExitStack
 from enum import Enum, auto
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from config.errors import BodyCutOff, BodyTooSlow, DomainError, Failed, Overloaded, TooManyAtOnce
-from config.server import answers, heads
-from config.server.answers import Answer, KeyFullError, Room, UnsentFullError
-from config.server.bodies import Bodies, Body
-from config.server.threads import KeyBusyError, NoneFreeError, Threads, Turns
+from config.server import heads, responses
+from config.server.bodies import BodyReader
+from config.server.responses import BuffersFullError, BufferUsage, KeyFullError, Response, ResponseBuffer
+from config.server.threads import KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RUNNING = 2  # requests of a caller at once
-REFUSALS = 8  # of a caller that wait for the whole application; others are answered without it
+REFUSALS = 8  # of a caller that wait for the whole application; others are made without it
 CLOSE = (b"connection", b"close")
 RUNNING_STILL = "Your other requests are still running; send fewer at once."
 
@@ -66,19 +65,19 @@ class Bridge:
         self._refuser = refuser
         self._refusal_key = refusal_key
         self._lane_of, self._networks_of, self._caller_of = lane_of, networks_of, caller_of
-        self._bodies = Bodies(max_body)
-        self._unsent = answers.Unsent()
-        self._open: Counter[str] = Counter()  # requests that are taken in or answered, by network
+        self._bodies = BodyReader(max_body)
+        self._buffers = BufferUsage()
+        self._open: Counter[str] = Counter()  # requests that are read or answered, by network
         # A caller leaves a thread to others, if there are several.
-        common: Threads[Answer] = Threads(threads, per_key=max(1, min(RUNNING, threads - 1)))
-        self._threads = {
+        common: ThreadPool[Response] = ThreadPool(threads, per_key=max(1, min(RUNNING, threads - 1)))
+        self._pools = {
             Lane.COMMON: common,
             Lane.HEAVY: common,
-            Lane.HASHING: Threads[Answer](1, per_key=1),
-            Lane.URGENT: Threads[Answer](1, per_key=1),
+            Lane.HASHING: ThreadPool[Response](1, per_key=1),
+            Lane.URGENT: ThreadPool[Response](1, per_key=1),
         }
-        self._refusing: Threads[Answer] = Threads(1, per_key=1, queue_of_key=REFUSALS)
-        self._heavy = Turns()
+        self._refusing: ThreadPool[Response] = ThreadPool(1, per_key=1, queue_of_key=REFUSALS)
+        self._heavy = KeyedLock()
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] != "http":
@@ -87,11 +86,10 @@ class Bridge:
         networks = self._networks_of(environ)
         if any(self._open[network] >= most for network, most in networks.items()):
             refusal = TooManyAtOnce("Your network has too many requests open; wait for their answers.")
-            with self._unsent.room(None) as room:
-                answer = self._refuse_at_once(environ, refusal, room)
-                answer.headers.append(CLOSE)
-                await answers.send(answer, send, room)
-            return
+            with ResponseBuffer(self._buffers, None) as buffer:
+                response = self._refuse_at_once(environ, refusal, buffer)
+                response.headers.append(CLOSE)
+                return await responses.send(response, send, buffer)
         for network in networks:
             self._open[network] += 1
         try:
@@ -99,11 +97,11 @@ class Bridge:
             async with AsyncExitStack() as sent:
                 if self._lane(environ) is Lane.HEAVY:
                     try:
-                        await sent.enter_async_context(self._heavy.of(caller))
+                        await sent.enter_async_context(self._heavy.hold(caller))
                     except KeyBusyError:
                         refusal = refusal or TooManyAtOnce(RUNNING_STILL)
-                room = sent.enter_context(self._unsent.room(caller))
-                await answers.send(await self._answer(environ, refusal, caller, room, receive), send, room)
+                buffer = sent.enter_context(ResponseBuffer(self._buffers, caller))
+                await responses.send(await self._respond(environ, refusal, caller, buffer, receive), send, buffer)
         finally:
             for network in networks:
                 self._open[network] -= 1
@@ -113,85 +111,70 @@ class Bridge:
     def _lane(self, environ: "WSGIEnvironment") -> Lane:
         return self._lane_of(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
 
-    async def _answer(
+    async def _respond(
         self,
         environ: "WSGIEnvironment",
         refusal: DomainError | None,
         caller: Hashable,
-        room: Room,
+        buffer: ResponseBuffer,
         receive: ASGIReceiveCallable,
-    ) -> Answer:
-        is_whole = True
+    ) -> Response:
+        is_read = not _may_have_body(environ)
         with ExitStack() as answered:
-            if _may_have_body(environ):
-                if refusal is None:
-                    is_whole, refusal = await self._take_body(environ, receive, answered)
-                else:
-                    is_whole = False
+            if refusal is None and not is_read:
+                try:
+                    is_read = await self._bodies.read(environ, receive, answered)
+                except (BodyTooSlow, BodyCutOff) as error:
+                    refusal = error
             if refusal is None:
-                answer = await self._run(environ, caller, room)
+                response = await self._run(environ, caller, buffer)
             else:
-                answer = await self._refuse(environ, refusal, caller, room)
-        if not is_whole:  # the rest of the body would be taken for the next request
-            answer.headers.append(CLOSE)
-        return answer
+                response = await self._refuse(environ, refusal, caller, buffer)
+        if not is_read:  # the rest of the body would be taken for the next request
+            response.headers.append(CLOSE)
+        return response
 
-    async def _take_body(
-        self, environ: "WSGIEnvironment", receive: ASGIReceiveCallable, answered: ExitStack
-    ) -> tuple[bool, DomainError | None]:
-        """Returns whether all of it was read, and why the request is refused, if it is."""
-        try:
-            return _give(environ, await self._bodies.take(environ, receive, answered)), None
-        except (BodyTooSlow, BodyCutOff) as refusal:
-            return False, refusal
-
-    async def _run(self, environ: "WSGIEnvironment", caller: Hashable, room: Room) -> Answer:
-        def call() -> Answer:
-            room.require()  # again: others may have been made while this one waited
-            return answers.call(self._application, environ, room)
+    async def _run(self, environ: "WSGIEnvironment", caller: Hashable, buffer: ResponseBuffer) -> Response:
+        def call() -> Response:
+            buffer.require_room()  # again: others may have been made while this one waited
+            return responses.call(self._application, environ, buffer)
 
         refusal: DomainError
         try:
-            room.require()
-            return await self._threads[self._lane(environ)].run(call, caller)
+            buffer.require_room()
+            return await self._pools[self._lane(environ)].run(call, caller)
         except KeyFullError:
             refusal = TooManyAtOnce("Read the answers to your other requests first; then try again.")
-        except UnsentFullError:
+        except BuffersFullError:
             refusal = Overloaded("Too many large answers are being read; try again later.")
         except KeyBusyError:
             refusal = TooManyAtOnce(RUNNING_STILL)
-        except NoneFreeError:
+        except PoolBusyError:
             refusal = Overloaded("All threads are busy; try again in a moment.")
         except Exception:
-            # Django answers what happens in a view; this happened while a streamed answer was made.
+            # Django answers what happens in a view; this happened while a streamed response was made.
             logger.exception("no answer could be made")
             refusal = Failed("Something went wrong on our side; it has been logged.")
-        return await self._refuse(environ, refusal, caller, room)
+        return await self._refuse(environ, refusal, caller, buffer)
 
-    async def _refuse(self, environ: "WSGIEnvironment", refusal: DomainError, caller: Hashable, room: Room) -> Answer:
+    async def _refuse(
+        self, environ: "WSGIEnvironment", refusal: DomainError, caller: Hashable, buffer: ResponseBuffer
+    ) -> Response:
         environ[self._refusal_key] = refusal
         try:
-            return await self._refusing.run(lambda: answers.call(self._application, environ, room), caller)
-        except NoneFreeError:
-            return self._refuse_at_once(environ, refusal, room)
+            return await self._refusing.run(lambda: responses.call(self._application, environ, buffer), caller)
+        except PoolBusyError:
+            pass
         except Exception:
             logger.exception("no refusal could be made")
-            return self._refuse_at_once(environ, refusal, room)
+        return self._refuse_at_once(environ, refusal, buffer)
 
-    def _refuse_at_once(self, environ: "WSGIEnvironment", refusal: DomainError, room: Room) -> Answer:
+    def _refuse_at_once(self, environ: "WSGIEnvironment", refusal: DomainError, buffer: ResponseBuffer) -> Response:
         """Without the application and its threads."""
         environ[self._refusal_key] = refusal
-        return answers.call(self._refuser, environ, room)
+        return responses.call(self._refuser, environ, buffer)
 
 
 def _may_have_body(environ: "WSGIEnvironment") -> bool:
     framed = "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
     return framed or not environ["SERVER_PROTOCOL"].startswith("HTTP/1")
-
-
-def _give(environ: "WSGIEnvironment", body: Body) -> bool:
-    """Hand the body to the application; returns whether it was read to its end."""
-    environ.pop("HTTP_TRANSFER_ENCODING", None)
-    environ["CONTENT_LENGTH"] = str(body.length)
-    environ["wsgi.input"] = BytesIO(body.content)
-    return body.is_read

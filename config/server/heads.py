@@ -1,4 +1,4 @@
-"""Takes in the heads of requests, each part of which has a bound: some parsers take time by the square of a length."""
+"""Reads the heads of requests, each part of which has a bound: some parsers take time by the square of a length."""
 
 import sys
 from io import BytesIO

@@ -29,7 +29,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from config.environment.variables import HASHING_LOCK
-from config.server.answers import FILES
+from config.server.responses import FILES
 
 APPLICATION = "config.asgi.application"
 CONNECTIONS = 4096  # of each worker, at once

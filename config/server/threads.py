@@ -1,9 +1,10 @@
-"""Threads that make calls for an event loop that must not be blocked, and a fair queue before them."""
+"""A thread pool with a fair queue, for an event loop that must not be blocked."""
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 from time import thread_time
@@ -14,40 +15,40 @@ Result = TypeVar("Result")
 
 QUEUE = 1000  # calls that wait
 QUEUE_OF_KEY = 100
-# Seconds for which no call ends: more than the three for which one may wait for a database connection.
-PATIENCE = 5
-LONGEST = 15  # seconds
+# For which no call of the pool ends: more than the three for which one may wait for a database connection.
+WAIT_SECONDS = 5
+MAX_WAIT_SECONDS = 15
 # A call of more CPU time than this (seconds) takes its key's share for some times longer than it ran: threads have one
 # interpreter, which a key shall leave to others more often than not.
-CHEAP, REST = 0.01, 3
+CHEAP, COOLDOWN = 0.01, 3
 
 
-class NoneFreeError(Exception):
+class PoolBusyError(Exception):
     """No thread came free for too long."""
 
 
-class KeyBusyError(NoneFreeError):
+class KeyBusyError(PoolBusyError):
     """Threads were free, but other calls of the same key were running, or too many of them wait."""
 
 
+@dataclass(eq=False)
 class _Job(Generic[Result]):
-    def __init__(self, call: Callable[[], Result], key: Hashable, result: "asyncio.Future[Result]"):
-        self.call = call
-        self.key = key
-        self.result = result
+    call: Callable[[], Result]
+    key: Hashable
+    result: "asyncio.Future[Result]"
 
 
-class Threads(Generic[Result]):
+class ThreadPool(Generic[Result]):
     """A fixed number of threads, so that each may keep what is slow to make.
 
-    Waiting calls are made in turns: one of each key, then the next of each. At most `per_key` calls of a key run at
+    Waiting calls are made round robin: one of each key, then the next of each. At most `per_key` calls of a key run at
     once; a thread that comes free meanwhile takes a call of another key.
 
     Races: all state belongs to the event loop's thread. A call is handed to the threads only when one of them is free,
     so that what waits can be withdrawn; what runs cannot, and frees its thread and its key when it ends, also if nobody
     waits for it any more. Threads touch nothing but the two queues.
 
-    Those of concurrent.futures would hold up the end of the process until the last call is done.
+    The pool of concurrent.futures would hold up the end of the process until the last call is done.
     """
 
     def __init__(self, count: int, *, per_key: int, queue_of_key: int = QUEUE_OF_KEY) -> None:
@@ -65,16 +66,20 @@ class Threads(Generic[Result]):
     def _work(self) -> None:
         while True:
             job = self._jobs.get()
-            outcome = _outcome(job.call)
-            job.result.get_loop().call_soon_threadsafe(self._end, job, *outcome)
+            value, error, began = None, None, thread_time()
+            try:
+                value = job.call()
+            except BaseException as raised:  # whatever it is, it is for the one who waits, not for the thread
+                error = raised
+            job.result.get_loop().call_soon_threadsafe(self._end, job, value, error, thread_time() - began)
             # An error's traceback leads to this frame, and to that of `run`: with the error's own job in them, all that
             # the call had would stay until the collector finds it.
-            del job, outcome
+            del job, value, error
 
     async def run(self, call: Callable[[], Result], key: Hashable) -> Result:
-        """Raises NoneFreeError if no thread comes free for PATIENCE seconds; the call is not made, then.
+        """Raises PoolBusyError if no thread comes free for WAIT_SECONDS; the call is not made, then.
 
-        A queue that moves is no reason to give up before LONGEST; who finds a full queue is refused at once.
+        A queue that moves is no reason to give up before MAX_WAIT_SECONDS; who finds a full queue is refused at once.
         """
         loop = asyncio.get_running_loop()
         job: _Job[Result] = _Job(call, key, loop.create_future())
@@ -83,7 +88,7 @@ class Threads(Generic[Result]):
                 self._start(job)
                 return await job.result
             self._enqueue(job)
-            timer = loop.call_later(PATIENCE, self._lose_patience, job, loop.time() + LONGEST)
+            timer = loop.call_later(WAIT_SECONDS, self._time_out, job, loop.time() + MAX_WAIT_SECONDS)
             try:
                 return await job.result
             finally:  # also when the client has gone away
@@ -97,7 +102,7 @@ class Threads(Generic[Result]):
 
     def _enqueue(self, job: _Job[Result]) -> None:
         if self._length >= QUEUE:
-            raise NoneFreeError
+            raise PoolBusyError
         jobs = self._waiting.setdefault(job.key, [])
         if len(jobs) >= self._queue_of_key:
             raise KeyBusyError
@@ -124,9 +129,9 @@ class Threads(Generic[Result]):
         loop = job.result.get_loop()
         self._ended_at = loop.time()
         self._free += 1
-        _settle(job.result, value, error)
+        _set_outcome(job.result, value, error)
         if seconds > CHEAP:
-            loop.call_later(REST * seconds, self._give_back, job.key)
+            loop.call_later(COOLDOWN * seconds, self._give_back, job.key)
             self._start_waiting()  # those of other keys
         else:
             self._give_back(job.key)
@@ -139,40 +144,37 @@ class Threads(Generic[Result]):
         self._start_waiting()
 
     def _start_waiting(self) -> None:
-        while chosen := self._next():
-            self._withdraw(chosen)
-            if later := self._waiting.pop(chosen.key, None):
-                self._waiting[chosen.key] = later  # whose turn comes after all others'
-            self._start(chosen)
+        # Few keys are passed over: those of which something runs, or has just run for long.
+        while self._free and (
+            job := next((jobs[0] for jobs in self._waiting.values() if self._may_start(jobs[0])), None)
+        ):
+            self._withdraw(job)
+            if later := self._waiting.pop(job.key, None):
+                self._waiting[job.key] = later  # whose turn comes after all others'
+            self._start(job)
 
-    def _next(self) -> _Job[Result] | None:
-        """Few keys are passed over: those of which something runs, or has just run for long."""
-        if not self._free:
-            return None
-        return next((jobs[0] for jobs in self._waiting.values() if self._may_start(jobs[0])), None)
-
-    def _lose_patience(self, job: _Job[Result], give_up_at: float) -> None:
+    def _time_out(self, job: _Job[Result], give_up_at: float) -> None:
         loop = job.result.get_loop()
-        wait = min(self._ended_at + PATIENCE, give_up_at) - loop.time()
+        wait = min(self._ended_at + WAIT_SECONDS, give_up_at) - loop.time()
         if wait > 0:
-            loop.call_later(wait, self._lose_patience, job, give_up_at)
+            loop.call_later(wait, self._time_out, job, give_up_at)
         elif self._withdraw(job):
             is_own = self._running[job.key] >= self._per_key
-            _settle(job.result, None, KeyBusyError() if is_own else NoneFreeError())
+            _set_outcome(job.result, None, KeyBusyError() if is_own else PoolBusyError())
 
 
-class Turns:
-    """Of each key, one block runs at a time; the others wait in their order."""
+class KeyedLock:
+    """A lock for each key; who waits gets it in their order."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def of(self, key: Hashable) -> AsyncIterator[None]:
-        """Raises KeyBusyError after PATIENCE seconds."""
+    async def hold(self, key: Hashable) -> AsyncIterator[None]:
+        """Raises KeyBusyError after WAIT_SECONDS."""
         lock = self._locks.setdefault(key, asyncio.Lock())
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_SECONDS):
                 await lock.acquire()
         except TimeoutError:
             raise KeyBusyError from None
@@ -182,16 +184,7 @@ class Turns:
             lock.release()
 
 
-def _outcome(call: Callable[[], Result]) -> tuple[Result | None, BaseException | None, float]:
-    """What the call returned or raised, and its CPU time in seconds."""
-    began = thread_time()
-    try:
-        return call(), None, thread_time() - began
-    except BaseException as error:  # whatever it is, it is for the one who waits, not for the thread
-        return None, error, thread_time() - began
-
-
-def _settle(result: "asyncio.Future[Result]", value: Result | None, error: BaseException | None) -> None:
+def _set_outcome(result: "asyncio.Future[Result]", value: Result | None, error: BaseException | None) -> None:
     if result.done():  # cancelled
         return
     if error is not None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import httpx
 import psycopg
 
-from config.server.threads import PATIENCE
+from config.server.threads import WAIT_SECONDS
 from tests.chaos.cluster import folder
 from tests.chaos.database_away import Asked, ask_all, is_outage
 from tests.chaos.load import client_of, sign_in, sign_in_several
@@ -20,7 +20,7 @@ from tests.server import Server
 
 CLIENTS = 8  # two for each thread: a queue that moves is waited in for as long as it is
 LIMIT = 3  # seconds that a lock or a statement may take
-GOAL_SECONDS = float(LIMIT + PATIENCE)
+GOAL_SECONDS = float(LIMIT + WAIT_SECONDS)
 AT_ONCE = 1.0  # seconds
 RETURN_SECONDS = 2.0  # of which one goes by until a service whose pool was exhausted tries again
 REFILL_SECONDS = 3.0

@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Hashable
 
 from config.database import session
-from config.server import answers, bridge, heads, launcher, threads
-from config.server.threads import Result, Threads
+from config.server import bridge, heads, launcher, responses, threads
+from config.server.threads import Result, ThreadPool
 
 ENDLESS = 10**9
 
 
-class Unfair(Threads[Result]):
+class Unfair(ThreadPool[Result]):
     """Every call has a key of its own, and every lane four threads."""
 
     def __init__(self, count: int, *, per_key: int, queue_of_key: int = ENDLESS) -> None:
@@ -23,13 +23,13 @@ class Unfair(Threads[Result]):
 def main() -> None:
     """The workers are forked from here."""
     os.environ["NETWORK_REQUESTS"] = "4096"
-    bridge.Threads = Unfair  # type: ignore[attr-defined]
+    bridge.ThreadPool = Unfair  # type: ignore[attr-defined]
     heads.PATH = heads.QUERY = heads.HEADER = ENDLESS
     heads.HEADERS |= dict.fromkeys(heads.HEADERS, ENDLESS)
     session.SEARCH_SECONDS = ENDLESS
-    answers.REST = answers.PAUSE = threads.REST = 0
-    answers.IN_ONE, answers.CHUNK = 256 * 1024, 64 * 1024
-    answers.BYTES_OF_KEY = answers.FILES_OF_KEY = answers.FILES = ENDLESS
+    responses.COOLDOWN = responses.PAUSE = threads.COOLDOWN = 0
+    responses.IN_MEMORY, responses.CHUNK = 256 * 1024, 64 * 1024
+    responses.BYTES_OF_KEY = responses.FILES_OF_KEY = responses.FILES = ENDLESS
     launcher.BUFFER = 8192 + 4096 * 100
     from manage import main as manage
 

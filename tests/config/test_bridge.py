@@ -12,9 +12,9 @@ import pytest
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 
 from config.http.middleware import REFUSAL_KEY, refuse
-from config.server import answers, bodies
-from config.server.answers import call
+from config.server import bodies, responses
 from config.server.bridge import Bridge, Lane
+from config.server.responses import BuffersFullError, BufferUsage, KeyFullError, ResponseBuffer, call
 from config.wsgi import application as tickbase
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def test_only_so_many_large_bodies_are_taken_in_at_once(monkeypatch: pytest.Monk
     """The second one waits until the first is complete, while a small one passes."""
     monkeypatch.setattr(bodies, "SMALL", 10)
     monkeypatch.setattr(bodies, "LARGE_AT_ONCE", 1)
-    monkeypatch.setattr(bodies, "SECONDS", 0.2)
+    monkeypatch.setattr(bodies, "READ_SECONDS", 0.2)
 
     async def run() -> list[int]:
         application = make_bridge(mirror)
@@ -163,7 +163,7 @@ def test_only_so_many_large_bodies_are_taken_in_at_once(monkeypatch: pytest.Monk
 
 @pytest.mark.django_db
 def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "SECONDS", 0.05)
+    monkeypatch.setattr(bodies, "READ_SECONDS", 0.05)
     request = scope("POST", b"/api/auth/login", content_length="100", host="localhost", origin="http://localhost")
     client = Client(b"{", ending=None).exchange(tickbase, request)
     assert (client.status, json.loads(client.body)["code"]) == (408, "body_too_slow")
@@ -221,8 +221,8 @@ def test_a_streamed_answer_arrives_whole_and_is_closed(size: int) -> None:
 
 def test_a_streamed_answer_does_not_lie_in_memory() -> None:
     tracemalloc.start()
-    with answers.Unsent().room(None) as room:
-        body = call(streaming(Stream(bytes(100_000) for _ in range(200))), {}, room).body
+    with ResponseBuffer(BufferUsage(), None) as buffer:
+        body = call(streaming(Stream(bytes(100_000) for _ in range(200))), {}, buffer).body
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert not isinstance(body, bytes)
@@ -234,9 +234,9 @@ def test_a_streamed_answer_does_not_lie_in_memory() -> None:
 def test_a_large_answer_is_made_with_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other threads have the interpreter for twice as long as each piece took."""
     rests: list[float] = []
-    monkeypatch.setattr(answers, "sleep", rests.append)
-    with answers.Unsent().room(None) as room:
-        body = call(streaming(Stream(bytes(100_000) for _ in range(20))), {}, room).body
+    monkeypatch.setattr(responses, "sleep", rests.append)
+    with ResponseBuffer(BufferUsage(), None) as buffer:
+        body = call(streaming(Stream(bytes(100_000) for _ in range(20))), {}, buffer).body
     assert not isinstance(body, bytes)
     body.close()
     assert len(rests) == 20 and all(rest > 0 for rest in rests)
@@ -254,15 +254,15 @@ def test_a_large_file_is_sent_with_pauses_that_grow_with_their_number(
     async def main() -> None:
         with ExitStack() as others:
             for _ in range(own - 1):
-                others.enter_context(take(unsent, "ada", 1))
-            with unsent.room("ada") as room:
-                answer = call(streaming(Stream([bytes(answers.AT_FULL_SPEED + 2 * answers.CHUNK)])), {}, room)
-                await answers.send(answer, Client().send, room)
+                others.enter_context(reserve(usage, "ada", 1))
+            with ResponseBuffer(usage, "ada") as buffer:
+                answer = call(streaming(Stream([bytes(responses.AT_FULL_SPEED + 2 * responses.CHUNK)])), {}, buffer)
+                await responses.send(answer, Client().send, buffer)
 
-    unsent = answers.Unsent()
+    usage = BufferUsage()
     monkeypatch.setattr(asyncio, "sleep", sleep)
     asyncio.run(main())
-    assert sum(slept) == pytest.approx(pauses * answers.PAUSE)
+    assert sum(slept) == pytest.approx(pauses * responses.PAUSE)
 
 
 def test_a_caller_has_one_heavy_answer_at_a_time_until_it_is_sent() -> None:
@@ -314,7 +314,7 @@ def test_an_answer_that_breaks_off_is_none_and_is_closed() -> None:
 
 
 def test_a_reader_who_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "STALLED", 0.05)
+    monkeypatch.setattr(responses, "SEND_SECONDS", 0.05)
 
     class Stopped(Client):
         async def send(self, event: ASGISendEvent) -> None:
@@ -334,50 +334,50 @@ def test_a_body_in_too_many_small_pieces_is_refused() -> None:
     assert client.status == 408
 
 
-def take(unsent: answers.Unsent, key: str, size: int) -> answers.Room:
-    room = unsent.room(key)
-    room.take(size)
-    return room
+def reserve(usage: BufferUsage, key: str, size: int) -> ResponseBuffer:
+    buffer = ResponseBuffer(usage, key)
+    buffer.reserve(size)
+    return buffer
 
 
-@pytest.mark.parametrize("bound, error", [("BYTES_OF_KEY", answers.KeyFullError), ("BYTES", answers.UnsentFullError)])
+@pytest.mark.parametrize("bound, error", [("BYTES_OF_KEY", KeyFullError), ("BYTES", BuffersFullError)])
 def test_unread_bytes_are_bounded_while_they_are_written(
     monkeypatch: pytest.MonkeyPatch, bound: str, error: type[Exception]
 ) -> None:
     """The only answer of a caller, or of all, may be of any size."""
-    monkeypatch.setattr(answers, bound, 20)
-    unsent = answers.Unsent()
-    first = take(unsent, "ada", 100)
-    with first, unsent.room("ada") as room, pytest.raises(error):
-        room.take(1)
-    second = take(unsent, "ada", 15)
+    monkeypatch.setattr(responses, bound, 20)
+    usage = BufferUsage()
+    first = reserve(usage, "ada", 100)
+    with first, ResponseBuffer(usage, "ada") as buffer, pytest.raises(error):
+        buffer.reserve(1)
+    second = reserve(usage, "ada", 15)
     with pytest.raises(error):
-        take(unsent, "ada", 6)
-    third = take(unsent, "ada", 5)
+        reserve(usage, "ada", 6)
+    third = reserve(usage, "ada", 5)
     with pytest.raises(error):
-        third.take(1)
+        third.reserve(1)
     for each in (second, third):
         each.__exit__(None, None, None)
-    take(unsent, "ada", 100)
+    reserve(usage, "ada", 100)
 
 
 def test_unread_answers_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "FILES_OF_KEY", 2)
-    unsent = answers.Unsent()
-    with take(unsent, "ada", 1) as first, take(unsent, "ada", 1):
-        first.take(1)
-        with pytest.raises(answers.KeyFullError):
-            take(unsent, "ada", 1)
-        take(unsent, "bob", 1)
-    take(unsent, "ada", 1)
+    monkeypatch.setattr(responses, "FILES_OF_KEY", 2)
+    usage = BufferUsage()
+    with reserve(usage, "ada", 1) as first, reserve(usage, "ada", 1):
+        first.reserve(1)
+        with pytest.raises(KeyFullError):
+            reserve(usage, "ada", 1)
+        reserve(usage, "bob", 1)
+    reserve(usage, "ada", 1)
 
 
 def test_what_is_written_for_nobody_any_more_takes_no_room() -> None:
-    unsent = answers.Unsent()
-    with take(unsent, "ada", 1) as room:
+    usage = BufferUsage()
+    with reserve(usage, "ada", 1) as buffer:
         pass
-    with pytest.raises(answers.UnsentFullError):
-        room.take(1)
+    with pytest.raises(BuffersFullError):
+        buffer.reserve(1)
 
 
 def test_a_large_answer_lies_in_a_file_and_arrives_whole() -> None:
@@ -387,4 +387,4 @@ def test_a_large_answer_lies_in_a_file_and_arrives_whole() -> None:
 
     client = Client().exchange(application, scope())
     assert client.body == b"a" * 1_000_000
-    assert max(len(event["body"]) for event in client.got[1:]) <= answers.CHUNK
+    assert max(len(event["body"]) for event in client.got[1:]) <= responses.CHUNK

@@ -50,13 +50,13 @@ def statuses(*paths: bytes, callers: str = "abcdef", count: int = 1) -> list[int
 
 
 def test_what_waits_for_a_thread_in_vain_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "PATIENCE", 0.1)
+    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.1)
     assert statuses(b"/slow", b"/slow", b"/") == [200, 503, 503]
 
 
 def test_what_waits_for_others_of_its_caller_in_vain_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """One of two threads is left to others."""
-    monkeypatch.setattr(threads, "PATIENCE", 0.1)
+    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.1)
     assert statuses(b"/slow", b"/", b"/", callers="aab", count=2) == [200, 429, 200]
 
 
@@ -88,7 +88,7 @@ def test_refusals_and_urgent_paths_share_no_thread() -> None:
         return clients
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threads, "PATIENCE", 0.1)
+        patch.setattr(threads, "WAIT_SECONDS", 0.1)
         held, urgent, refused = asyncio.run(run())
     assert (held.status, urgent.status, refused.status) == (431, 200, 431)
     problem, fields = json.loads(refused.body), dict(refused.headers)
@@ -104,7 +104,7 @@ def test_the_last_refusal_of_an_overload_says_when_to_come_back() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(threads, "QUEUE", 0)
-        patch.setattr(threads.Threads, "_may_start", lambda *_: False)
+        patch.setattr(threads.ThreadPool, "_may_start", lambda *_: False)
         client = Client().exchange(application, scope())
     problem, fields = json.loads(client.body), dict(client.headers)
     assert (client.status, problem["code"], fields["retry-after"]) == (503, "overloaded", "2")
@@ -167,7 +167,7 @@ def test_so_do_many_networks_of_one_site_together() -> None:
 
 
 def test_a_queue_that_moves_is_waited_in_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "PATIENCE", 0.3)
+    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.3)
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         threading.Event().wait(0.1)

@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from config.asgi import lane_of, networks_of
 from config.database import session
-from config.server import answers, heads
+from config.server import heads, responses
 from config.server.bridge import Lane
 from config.wsgi import application as tickbase
 from tasks.models import Task
@@ -122,8 +122,8 @@ def test_a_list_leaves_no_tasks_to_the_garbage_collector(transactional_db: None)
     before = _tasks_in_memory()  # which other tests may have left
     gc.disable()
     try:
-        with answers.Unsent().room(None) as room:
-            assert answers.call(tickbase, environ, room).status == 200
+        with responses.ResponseBuffer(responses.BufferUsage(), None) as buffer:
+            assert responses.call(tickbase, environ, buffer).status == 200
         left = [each for each in _tasks_in_memory() if not any(each is other for other in before)]
     finally:
         gc.enable()

@@ -11,14 +11,14 @@ from functools import partial
 import pytest
 
 from config.server import threads
-from config.server.threads import QUEUE_OF_KEY, KeyBusyError, NoneFreeError, Threads, Turns
+from config.server.threads import QUEUE_OF_KEY, KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
 
 
 class Calls:
     """Makes calls that end when they are told to, and remembers in which order they began."""
 
     def __init__(self, count: int, per_key: int, queue_of_key: int = QUEUE_OF_KEY) -> None:
-        self.threads: Threads[str] = Threads(count, per_key=per_key, queue_of_key=queue_of_key)
+        self.threads: ThreadPool[str] = ThreadPool(count, per_key=per_key, queue_of_key=queue_of_key)
         self.began: list[str] = []
         self._begun = threading.Semaphore(0)
         self._ends: dict[str, threading.Event] = {}
@@ -80,10 +80,10 @@ def test_a_key_runs_only_its_share_and_others_pass_by() -> None:
 
 def test_a_key_whose_call_took_the_interpreter_for_long_leaves_it_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "CHEAP", -1)
-    monkeypatch.setattr(threads, "REST", 10**9)
+    monkeypatch.setattr(threads, "COOLDOWN", 10**9)
 
     async def test() -> None:
-        pool: Threads[int] = Threads(1, per_key=1)
+        pool: ThreadPool[int] = ThreadPool(1, per_key=1)
         assert await pool.run(lambda: 1, "a") == 1
         second = asyncio.create_task(pool.run(lambda: 2, "a"))
         await asyncio.sleep(0)
@@ -95,15 +95,15 @@ def test_a_key_whose_call_took_the_interpreter_for_long_leaves_it_to_others(monk
 
 
 def test_of_each_key_one_block_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "PATIENCE", 0.01)
+    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.01)
 
     async def test() -> None:
-        turns = Turns()
-        async with turns.of("a"), turns.of("b"):
+        locks = KeyedLock()
+        async with locks.hold("a"), locks.hold("b"):
             with pytest.raises(KeyBusyError):
-                async with turns.of("a"):
+                async with locks.hold("a"):
                     pass
-        async with turns.of("a"):
+        async with locks.hold("a"):
             pass
 
     run(test)
@@ -116,7 +116,7 @@ def test_what_a_failed_call_had_is_freed_at_once() -> None:
         pass
 
     async def test() -> None:
-        pool: Threads[None] = Threads(1, per_key=1)
+        pool: ThreadPool[None] = ThreadPool(1, per_key=1)
         seen: list[weakref.ref[Rows]] = []
 
         def fail() -> None:
@@ -139,7 +139,7 @@ def test_what_a_failed_call_had_is_freed_at_once() -> None:
 
 def test_sixteen_calls_of_one_key_only_queue() -> None:
     async def test() -> None:
-        pool: Threads[int] = Threads(4, per_key=2)
+        pool: ThreadPool[int] = ThreadPool(4, per_key=2)
         assert await asyncio.gather(*(pool.run(partial(int, n), "a") for n in range(16))) == list(range(16))
 
     run(test)
@@ -147,7 +147,7 @@ def test_sixteen_calls_of_one_key_only_queue() -> None:
 
 def test_a_call_that_raises_frees_its_thread_and_its_key() -> None:
     async def test() -> None:
-        pool: Threads[None] = Threads(1, per_key=1)
+        pool: ThreadPool[None] = ThreadPool(1, per_key=1)
 
         def fail() -> None:
             raise SystemExit("whatever it is")
@@ -173,7 +173,7 @@ def test_who_is_gone_while_the_call_runs_keeps_the_thread_until_it_ends() -> Non
     run(test)
 
 
-@pytest.mark.parametrize("name, error", [("a3", KeyBusyError), ("b1", None), ("c1", NoneFreeError)])
+@pytest.mark.parametrize("name, error", [("a3", KeyBusyError), ("b1", None), ("c1", PoolBusyError)])
 def test_full_queues(monkeypatch: pytest.MonkeyPatch, name: str, error: type[Exception] | None) -> None:
     """A caller fills a queue of its own before that of all."""
     monkeypatch.setattr(threads, "QUEUE", 2)
@@ -181,7 +181,7 @@ def test_full_queues(monkeypatch: pytest.MonkeyPatch, name: str, error: type[Exc
     async def test() -> None:
         calls = Calls(1, per_key=1, queue_of_key=1)
         tasks = [calls.make("a1"), calls.make("a2")]
-        if error is NoneFreeError:
+        if error is PoolBusyError:
             tasks.append(calls.make("b1"))
         await calls.until_begun(1)
         late = calls.make(name)
@@ -191,7 +191,7 @@ def test_full_queues(monkeypatch: pytest.MonkeyPatch, name: str, error: type[Exc
         if error is None:
             assert await late == name
         else:
-            with pytest.raises(NoneFreeError) as raised:
+            with pytest.raises(PoolBusyError) as raised:
                 await late
             assert type(raised.value) is error
         await asyncio.gather(*tasks)

@@ -1,0 +1,184 @@
+"""Buffers whole responses of a WSGI application, large ones in temporary files, and sends them as clients read."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
+from contextlib import ExitStack, suppress
+from tempfile import TemporaryFile
+from threading import Lock
+from time import sleep, thread_time
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
+
+from asgiref.typing import ASGISendCallable
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+# Bytes of a response that are handed to the server at once, which keeps them until the client reads. Of larger ones it
+# gets a chunk at a time: it holds four of them and its own buffer (`launcher.BUFFER`), the rest lies in a file.
+IN_MEMORY = 32 * 1024
+CHUNK = 16 * 1024
+# Times the CPU time of the last piece of a large response, for which its thread leaves the interpreter to others:
+# without it, another user's request waits three times as long beside an export: each step of it, for one of ours.
+COOLDOWN = 2
+# After so many bytes of a file, a pause follows each chunk, of so many seconds for each file of the caller: they get
+# 16 MB/s together.
+AT_FULL_SPEED, PAUSE = 256 * 1024, 0.001
+SEND_SECONDS = 60  # seconds for which a client may read nothing
+# What lies in files until it is read: bytes and responses, of one caller and of all.
+BYTES, BYTES_OF_KEY = 1024 * 1024 * 1024, 128 * 1024 * 1024
+FILES, FILES_OF_KEY = 512, 32
+ALL = object()  # the key of what all callers take
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Response(NamedTuple):
+    status: int
+    headers: Headers
+    body: bytes | IO[bytes]
+
+
+class BuffersFullError(Exception):
+    """Responses that nobody has read yet take all the room that they may take."""
+
+
+class KeyFullError(BuffersFullError):
+    """Those of the same key do."""
+
+
+class BufferUsage:
+    """The bytes and the number of all files, by key. Threads write while the event loop sends, hence the lock."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.bytes: Counter[Hashable] = Counter()
+        self.files: Counter[Hashable] = Counter()
+
+    def add(self, key: Hashable, size: int, files: int) -> None:
+        for each in (key, ALL):
+            self.bytes[each] += size
+            self.files[each] += files
+            if not self.files[each]:
+                del self.bytes[each], self.files[each]
+
+
+class ResponseBuffer:
+    """What one response takes in files, until the end of the block.
+
+    A caller's only response may be of any size, as long as those of all have room; so may the only one of all.
+    """
+
+    def __init__(self, usage: BufferUsage, key: Hashable) -> None:
+        self._usage = usage
+        self._key = key
+        self._size = 0
+        self._is_closed = False
+
+    def require_room(self) -> None:
+        """Before a response is made, which would cost as much as if it were read. Raises KeyFullError."""
+        if self.files_of_key >= FILES_OF_KEY:
+            raise KeyFullError
+
+    def reserve(self, size: int) -> None:
+        """Raises BuffersFullError."""
+        with self._usage.lock:
+            # A thread may still write what nobody waits for any more.
+            if self._is_closed or self._exceeds(ALL, size, BYTES, FILES):
+                raise BuffersFullError
+            if self._exceeds(self._key, size, BYTES_OF_KEY, FILES_OF_KEY):
+                raise KeyFullError
+            self._usage.add(self._key, size, files=0 if self._size else 1)
+            self._size += size
+
+    def _exceeds(self, key: Hashable, size: int, max_bytes: int, max_files: int) -> bool:
+        """Whether others of this key leave too little room."""
+        used, files = self._usage.bytes[key], self._usage.files[key]
+        return used > self._size and (used + size > max_bytes or files >= max_files + bool(self._size))
+
+    @property
+    def files_of_key(self) -> int:
+        return self._usage.files[self._key]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._usage.lock:
+            self._is_closed = True
+            if self._size:
+                self._usage.add(self._key, -self._size, files=-1)
+
+
+def call(application: "WSGIApplication", environ: "WSGIEnvironment", buffer: ResponseBuffer) -> Response:
+    """Run the application to the end of its response. Raises BuffersFullError."""
+    status, headers = 500, Headers()
+
+    def start_response(line: str, fields: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+        nonlocal status
+        status = int(line[:3])
+        headers[:] = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+        return _no_write
+
+    content = application(environ, start_response)
+    try:
+        body = _buffered(content, buffer)
+    finally:
+        if close := getattr(content, "close", None):
+            close()
+    if getattr(content, "streaming", False) and b"content-length" not in dict(headers):
+        # Tells the client when it has not got everything.
+        size = len(body) if isinstance(body, bytes) else body.tell()
+        headers.append((b"content-length", str(size).encode()))
+    return Response(status, headers, body)
+
+
+def _no_write(data: bytes) -> None:
+    raise NotImplementedError("Return the body from the application; write() is of the time before PEP 3333.")
+
+
+def _buffered(parts: Iterable[bytes], buffer: ResponseBuffer) -> bytes | IO[bytes]:
+    """In a file, if it is large."""
+    pending: list[bytes] = []
+    size, file = 0, None
+    began = thread_time()
+    with ExitStack() as until_complete:
+        for part in parts:
+            pending.append(part)
+            size += len(part)
+            if size > IN_MEMORY:
+                buffer.reserve(size)
+                file = file or until_complete.enter_context(TemporaryFile(buffering=0))
+                file.write(b"".join(pending))
+                pending, size = [], 0
+                sleep(COOLDOWN * (thread_time() - began))
+                began = thread_time()
+        if file is None:
+            return b"".join(pending)
+        if pending:
+            buffer.reserve(size)
+            file.write(b"".join(pending))
+        until_complete.pop_all()
+    return file
+
+
+async def send(response: Response, send: ASGISendCallable, buffer: ResponseBuffer) -> None:
+    """A client that stops reading is given up."""
+    status, headers, body = response
+    await send({"type": "http.response.start", "status": status, "headers": headers, "trailers": False})
+    if isinstance(body, bytes):
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+        return
+    with body as file, suppress(TimeoutError):
+        file.seek(0)
+        sent = 0
+        while chunk := file.read(CHUNK):
+            async with asyncio.timeout(SEND_SECONDS):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            sent += len(chunk)
+            # Others get their turn in between, also if the client has gone and all is taken at once.
+            await asyncio.sleep(PAUSE * buffer.files_of_key if sent > AT_FULL_SPEED else 0)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
