@@ -168,6 +168,8 @@ def worker() -> ASGI3Application:
     and then its parent's SIGTERM hangs in most cases (granian 2.8). A worker whose parent was killed
     would go on answering on the port, beside the worker of the next start.
     """
+    # Until granian sets its own handler: the server's, which a fork inherits, would swallow what `_leave_with` sends.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setpgrp()
     # Not whoever is the parent now: it may have been killed while this process started.
     server = multiprocessing.parent_process()

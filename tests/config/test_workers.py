@@ -113,6 +113,18 @@ def test_two_workers_stop_with_their_server(way: str) -> None:
         assert way == "kill" or server.processes() == []
 
 
+def test_a_signal_ends_a_worker_that_still_starts() -> None:
+    """It sends one to itself when its server is gone."""
+    with two_workers(WORKERS="1") as server:
+        [worker] = server.workers()
+        worker.kill()
+        psutil.wait_procs([worker], timeout=10)
+        assert wait_until(lambda: bool(server.workers()))
+        [starting] = server.workers()
+        starting.terminate()
+        assert psutil.wait_procs([starting], timeout=10)[1] == []
+
+
 def test_a_killed_worker_is_replaced() -> None:
     with two_workers() as server:
         assert wait_until(lambda: len(server.workers()) == 2)  # one alone makes the service ready
