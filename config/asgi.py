@@ -1,6 +1,7 @@
 """The ASGI application, which `manage.py serve` runs under granian."""
 
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.urls import reverse
@@ -32,7 +33,7 @@ def lane_of(method: str, path: str, query: str = "") -> Lane:
         return Lane.HASHING if path.endswith(HASHING_ENDINGS) else Lane.COMMON
     # HEAD does the work of GET. A search may keep a PostgreSQL process busy for seconds.
     lane = LANES.get(("GET" if method == "HEAD" else method, path), Lane.COMMON)
-    return Lane.HEAVY if lane is Lane.COMMON and "search=" in query else lane
+    return Lane.HEAVY if lane is Lane.COMMON and "search=" in unquote(query) else lane
 
 
 def networks_of(environ: "WSGIEnvironment") -> dict[str, int]:

@@ -63,7 +63,11 @@ def start(data_dir: Path) -> str:
     _require_usable(pgdata)
     try:
         pgdata.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with InterProcessLock(pgdata.parent / "start.lock"):  # whoever starts or stops the server holds it
+        lock = pgdata.parent / "start.lock"
+        # Private, also one of before: with a shared lock, whoever may read it would keep all others waiting.
+        lock.touch(0o600)
+        lock.chmod(0o600)
+        with InterProcessLock(lock):  # whoever starts or stops the server holds it
             # A shared lock counts us in until this process ends, however it ends. Closing the file would release it.
             holders = os.open(pgdata.parent / "holders.lock", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.lockf(holders, fcntl.LOCK_SH)

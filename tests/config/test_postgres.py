@@ -56,6 +56,15 @@ def test_data_and_socket_are_for_the_owner_only(folder: Path) -> None:
     assert stat.S_IMODE((folder / "data" / "postgres").stat().st_mode) == 0o700
 
 
+def test_only_the_owner_can_hold_its_locks(folder: Path) -> None:
+    """Who may only read a file may lock it: a stranger's shared lock kept every start and stop waiting."""
+    locks = [folder / "data" / name for name in ("start.lock", "holders.lock")]
+    locks[0].parent.mkdir()
+    locks[0].touch(0o644)  # of an older Tickbase
+    assert run(folder / "data").returncode == 0
+    assert {stat.S_IMODE(lock.stat().st_mode) for lock in locks} == {0o600}
+
+
 def test_it_has_a_share_of_the_memory_until_the_operator_says_otherwise(folder: Path) -> None:
     assert run(folder / "data").returncode == 0
     configuration = folder / "data" / "postgres" / "postgresql.conf"

@@ -4,6 +4,7 @@ import gc
 
 import pytest
 from django.core.handlers.wsgi import WSGIRequest
+from django.http import QueryDict
 from django.urls import reverse
 from pytest_django import Settings
 
@@ -55,6 +56,13 @@ def test_a_search_is_heavy_wherever_it_stands() -> None:
     assert lane_of("GET", "/api/me/tasks", "limit=1&search=a") is Lane.HEAVY
     assert lane_of("GET", "/api/me/tasks", "limit=1") is Lane.COMMON
     assert lane_of("POST", "/api/auth/login", "search=a") is Lane.HASHING
+
+
+@pytest.mark.parametrize("query", ["se%61rch=a", "limit=1&%73%65arch=a", "sear%63h=%25"])
+def test_a_search_is_heavy_however_it_is_escaped(query: str) -> None:
+    """Django decodes names, too: with one escaped letter, a caller ran two searches at once."""
+    assert "search" in QueryDict(query)
+    assert lane_of("GET", "/api/me/tasks", query) is Lane.HEAVY
 
 
 @pytest.mark.parametrize("method", ["post", "Post"])

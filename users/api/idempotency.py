@@ -216,4 +216,5 @@ class _Attempt:
 
 def _digest(*parts: str) -> str:
     """Keyed with SECRET_KEY, so that passwords and addresses in a body cannot be brute-forced from it."""
-    return salted_hmac("users.api.idempotency", to_json(parts), algorithm="sha256").hexdigest()
+    # The salt is that of stored keys: with another, what was sent before an upgrade would take effect again after it.
+    return salted_hmac("users.idempotency", to_json(parts), algorithm="sha256").hexdigest()
