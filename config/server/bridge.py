@@ -5,10 +5,11 @@ either goes over the network. Nobody gets more than a share: a network has so ma
 running and so much unread.
 """
 
+import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Hashable
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from config.errors import BodyCutOff, BodyTooSlow, DomainError, Failed, Overloaded, TooManyAtOnce
 from config.server import heads, responses
+from config.server import threads as pool
 from config.server.bodies import BodyReader
 from config.server.responses import BuffersFullError, BufferUsage, KeyFullError, Response, ResponseBuffer
 from config.server.threads import KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
@@ -78,6 +80,8 @@ class Bridge:
         }
         self._refusing: ThreadPool[Response] = ThreadPool(1, per_key=1, queue_of_key=REFUSALS)
         self._heavy = KeyedLock()
+        # All of them together leave a thread to the common ones: exports of a few accounts would hold every thread.
+        self._heavy_threads = asyncio.Semaphore(max(1, threads - 1))
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] != "http":
@@ -142,7 +146,9 @@ class Bridge:
         refusal: DomainError
         try:
             buffer.require_room()
-            return await self._pools[self._lane(environ)].run(call, caller)
+            lane = self._lane(environ)
+            async with self._thread_left(lane):
+                return await self._pools[lane].run(call, caller)
         except KeyFullError:
             refusal = TooManyAtOnce("Read the answers to your other requests first; then try again.")
         except BuffersFullError:
@@ -156,6 +162,22 @@ class Bridge:
             logger.exception("no answer could be made")
             refusal = Failed("Something went wrong on our side; it has been logged.")
         return await self._refuse(environ, refusal, caller, buffer)
+
+    @asynccontextmanager
+    async def _thread_left(self, lane: Lane) -> AsyncIterator[None]:
+        """Raises PoolBusyError if other heavy requests have their threads for too long."""
+        if lane is not Lane.HEAVY:
+            yield
+            return
+        try:
+            async with asyncio.timeout(pool.WAIT_SECONDS):
+                await self._heavy_threads.acquire()
+        except TimeoutError:
+            raise PoolBusyError from None
+        try:
+            yield
+        finally:
+            self._heavy_threads.release()
 
     async def _refuse(
         self, environ: "WSGIEnvironment", refusal: DomainError, caller: Hashable, buffer: ResponseBuffer

@@ -60,6 +60,32 @@ def test_what_waits_for_others_of_its_caller_in_vain_is_told_so(monkeypatch: pyt
     assert statuses(b"/slow", b"/", b"/", callers="aab", count=2) == [200, 429, 200]
 
 
+def test_heavy_requests_of_all_callers_leave_a_thread_to_common_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports of as many accounts as there are threads held all of them: nobody else was answered meanwhile."""
+    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.1)
+    event = threading.Event()
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/heavy" and REFUSAL_KEY not in environ:
+            event.wait(10)
+        return mirror(environ, start_response)
+
+    async def run() -> list[int]:
+        bridged, clients = make_bridge(application, 3), [Client() for _ in range(5)]
+        paths = [b"/heavy", b"/heavy", b"/heavy", b"/"]
+        *held, waits, common = [
+            asyncio.create_task(bridged(scope(path=path, authorization=caller), client.receive, client.send))
+            for path, caller, client in zip(paths, "abcd", clients, strict=False)
+        ]
+        await asyncio.wait([waits, common])
+        event.set()
+        await asyncio.wait(held)
+        await bridged(scope(path=b"/heavy", authorization="c"), clients[4].receive, clients[4].send)
+        return [client.status for client in clients]
+
+    assert asyncio.run(run()) == [200, 200, 503, 200, 200]
+
+
 @pytest.mark.parametrize("path", [b"/urgent", b"/hash"])
 def test_other_lanes_do_not_wait(path: bytes) -> None:
     assert statuses(b"/slow", path) == [200, 200]
