@@ -1,4 +1,4 @@
-"""The staff's view on tasks."""
+"""The admin of tasks."""
 
 from functools import partial
 from typing import Any
@@ -33,7 +33,7 @@ count_per_user("open tasks", lambda: Task.objects.visible().open())
 
 
 class OverdueFilter(SimpleListFilter):
-    """A whole day ends in UTC here: the list has no one time zone of an owner."""
+    """Overdue or not; whole days end in UTC, as the rows have owners in many time zones."""
 
     title = "overdue"
     parameter_name = "overdue"

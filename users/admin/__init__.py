@@ -1,1 +1,1 @@
-"""Accounts, sessions and the audit in the admin. Imports none of its modules, which register with the site of one."""
+"""The admin of accounts, sessions, the audit log and resources. `users.apps` imports the modules that register."""

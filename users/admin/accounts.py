@@ -1,4 +1,4 @@
-"""The staff's view on accounts."""
+"""The admin of accounts and of groups."""
 
 import uuid
 from collections import Counter
@@ -23,15 +23,8 @@ from django.views.decorators.http import require_POST
 from users import exports, services
 from users.admin.audited import AuditedAdmin, Done
 from users.admin.forms import AccountForm, PasswordForm, RegistrationForm
-from users.admin.lists import (
-    IssuerFilter,
-    LastSeenFilter,
-    SessionInline,
-    UserList,
-    count_columns,
-    may_end_sessions,
-    outranks,
-)
+from users.admin.lists import IssuerFilter, LastSeenFilter, UserList, count_columns
+from users.admin.sessions import SessionInline, may_end_sessions, outranks
 from users.audit import Action
 from users.models import User
 from users.resources.resource import registered
@@ -43,7 +36,7 @@ PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 @admin.register(User)
 class UserAdmin(AuditedAdmin, DjangoUserAdmin):
-    """Who is no superuser changes no privileges, and of accounts that have some only the own one."""
+    """Only superusers change privileges, and other accounts that have some."""
 
     icon = "person"
     list_display = ("email", "name", "is_active", "is_staff", "last_seen", "created_at")
@@ -102,7 +95,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         fields = self.readonly_fields if _is_superuser(request) else (*self.readonly_fields, *PRIVILEGES)
-        # The e-mail that an issuer told may be none, and may be that of a local account.
+        # An issuer's e-mail may be invalid, or that of a local account.
         return (*fields, "email", "issuer", "subject") if obj is not None and obj.is_external else fields
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
@@ -133,7 +126,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
             services.delete_account(user)
 
     def get_deleted_objects(self, objs: Iterable[User], request: HttpRequest) -> Any:
-        """The accounts by name, and by number what goes with them: it may be much, and it is private."""
+        """The accounts by name, and the numbers of their rows, which are private and may be many."""
         users = list(objs)
         refused = {self.opts.verbose_name for user in users if not self.has_delete_permission(request, user)}
         counts = Counter({self.opts.verbose_name_plural: len(users)})

@@ -1,4 +1,4 @@
-"""The audit, for whoever may read it; nobody changes it."""
+"""The admin of the audit log, read-only."""
 
 import json
 from typing import Any

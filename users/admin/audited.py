@@ -1,4 +1,4 @@
-"""The admin's log is the audit: what staff changes is written there instead of into Django's own, and read from it."""
+"""AuditedAdmin: changes by staff are recorded in the audit log instead of Django's LogEntry, and shown from it."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ PER_PAGE = 100
 
 
 class Entry(NamedTuple):
-    """An event, as the template of an object's history wants it."""
+    """An audit event with the attributes of a LogEntry, for Django's template of an object's history."""
 
     action_time: dt.datetime
     user: User
@@ -27,9 +27,9 @@ class Entry(NamedTuple):
 
 
 class Done(NamedTuple):
-    """Returned by an action that passes some objects over: those that it has done something to.
+    """The result of an action: the objects that it changed, which are logged, and its response.
 
-    Of any other action of Django's, all that were chosen are written down.
+    For actions that return anything else, all selected objects are logged.
     """
 
     to: Iterable[Model] = ()
@@ -37,9 +37,9 @@ class Done(NamedTuple):
 
 
 class AuditedAdmin(ServiceAdmin):
-    # Of these only that they changed is written down: an event outlives the account that a text must go with.
+    # Fields whose values are not logged, only that they changed: events outlive the account, and its texts must not.
     unrecorded: tuple[str, ...] = ()
-    # What services write down already.
+    # Events that the services record already.
     recorded_by_services: frozenset[Action] = frozenset()
 
     def subject_of(self, obj: Model) -> User | None:
@@ -50,8 +50,8 @@ class AuditedAdmin(ServiceAdmin):
             audit.record(action, self.subject_of(obj), of=obj, **details)
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
-        """What changed, from what to what; goes to `log_addition` or `log_change`, and to nobody else."""
-        names = [name for name in form.changed_data if "password" not in name]  # of which the service tells
+        """Old and new values by field; Django passes them to `log_addition` or `log_change`."""
+        names = [name for name in form.changed_data if "password" not in name]  # its service records that
         fields = {name: self._change(form, name, add) for name in names}
         return {"fields": fields} if fields else {}
 
@@ -65,7 +65,7 @@ class AuditedAdmin(ServiceAdmin):
         self.note(Action.STAFF_ADDED, obj, **message)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Django's own hook, to which actions may also give a sentence."""
+        """Django's hook; actions may also pass a sentence."""
         if message:
             self.note(Action.STAFF_CHANGED, obj, **({"said": message} if isinstance(message, str) else message))
 
@@ -74,8 +74,8 @@ class AuditedAdmin(ServiceAdmin):
             self.note(Action.STAFF_DELETED, obj)
 
     def run_action(self, name: str, run: Callable[..., Any], request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        """Write down what an action has done, and to whom."""
-        if name == "delete_selected":  # which asks first, and then logs the deletions
+        """Run an action, and record an event for each object that it changed."""
+        if name == "delete_selected":  # shows a confirmation first, then calls `log_deletions`
             return super().run_action(name, run, request, queryset)
         chosen = list(queryset)
         answer = super().run_action(name, run, request, queryset)
@@ -98,13 +98,13 @@ class AuditedAdmin(ServiceAdmin):
 
 
 def _entry(event: AuditEvent) -> Entry:
-    """Without a look-up: the account may be gone."""
+    """Without a query for the actor, whose account may be deleted."""
     fields, label = ", ".join(event.details.get("fields", ())), audit.label(event.action)
     return Entry(event.at, User(email=event.actor_email), f"{label}: {fields}" if fields else label)
 
 
 def _shown(value: Any) -> Any:
-    """As JSON has it."""
+    """A field's value as JSON."""
     if isinstance(value, QuerySet | list | tuple | set):
         return sorted(str(item) for item in value)
     if isinstance(value, Model):

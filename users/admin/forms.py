@@ -1,4 +1,4 @@
-"""The forms of staff: to sign in, to open and change accounts, and to set passwords."""
+"""Forms of the admin: sign-in, accounts and passwords."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the admin of every resource has: who may read the text, the trash, writes through services, and their audit."""
+"""ResourceAdmin: the text permission, the trash, writes through services, and the audit of reads."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -21,15 +21,15 @@ from users.resources.writes import RowNotFound
 
 
 class ResourceAdmin(AuditedAdmin):
-    """Everybody's rows. A write is a change of the owner's feed, as any other.
+    """The admin of a resource's rows, of all users. Each write takes a number of the owner's change counter.
 
     Subclasses name their `resource`, their `list_display`, which begins with the title, and their `fieldsets`, to which
-    the row's record is added. Staff without the permission to read the text sees numbers in place of titles, and
-    neither fields nor filters that tell of the text.
+    the row's record is added. Staff without the text permission sees ids in place of titles, and neither fields nor
+    filters that reveal text.
     """
 
     resource: ClassVar[Resource]
-    text_filters: ClassVar[tuple[Any, ...]] = ()  # those of `list_filter` that tell of the text
+    text_filters: ClassVar[tuple[Any, ...]] = ()  # those of `list_filter` that reveal text
 
     form = RowForm
     list_filter: Any = (DeletedFilter, ("user", AutocompleteSelectFilter), "created_at")
@@ -44,16 +44,16 @@ class ResourceAdmin(AuditedAdmin):
     def __init__(self, model: type[OwnedModel], admin_site: admin.AdminSite) -> None:
         super().__init__(model, admin_site)
         self.icon, self.unrecorded = self.resource.icon, self.resource.text
-        # Whoever may filter by a derived column, or sort by it, finds out what is in the text.
-        self.telling = {*self.resource.text, *model.derived}
-        assert self.telling.isdisjoint(self.list_editable), "whoever edits text in the list reads it"
+        # Filtering or sorting by a derived column reveals the text that it is derived from.
+        self.revealing = {*self.resource.text, *model.derived}
+        assert self.revealing.isdisjoint(self.list_editable), "editing text in the list would reveal it"
         self.number_link = admin.display(description=self.opts.verbose_name, ordering="pk")(lambda row: str(row))
 
     def reads_text(self, request: HttpRequest) -> bool:
         permission = self.resource.text_permission
         return permission is None or (isinstance(request.user, User) and request.user.has_perm(permission))
 
-    # --- What is shown, and to whom -----------------------------------------------------------------
+    # --- Text permission ----------------------------------------------------------------------------
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = super().get_list_display(request)
@@ -70,7 +70,7 @@ class ResourceAdmin(AuditedAdmin):
         return [(name, options) for name, options in shown if options["fields"]]
 
     def _without_text(self, names: Iterable[Any]) -> list[Any]:
-        return [name for name in names if name not in self.telling]
+        return [name for name in names if name not in self.revealing]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
@@ -86,7 +86,7 @@ class ResourceAdmin(AuditedAdmin):
         return filters if self.reads_text(request) else [each for each in filters if each not in self.text_filters]
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        if not self.telling.isdisjoint(lookup.split("__")) and (request is None or not self.reads_text(request)):
+        if not self.revealing.isdisjoint(lookup.split("__")) and (request is None or not self.reads_text(request)):
             return False
         allowed: bool = super().lookup_allowed(lookup, value, request)
         return allowed
@@ -112,7 +112,7 @@ class ResourceAdmin(AuditedAdmin):
         actions = super().get_actions(request)
         return {name: action for name, action in actions.items() if (name == "restore") == shows_tombstones(request)}
 
-    # --- Who has read whose text --------------------------------------------------------------------
+    # --- Audit of reads -----------------------------------------------------------------------------
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         response = super().changelist_view(request, extra_context)
@@ -134,7 +134,7 @@ class ResourceAdmin(AuditedAdmin):
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def _note_reading(self, request: HttpRequest, rows: Iterable[OwnedModel], *, page: str) -> None:
-        """The list shows titles: one event for a page of it."""
+        """Record that staff read text of other users; one event for a page of the list."""
         if not self.resource.text or not self.reads_text(request):
             return
         others = [row for row in rows if row.user_id != request.user.pk]
@@ -144,7 +144,7 @@ class ResourceAdmin(AuditedAdmin):
             details: dict[str, Any] = {self.resource.plural: [row.pk for row in others]}
             audit.record(Action.STAFF_READ, page=page, users=sorted({row.user_id for row in others}), **details)
 
-    # --- Writes, through the services of the resource -------------------------------------------------
+    # --- Writes, through the resource's services -----------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         values: dict[str, Any] = form.cleaned_data
@@ -164,7 +164,7 @@ class ResourceAdmin(AuditedAdmin):
         self.call_each(queryset, self.resource.delete)
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Any:
-        """Only the rows: a tombstone takes nothing else with it."""
+        """The rows alone: deleting makes tombstones, and nothing cascades."""
         rows = list(objs)
         if "post" not in request.POST:
             self._note_reading(request, rows[:SHOWN], page="deletion")
@@ -177,14 +177,15 @@ class ResourceAdmin(AuditedAdmin):
         return self.run_each(request, queryset.deleted(), self.resource.restore, "Restored")
 
     def run_each(self, request: HttpRequest, rows: QuerySet[Any], service: Callable[..., Any], did: str) -> Done:
-        """An action that calls a service for each row, and says how many there were."""
+        """The body of an action: call a service for each row, and show their number."""
         done = self.call_each(rows, service)
         name = self.opts.verbose_name if len(done) == 1 else self.opts.verbose_name_plural
         self.message_user(request, f"{did}: {len(done)} {name}.", messages.SUCCESS)
         return Done(done)
 
     def call_each(self, rows: QuerySet[Any], service: Callable[..., Any]) -> list[Any]:
-        """By owner, so that two such transactions lock feeds in one order. What is gone already is gone."""
+        """Call a service for each row, ordered by owner: concurrent actions lock feeds in one order. Rows that are gone
+        are skipped."""
         done = []
         for row in rows.order_by("user_id", "pk"):
             with suppress(RowNotFound):

@@ -1,4 +1,4 @@
-"""The list of a resource's rows, which has a trash, and the forms that change them."""
+"""The change list of a resource, with its trash, and the forms and fields of its rows."""
 
 import re
 from typing import Any
@@ -20,7 +20,7 @@ BREAK = re.compile(r"\r\n|\r|\n")
 
 
 class DeletedFilter(SimpleListFilter):
-    """Tombstones are shown when they are asked for, and alone: nothing but restoring can be done with them."""
+    """The trash: tombstones alone, which can only be restored; without it, visible rows alone."""
 
     title = "deleted"
     parameter_name = "deleted"
@@ -41,9 +41,9 @@ def shows_tombstones(request: HttpRequest) -> bool:
 
 
 class RowList(ChangeList):
-    """Has tombstones, too: `DeletedFilter` decides about them.
+    """The rows with their tombstones, which `DeletedFilter` selects or leaves out.
 
-    Long texts are not loaded: those of as many rows as an action takes have room for a gigabyte.
+    Long texts are deferred: those of as many rows as an action takes may have a gigabyte.
     """
 
     def __init__(self, request: HttpRequest, *args: Any) -> None:
@@ -70,7 +70,7 @@ class RowFormSet(BaseModelFormSet):
 
 
 class _RowForm(forms.ModelForm):
-    """A change is what differs from what was shown, not from what others have stored since."""
+    """Changes are relative to the values that the page showed, not to those stored since."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -78,12 +78,12 @@ class _RowForm(forms.ModelForm):
             field.show_hidden_initial = self.instance.pk is not None
 
     def _get_validation_exclusions(self) -> set[str]:
-        """All: constraints hold for what the service makes of these values, which also knows tombstones."""
+        """All fields: the service validates, and its constraints also cover tombstones, which the form cannot see."""
         return {field.name for field in self._meta.model._meta.fields}
 
 
 class ListedForm(_RowForm):
-    """A row of the list. What somebody else has changed since the page was shown is not overwritten."""
+    """The form of a row in the list. A value that was changed since the page was shown is not overwritten."""
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -99,7 +99,7 @@ class ListedForm(_RowForm):
 
 
 class LineField(forms.CharField):
-    """One line: browsers drop line breaks from it, which is no change that anybody made."""
+    """One line of text. Browsers drop line breaks from it, which does not count as a change."""
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return super().has_changed(BREAK.sub("", initial or "").strip(), BREAK.sub("", data or ""))
@@ -111,20 +111,21 @@ class LineField(forms.CharField):
 
 
 class PlainTextarea(UnfoldAdminTextareaWidget):
-    """Unfold's template leaves out the line break that browsers drop: theirs would be the first of the text."""
+    """A textarea with Django's template: unfold's lacks the line break that browsers drop, so a text would lose its
+    own first one."""
 
     template_name = "django/forms/widgets/textarea.html"
 
 
 class TextField(forms.CharField):
-    """Many lines, taken as they are; browsers send every line break as CRLF."""
+    """Text of many lines, not stripped; browsers send every line break as CRLF."""
 
     def to_python(self, value: Any) -> str:
         return BREAK.sub("\n", super().to_python(value) or "")
 
 
 class RowForm(ServiceForm, _RowForm):
-    """The page of a row. Subclasses declare what their models' fields say too loosely."""
+    """The form of a row's page. Subclasses declare fields that need more validation than their models' have."""
 
     # Suggested by the page, so that the same form sent twice makes one row.
     uid = LineField(max_length=MAX_UID, initial=new_uid, required=False, widget=UnfoldAdminTextInputWidget())

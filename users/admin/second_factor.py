@@ -1,4 +1,4 @@
-"""The pages on which staff sets up the second factor, and shows it."""
+"""Views of the second factor: enrolment, and the code at sign-in."""
 
 import base64
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class CodeForm(forms.Form):
 
 
 def _for_staff(view: View) -> View:
-    """Whose password was right; whoever else comes here is sent to show it."""
+    """A view for staff whose password was right; others are redirected to the sign-in."""
 
     def guarded(request: HttpRequest) -> HttpResponse:
         if not is_staff_member(request):
@@ -94,7 +94,8 @@ def enrol(request: HttpRequest) -> HttpResponse:
 
 
 def _pending_device(request: HttpRequest, user: User) -> TOTPDevice:
-    """One for each session: its secret stays what was scanned, and no other session ever shows it."""
+    """The unconfirmed device of this session: its secret stays the one that was scanned, and no other session shows
+    it."""
     device = second_factor.pending_device(user, request.session.get(_PENDING))
     if device is None:
         device = second_factor.begin_enrolment(user)
@@ -103,7 +104,7 @@ def _pending_device(request: HttpRequest, user: User) -> TOTPDevice:
 
 
 def _note_verified(request: HttpRequest, device: TOTPDevice) -> None:
-    """In a session with another key: whoever knew the one of before has not shown the second factor."""
+    """Mark the session as verified, under a new key: the old one may be known to somebody without the second factor."""
     request.session.cycle_key()
     django_otp.login(request, device)
 
@@ -121,7 +122,7 @@ def _page(request: HttpRequest, name: str, title: str, **context: Any) -> HttpRe
 
 
 def _qr_code(device: TOTPDevice) -> SafeString:
-    """Drawn here: the secret goes to nobody else."""
+    """An SVG that is made here, so that the secret goes to no other service."""
     import segno  # of use to those who enrol
 
     image: str = segno.make(device.config_url).svg_inline(scale=5, light="#fff", svgclass=None, lineclass=None)
@@ -129,6 +130,6 @@ def _qr_code(device: TOTPDevice) -> SafeString:
 
 
 def _secret(device: TOTPDevice) -> str:
-    """For typing it in, in groups."""
+    """The secret in groups of four characters, for typing."""
     text = base64.b32encode(device.bin_key).decode().rstrip("=")
     return " ".join(text[start : start + 4] for start in range(0, len(text), 4))

@@ -1,4 +1,4 @@
-"""The admin's site: staff gets in with a password, as rarely as through the API, and then with the second factor."""
+"""The AdminSite: sign-in with the API's rate limits, the second factor, and the dashboard."""
 
 import math
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class AdminSite(site.AdminSite):
     login_form = SignInForm
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Of staff; and the second factor was shown, if there is one or has to be one."""
+        """Staff whose second factor is verified, or who have none and need none."""
         if not is_staff_member(request):
             return False
         user: Any = request.user
@@ -37,7 +37,7 @@ class AdminSite(site.AdminSite):
         return not settings.ADMIN_REQUIRE_TOTP and second_factor.device_of(user_of(request)) is None
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Whoever lacks only the second factor is led there."""
+        """Redirects staff who lack only the second factor to its pages."""
         if request.method == "POST":
             return self._attempt(request, extra_context)
         if is_staff_member(request) and not self.has_permission(request):
@@ -63,7 +63,7 @@ class AdminSite(site.AdminSite):
         return super().logout(request, extra_context)
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """With a form that ends old tokens, which Django's cannot be given; and nobody guesses freely."""
+        """Django's view with a form that revokes old tokens, for which AdminSite has no attribute; rate limited."""
         if request.method == "POST":
             tried = attempts.counters_of("login", request, user_of(request))
             if (refusal := refused(request, "password", tried)) is not None:
@@ -86,18 +86,18 @@ class AdminSite(site.AdminSite):
 
 
 def is_staff_member(request: HttpRequest) -> bool:
-    """Whose password was right."""
+    """Whether active staff are signed in, with or without the second factor."""
     return isinstance(request.user, User) and request.user.is_active and request.user.is_staff
 
 
 def user_of(request: HttpRequest) -> User:
-    """Who is known to be signed in."""
+    """The user of a request that is known to be authenticated."""
     assert isinstance(request.user, User)
     return request.user
 
 
 def refused(request: HttpRequest, policy: str, tried: Iterable[Counter]) -> HttpResponse | None:
-    """A page that says when to come back; None if the attempt may be made."""
+    """A 429 page with the time to wait; None if the attempt is within its limits."""
     for verdict in take_each(tried, policy):
         if not verdict.decision.is_granted:
             return _too_many(request, max(1, math.ceil(verdict.decision.seconds_left)))

@@ -1,4 +1,4 @@
-"""The pages of the admin that are not of its site."""
+"""URLs of the second factor, beside those of the AdminSite."""
 
 from django.contrib import admin
 from django.urls import path

@@ -1,4 +1,4 @@
-"""The change counter: one number per user, in commit order (design, decision 3)."""
+"""The change counter: one number per user, in commit order."""
 
 from typing import NamedTuple, TypeVar
 

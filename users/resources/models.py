@@ -32,7 +32,8 @@ class ImmutableUid(Invalid):
 class OwnedModel(RowModel):
     """A row that belongs to a user. Subclasses add fields and rules; `users.resources.writes` stores them.
 
-    Their `Meta` extends this one's constraints; every unique constraint begins with `user` (decision 8 of the design).
+    Their `Meta` extends this one's constraints; every unique constraint begins with `user`, so that the table can be
+    distributed by it (docs/scaling.md).
     """
 
     user = models.ForeignKey(
