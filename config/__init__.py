@@ -1,1 +1,1 @@
-"""The process: settings, wiring and HTTP manners. It knows no model."""
+"""The process: settings, server, database backend and HTTP. It knows no user and no task."""

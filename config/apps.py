@@ -1,4 +1,4 @@
-"""Registers the process itself as an app, for its management command, and the admin with a site of ours."""
+"""The app of the process, for its commands, table and templates; and Django's admin with our AdminSite."""
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps

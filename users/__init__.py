@@ -1,1 +1,1 @@
-"""Accounts, authentication, and the resources that belong to users."""
+"""Accounts, authentication, and the kit of resources that belong to users."""

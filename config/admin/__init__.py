@@ -1,1 +1,1 @@
-"""The admin's kit: how it looks, which middleware it needs, and that it writes through services."""
+"""The base of every admin: ServiceAdmin, the AdminSite, its middleware and its appearance."""

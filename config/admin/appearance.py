@@ -1,4 +1,4 @@
-"""How the admin looks: the settings of unfold."""
+"""The settings of unfold: titles, style sheets and the sidebar."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""How the admin of every app writes: through services."""
+"""ServiceAdmin, the base of every ModelAdmin: writes go through services, and their errors become messages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ from config.database.transactions import retried_transaction
 from config.errors import DomainError
 from config.values import MAX_SEARCH
 
-SHOWN = 100  # of the objects that are to be deleted
+SHOWN = 100  # objects that the confirmation of a deletion names
 _REFUSAL = "tickbase.admin_refusal"
 
 
@@ -47,7 +47,7 @@ class ServiceAdmin(ModelAdmin):
         try:
             return _rendered((retried_transaction(view) if request.method == "POST" else view)(request, extra_context))
         except (ValueError, DataError):
-            # A look-up that was typed into the address, and that the database or Python cannot take.
+            # A look-up in the query string that Python or the database rejects.
             return redirect(f"{request.path}?{ERROR_FLAG}=1")
         except DomainError as refusal:
             self.message_user(request, f"Nothing was saved: {refusal.title}. Look again.", messages.ERROR)
@@ -94,7 +94,7 @@ class ServiceAdmin(ModelAdmin):
         return {name: (self._bounded(name, action[0]), *action[1:]) for name, action in actions.items()}
 
     def _bounded(self, name: str, run: Callable[..., Any]) -> Callable[..., Any]:
-        """Whoever selects all, selects what other people have to wait for."""
+        """The action with a maximum of rows: other users wait for the locks of its transaction."""
 
         def bounded(admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
             limit = settings.ADMIN_ACTION_ROWS
@@ -110,18 +110,18 @@ class ServiceAdmin(ModelAdmin):
         return run(self, request, queryset)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
-        """Also for the autocomplete."""
+        """Search with a maximum length; also for autocompletes."""
         if len(search_term) > MAX_SEARCH:
             self.message_user(request, f"Search for at most {MAX_SEARCH} characters.", messages.ERROR)
             return queryset.none(), False
         return self.search(request, queryset, search_term.replace("\0", ""))
 
     def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> Any:
-        """For a term whose length is bounded."""
+        """The search itself, which subclasses override."""
         return super().get_search_results(request, queryset, term)
 
     def deletion_links(self, links: list[str]) -> list[str]:
-        """Of thousands, a page names the first."""
+        """The first links, and the number of the others."""
         more = len(links) - SHOWN
         return links if more <= 0 else [*links[:SHOWN], f"and {more:,} more"]
 

@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend, made to answer soon and come back by itself when the server is away."""
+"""A PostgreSQL backend for Django: circuit breaker, session settings, row level security and pipelined statements."""

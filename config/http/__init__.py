@@ -1,1 +1,1 @@
-"""The HTTP kit: manners that every view shares. It knows no model."""
+"""The HTTP layer that all views share: middleware, JSON, problems, conditional requests, limits and OpenAPI."""

@@ -1,1 +1,1 @@
-"""What operators do: back up, restore, and find out what is wrong."""
+"""Backups, the doctor, and the console output of commands."""

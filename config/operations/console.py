@@ -1,4 +1,4 @@
-"""How commands talk to people: progress, lines, and what they take on the command line."""
+"""Input and output of commands: progress bars, tables, questions and arguments."""
 
 import sys
 from argparse import ArgumentTypeError
@@ -10,7 +10,7 @@ Advance = Callable[[int], None]
 
 
 def confirmed(question: str) -> bool:
-    """Whether somebody at the terminal says yes; nobody there does not."""
+    """Ask for a yes at the terminal; without a terminal, the answer is no."""
     if not sys.stdin.isatty():
         return False
     return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
@@ -20,7 +20,7 @@ def confirmed(question: str) -> bool:
 def progress(what: str, total: int | None, stream: IO[str] | None = None) -> Iterator[Advance]:
     """A bar on stderr, so that it never gets into what a command prints; without a total, a count.
 
-    Yields the function that is told how much more is done.
+    Yields the function that takes how much more is done.
     """
     stream = stream or sys.stderr
     if not stream.isatty():
@@ -36,7 +36,7 @@ def progress(what: str, total: int | None, stream: IO[str] | None = None) -> Ite
 
 
 def table(stream: Any, headings: list[str], rows: list[list[str]], styles: list[str] | None = None) -> None:
-    """Each of the `styles` is that of a row."""
+    """A table on a terminal; `styles` has one for each row."""
     # Django wraps the stream.
     if not stream.isatty():
         for row in rows:
@@ -54,7 +54,7 @@ def table(stream: Any, headings: list[str], rows: list[list[str]], styles: list[
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """For what tells nothing of how far it is."""
+    """A spinner on a terminal, for work without known progress."""
     with progress(what, None):
         yield
 

@@ -1,1 +1,1 @@
-"""The HTTP server: granian in front, and the threads that run Django behind it."""
+"""The HTTP server: its launcher, and the bridge from granian's event loop to the threads that run Django."""

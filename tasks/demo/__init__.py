@@ -1,1 +1,1 @@
-"""Accounts and tasks to look at."""
+"""Demo tasks: their texts, and their storage in bulk."""

@@ -1,4 +1,4 @@
-"""Installs the table. `tests.resources.installed` registers the resource, for the tests that are about it."""
+"""The app of notes, for its table. `tests.resources.declared.installed` registers the resource within a test."""
 
 from django.apps import AppConfig
 

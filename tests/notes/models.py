@@ -1,4 +1,4 @@
-"""The note."""
+"""The model of a note."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Notes, declared for every door."""
+"""The declaration of notes as a resource, with its serializer and its list query."""
 
 from config.http.fields import Clearable, TextField
 from tests.notes import services

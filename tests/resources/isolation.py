@@ -69,7 +69,7 @@ def _count_ids_from(resource: Resource, number: int) -> None:
 
 
 def traces(answer: Any) -> list[str]:
-    """What of alice stands in an answer to somebody else, its headers included."""
+    """Data of alice in an answer to another user, its headers included."""
     text = answer.content.decode() + str(dict(answer.items()))
     return [each for each in (CANARY, str(USER_ID), str(FIRST_ROW_ID)) if each in text]
 
@@ -107,7 +107,7 @@ def check_is_as_declared(resource: Resource, name: str, answer: Any) -> None:
 
 
 def check_rows_of_another_are_as_none(resource: Resource) -> None:
-    """In bob's own path, alice's row is byte for byte as one that never was, and his list does not hold it."""
+    """In bob's own path, alice's row is answered as one that never existed, byte for byte, and bob's list lacks it."""
     world, bob = World.of(resource), Api(make_user("bob"))
     before = stored()
     for name, operation in of_one(resource).items():

@@ -1,4 +1,4 @@
-"""The user in the path is the caller, written exactly so; of all others nothing is looked up and nothing is told."""
+"""The user id in the path: the caller's own, written exactly, or a 403 without a look-up."""
 
 from collections.abc import Callable
 from functools import partial

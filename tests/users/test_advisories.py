@@ -124,7 +124,7 @@ def test_algorithm_confusion_none(alice: User, algorithm: str) -> None:
 
 
 def test_algorithm_confusion_hs256_with_a_public_key(alice: User) -> None:
-    """Against our own keys; tests/users/test_issuers.py has the same for those of another issuer."""
+    """Against our own keys; tests/users/test_external_tokens.py has the same for those of another issuer."""
     header, claims = parts_of(make_tokens(alice).access)
     private = rsa.generate_private_key(65537, 2048)
     public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

@@ -1,4 +1,4 @@
-"""Whom a request is from: of what proxies and strangers say, only what our own proxies wrote is believed."""
+"""The client's address of a request: of `X-Forwarded-For`, only the entries of our own proxies are trusted."""
 
 import pytest
 from django.test import RequestFactory

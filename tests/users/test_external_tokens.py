@@ -1,4 +1,4 @@
-"""Tokens of the external issuer: which are believed, and what they say."""
+"""Tokens of the external issuer: which are valid, and the identity that they assert."""
 
 import datetime as dt
 import json

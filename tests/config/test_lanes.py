@@ -1,4 +1,4 @@
-"""Which lane a request runs in, how long a search may take, and what a list leaves behind."""
+"""The lane of a request, the timeout of a search, and what a list leaves to the garbage collector."""
 
 import gc
 

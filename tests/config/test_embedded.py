@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: who may reach it, and what it survives."""
+"""The embedded PostgreSQL: who can connect to it, and what it survives."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Whose share of the threads a request takes, as far as that is known before it has one."""
+"""The caller whose share of the threads a request takes, by its token alone: before a thread and a query."""
 
 from typing import Any
 
