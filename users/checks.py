@@ -1,4 +1,4 @@
-"""What the settings and the database allow, but what an operator should know before others rely on it."""
+"""System checks of settings and of row level security, and the doctor's checks of accounts."""
 
 from collections.abc import Collection
 from ipaddress import ip_address
@@ -21,7 +21,7 @@ from users.tokens.keysets import fetch_keys
 
 @register(Tags.security, deploy=True)
 def keys_come_over_tls(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Whoever can change plain HTTP on its way chooses the keys, and with them who everybody is."""
+    """An attacker who can change plain HTTP chooses the keys, and so can sign in as any user."""
     url = urlsplit(settings.JWT_EXTERNAL_JWKS_URL)
     if url.scheme != "http" or _is_loopback(url.hostname or ""):
         return []
@@ -48,7 +48,7 @@ def mails_go_out(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def rows_are_isolated(app_configs: Any, databases: Collection[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Without row level security, the first forgotten filter shows everybody's tasks to everybody."""
+    """Without row level security, a forgotten filter shows the rows of all users."""
     if DEFAULT_DB_ALIAS not in (databases or ()):
         return []
     try:
@@ -111,7 +111,7 @@ def _loads(timezone: str) -> bool:
 
 @doctor.register("addresses", "migrations")
 def mail_reaches_accounts(**kwargs: Any) -> list[CheckMessage]:
-    """Addresses of before that would be refused today, or whose canonical form another account had first."""
+    """Stored addresses that would be refused today, or whose canonical form belongs to another account."""
     unusual = User.objects.filter(email_canonical__isnull=False, email__regex=r"[^\x01-\x7f]|^.{65,}@").order_by("id")
     addresses = unusual.values_list("id", "email", "email_canonical")
     lost = [str(pk) for pk, email, canonical in addresses if not _gets_mail(email, str(canonical))]

@@ -1,4 +1,4 @@
-"""Every middleware of the API, in the order of the settings."""
+"""Our middleware, in the order of the settings; the request log is in `config.observability`."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -91,7 +91,7 @@ def require_https(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponse:
         if not settings.REQUIRE_HTTPS or request.is_secure() or _may_be_plain(request.path_info):
             return get_response(request)
-        if is_in_admin(request) and request.method in {"GET", "HEAD"}:  # somebody typed the admin's address
+        if is_in_admin(request) and request.method in {"GET", "HEAD"}:  # typed into a browser
             return HttpResponsePermanentRedirect(f"https://{request.get_host()}{request.get_full_path()}")
         advice = "Use https; what came over http may have been read on its way, so change a password or token in it."
         if settings.TRUSTED_PROXIES == 0:
@@ -102,7 +102,7 @@ def require_https(get_response: GetResponse) -> GetResponse:
 
 
 def _may_be_plain(path: str) -> bool:
-    """Load balancers and Prometheus ask from the private network; a secret they must send over HTTPS."""
+    """Load balancers and Prometheus call from the private network; METRICS_TOKEN must be sent over HTTPS."""
     return path in _PROBES or (path == "/metrics" and not settings.METRICS_TOKEN)
 
 
@@ -110,7 +110,7 @@ REFUSAL_KEY = "tickbase.refusal"  # in `request.META`: a DomainError with which 
 
 
 def refusals(get_response: GetResponse) -> GetResponse:
-    """Answers what the server refused, requests for unknown hosts, and whoever is over a rate limit.
+    """Answers requests that the server refused, that are for unknown hosts, or over a rate limit.
 
     No middleware outside of it may use the database, which may be why the server refused.
     """

@@ -1,4 +1,5 @@
-"""What `manage.py doctor` looks at: system checks that also tell what is well. None changes anything or tells a secret.
+"""The checks of `manage.py doctor`: Django's system checks, in a registry of their own. They change nothing and reveal
+no secret.
 
 The first tag of a check is its name, the others are the checks that have to pass before it. Its one message is an Info
 if all is well; any other has a hint.
@@ -32,14 +33,14 @@ OLDEST, NEWEST = 15, 18  # versions of PostgreSQL
 GIB = 1 << 30
 SPARE_CONNECTIONS = 3  # for commands, and for looking whether the server still lives
 
-# Apart from Django's own, all of which `check`, `migrate` and `serve` run: these ask mail servers and issuers, too.
+# Separate from Django's registry, which `check`, `migrate` and `serve` run: these also call mail servers and issuers.
 registry = checks.registry.CheckRegistry()
 registry.registered_checks = OrderedSet()  # type: ignore[assignment]  # run in the order of registration
 register = partial(registry.register, None)  # a tag in the place of None would become the last
 
 
 def examine() -> Iterator[tuple[str, CheckMessage]]:
-    """One after the other; those that need one that has failed, or was skipped, are skipped."""
+    """Run the checks in order, without those that need one that failed; yields messages with their check's name."""
     failed: set[str] = set()
     for check in registry.get_checks():
         name, *needs = check.tags
@@ -55,7 +56,7 @@ def examine() -> Iterator[tuple[str, CheckMessage]]:
 
 
 def _connect() -> psycopg.Connection[Any]:
-    """Without the pool, which would only say that it waited in vain. Raises psycopg.OperationalError."""
+    """Connect without the pool, whose error would not say why. Raises psycopg.OperationalError."""
     return psycopg.connect(make_conninfo(**postgres_tools.connection_parameters()))
 
 
@@ -165,7 +166,7 @@ def keys(**kwargs: Any) -> list[CheckMessage]:
 
 @register("deployment")
 def deployment(**kwargs: Any) -> list[CheckMessage]:
-    """What `check --deploy` says; in development, things may be open."""
+    """The first finding of `check --deploy`; in production only."""
     if not settings.PRODUCTION:
         return [Info("ENVIRONMENT is development; production is stricter.", id="config.I008")]
     found = checks.run_checks(tags=[checks.Tags.security], include_deployment_checks=True)

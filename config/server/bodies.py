@@ -24,6 +24,8 @@ MANY, TINY = 4096, 64
 
 
 class BodyReader:
+    """Reads bodies into memory, with limits of their length, time and number of pieces."""
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)

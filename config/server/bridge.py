@@ -1,8 +1,8 @@
 """Runs a WSGI application behind an ASGI server: the event loop waits for clients, a few threads do the work.
 
 The application sees whole requests and is done with each as soon as it has made the response, however slowly
-either goes over the network. Nobody gets more than a share: a network has so many requests open, a caller so many
-running and so much unread.
+either goes over the network. Shares are fair: a network has a limit of open requests, a caller one of running requests
+and one of unread responses.
 """
 
 import asyncio
@@ -34,21 +34,21 @@ RUNNING_STILL = "Your other requests are still running; send fewer at once."
 
 
 class Lane(Enum):
-    """What a request runs beside."""
+    """The thread pool of a request, and what limits it there."""
 
     COMMON = auto()
-    HEAVY = auto()  # among the common ones, but of each caller one at a time, from its start until it is sent
-    HASHING = auto()  # passwords, which takes the machine: one at a time, in turns
-    URGENT = auto()  # never waits for the database, and so not behind those that do
+    HEAVY = auto()  # the common pool, but one at a time for each caller, until the response is sent
+    HASHING = auto()  # password hashing, which needs much CPU: one at a time, in turns
+    URGENT = auto()  # needs no database, so it does not wait behind requests that do
 
 
 class Bridge:
     """An ASGI application.
 
-    `networks_of` tells how many open requests which networks of a request may have, the widest last, and `caller_of`
-    whose share of the threads it is of; they run on the event loop. A refused request reaches
-    the application with the DomainError under `refusal_key` in its environ. `refuser` answers that as well, but on the
-    event loop: where there are too many refusals, or no thread for them.
+    `networks_of` returns the networks of a request with their limits of open requests, the widest last. `caller_of`
+    returns the key by which threads are shared. Both run on the event loop. A refused request reaches the application
+    with the DomainError under `refusal_key` in its environ. `refuser` answers it on the event loop instead, where there
+    are too many refusals, or no thread is free for them.
     """
 
     def __init__(

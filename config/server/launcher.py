@@ -1,4 +1,4 @@
-"""Launches the service: its port, the limits of its processes, and what runs beside the workers."""
+"""Launches the service: reserves its port, sets the limits of processes, and starts granian and its children."""
 
 import ctypes
 import gc
@@ -47,8 +47,8 @@ class LaunchError(Exception):
 
 @contextmanager
 def reserved_port() -> Iterator[None]:
-    """The port is free, and no other start takes it: two at the same moment would both find it free."""
-    lock = InterProcessLock(_own("lock"))
+    """Hold the lock of the port, and require that it is free: two starts at once would both find it so."""
+    lock = InterProcessLock(_path_of("lock"))
     if not lock.acquire(timeout=ORPHAN_SECONDS):
         raise LaunchError(f"Another Tickbase starts or serves on port {settings.PORT}; choose another port.")
     try:
@@ -58,7 +58,7 @@ def reserved_port() -> Iterator[None]:
         lock.release()
 
 
-def _own(kind: str) -> Path:
+def _path_of(kind: str) -> Path:
     """A path that belongs to the service on this port; a start finds what a killed one has left there."""
     return Path(tempfile.gettempdir()) / f"tickbase-{os.getuid()}-{settings.PORT}.{kind}"
 
@@ -82,7 +82,7 @@ def _require_free_port() -> None:
 
 
 def require_database() -> None:
-    """Connect once without the pool, which would only say that it waited in vain."""
+    """Connect once without the pool, whose error would not say why. Raises LaunchError."""
     try:
         psycopg.connect(**connection.get_connection_params()).close()
     except psycopg.OperationalError as error:
@@ -91,7 +91,7 @@ def require_database() -> None:
 
 
 def run(on_startup: Callable[[], None]) -> None:
-    """Serve until a signal says so, with all that the workers need beside them."""
+    """Serve until a signal, with the embedded PostgreSQL and the folder of metrics if they are needed."""
     # Where the workers are forked, they must not inherit this process's connections and pool threads.
     connections.close_all()
     for each in connections.all():
@@ -106,9 +106,9 @@ def run(on_startup: Callable[[], None]) -> None:
 
             children.enter_context(embedded.kept_running(settings.DATA_DIR))
         if settings.METRICS:
-            children.enter_context(_counters())
+            children.enter_context(_metrics_folder())
         # Of a new name, which no stranger can have taken.
-        lock = children.enter_context(tempfile.NamedTemporaryFile(prefix=f"{_own('hashing').name}-"))
+        lock = children.enter_context(tempfile.NamedTemporaryFile(prefix=f"{_path_of('hashing').name}-"))
         os.environ[HASHING_LOCK] = lock.name
         server.serve()
 
@@ -137,7 +137,7 @@ def make_server(target: str) -> Any:
 
 
 def _connections() -> int:
-    """CONNECTIONS, or what the system lets a process have; its soft limit is often 1024."""
+    """CONNECTIONS, or fewer if the limit of open files is low; raises the soft limit, which is often 1024."""
     wanted = CONNECTIONS + OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
@@ -148,12 +148,12 @@ def _connections() -> int:
 
 
 @contextmanager
-def _counters() -> Iterator[None]:
-    """A folder where the workers count; empty, for counts belong to one run of the service."""
-    own = _own("metrics")
-    for left in own.parent.glob(f"{own.name}-*"):  # by a server that was killed
+def _metrics_folder() -> Iterator[None]:
+    """A new folder for the metrics of the workers (PROMETHEUS_MULTIPROC_DIR), as counts belong to one run."""
+    prefix = _path_of("metrics")
+    for left in prefix.parent.glob(f"{prefix.name}-*"):  # by a server that was killed
         shutil.rmtree(left, ignore_errors=True)
-    folder = tempfile.mkdtemp(prefix=f"{own.name}-")  # of a new name, which no stranger can have taken
+    folder = tempfile.mkdtemp(prefix=f"{prefix.name}-")  # of a new name, which no stranger can have taken
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     try:
         yield
@@ -162,7 +162,7 @@ def _counters() -> Iterator[None]:
 
 
 def worker() -> ASGI3Application:
-    """What each worker process runs; it leaves when its parent says so or is gone.
+    """The ASGI application of a worker process, which ends by SIGTERM, also when its parent was killed.
 
     Ctrl-C must reach the parent alone, hence the process group: a worker that gets the terminal's SIGINT
     and then its parent's SIGTERM hangs in most cases (granian 2.8). A worker whose parent was killed

@@ -1,4 +1,4 @@
-"""A row is represented by its attributes as they are; that must be what its declared fields would make of it."""
+"""A row's representation by attributes equals that of its declared fields."""
 
 from typing import Any
 from unittest.mock import Mock

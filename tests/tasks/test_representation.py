@@ -1,4 +1,4 @@
-"""A task is represented by its attributes as they are; that must be what its declared fields would make of it."""
+"""A task's representation by attributes equals that of its declared fields, beyond what tests/resources tries."""
 
 import datetime as dt
 from typing import Any
@@ -34,11 +34,6 @@ def test_what_is_answered_is_what_is_declared(alice: User, fields: dict[str, Any
     serializer = TaskSerializer(task, context={"request": Mock(user=alice)})
     declared = Serializer.to_representation(serializer, task) | {"user_id": alice.public_id}
     assert to_json(serializer.data) == to_json(declared)
-
-
-def test_every_member_is_a_declared_field(alice: User) -> None:
-    serializer = TaskSerializer(make_task(alice), context={"request": Mock(user=alice)})
-    assert list(serializer.data) == list(TaskSerializer().fields)
 
 
 @pytest.mark.parametrize("microseconds", [0, 1, 250_000])

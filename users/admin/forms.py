@@ -34,9 +34,9 @@ class SignInForm(AuthenticationForm):
 
 class UniqueEmail(ServiceForm):
     def clean_email(self) -> str:
-        """The service has the last word; asking here shows the error together with all others.
+        """The service validates again; here the error is shown together with those of other fields.
 
-        An address that was stored when less was refused stays good, or nothing of its account could be changed.
+        A stored address stays valid even if it would be refused today: else its account could not be changed at all.
         """
         email: str = self.cleaned_data["email"]
         if email != self.instance.email:
@@ -59,7 +59,7 @@ class RegistrationForm(UniqueEmail, BaseUserCreationForm):
         _limit(self.fields["password1"])
 
     def set_password_and_save(self, user: User, *args: Any, **kwargs: Any) -> User:
-        """The service does both."""
+        """Nothing, as `services.register` does both."""
         return user
 
 
@@ -72,7 +72,7 @@ class AccountForm(UniqueEmail, UserChangeForm):
 
 
 class PasswordForm(AdminPasswordChangeForm):
-    """Staff sets somebody's password, or takes it away."""
+    """Sets the password of another account, or makes it unusable."""
 
     user: User
 
@@ -83,12 +83,12 @@ class PasswordForm(AdminPasswordChangeForm):
     def save(self, commit: bool = True) -> User:
         usable = self.cleaned_data["set_usable_password"]
         user = services.set_password(self.user, self.cleaned_data["password1"] if usable else None)
-        self.user = user  # of whom the view makes this session go on, if it is the own password
+        self.user = user  # the view keeps the session of this user alive, if it is their own password
         return user
 
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):
-    """Staff changes the own password, and knows the old one."""
+    """Changes the own password, with the old one."""
 
     user: User
 
@@ -111,5 +111,5 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
 
 
 def _limit(field: forms.Field) -> None:
-    """Sign-in takes no longer password than this."""
+    """The maximum length of a password at sign-in."""
     field.validators.append(MaxLengthValidator(MAX_PASSWORD))
