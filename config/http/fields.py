@@ -3,7 +3,6 @@
 import datetime as dt
 import re
 from copy import copy
-from functools import partial
 from typing import Any, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
@@ -24,12 +23,6 @@ MAX_INSTANT = len("2026-11-30T09:30:00.123456789+00:00")
 MAX_CHOICE = 64
 
 
-def _refuse_surrogates(refuse: ProhibitSurrogateCharactersValidator, text: Any) -> None:
-    """DRF's validator, called only to raise: it looks at each character, in Python."""
-    if not is_storable(str(text)):
-        refuse(text)
-
-
 class TextField(serializers.CharField):
     """A JSON string without NUL, which PostgreSQL cannot store, and without lone surrogates.
 
@@ -43,21 +36,19 @@ class TextField(serializers.CharField):
     def __init__(self, *, max_length: int, **kwargs: Any) -> None:
         super().__init__(max_length=max_length, **kwargs)
         slow = next(each for each in self.validators if isinstance(each, ProhibitSurrogateCharactersValidator))
-        self.validators[self.validators.index(slow)] = partial(_refuse_surrogates, slow)
+        # Called only to raise: it looks at each character, in Python.
+        self.validators[self.validators.index(slow)] = lambda text: None if is_storable(str(text)) else slow(text)
 
     def run_validation(self, data: Any = empty) -> Any:
         if data is not empty and data is not None and not isinstance(data, str):
             self.fail("invalid")
         if isinstance(data, str):
-            self._measure(data)
+            fits = trimmed(data, self.max_length) is not None if self.trim_whitespace else len(data) <= self.max_length
+            if not fits:
+                self.fail("max_length", max_length=self.max_length)
             if self.is_for_people and not self.allow_blank and not is_visible(data):
                 self.fail("blank")
         return super().run_validation(data)
-
-    def _measure(self, text: str) -> None:
-        is_short = trimmed(text, self.max_length) is not None if self.trim_whitespace else len(text) <= self.max_length
-        if not is_short:
-            self.fail("max_length", max_length=self.max_length)
 
 
 class Clearable(serializers.Field):

@@ -89,7 +89,10 @@ def require_https(get_response: GetResponse) -> GetResponse:
     """Refuses plain HTTP, where Django redirects: by then, a token or a password has been sent in the clear."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        if not settings.REQUIRE_HTTPS or request.is_secure() or _may_be_plain(request.path_info):
+        # Load balancers and Prometheus call from the private network; METRICS_TOKEN must be sent over HTTPS.
+        path = request.path_info
+        may_be_plain = path in _PROBES or (path == "/metrics" and not settings.METRICS_TOKEN)
+        if not settings.REQUIRE_HTTPS or request.is_secure() or may_be_plain:
             return get_response(request)
         if is_in_admin(request) and request.method in {"GET", "HEAD"}:  # typed into a browser
             return HttpResponsePermanentRedirect(f"https://{request.get_host()}{request.get_full_path()}")
@@ -99,11 +102,6 @@ def require_https(get_response: GetResponse) -> GetResponse:
         return problems.problem(request, problems.HTTPS_REQUIRED, advice)
 
     return middleware
-
-
-def _may_be_plain(path: str) -> bool:
-    """Load balancers and Prometheus call from the private network; METRICS_TOKEN must be sent over HTTPS."""
-    return path in _PROBES or (path == "/metrics" and not settings.METRICS_TOKEN)
 
 
 REFUSAL_KEY = "tickbase.refusal"  # in `request.META`: a DomainError with which the server refuses the request

@@ -33,7 +33,12 @@ class JSONParser(BaseParser):
     ) -> Any:
         assert parser_context is not None
         request = parser_context["request"]
-        _require_plain_utf8(media_type or "", request.headers.get("Content-Encoding", ""))
+        charset = parse_header_parameters(media_type or "")[1].get("charset", "utf-8")
+        if charset.lower() not in {"utf-8", "utf8"}:
+            raise UnreadableBody(media_type or "", detail="JSON is UTF-8 (RFC 8259, section 8.1); send it so.")
+        coding = request.headers.get("Content-Encoding", "")
+        if coding.strip().lower() not in {"", "identity"}:
+            raise UnreadableBody(coding, detail="Compressed bodies are not read; send it without Content-Encoding.")
         body: bytes = request.body  # checks the length before it reads
         declared = request.META.get("CONTENT_LENGTH") or ""
         if declared.isdecimal() and len(body) < int(declared):
@@ -43,14 +48,6 @@ class JSONParser(BaseParser):
         except UnicodeDecodeError as error:
             raise MalformedBody(f"The body is not UTF-8: byte {error.start} is invalid.") from error
         return _loads(text)
-
-
-def _require_plain_utf8(media_type: str, coding: str) -> None:
-    charset = parse_header_parameters(media_type)[1].get("charset", "utf-8")
-    if charset.lower() not in {"utf-8", "utf8"}:
-        raise UnreadableBody(media_type, detail="JSON is UTF-8 (RFC 8259, section 8.1); send it so.")
-    if coding.strip().lower() not in {"", "identity"}:
-        raise UnreadableBody(coding, detail="Compressed bodies are not read; send it without Content-Encoding.")
 
 
 def _loads(text: str) -> Any:

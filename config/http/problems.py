@@ -149,17 +149,12 @@ def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> 
         members["limit"] = exc.limit
     headers = _retry_after(exc)
     if exc.status == 401:
-        headers["WWW-Authenticate"] = _challenge(exc, view)
+        # `invalid_token` (RFC 6750, section 3) is about the header's token: views without authentication, such as
+        # refresh, take theirs from the body.
+        challenge = view.get_authenticate_header(view.request)
+        error = ', error="invalid_token"' if challenge and isinstance(exc, InvalidToken) else ""
+        headers["WWW-Authenticate"] = (challenge or 'Bearer realm="api"') + error
     return problem(request, kind, exc.detail, headers=headers, **members)
-
-
-def _challenge(exc: DomainError, view: "APIView") -> str:
-    """WWW-Authenticate (RFC 6750, section 3). `invalid_token` is about the header's token: views without
-    authentication, such as refresh, take theirs from the body."""
-    challenge = view.get_authenticate_header(view.request)
-    if challenge and isinstance(exc, InvalidToken):
-        return f'{challenge}, error="invalid_token"'
-    return challenge or 'Bearer realm="api"'
 
 
 def _validation_problem(request: HttpRequest, exc: exceptions.ValidationError) -> HttpResponse:
@@ -226,14 +221,10 @@ def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_in_admin(request):
         return defaults.page_not_found(request, exception)
-    return problem(request, NOT_FOUND, _where_else(request.path_info))
-
-
-def _where_else(path: str) -> str:
-    without_slash = path.rstrip("/")
-    if path.endswith("/") and len(path) <= MAX_TEXT and is_valid_path(without_slash):
-        return f"Addresses here end without a slash; use {escape_uri_path(without_slash)}."
-    return "Nothing is here; /api/docs lists every address."
+    path, detail = request.path_info, "Nothing is here; /api/docs lists every address."
+    if path.endswith("/") and len(path) <= MAX_TEXT and is_valid_path(without_slash := path.rstrip("/")):
+        detail = f"Addresses here end without a slash; use {escape_uri_path(without_slash)}."
+    return problem(request, NOT_FOUND, detail)
 
 
 def handler500(request: HttpRequest) -> HttpResponse:

@@ -29,22 +29,18 @@ class StrictSerializer(serializers.Serializer):
         if not isinstance(data, dict):
             message = "Send a JSON object."
             raise InvalidBody({"non_field_errors": [ErrorDetail(message, code="not_an_object")]})
-        unknown = self._unknown_members(data)
+        unknown: Errors = {}
+        if names := list(islice((name for name in data if name not in self.fields), MAX_ERRORS)):
+            known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
+            error = ErrorDetail(f"Unknown member; known are {known or 'none'}.", code="unknown")
+            unknown = {name: [error] for name in names}
         try:
             values = super().to_internal_value(data)
-        except ValidationError as error:
-            raise InvalidBody({**unknown, **cast(Errors, error.detail)}) from error
+        except ValidationError as invalid:
+            raise InvalidBody({**unknown, **cast(Errors, invalid.detail)}) from invalid
         if unknown:
             raise InvalidBody(unknown)
         return values
-
-    def _unknown_members(self, data: dict[str, Any]) -> Errors:
-        unknown = list(islice((name for name in data if name not in self.fields), MAX_ERRORS))
-        if not unknown:
-            return {}
-        known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
-        error = ErrorDetail(f"Unknown member; known are {known or 'none'}.", code="unknown")
-        return {name: [error] for name in unknown}
 
     @classmethod
     def validated(cls, data: Any, *, partial: bool = False) -> Any:
@@ -138,7 +134,7 @@ class QuerySerializer(serializers.Serializer):
     def _refusal(cls, name: str, value: str, data: dict[str, Any]) -> ErrorDetail | None:
         """The error of a parameter's name or encoding."""
         known = cls._declared_fields
-        if not _is_text(name + value):
+        if any("\ud800" <= character <= "\udfff" for character in name + value):
             return ErrorDetail("It is not percent-encoded UTF-8.", code="invalid_utf8")
         if name not in known:
             return ErrorDetail(f"Unknown parameter; known are {', '.join(known)}.", code="unknown")
@@ -157,7 +153,3 @@ def query_pairs(query: str) -> list[tuple[str, str]]:
     """The parameters in their order, with lone surrogates for bytes that are not UTF-8. Raises ValueError if there
     are too many."""
     return parse_qsl(query, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_PARAMETERS)
-
-
-def _is_text(value: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in value)

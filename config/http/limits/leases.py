@@ -74,7 +74,10 @@ class Limiter:
     def take(self, key: str, rate: Rate) -> Decision:
         """Count one request of this key. Raises what the counters raise."""
         with self._lock:
-            window = self._window(key)
+            window = self._windows.setdefault(key, _Window())
+            self._windows.move_to_end(key)
+            if len(self._windows) > self._max_windows:
+                self._windows.popitem(last=False)  # its permits are lost, never doubled
             if decision := window.spend():
                 return decision
             # While another thread takes a lease, this one takes a single permit: nobody waits, and the process does
@@ -86,13 +89,6 @@ class Limiter:
         finally:
             if takes_lease:
                 window.is_leasing = False
-
-    def _window(self, key: str) -> _Window:
-        window = self._windows.setdefault(key, _Window())
-        self._windows.move_to_end(key)
-        if len(self._windows) > self._max_windows:
-            self._windows.popitem(last=False)  # its permits are lost, never doubled
-        return window
 
     def _lease(self, window: _Window, key: str, rate: Rate, amount: int) -> Decision:
         # The clock is read first, so that our window ends before the shared one: a permit that is left over must not

@@ -87,9 +87,10 @@ class RateThrottle(BaseThrottle):
 class CallerThrottle(RateThrottle):
     """The default of all views: a user is counted by account, everybody else by network."""
 
-    def counters(self, request: Request) -> Iterator[Counter]:
-        if request.user and request.user.is_authenticated:
-            yield Counter("user", str(request.user.pk))
+    def counters(self, request: HttpRequest | Request) -> Iterator[Counter]:
+        user = getattr(request, "user", None)  # DRF sets it; sessions exist only in the admin
+        if user is not None and user.is_authenticated:
+            yield Counter("user", str(user.pk))
         else:
             yield from by_network("anon", request)
 
@@ -128,30 +129,15 @@ def limited(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """The response with the headers, or a 429.
 
     Counts requests that no view has counted, such as those with a wrong token or for an unknown address; but not those
-    that failed for want of a database, which holds the counters.
+    that failed for want of a database, which holds the counters. Each policy is shown by the tightest of its counters.
     """
     if _META_KEY not in request.META and response.status_code != problems.OUTAGE.status:
         with suppress(OperationalError, InterfaceError):
-            verdicts = request.META[_META_KEY] = list(take_each(_uncounted(request)))
+            verdicts = request.META[_META_KEY] = list(take_each(CallerThrottle().counters(request)))
             if verdicts and not verdicts[-1].decision.is_granted:
                 response = problems.too_many(request, verdicts[-1].decision.seconds_left)
-    _set_headers(response, request.META.get(_META_KEY, []))
-    return response
-
-
-def _uncounted(request: HttpRequest) -> Iterator[Counter]:
-    """The user whom a view has authenticated, if its permissions refused the request; else the network."""
-    user = getattr(request, "user", None)  # DRF sets it; sessions exist only in the admin
-    if user is not None and user.is_authenticated:
-        yield Counter("user", str(user.pk))
-    else:
-        yield from by_network("anon", request)
-
-
-def _set_headers(response: HttpResponse, verdicts: Iterable[Verdict]) -> None:
-    """One item for each policy: the tightest of its counters."""
     shown: dict[str, Verdict] = {}
-    for verdict in verdicts:
+    for verdict in request.META.get(_META_KEY, []):
         shown[verdict.policy] = min(verdict, shown.get(verdict.policy, verdict), key=lambda each: each.tightness)
     if shown:
         response["RateLimit-Policy"] = ", ".join(
@@ -161,3 +147,4 @@ def _set_headers(response: HttpResponse, verdicts: Iterable[Verdict]) -> None:
             f'"{each.policy}";r={each.decision.remaining};t={math.ceil(each.decision.seconds_left)}'
             for each in shown.values()
         )
+    return response
