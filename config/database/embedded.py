@@ -87,19 +87,12 @@ def kept_running(data_dir: Path) -> Iterator[None]:
 
     It ends before the process does, which stops the server for good.
     """
-    is_over = threading.Event()
-    watch = threading.Thread(target=_watch, args=[data_dir.resolve() / "postgres", is_over], name="postgres-watch")
-    watch.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        watch.join()
+    pgdata, is_over = data_dir.resolve() / "postgres", threading.Event()
 
-
-def _watch(pgdata: Path, is_over: threading.Event) -> None:
-    while not is_over.wait(WATCH_SECONDS):
-        if _main_process(pgdata) is None:
+    def watch() -> None:
+        while not is_over.wait(WATCH_SECONDS):
+            if _main_process(pgdata) is not None:
+                continue
             logger.warning("the embedded PostgreSQL has died; starting it again")
             try:
                 with InterProcessLock(pgdata.parent / "start.lock"):
@@ -108,6 +101,14 @@ def _watch(pgdata: Path, is_over: threading.Event) -> None:
             except (EmbeddedPostgresError, OSError) as error:
                 logger.error("the embedded PostgreSQL stays away: %s", error)
                 is_over.wait(RETRY_SECONDS)
+
+    watcher = threading.Thread(target=watch, name="postgres-watch")
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
 
 
 def _leave(pgdata: Path, holders: int) -> None:

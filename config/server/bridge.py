@@ -123,7 +123,8 @@ class Bridge:
         buffer: ResponseBuffer,
         receive: ASGIReceiveCallable,
     ) -> Response:
-        is_read = not _may_have_body(environ)
+        is_framed = "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
+        is_read = not is_framed and environ["SERVER_PROTOCOL"].startswith("HTTP/1")  # there is no body
         with ExitStack() as answered:
             if refusal is None and not is_read:
                 try:
@@ -195,8 +196,3 @@ class Bridge:
         """Without the application and its threads."""
         environ[self._refusal_key] = refusal
         return responses.call(self._refuser, environ, buffer)
-
-
-def _may_have_body(environ: "WSGIEnvironment") -> bool:
-    framed = "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
-    return framed or not environ["SERVER_PROTOCOL"].startswith("HTTP/1")

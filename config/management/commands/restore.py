@@ -38,14 +38,21 @@ class Command(BaseCommand):
             raise CommandError(f"{file} is not there; name a file of `manage.py backup`.")
         try:
             contents = self._read(file)
-            if not dry_run:
-                self._load(file, contents, replace, no_privileges)
+            held = _summary(contents.rows)
+            if dry_run:
+                self.stdout.write(f"{file} is whole and holds {held}.")
+                return
+            target = Target(*BYPASS)
+            if not replace and backups.holds_accounts(target):
+                raise CommandError("The database holds accounts. To remove all that is in it first, add --replace.")
+            with working("Restoring"):
+                backups.load(file, contents, target, keep_privileges=not no_privileges)
         except ProgramError as error:
             raise CommandError(str(error)) from error
-        held = _summary(contents.rows)
-        self.stdout.write(f"{file} is whole and holds {held}." if dry_run else f"Restored {held}.")
-        if not dry_run:
-            self._check()
+        self.stdout.write(f"Restored {held}.")
+        if missing := migrations.missing():
+            self.stdout.write(f"{len(missing)} migrations are missing; apply them: python manage.py migrate")
+        self.check(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS])
 
     def _read(self, file: Path) -> backups.Contents:
         with working("Reading the file"):
@@ -56,18 +63,6 @@ class Command(BaseCommand):
             )
         backups.require(contents.rows, contents.migrations)
         return contents
-
-    def _load(self, file: Path, contents: backups.Contents, replace: bool, no_privileges: bool) -> None:
-        target = Target(*BYPASS)
-        if not replace and backups.holds_accounts(target):
-            raise CommandError("The database holds accounts. To remove all that is in it first, add --replace.")
-        with working("Restoring"):
-            backups.load(file, contents, target, keep_privileges=not no_privileges)
-
-    def _check(self) -> None:
-        if missing := migrations.missing():
-            self.stdout.write(f"{len(missing)} migrations are missing; apply them: python manage.py migrate")
-        self.check(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS])
 
 
 def _summary(rows: backups.Rows) -> str:
