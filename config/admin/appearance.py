@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse, reverse_lazy
 
 
 def _file(name: str) -> Callable[[HttpRequest], str]:
@@ -18,7 +19,6 @@ def _file(name: str) -> Callable[[HttpRequest], str]:
 def _navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """What this member of the staff may see of each app."""
     from django.contrib import admin
-    from django.urls import reverse
 
     site: Any = admin.site
     dashboard = {"title": "Dashboard", "icon": "dashboard", "link": reverse("admin:index")}
@@ -43,15 +43,6 @@ def _navigation(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
-def _account_links(request: HttpRequest) -> list[dict[str, str]]:
-    from django.urls import reverse
-
-    return [
-        {"title": "Change password", "link": reverse("admin:password_change")},
-        {"title": "Second factor", "link": reverse("second_factor:enrol")},
-    ]
-
-
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Tickbase",
     "SITE_HEADER": "Tickbase",
@@ -60,6 +51,11 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _file("favicon.svg")}],
     "STYLES": [_file("admin.css")],
     "SCRIPTS": [_file("admin.js")],
-    "ACCOUNT": {"navigation": _account_links},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+            {"title": "Second factor", "link": reverse_lazy("second_factor:enrol")},
+        ]
+    },
     "SIDEBAR": {"navigation": _navigation},
 }

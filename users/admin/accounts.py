@@ -94,7 +94,8 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
         return ((None, {"fields": ("email", "name", "timezone")}), *fieldsets[1:])  # no way to the password
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        fields = self.readonly_fields if _is_superuser(request) else (*self.readonly_fields, *PRIVILEGES)
+        is_superuser = isinstance(request.user, User) and request.user.is_superuser
+        fields = self.readonly_fields if is_superuser else (*self.readonly_fields, *PRIVILEGES)
         # An issuer's e-mail may be invalid, or that of a local account.
         return (*fields, "email", "issuer", "subject") if obj is not None and obj.is_external else fields
 
@@ -211,10 +212,6 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
 @admin.register(Group)
 class GroupAdmin(AuditedAdmin, DjangoGroupAdmin):
     icon = "group"
-
-
-def _is_superuser(request: HttpRequest) -> bool:
-    return isinstance(request.user, User) and request.user.is_superuser
 
 
 def _outranks(request: HttpRequest, account: User | None) -> bool:

@@ -66,10 +66,11 @@ class AuditEventAdmin(ServiceAdmin):
 
     @admin.display(description="object")
     def object_name(self, event: AuditEvent) -> str:
-        if event.action == Action.STAFF_READ:
-            for resource in registered():
-                if resource.plural in event.details:
-                    return _named(resource.model._meta.label_lower, event.details[resource.plural])
+        for resource in registered() if event.action == Action.STAFF_READ else ():
+            if resource.plural in event.details:
+                ids = event.details[resource.plural]
+                named = f"{resource.model._meta.label_lower} {', '.join(map(str, ids[:_SHOWN]))}"
+                return f"{named} and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else named
         return f"{event.object_type} {event.object_id}".strip()
 
     @admin.display(description="actor’s id")
@@ -93,8 +94,3 @@ class AuditEventAdmin(ServiceAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:
         return False
-
-
-def _named(label: str, ids: list[int]) -> str:
-    named = f"{label} {', '.join(map(str, ids[:_SHOWN]))}"
-    return f"{named} and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else named

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import PAGE_VAR
@@ -24,6 +24,12 @@ class Entry(NamedTuple):
     action_time: dt.datetime
     user: User
     get_change_message: str
+
+    @classmethod
+    def of(cls, event: AuditEvent) -> Self:
+        """Without a look-up: the account may be gone."""
+        fields, label = ", ".join(event.details.get("fields", ())), audit.label(event.action)
+        return cls(event.at, User(email=event.actor_email), f"{label}: {fields}" if fields else label)
 
 
 class Done(NamedTuple):
@@ -88,19 +94,13 @@ class AuditedAdmin(ServiceAdmin):
         events = AuditEvent.objects.filter(object_type=self.opts.label_lower, object_id=unquote(object_id))
         paginator = self.get_paginator(request, events.order_by("-pk"), PER_PAGE)
         page = paginator.get_page(request.GET.get(PAGE_VAR, 1))
-        page.object_list = [_entry(event) for event in page.object_list]
+        page.object_list = [Entry.of(event) for event in page.object_list]
         context = {
             "action_list": page,
             "page_range": paginator.get_elided_page_range(page.number),
             "pagination_required": paginator.num_pages > 1,
         }
         return super().history_view(request, object_id, {**context, **(extra_context or {})})
-
-
-def _entry(event: AuditEvent) -> Entry:
-    """Without a query for the actor, whose account may be deleted."""
-    fields, label = ", ".join(event.details.get("fields", ())), audit.label(event.action)
-    return Entry(event.at, User(email=event.actor_email), f"{label}: {fields}" if fields else label)
 
 
 def _shown(value: Any) -> Any:

@@ -22,7 +22,6 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from config.http.limits.throttling import Counter
 from users.admin.site import is_staff_member, refused, user_of
-from users.models import User
 from users.services import second_factor
 
 _PENDING = "pending_device"
@@ -78,7 +77,11 @@ def enrol(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
     if second_factor.device_of(user) is not None:
         return redirect("admin:index")
-    device = _pending_device(request, user)
+    # One for each session: its secret stays what was scanned, and no other session ever shows it.
+    device = second_factor.pending_device(user, request.session.get(_PENDING))
+    if device is None:
+        device = second_factor.begin_enrolment(user)
+        request.session[_PENDING] = device.pk
     form = CodeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -91,16 +94,6 @@ def enrol(request: HttpRequest) -> HttpResponse:
     return _page(
         request, "enrol", "Set up the second factor", form=form, image=_qr_code(device), secret=_secret(device)
     )
-
-
-def _pending_device(request: HttpRequest, user: User) -> TOTPDevice:
-    """The unconfirmed device of this session: its secret stays the one that was scanned, and no other session shows
-    it."""
-    device = second_factor.pending_device(user, request.session.get(_PENDING))
-    if device is None:
-        device = second_factor.begin_enrolment(user)
-        request.session[_PENDING] = device.pk
-    return device
 
 
 def _note_verified(request: HttpRequest, device: TOTPDevice) -> None:

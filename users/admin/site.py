@@ -37,15 +37,12 @@ class AdminSite(site.AdminSite):
         return not settings.ADMIN_REQUIRE_TOTP and second_factor.device_of(user_of(request)) is None
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Redirects staff who lack only the second factor to its pages."""
-        if request.method == "POST":
-            return self._attempt(request, extra_context)
-        if is_staff_member(request) and not self.has_permission(request):
-            name = "code" if second_factor.device_of(user_of(request)) else "enrol"
-            return redirect(f"{reverse(f'second_factor:{name}')}?{request.GET.urlencode()}")
-        return super().login(request, extra_context)
-
-    def _attempt(self, request: HttpRequest, extra_context: dict[str, Any] | None) -> Any:
+        """Whoever lacks only the second factor is led there."""
+        if request.method != "POST":
+            if is_staff_member(request) and not self.has_permission(request):
+                name = "code" if second_factor.device_of(user_of(request)) else "enrol"
+                return redirect(f"{reverse(f'second_factor:{name}')}?{request.GET.urlencode()}")
+            return super().login(request, extra_context)
         email = attempts.canonical(request.POST.get("username"))
         tried = attempts.counters("login", request, lambda: email, attempts.CookieProof.of(request))
         if (refusal := refused(request, "login", tried)) is not None:
@@ -97,14 +94,11 @@ def user_of(request: HttpRequest) -> User:
 
 
 def refused(request: HttpRequest, policy: str, tried: Iterable[Counter]) -> HttpResponse | None:
-    """A 429 page with the time to wait; None if the attempt is within its limits."""
-    for verdict in take_each(tried, policy):
-        if not verdict.decision.is_granted:
-            return _too_many(request, max(1, math.ceil(verdict.decision.seconds_left)))
-    return None
-
-
-def _too_many(request: HttpRequest, seconds: int) -> HttpResponse:
+    """A page that says when to come back; None if the attempt may be made."""
+    verdict = next((each for each in take_each(tried, policy) if not each.decision.is_granted), None)
+    if verdict is None:
+        return None
+    seconds = max(1, math.ceil(verdict.decision.seconds_left))
     context = {
         **admin.site.each_context(request),
         "title": "Too many attempts",

@@ -129,16 +129,15 @@ def _passes(device: Device, code: str) -> bool:
 
 
 def _refusal(devices: Iterable[Device]) -> str:
-    seconds = max(map(_seconds_locked, devices), default=0)
+    seconds = 0
+    for device in devices:
+        is_allowed, why = device.verify_is_allowed()
+        until: datetime | None = None if is_allowed else (why or {}).get("locked_until")
+        if until:
+            seconds = max(1, seconds, round((until - timezone.now()).total_seconds()))
     if not seconds:
         return "This code is wrong, or has been used."
     return f"This code is wrong, was used or came too early; wait for {seconds} s, and send the one that is shown then."
-
-
-def _seconds_locked(device: Device) -> int:
-    is_allowed, why = device.verify_is_allowed()
-    until: datetime | None = None if is_allowed else (why or {}).get("locked_until")
-    return max(1, round((until - timezone.now()).total_seconds())) if until else 0
 
 
 @retried_transaction
