@@ -10,7 +10,7 @@ from tests.factories import make_task
 from users.models import User
 
 FILES = {"patch": 35, "list": 28}
-FUNCTIONS = {"patch": 132, "list": 95}
+FUNCTIONS = {"patch": 127, "list": 94}
 Ask = Callable[[Api, int], Answer]
 WARM = 5  # requests, after which statements are prepared and everything is remembered that can be
 
