@@ -22,6 +22,7 @@ from users.tokens.keysets import KeyCache
 
 logger = logging.getLogger(__name__)
 _verified: dict[bytes, str] = {}  # subjects, by the digests of tokens
+_key_cache = cache(KeyCache)  # one for each URL
 
 UNNAMED = "external"  # the issuer, with a shared secret and without JWT_EXTERNAL_ISSUER
 MAX_TOKEN = 8192  # characters
@@ -103,11 +104,6 @@ def _key(kid: str | None) -> tuple[jwt.PyJWK | str, str]:
     if key is None:
         raise jwt.InvalidKeyError("unknown key")
     return key, key.algorithm_name
-
-
-@cache
-def _key_cache(url: str) -> KeyCache:
-    return KeyCache(url)
 
 
 def _identity(claims: dict[str, Any]) -> Identity:

@@ -85,9 +85,7 @@ def _kid_of(token: str) -> str:
     return kid if isinstance(kid, str) else ""
 
 
-@lru_cache(maxsize=8)
-def _key_ring(signing_key: str, verifying_keys: tuple[str, ...], issuer: str, audience: str) -> KeyRing:
-    return KeyRing(signing_key, verifying_keys, issuer, audience)
+_key_ring = lru_cache(maxsize=8)(KeyRing)
 
 
 def _current_key_ring() -> KeyRing:
