@@ -222,4 +222,4 @@ def test_the_first_requests_for_the_schema_may_come_at_once(own_server: Server) 
     ("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("192.0.2.7", "192.0.2.7"), ("my.lan", "my.lan")]
 )
 def test_the_banner_shows_where_to_call(host: str, shown: str) -> None:
-    assert serve._reachable(host) == shown
+    assert serve.reachable(host) == shown

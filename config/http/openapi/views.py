@@ -1,8 +1,9 @@
 """`/api/schema`: the OpenAPI document, as JSON or as YAML."""
 
+from contextlib import suppress
 from functools import cache
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from drf_spectacular.renderers import OpenApiYamlRenderer
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ErrorDetail
@@ -36,8 +37,17 @@ class SchemaView(APIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> HttpResponse:
-        asked = SchemaQuery.validated(request).get("format")
-        media_type = f"application/{asked}" if asked else _accepted(request)
+        """As `format` asks, else the first known media type of `Accept`; JSON if there is none."""
+        media_type = JSON
+        if asked := SchemaQuery.validated(request).get("format"):
+            media_type = f"application/{asked}"
+        elif len(request.headers.get("Accept", "")) > MAX_ACCEPT:
+            message = f"Send at most {MAX_ACCEPT:,} characters, or none for JSON."
+            raise InvalidHeader({"Accept": [ErrorDetail(message, code="max_length")]})
+        else:
+            with suppress(ValueError):  # parameters that cannot be decoded
+                names = [f"{each.main_type}/{each.sub_type}".lower() for each in request.accepted_types]
+                media_type = next((name for name in names if name in MEDIA_TYPES), JSON)
         document = _rendered(MEDIA_TYPES[media_type])
         return HttpResponse(document, content_type=media_type, headers={"Vary": "Accept"})
 
@@ -47,15 +57,3 @@ def _rendered(media_type: str) -> bytes:
     """Cached by each worker: rendering YAML takes longer than any other response."""
     document = Generator().get_schema(public=True)
     return to_json(document) if media_type == JSON else bytes(OpenApiYamlRenderer().render(document))
-
-
-def _accepted(request: HttpRequest) -> str:
-    """The first known media type of `Accept`; JSON if there is none."""
-    if len(request.headers.get("Accept", "")) > MAX_ACCEPT:
-        message = f"Send at most {MAX_ACCEPT:,} characters, or none for JSON."
-        raise InvalidHeader({"Accept": [ErrorDetail(message, code="max_length")]})
-    try:
-        names = [f"{each.main_type}/{each.sub_type}".lower() for each in request.accepted_types]
-    except ValueError:  # parameters that cannot be decoded
-        return JSON
-    return next((name for name in names if name in MEDIA_TYPES), JSON)

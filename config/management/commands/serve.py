@@ -52,7 +52,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _print_banner(self) -> None:
-        host = _reachable(settings.HOST)
+        host = reachable(settings.HOST)
         base = f"http://[{host}]:{settings.PORT}" if ":" in host else f"http://{host}:{settings.PORT}"
         data = settings.DATA_DIR if settings.EMBEDDED_DATABASE else "in the database that DATABASE_URL names"
         # In production, addresses are the proxy's matter.
@@ -63,7 +63,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """What listens on every address can be called on the loopback."""
     try:
         address = ip_address(host)
