@@ -2,13 +2,21 @@
 
 import pytest
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
 
 from tests.config.test_openapi import bodies, complaints
+from tests.factories import make_task
+from tests.notes import services
+from tests.notes.models import Note
+from tests.notes.resource import NOTES
 from tests.resources import tables
 from tests.resources.declared import RESOURCES, operations
 from tests.resources.document import document_of
+from users.models import User
+from users.resources import pruning
 from users.resources.models import OwnedModel
-from users.resources.resource import Resource
+from users.resources.resource import Resource, register, registered
 
 
 def test_every_table_of_users_rows_has_a_resource() -> None:
@@ -41,3 +49,19 @@ def test_every_operation_is_documented_with_valid_examples(resource: Resource) -
         assert [found for value, schema in examples for found in complaints(value, schema, document.schema)] == []
         assert document.operations[name]["tags"] == [resource.plural]
         assert len(examples) > 0 or name.startswith("delete")
+
+
+def test_a_second_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The change counter has one count of rows."""
+    monkeypatch.setattr(Note, "limit_setting", "LIMIT_TASKS")
+    with pytest.raises(ImproperlyConfigured, match="note and task both have a limit_setting"):
+        register(NOTES)
+    assert NOTES not in registered()
+
+
+def test_pruning_rows_without_a_limit_leaves_the_count_of_those_with_one(alice: User) -> None:
+    make_task(alice)
+    note = services.create_note(alice, title="Groceries")
+    services.delete_note(alice, note.pk)
+    assert sum(pruning.prune_tombstones(Note, timezone.now())) == 1
+    assert (alice.feed.live, alice.feed.stored) == (1, 1)

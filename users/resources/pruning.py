@@ -65,7 +65,8 @@ def _prune_batch(model: type[OwnedModel], user_id: int, before: dt.datetime, aft
         return 0, after
     last = found[-1][1]
     feed.floor = max(feed.floor, last)
-    feed.stored -= len(found)
+    if model.limit_setting:  # else its rows were never counted
+        feed.stored -= len(found)
     feed.save(update_fields=["floor", "stored"])
     model.objects.filter(pk__in=[pk for pk, _ in found]).delete()
     return len(found), last

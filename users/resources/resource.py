@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ImproperlyConfigured
+
 from users import exports
 from users.resources.models import OwnedModel
 
@@ -67,8 +69,14 @@ class Resource:
 def register(resource: Resource) -> None:
     """Register a resource and its section of the export, in the `ready()` of its app.
 
-    The export has the columns of the serializer, and when the row was deleted.
+    The export has the columns of the serializer, and when the row was deleted. Raises ImproperlyConfigured for a second
+    resource with a limit.
     """
+    limited = [each.name for each in _registered.values() if each.model.limit_setting and each.name != resource.name]
+    if limited and resource.model.limit_setting:
+        raise ImproperlyConfigured(
+            f"{resource.name} and {limited[0]} both have a limit_setting; the change counter counts the rows of one model."
+        )
     _registered[resource.name] = resource
     columns = {field.attname for field in resource.model._meta.concrete_fields} - {"user_id"}
     exported = [name for name in resource.serializer._declared_fields if name in columns]
