@@ -75,7 +75,7 @@ def register(resource: Resource) -> None:
     limited = [each.name for each in _registered.values() if each.model.limit_setting and each.name != resource.name]
     if limited and resource.model.limit_setting:
         raise ImproperlyConfigured(
-            f"{resource.name} and {limited[0]} both have a limit_setting; the change counter counts the rows of one model."
+            f"{resource.name} and {limited[0]} both have a limit_setting, but the change counter counts one model."
         )
     _registered[resource.name] = resource
     columns = {field.attname for field in resource.model._meta.concrete_fields} - {"user_id"}
