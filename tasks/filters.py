@@ -12,8 +12,8 @@ from config.values import MAX_SEARCH
 from tasks.choices import Priority, Sort, Status
 from tasks.models import MAX_TAG, MAX_TAGS, Task
 from tasks.querysets import NEAR, TaskQuerySet
-from users.models import User
 from users.resources.lists import FlagField, ListQuery, SortField
+from users.tokens.callers import Actor
 
 ALL = "all"
 MAX_STATUSES = 1000  # characters
@@ -47,7 +47,6 @@ class TaskListQuery(ListQuery):
     described = (STATUS,)
     repeatable = frozenset({"status", "tag"})
     filters = frozenset({"overdue"})  # beside `narrowing`, as it needs the user's time zone
-    slow = frozenset({"search", "tag", "overdue"})
     narrowing = {
         "status": TaskQuerySet.with_status,
         "completed": lambda tasks, wanted: tasks.completed() if wanted else tasks.not_completed(),
@@ -90,7 +89,7 @@ class TaskListQuery(ListQuery):
         return super().validate(attrs)
 
     @classmethod
-    def clock(cls, user: User, query: Mapping[str, Any]) -> dict[str, Any]:
+    def clock(cls, user: Actor, query: Mapping[str, Any]) -> dict[str, Any]:
         """The current instant, and today in the user's time zone, for `overdue`."""
         if "overdue" not in query:
             return {}

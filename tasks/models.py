@@ -3,8 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -16,6 +15,9 @@ from tasks.choices import OPEN, Priority, Status
 from tasks.querysets import DUE, DUE_DESCENDING, DUE_TIME, PRIORITY_RANK, TaskQuerySet
 from tasks.text import UNIT_SEPARATOR, fold_all, tag_key
 from users.resources.models import OwnedModel
+
+if TYPE_CHECKING:
+    from users.tokens.callers import Actor
 
 MAX_TITLE = 200
 MAX_DESCRIPTION = 20_000
@@ -57,6 +59,9 @@ class Task(OwnedModel):
     mutable: ClassVar[tuple[str, ...]] = (
         "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at", *derived,
     )  # fmt: skip
+    expressions: ClassVar[Mapping[str, Any]] = {
+        "is_completed": models.ExpressionWrapper(Q(status=Status.COMPLETED), models.BooleanField())
+    }
     limit_setting: ClassVar[str | None] = "LIMIT_TASKS"
 
     class Meta:
@@ -96,23 +101,23 @@ class Task(OwnedModel):
     def is_completed(self) -> bool:
         return self.status == Status.COMPLETED
 
-    def take_over(self, sent: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> None:
+    def take_over(self, sent: dict[str, Any], user: "Actor", now: dt.datetime) -> None:
         """Raises Invalid, and its subclass ConflictingMembers."""
         sent = self._with_one_status(_normalised(sent))
         texts, folded = self._texts, self.search_text.split(UNIT_SEPARATOR)
         # Rows from before `fold_all` joined the folded texts have none that can be told apart.
         known = dict(zip(texts, folded, strict=True)) if len(folded) == len(texts) else {}
-        for name, value in {**sent, **self._due(sent, zone)}.items():
+        for name, value in {**sent, **self._due(sent, user)}.items():
             setattr(self, name, value)
         for member, holds, rule in _RULES:  # whatever the caller: REST, admin or command; constraints hold them, too
             if not holds(self):
                 raise Invalid(rule, pointer=f"/{member}")
         self.update_derived_fields(now, known)
 
-    def return_from_trash(self, zone: ZoneInfo) -> list[str]:
+    def return_from_trash(self, user: "Actor") -> list[str]:
         if self.due_at is None:
             return []
-        self.due_date = self.due_at.astimezone(zone).date()  # the time zone may have changed meanwhile
+        self.due_date = self.due_at.astimezone(user.zone).date()  # the time zone may have changed meanwhile
         return ["due_date"]
 
     def _with_one_status(self, sent: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +133,7 @@ class Task(OwnedModel):
             status = meant if status == self.status else status
         return {**sent, "status": status}
 
-    def _due(self, sent: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
+    def _due(self, sent: dict[str, Any], user: "Actor") -> dict[str, Any]:
         """Both due columns, whichever of the two is sent. If both are sent, the one that changes counts."""
         both = {"due_date": self.due_date, "due_at": self.due_at}
         given = {name: sent[name] for name in both if name in sent}
@@ -138,10 +143,10 @@ class Task(OwnedModel):
         if given.get("due_at") is not None and "due_at" in changed:
             if not FIRST_INSTANT <= given["due_at"] <= LAST_INSTANT:
                 raise Invalid(f"A due time lies between {FIRST_INSTANT} and {LAST_INSTANT}.", pointer="/due_at")
-            local_date = given["due_at"].astimezone(zone).date()
+            local_date = given["due_at"].astimezone(user.zone).date()
             if "due_date" in changed and given["due_date"] not in (None, local_date):
                 raise ConflictingMembers(
-                    f"due_at falls on {local_date} in the time zone {zone.key}; send one of the two.",
+                    f"due_at falls on {local_date} in the time zone {user.zone.key}; send one of the two.",
                     pointer="/due_date",
                 )
             return {"due_at": given["due_at"], "due_date": local_date}

@@ -52,7 +52,9 @@ def _due_from_text(text: str) -> tuple[dt.date, dt.datetime]:
 
 
 _PRIORITY = SortKey((PRIORITY_RANK,), lambda task: str(Priority.values.index(task.priority)), lambda text: (int(text),))
-_TITLE = SortKey((F("title_key"),), lambda task: task.title_key, lambda text: (text,))
+_TITLE = SortKey(
+    (F("title_key"),), lambda task: task.title_key, lambda text: (text,), columns=("title_key",)
+)
 _DUE = SortKey((DUE, DUE_TIME), _due_to_text, _due_from_text, absent=(NEVER, END_OF_DAY))
 _DUE_DESCENDING = _DUE._replace(expressions=(DUE_DESCENDING, DUE_TIME), absent=(NEVER_DESCENDING, END_OF_DAY))
 
@@ -65,7 +67,6 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         Sort.PRIORITY: _PRIORITY,
         Sort.TITLE: _TITLE,
     }
-    unseen = ("search_text", "tag_keys", "deleted_at")
 
     @classmethod
     def sort_key(cls, sort: str, *, descending: bool) -> SortKey:

@@ -6,7 +6,7 @@ from typing import TypedDict, Unpack
 
 from django.utils.crypto import salted_hmac
 
-from config.database.transactions import retried_transaction
+from config.database.transactions import retried, retried_transaction
 from config.environment.rates import Rate
 from config.errors import LimitReached
 from config.http.limits import counters
@@ -14,6 +14,7 @@ from tasks.choices import Status
 from tasks.models import Task
 from users.models import User
 from users.resources import feed, writes
+from users.tokens.callers import Actor
 
 # Timed tasks that changes of an account's time zone may recompute. A hundred thousand take seconds; meanwhile the
 # account is locked, and sign-ins to it block the one thread that hashes passwords.
@@ -38,7 +39,7 @@ class TaskChanges(TaskFields, total=False):
 TaskNotFound = writes.not_found(Task)
 
 
-def create_task(user: User, *, title: str, uid: str | None = None, **fields: Unpack[TaskFields]) -> Task:
+def create_task(user: Actor, *, title: str, uid: str | None = None, **fields: Unpack[TaskFields]) -> Task:
     """Store a new task.
 
     Raises Invalid (also ConflictingMembers), UidTaken, which carries the existing task unless that one was
@@ -47,37 +48,39 @@ def create_task(user: User, *, title: str, uid: str | None = None, **fields: Unp
     return writes.insert(user, Task, {"title": title, "uid": uid, **fields})
 
 
-@retried_transaction
+@retried
 def update_task(
-    user: User, task_id: int, changes: TaskChanges, *, expected_version: Collection[int] | None = None
+    user: Actor, task_id: int, changes: TaskChanges, *, expected_version: Collection[int] | None = None
 ) -> Task:
     """Change some fields. If nothing differs, no version is taken.
 
     Raises TaskNotFound, StaleVersion unless the version is among the expected ones, and Invalid (also
     ImmutableUid and ConflictingMembers).
     """
-    return writes.change(writes.locked(user, Task, task_id, expected_version), changes)
+    return writes.change(user, Task, task_id, lambda task: changes, expected_version)
 
 
-@retried_transaction
+@retried
 def complete_task(
-    user: User, task_id: int, completed: bool | None = None, *, expected_version: Collection[int] | None = None
+    user: Actor, task_id: int, completed: bool | None = None, *, expected_version: Collection[int] | None = None
 ) -> Task:
     """Complete or reopen; None toggles. Raises TaskNotFound and StaleVersion."""
-    task = writes.locked(user, Task, task_id, expected_version)
-    if completed is None:
-        completed = not task.is_completed
-    return writes.change(task, {"status": Status.COMPLETED if completed else Status.PENDING})
+
+    def completion(task: Task) -> TaskChanges:
+        wanted = not task.is_completed if completed is None else completed
+        return {"status": Status.COMPLETED if wanted else Status.PENDING}
+
+    return writes.change(user, Task, task_id, completion, expected_version)
 
 
 @retried_transaction
-def delete_task(user: User, task_id: int, *, expected_version: Collection[int] | None = None) -> None:
+def delete_task(user: Actor, task_id: int, *, expected_version: Collection[int] | None = None) -> None:
     """Turn the task into a tombstone. Raises TaskNotFound and StaleVersion."""
     writes.bury(user, Task, task_id, expected_version)
 
 
 @retried_transaction
-def restore_task(user: User, task_id: int) -> Task:
+def restore_task(user: Actor, task_id: int) -> Task:
     """Restore a task from its tombstone. Raises TaskNotFound for all but tombstones, and LimitReached."""
     return writes.revive(user, Task, task_id)
 

@@ -1,5 +1,6 @@
 """Makes objects through the services, as every door does."""
 
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -8,6 +9,7 @@ from tasks.models import Task
 from users import services as accounts
 from users.models import Feed, Session, User
 from users.tokens import own
+from users.tokens.callers import Caller
 
 PASSWORD = "correct horse battery"
 _numbers = count(1)
@@ -25,6 +27,13 @@ def make_session(user: User, **overrides: Any) -> Session:
 def make_tokens(user: User) -> own.TokenPair:
     """Those of a new session."""
     return own.mint(make_session(user))
+
+
+def caller_of(user: User) -> Caller:
+    """The caller of a request with the token of a new session."""
+    token = make_tokens(user).access
+    claims = own.read_access(token)
+    return Caller(claims.user_id, claims.public_id, partial(own.authenticate, token), claims)
 
 
 def make_task(user: User, **overrides: Any) -> Task:

@@ -44,11 +44,14 @@ class Compiled(Generic[M]):
 
     @cached_property
     def select(self) -> "_Select":
-        compiler: Any = self._build().query.get_compiler(DEFAULT_DB_ALIAS)
+        rows: Any = self._build()
+        compiler: Any = rows.query.get_compiler(DEFAULT_DB_ALIAS)
         sql, params = compiler.as_sql()
         columns = [expression for expression, *_ in compiler.select]
         if compiler.get_converters(columns):
             raise NotImplementedError("Fields whose values Django converts are not read this way.")
+        if rows._fields is not None:  # values_list()
+            return _Select(sql, params, None, [], [])
         info = compiler.klass_info
         names = [columns[index].target.attname for index in info["select_fields"]]
         related = get_related_populators(info, compiler.select, DEFAULT_DB_ALIAS)  # type: ignore[call-arg]  # Django 6
@@ -69,6 +72,8 @@ class Query(Generic[M]):
 
     def result(self, rows: Rows) -> list[M]:
         _, _, model, names, related = self.compiled.select
+        if model is None:
+            return rows  # type: ignore[return-value]  # a queryset of values is one of tuples
         width, from_db = len(names), model.from_db
         instances: list[Any] = [from_db(DEFAULT_DB_ALIAS, names, row[:width]) for row in rows]
         for each in related:
@@ -120,6 +125,6 @@ class _Select(NamedTuple):
 
     sql: str
     params: tuple[Any, ...]
-    model: type[models.Model]
+    model: type[models.Model] | None  # None for rows of values_list(), which stay tuples
     names: list[str]  # of the model's columns, which come first in a row
     related: list[Any]  # the populators of select_related

@@ -20,20 +20,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def retried_transaction(service: Callable[P, R]) -> Callable[P, R]:
-    """`transaction.atomic` for a function that may run again: it changes none of the objects that it is given.
+def retried(service: Callable[P, R]) -> Callable[P, R]:
+    """For a function that may run again: it changes none of the objects that it is given.
 
-    Within another transaction nothing is retried: all of that one is rolled back, so its caller has to retry.
+    Within a transaction nothing is retried: all of that one is rolled back, so its caller has to retry.
     Raises the OperationalError of the last attempt.
     """
-    once = transaction.atomic(service)
 
     @functools.wraps(service)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         retries = 0 if connection.in_atomic_block else RETRIES
         while True:
             try:
-                return once(*args, **kwargs)
+                return service(*args, **kwargs)
             except OperationalError as error:
                 if not retries or not isinstance(error.__cause__, _RETRIED):
                     raise
@@ -43,3 +42,8 @@ def retried_transaction(service: Callable[P, R]) -> Callable[P, R]:
                 time.sleep(PAUSE * random.uniform(0.5, 1.5))
 
     return run
+
+
+def retried_transaction(service: Callable[P, R]) -> Callable[P, R]:
+    """`transaction.atomic` and `retried`."""
+    return retried(transaction.atomic(service))

@@ -37,15 +37,17 @@ def if_match(request: HttpRequest) -> frozenset[int] | None:
     return frozenset(int(match[1]) for tag in tags if (match := _VERSION.fullmatch(tag)))
 
 
-def not_modified(request: HttpRequest, current: str | None) -> Response | None:
-    """A 304 if `If-None-Match` names the current tag, by weak comparison (section 13.1.2).
+def if_none_match(request: HttpRequest) -> list[str] | None:
+    """The entity tags in `If-None-Match`, or `*`; None if there is no such header. Raises InvalidHeader as `if_match`
+    does."""
+    return _tags(request, "If-None-Match")
 
-    Raises InvalidHeader as `if_match` does.
-    """
-    tags = _tags(request, "If-None-Match")
-    if tags is None or current is None or not (tags == [ANY] or current in tags):
+
+def not_modified(tags: list[str] | None, version: int) -> Response | None:
+    """A 304 if the tags name the current version, by weak comparison (section 13.1.2)."""
+    if tags is None or not (tags == [ANY] or etag(version) in tags):
         return None
-    return Response(status=304, headers={"ETag": current})
+    return Response(status=304, headers={"ETag": etag(version)})
 
 
 def _tags(request: HttpRequest, header: str) -> list[str] | None:

@@ -1,9 +1,8 @@
 """Strict serializers of bodies and query strings: unknown members and parameters are errors."""
 
-from collections.abc import Callable, Mapping
-from functools import cache, cached_property, lru_cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from itertools import islice
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Self, cast
 from urllib.parse import parse_qsl
@@ -55,22 +54,6 @@ class StrictSerializer(serializers.Serializer):
         DRF copies all fields for a new one, which takes longer than the validation.
         """
         return cls(partial=partial)
-
-
-class AttributesSerializer(StrictSerializer):
-    """Represents an object by its attributes, which the renderer writes as JSON.
-
-    Only for fields whose own `to_representation` makes no difference to the JSON; a test holds both equal.
-    """
-
-    def to_representation(self, instance: Any) -> dict[str, Any]:
-        names, values_of = self._readable
-        return dict(zip(names, values_of(instance), strict=True))
-
-    @cached_property
-    def _readable(self) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
-        fields = {name: field for name, field in self._declared_fields.items() if not field.write_only}
-        return tuple(fields), attrgetter(*(field.source or name for name, field in fields.items()))
 
 
 class QuerySerializer(serializers.Serializer):

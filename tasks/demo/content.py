@@ -4,7 +4,6 @@ import datetime as dt
 import random
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from tasks.choices import Priority, Status
 from tasks.demo.bulk import NewTask
@@ -88,7 +87,7 @@ class Author:
 
     def __init__(self, language: Language, now: dt.datetime) -> None:
         self.language, self.now = language, now
-        self.zone = ZoneInfo(language.timezone)
+        self.like = User(timezone=language.timezone)
         self.dice = random.Random(f"tickbase {language.person}")
         self.variants = [self._variant() for _ in range(VARIANTS)]
 
@@ -105,7 +104,7 @@ class Author:
     def _variant(self) -> Task:
         """As `services.create_task` makes one."""
         task = Task()
-        task.apply(self._fields(), self.zone, self.now)
+        task.apply(self._fields(), self.like, self.now)
         return task
 
     def _fields(self) -> dict[str, Any]:

@@ -1,22 +1,22 @@
 """That the suite would catch a second resource with a mistake: each has one, and the check for it fails."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from config.database.queries import Raw
-from config.database.transactions import retried_transaction
 from tests.notes.models import Note
 from tests.notes.resource import NOTES, NoteListQuery, NoteSerializer
 from tests.resources import isolation, tables, versions
 from tests.resources.declared import installed
-from users.models import User
 from users.resources import feed, statements, writes
 from users.resources.querysets import OwnedQuerySet
 from users.resources.resource import Resource
+from users.tokens.callers import Actor
 
 
 def check_fails(check: Callable[[Resource], None], resource: Resource, because: str) -> None:
@@ -103,16 +103,18 @@ def test_the_policy_makes_up_for_a_missing_filter(unfiltered: Resource) -> None:
 # --- An unlocked write ------------------------------------------------------------------------------
 
 
-@retried_transaction
 def update_unlocked(
-    user: User, note_id: int, changes: dict[str, Any], *, expected_version: Collection[int] | None = None
+    user: Actor, note_id: int, changes: dict[str, Any], *, expected_version: Collection[int] | None = None
 ) -> Note:
-    """Compares the version before it takes the number, so that another change may come in between."""
+    """Compares the version before it takes the number, and not again when it writes: another change may come in
+    between."""
     note = Note.objects.for_user(user).visible().get(pk=note_id)
     if expected_version is not None and note.version not in expected_version:
         raise writes.StaleVersion("Another version is stored.", current=note)
-    (note.next_version,) = feed.advance(user, Raw("SELECT head FROM taken", []))
-    return writes.change(note, changes)
+    note.apply(changes, user, timezone.now())
+    sql = "UPDATE notes_note SET title = %s, version = taken.head FROM taken WHERE id = %s RETURNING version"
+    ((note.version,),) = feed.take(user, Raw(sql, [note.title, note_id]))
+    return note
 
 
 @pytest.mark.usefixtures("wide_pool")
@@ -129,10 +131,10 @@ class RememberingSerializer(NoteSerializer):
 
     _remembered: list[str] = []
 
-    @property
-    def _owner_id(self) -> str:
-        self._remembered.append(self.context["request"].user.public_id)
-        return self._remembered[0]
+    @classmethod
+    def represent(cls, rows: Iterable[Sequence[Any]], public_id: str) -> list[dict[str, Any]]:
+        cls._remembered.append(public_id)
+        return super().represent(rows, cls._remembered[0])
 
 
 class NeighbourSerializer(NoteSerializer):
@@ -140,9 +142,11 @@ class NeighbourSerializer(NoteSerializer):
 
     _shown: list[int] = [0]
 
-    def to_representation(self, instance: Any) -> dict[str, Any]:
-        self._shown.append(instance.pk)
-        return {**super().to_representation(instance), "previous_id": self._shown[-2]}
+    @classmethod
+    def represent(cls, rows: Iterable[Sequence[Any]], public_id: str) -> list[dict[str, Any]]:
+        represented = super().represent(rows, public_id)
+        cls._shown += [each["id"] for each in represented]
+        return [{**each, "previous_id": cls._shown[-2]} for each in represented]
 
 
 @pytest.mark.django_db

@@ -57,7 +57,7 @@ def test_a_list_is_read_with_its_index(walter: User, index: str, query: str) -> 
 def test_other_reads_are_looked_up_in_an_index(walter: User, index: str, call: Callable[[User, Task], Any]) -> None:
     task = Task.objects.for_user(walter)[100]
     (sql,) = statements(lambda: call(walter, task))
-    assert indexes(walter, sql) == {index}
+    assert {name for name in indexes(walter, sql) if name.startswith("tasks_")} == {index}
 
 
 @pytest.mark.parametrize("sort", SORTS)

@@ -1,58 +1,67 @@
 """Bearer token authentication (RFC 6750)."""
 
-import functools
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
-from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from config.database import isolation
-from config.database.queries import Query
-from config.errors import DomainError, InvalidToken
+from config.errors import InvalidToken
 from users import services
-from users.api.permissions import ME
-from users.models import User
 from users.tokens import external, own
+from users.tokens.callers import Caller
 
 
 class BearerAuthentication(JWTAuthentication):
-    """Sets `request.user` and, as `request.auth`, the Grant; one query reads the session and its user."""
+    """Sets `request.user` and `request.auth` to the Caller whom the token names.
+
+    A view that `checks_standing` has the caller's standing in each of its statements. For all others the session and
+    the account are read here.
+    """
 
     def __init__(self) -> None:
         pass  # simplejwt's looks up the user model for each request
 
     def authenticate(self, request: Request) -> Any:
-        token = own.bearer(request.headers.get("Authorization", ""))
+        token = own.bearer(request.META.get("HTTP_AUTHORIZATION", ""))
         if token is None:
             return None
+        view = (request.parser_context or {}).get("view")
         if external.is_configured() and not own.names_our_key(token):
-            identity = external.verify(token)
-            grant = own.Grant(services.identify(identity), None, identity.signed_in_at)
+            caller = _external(token)
         else:
-            view = (request.parser_context or {}).get("view")
             # With its Idempotency-Key, a request that revokes its own token can be sent again; `users.api.idempotency`
             # answers it with the stored response only.
-            is_repeatable = "Idempotency-Key" in request.headers and getattr(view, "ends_its_token", False)
-            reads_ahead = functools.partial(_reads_ahead, view)
-            grant = own.authenticate(token, outdated=is_repeatable, reads_ahead=reads_ahead)
-        isolation.enter(grant.user.pk)
-        return grant.user, grant
+            is_repeatable = "HTTP_IDEMPOTENCY_KEY" in request.META and getattr(view, "ends_its_token", False)
+            claims = own.read_access(token)
+            read = partial(own.authenticate, token, outdated=is_repeatable)
+            caller = Caller(claims.user_id, claims.public_id, read, claims)
+        isolation.enter(caller.pk)
+        if not getattr(view, "checks_standing", False):
+            caller.grant  # noqa: B018 (raises InvalidToken)
+        return caller, caller
 
 
-def _reads_ahead(view: Any, user_id: int) -> Query[Any] | None:
-    """The query that a view is about to run, so that it is sent with that of the account; None for another user's
-    path."""
-    reads_ahead: Callable[[int], Query[Any] | None] | None = getattr(view, "reads_ahead", None)
-    if reads_ahead is None or view.kwargs.get("user_id") not in (ME, str(user_id)):
-        return None
-    try:
-        return reads_ahead(user_id)
-    except (APIException, DomainError):
-        return None  # the view raises it again, once the caller is authenticated and permitted
+def _external(token: str) -> Caller:
+    """The account of a token of the external issuer, which is opened at its first token."""
+    identity = external.verify(token)
+
+    def read() -> own.Grant:
+        user = services.identify(identity)
+        return own.Grant(user, None, identity.signed_in_at)
+
+    if (known := external.known_account(token)) is not None:
+        return Caller(known, identity.subject, read)
+    grant = read()
+    caller = Caller(grant.user.pk, identity.subject, read)
+    caller.grant = grant
+    if not services.may_predate(identity, grant.user.created_at):
+        external.remember_account(token, identity.subject, caller.pk)
+    return caller
 
 
 def caller_in(environ: Mapping[str, Any], network: str) -> Hashable:
@@ -69,15 +78,15 @@ def caller_in(environ: Mapping[str, Any], network: str) -> Hashable:
     if external.is_configured() and (subject := external.verified_subject(token)):
         return network, subject
     try:
-        return own.subject(token)
+        return own.read_access(token).user_id
     except InvalidToken:
         return network
 
 
 def grant_of(request: Request) -> own.Grant:
     """The Grant of an authenticated request."""
-    assert isinstance(request.auth, own.Grant) and isinstance(request.user, User)
-    return request.auth
+    assert isinstance(request.user, Caller)
+    return request.user.grant
 
 
 class BearerScheme(OpenApiAuthenticationExtension):

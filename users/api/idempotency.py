@@ -34,6 +34,7 @@ from users import services
 from users.models import IdempotencyKey, Session, User
 from users.services import pruning
 from users.tokens import own
+from users.tokens.callers import Caller
 
 LIFETIME = dt.timedelta(hours=24)
 # Of one caller's stored answers per fixed window; so at most twice as many are stored at a time.
@@ -104,7 +105,8 @@ class _Attempt:
     """A request with an Idempotency-Key."""
 
     def __init__(self, request: Request, key: str, lifetime: dt.timedelta, signed_in: SignIn | None) -> None:
-        self.user = request.user if isinstance(request.user, User) else None
+        grant = request.user.grant if isinstance(request.user, Caller) else None
+        self.user = grant.user if grant else None
         # Anonymous callers are told apart by network. One who shares it also needs the same body for the answer.
         self.scope = f"user {self.user.pk}" if self.user else f"address {network(client_address(request))}"
         match = request.resolver_match
@@ -114,7 +116,7 @@ class _Attempt:
         self.digest = _digest(self.scope, f"{request.method} {match.view_name} {objects}", key)
         # Not orjson, which rejects values that a body may hold until it is validated.
         self.fingerprint = _digest(json.dumps(request.data, sort_keys=True))
-        self.is_replay_only = isinstance(request.auth, own.Grant) and request.auth.is_outdated
+        self.is_replay_only = grant is not None and grant.is_outdated
         self.lifetime = lifetime
         self.signed_in = signed_in
 

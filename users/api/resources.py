@@ -15,17 +15,15 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from config.database import session
-from config.database.queries import Query
 from config.errors import SearchTooSlow
 from config.http import conditional
 from config.http.openapi.schema import also_answers
 from config.http.pagination import next_link
 from users.api.idempotency import idempotent
-from users.models import User
-from users.resources import feed, statements, writes
+from users.resources import feed, writes
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource, registered
-from users.tokens.own import Grant
+from users.tokens.callers import Caller
 
 _MAX_ID = 2**63 - 1  # a bigint
 _ID = re.compile(r"[1-9][0-9]{0,18}")
@@ -39,14 +37,12 @@ class ResourceViewSet(GenericViewSet):
     resource: ClassVar[Resource]
     examples: ClassVar[dict[str, list[OpenApiExample]]] = {}  # by action, in place of the resource's example
 
-    @property
-    def caller(self) -> User:
-        """The authenticated user; permissions exclude anonymous ones."""
-        return cast(User, self.request.user)
+    checks_standing: ClassVar[bool] = True  # each statement of the kit contains the caller's
 
     @property
-    def grant(self) -> Grant:
-        return cast(Grant, self.request.auth)
+    def caller(self) -> Caller:
+        """Who asks; permissions exclude anonymous ones."""
+        return cast(Caller, self.request.user)
 
     @property
     def default_response_headers(self) -> dict[str, str]:
@@ -62,37 +58,23 @@ class ResourceViewSet(GenericViewSet):
             raise writes.no_such(self.resource.model)
         return int(text)
 
-    def reads_ahead(self, user_id: int) -> Query[Any] | None:
-        """The query of a retrieve, or of a list that an index answers: known before the user is authenticated.
-
-        It also runs for callers beyond their rate limit: so only what is fast. A list that may be a 304 reads nothing.
-        """
-        if self.action == "retrieve":
-            return statements.of(self.resource.model).get(user_id, self.row_id())
-        if self.action == "list" and "If-None-Match" not in self.request.headers:
-            lists = self.resource.list_query
-            query = lists.validated(self.request)
-            return None if query["offset"] or query.keys() & lists.slow else lists.rows(user_id, query)
-        return None
-
     def list(self, request: Request, **address: str) -> Response:
-        lists = self.resource.list_query
-        query = lists.validated(request)
-        clock = lists.clock(self.caller, query)
-        # A list that depends on the clock has no ETag, which is the change counter. It is read before the rows, so that
-        # a concurrent change makes it too old, never too new.
-        etag = None if clock else conditional.etag(feed.current_version(self.caller))
-        if unchanged := conditional.not_modified(request, etag):
+        user, lists, columns = self.caller, self.resource.list_query, self.resource.serializer.columns()
+        query, tags = lists.validated(request), conditional.if_none_match(request)
+        clock = lists.clock(user, query)
+        # A list that depends on the clock has no ETag, which is the change counter.
+        if tags and not clock and (unchanged := conditional.not_modified(tags, feed.current_version(user))):
             return unchanged
-        headers = {} if etag is None else {"ETag": etag}
         with session.search_timeout() if "search" in query else nullcontext():
-            found = self.grant.read(lists.rows(self.caller.pk, query, **clock))
-            total = lists.count(self.caller, query, **clock) if query.get("total") else None
-        if cursor := lists.next_page(found, query):
+            version, found = lists.page(user, query, columns, **clock)
+            total = lists.count(user, query, **clock) if query.get("total") else None
+        headers = {} if clock else {"ETag": conditional.etag(version)}
+        if cursor := lists.next_page(found, query, columns):
             headers["Link"] = next_link(request, cursor)
         if total is not None:
             headers["X-Total-Count"] = str(total)
-        return Response(self.get_serializer(found[: query["limit"]], many=True).data, headers=headers)
+        rows = [row[: len(columns)] for row in found[: query["limit"]]]
+        return Response(self.resource.serializer.represent(rows, user.public_id), headers=headers)
 
     @idempotent
     def create(self, request: Request, **address: str) -> Response:
@@ -102,11 +84,12 @@ class ResourceViewSet(GenericViewSet):
         return response
 
     def retrieve(self, request: Request, **address: str) -> Response:
-        found = self.grant.read(statements.of(self.resource.model).get(self.caller.pk, self.row_id()))
-        if not found:
-            raise writes.no_such(self.resource.model)
-        row = found[0]
-        return conditional.not_modified(request, conditional.etag(row.version)) or self.answer(row)
+        serializer, tags = self.resource.serializer, conditional.if_none_match(request)
+        row = writes.show(self.caller, self.resource.model, self.row_id(), serializer.columns())
+        (shown,) = serializer.represent([row], self.caller.public_id)
+        if unchanged := conditional.not_modified(tags, shown["version"]):
+            return unchanged
+        return Response(shown, headers={"ETag": conditional.etag(shown["version"])})
 
     def update(self, request: Request, **address: str) -> Response:
         return self._changed(request)
@@ -127,7 +110,7 @@ class ResourceViewSet(GenericViewSet):
 
     def answer(self, row: OwnedModel, status: int = 200) -> Response:
         headers = {"ETag": conditional.etag(row.version)}
-        return Response(self.get_serializer(row).data, status=status, headers=headers)
+        return Response(self.resource.serializer.represent_row(row, self.caller.public_id), status, headers=headers)
 
 
 def routes(resource: Resource) -> list[URLPattern]:

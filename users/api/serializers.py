@@ -120,7 +120,7 @@ class SessionSerializer(serializers.Serializer):
     current = serializers.SerializerMethodField(help_text="Whether this request is part of it.")
 
     def get_current(self, session: Session) -> bool:
-        current: Session | None = self.context["request"].auth.session
+        current: Session | None = self.context["request"].user.grant.session
         return session == current
 
 

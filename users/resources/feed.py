@@ -1,27 +1,32 @@
 """The change counter: one number per user, in commit order."""
 
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from django.db import connection
 
+from config.database.pipeline import Rows
 from config.database.queries import Raw, Statement, run
 from config.errors import Gone, LimitReached
 from users.models import Feed, User
 from users.resources.models import OwnedModel
 from users.services import AccountGone
+from users.tokens.callers import Actor, Caller, standing_of
 
 R = TypeVar("R")
 M = TypeVar("M", bound=OwnedModel)
 
-# Beyond the limit the feed's row is locked nevertheless, and `taken` is empty.
+# The account is locked first, as the sub-select is evaluated before the scan of the feed.
 _ADVANCE = """
-    INSERT INTO tasks_feed AS feed (user_id, head, floor, live, stored)
-    SELECT id, 1, 0, %s, %s FROM users_user WHERE id = %s FOR KEY SHARE
-    ON CONFLICT (user_id) DO UPDATE
-        SET head = feed.head + 1, live = feed.live + EXCLUDED.live, stored = feed.stored + EXCLUDED.stored
-        WHERE EXCLUDED.live <= 0
-            OR feed.live + EXCLUDED.live <= %s AND feed.stored + EXCLUDED.stored <= %s
-    RETURNING head
+    UPDATE tasks_feed AS feed SET head = head + 1, live = live + %s, stored = stored + %s
+    WHERE user_id = %s AND EXISTS (SELECT FROM {tables} WHERE {condition} FOR KEY SHARE OF account)
+"""
+_WITHIN = " AND live + %s <= %s AND stored + %s <= %s"
+
+_OPEN = """
+    INSERT INTO tasks_feed (user_id, head, floor, live, stored)
+    SELECT id, 0, 0, 0, 0 FROM users_user WHERE id = %s FOR KEY SHARE
+    ON CONFLICT (user_id) DO NOTHING RETURNING user_id
 """
 
 _RESERVE = """
@@ -61,42 +66,73 @@ class CursorExpired(Gone):
     title = "The cursor is too old"
 
 
+def take(
+    user: Actor,
+    then: Statement[list[R]],
+    growth: Growth = UNCHANGED,
+    *,
+    limit: Limit = Limit(),  # noqa: B008 (immutable)
+    commit: bool = False,
+) -> list[R]:
+    """Increment the user's change counter in a CTE and run `then` with it, which finds it as `taken.head`.
+
+    Without a standing, a feed, or room below the limit there is no number, and `then` must do nothing.
+
+    The feed is locked until the commit, so that the order of the numbers is the commit order. `then` must depend on
+    `taken`, so that it locks its row after the feed. A rollback gives the number back. The account is locked before
+    the feed, in the lock order of `delete_account`; the check of the foreign key would lock it only at the end, and
+    deadlock.
+
+    The statement's snapshot is older than its wait for the lock: `then` may insert, or update or read FOR UPDATE, which
+    rereads a changed row but does not find one that came to match meanwhile.
+    """
+    sql, params = then.statement
+    tables, condition, standing = standing_of(user)
+    taking = [*growth, user.pk, *standing]
+    if growth.live > 0:
+        taking += [growth.live, limit.most, growth.stored, min(2 * limit.most, UNLIMITED)]
+    statement = Raw(_taking(tables, condition, sql, is_limited=growth.live > 0), [*taking, *params])
+    return then.result(run(statement, commit=commit))
+
+
+@lru_cache(maxsize=1024)
+def _taking(tables: str, condition: str, then: str, *, is_limited: bool) -> str:
+    advance = _ADVANCE.format(tables=tables, condition=condition) + (_WITHIN if is_limited else "")
+    return f"WITH taken AS ({advance} RETURNING head) {then}"
+
+
 def advance(
-    user: User,
+    user: Actor,
     then: Statement[list[R]],
     growth: Growth = UNCHANGED,
     *,
     limit: Limit = Limit(),  # noqa: B008 (immutable)
     commit: bool = False,
 ) -> R:
-    """Increment the user's change counter in a CTE and run `then` with it, which finds it as `taken.head`.
+    """`take`, for a `then` that returns one row for that of `taken`.
 
-    The feed is locked until the commit, so that the order of the numbers is the commit order. `then` must depend on
-    `taken`, so that it locks its row after the feed. A rollback gives the number back.
-
-    The statement's snapshot is older than its wait for the lock: `then` may insert, or read FOR UPDATE, which rereads a
-    changed row but does not find one that came to match meanwhile. It returns one row for the one of `taken`.
-
-    The account is locked before the feed, in the lock order of `delete_account`; the check of the foreign key would
-    lock it only at the commit, and deadlock. Raises AccountGone; and beyond the limit, LimitReached or TombstonesFull.
+    Raises InvalidToken or EmailUnverified if the caller may not act any more, AccountGone without an account; and
+    beyond the limit, LimitReached or TombstonesFull.
     """
-    assert connection.in_atomic_block, "a feed number belongs to the transaction of its change"
-    sql, params = then.statement
-    taking = [*growth, user.pk, limit.most, min(2 * limit.most, UNLIMITED)]
-    found = then.result(run(Raw(f"WITH taken AS ({_ADVANCE}) {sql}", [*taking, *params]), commit=commit))
-    if not found:
-        raise _refusal(user, growth, limit)
+    while not (found := take(user, then, growth, limit=limit, commit=commit)):
+        explain(user, growth, limit)
     return found[0]
 
 
-def _refusal(user: User, growth: Growth, limit: Limit) -> Exception:
-    feed = Feed.objects.filter(user=user).first()
-    if feed is None or growth.live <= 0:
-        return AccountGone("The account was deleted.")
-    if feed.live + growth.live <= limit.most:
-        return TombstonesFull()
-    detail = f"You have {feed.live} {limit.plural}, and may have {limit.most}; delete some first."
-    return LimitReached(detail, limit=limit.most)
+def explain(user: Actor, growth: Growth = UNCHANGED, limit: Limit = Limit()) -> None:  # noqa: B008 (immutable)
+    """Raise the reason why a statement did nothing, or remove it: the first write of an account makes its feed."""
+    if isinstance(user, Caller):
+        user.verify()
+    if run(Raw(_OPEN, [user.pk])):
+        return
+    feed = Feed.objects.filter(pk=user.pk).first()
+    if feed is None:
+        raise AccountGone("The account was deleted.")
+    if growth.live > 0 and feed.live + growth.live > limit.most:
+        detail = f"You have {feed.live} {limit.plural}, and may have {limit.most}; delete some first."
+        raise LimitReached(detail, limit=limit.most)
+    if growth.live > 0 and feed.stored + growth.stored > 2 * limit.most:
+        raise TombstonesFull
 
 
 def reserve(amounts: dict[int, int], growth: Growth = UNCHANGED) -> dict[int, int]:
@@ -116,12 +152,29 @@ def lock(user: User) -> None:
     Feed.objects.select_for_update().filter(user=user).first()
 
 
-def current_version(user: User) -> int:
-    """The user's change counter: as loaded with the user, or else read now; 0 before the first change."""
-    try:
-        return int(user.feed.head)
-    except Feed.DoesNotExist:
-        return 0
+class Version(Raw):
+    """A statement that reads the change counter: 0 before the first change, None if the user may not act."""
+
+    def result(self, rows: Rows) -> int | None:  # type: ignore[override]
+        return rows[0][0] if rows else None
+
+
+def version(user: Actor) -> Version:
+    tables, condition, standing = standing_of(user)
+    return Version(_version(tables, condition), standing)
+
+
+@lru_cache(maxsize=16)
+def _version(tables: str, condition: str) -> str:
+    joined = f"{tables} LEFT JOIN tasks_feed AS feed ON feed.user_id = account.id"
+    return f"SELECT coalesce(feed.head, 0) FROM {joined} WHERE {condition}"  # nosec B608: constants of ours
+
+
+def current_version(user: Actor) -> int:
+    """The user's change counter. Raises what `Caller.verify` raises."""
+    while (current := run(version(user))) is None:
+        explain(user)
+    return current
 
 
 def since(user: User, model: type[M], version: int) -> list[M]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 from drf_spectacular.types import OpenApiTypes
@@ -9,14 +10,15 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from config.database.queries import Compiled, Param, Query
+from config.database.queries import Compiled, Param, Query, run_pair
 from config.http.errors import InvalidParameter
 from config.http.fields import MAX_INSTANT, ChoiceField, InstantField, TextField
 from config.http.pagination import Cursor
 from config.http.serializers import QuerySerializer
-from users.models import User
+from users.resources import feed
 from users.resources.models import OwnedModel
-from users.resources.querysets import OwnedQuerySet
+from users.resources.querysets import OwnedQuerySet, SortKey
+from users.tokens.callers import Actor
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 200
@@ -92,7 +94,6 @@ class ListQuery(QuerySerializer):
     # Filters by parameter; their values are hashable, as the compiled query is cached by them.
     narrowing: ClassVar[Mapping[str, Callable[[Any, Any], Any]]] = {"updated_since": OwnedQuerySet.updated_since}
     described: ClassVar[tuple[OpenApiParameter, ...]] = ()  # OpenAPI, in place of what the fields generate
-    slow: ClassVar[frozenset[str]] = frozenset()  # parameters with which a list may scan all rows of a user
 
     updated_since = MomentField(required=False)
     sort = SortField(["created", "updated"], help_text="A leading - reverses; ties go by id.")
@@ -121,7 +122,7 @@ class ListQuery(QuerySerializer):
         cls.filters = frozenset({*cls.filters, *cls.narrowing})
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs["order"] = order = Order.parse(attrs["sort"])
+        attrs["order"] = Order.parse(attrs["sort"])
         cursor: Cursor | None = attrs.get("cursor")
         if cursor is None:
             return attrs
@@ -130,7 +131,7 @@ class ListQuery(QuerySerializer):
         if cursor.sort != attrs["sort"]:
             raise _invalid("cursor", "The cursor belongs to another sort order; take it from the Link header.")
         try:
-            key = self._queryset().sort_key(order.sort, descending=order.descending).parse(cursor.key)
+            key = self._sort_key(attrs).parse(cursor.key)
         except ValueError as error:
             raise _invalid("cursor", "Take the cursor from the Link header, unchanged.") from error
         attrs["after"] = (*key, cursor.id)
@@ -142,7 +143,7 @@ class ListQuery(QuerySerializer):
         return rows
 
     @classmethod
-    def clock(cls, user: User, query: Mapping[str, Any]) -> dict[str, Any]:
+    def clock(cls, user: Actor, query: Mapping[str, Any]) -> dict[str, Any]:
         """The values of `now` and `today`, for queries whose result depends on the clock."""
         return {}
 
@@ -155,41 +156,64 @@ class ListQuery(QuerySerializer):
         return rows
 
     @classmethod
-    def rows(cls, user_id: int, query: Mapping[str, Any], **clock: Any) -> Query[Any]:
-        """The rows of a page, and one more if there is a next page."""
-        shared = tuple(item for item in query.items() if item[0] not in ("cursor", "after"))
-        place = dict(zip(_PLACE, query.get("after", ()), strict=False))
-        return cls._compiled(shared, len(place)).given(user=user_id, **place, **clock)
+    def page(
+        cls, user: Actor, query: Mapping[str, Any], columns: tuple[str, ...], **clock: Any
+    ) -> tuple[int, list[tuple[Any, ...]]]:
+        """The change counter and the `rows`, in one message.
+
+        The counter is read before the rows, so that a concurrent change makes it too old, never too new. Raises what
+        `Caller.verify` raises.
+        """
+        while True:
+            version, found = run_pair(feed.version(user), cls.rows(user.pk, query, columns, **clock))
+            if version is not None:
+                return version, found
+            feed.explain(user)
 
     @classmethod
-    def next_page(cls, found: Sequence[OwnedModel], query: Mapping[str, Any]) -> Cursor | None:
+    def rows(cls, user_id: int, query: Mapping[str, Any], columns: tuple[str, ...], **clock: Any) -> Query[Any]:
+        """The rows of a page as tuples that begin with these columns, and one more if there is a next page."""
+        shared = tuple(item for item in query.items() if item[0] not in ("cursor", "after"))
+        place = dict(zip(_PLACE, query.get("after", ()), strict=False))
+        return cls._compiled(shared, columns, len(place)).given(user=user_id, **place, **clock)
+
+    @classmethod
+    def next_page(
+        cls, found: Sequence[tuple[Any, ...]], query: Mapping[str, Any], columns: tuple[str, ...]
+    ) -> Cursor | None:
         limit = query["limit"]
         if len(found) <= limit:
             return None
-        last = found[limit - 1]
-        sort, descending = query["order"]
-        return Cursor(query["sort"], cls._queryset().sort_key(sort, descending=descending).to_text(last), last.pk)
+        key = cls._sort_key(query)
+        last = SimpleNamespace(**dict(zip((*columns, *key.columns), found[limit - 1], strict=True)))
+        return Cursor(query["sort"], key.to_text(last), last.id)
 
     @classmethod
-    def count(cls, user: User, query: Mapping[str, Any], **clock: Any) -> int:
+    def _sort_key(cls, query: Mapping[str, Any]) -> SortKey:
+        sort, descending = query["order"]
+        return cls._queryset().sort_key(sort, descending=descending)
+
+    @classmethod
+    def count(cls, user: Actor, query: Mapping[str, Any], **clock: Any) -> int:
         """How many rows all pages have."""
         return int(cls.narrowed(cls._queryset().for_user(user), query, **clock).count())
 
     @classmethod
     @lru_cache(maxsize=1024)
-    def _compiled(cls, shared: tuple[tuple[str, Any], ...], width: int) -> Compiled[Any]:
+    def _compiled(cls, shared: tuple[tuple[str, Any], ...], columns: tuple[str, ...], width: int) -> Compiled[Any]:
         """The query compiled without user, clock and cursor, cached; `width` is the cursor's, 0 for the first page."""
-        return Compiled(lambda: cls._page(dict(shared), _PLACE[:width]))
+        return Compiled(lambda: cls._page(dict(shared), columns, _PLACE[:width]))
 
     @classmethod
-    def _page(cls, query: dict[str, Any], place: Sequence[str]) -> OwnedQuerySet[Any]:
+    def _page(cls, query: dict[str, Any], columns: tuple[str, ...], place: Sequence[str]) -> OwnedQuerySet[Any]:
         sort, descending = query["order"]
         clock = {name: Param(name) for name in ("now", "today")}
         rows: OwnedQuerySet[Any] = cls.narrowed(cls._queryset().for_user(Param("user")), query, **clock)
         if place:
             rows = rows.after(sort, [Param(name) for name in place], descending=descending)
         start, limit = query["offset"], query["limit"]
-        return rows.shown().sorted_by(sort, descending=descending)[start : start + limit + 1]
+        page = rows.sorted_by(sort, descending=descending)[start : start + limit + 1]
+        return page.columns((*columns, *cls._sort_key(query).columns))
 
 
 def _invalid(parameter: str, message: str) -> InvalidParameter:

@@ -1,8 +1,8 @@
 """The abstract model of every resource: owner, uid, version and tombstone."""
 
 import datetime as dt
-from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import uuid_utils
 from django.conf import settings
@@ -14,6 +14,9 @@ from config.database.models import RowModel
 from config.errors import Invalid
 from config.values import is_storable, nfc
 from users.resources.querysets import OwnedQuerySet
+
+if TYPE_CHECKING:
+    from users.tokens.callers import Actor
 
 MAX_UID = 255
 
@@ -51,6 +54,8 @@ class OwnedModel(RowModel):
 
     mutable: ClassVar[tuple[str, ...]]  # columns that are compared to detect a change
     derived: ClassVar[tuple[str, ...]] = ()  # those of them that are computed from others
+    # Properties that a serializer shows, as expressions in SQL, so that lists read them without instances.
+    expressions: ClassVar[Mapping[str, Any]] = {}
     # The setting with the maximum number of rows per account; the feed counts them, so that writes do not have to.
     limit_setting: ClassVar[str | None] = None
 
@@ -69,26 +74,26 @@ class OwnedModel(RowModel):
         """Without user text, as the admin shows this also to staff without the permission to view text."""
         return f"{type(self).__name__} {self.pk}"
 
-    def apply(self, sent: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> list[str]:
+    def apply(self, sent: Mapping[str, Any], user: "Actor", now: dt.datetime) -> list[str]:
         """Assign the fields that were sent, and derive others; returns the names of the fields that changed.
 
-        A change of `derived` columns alone is none, so that a client can send back what it got.
+        The user's time zone is only asked for where a field depends on it, since that may need a query. A change of `derived` columns alone is none, so that a client can send back what it got.
         Raises Invalid: ImmutableUid, and what `take_over` raises.
         """
         if "uid" in sent and nfc(sent["uid"]) != nfc(self.uid):
             raise ImmutableUid(f"The uid of a {self._meta.verbose_name} never changes.", pointer="/uid")
         before = {name: getattr(self, name) for name in self.mutable}
-        self.take_over({name: value for name, value in sent.items() if name != "uid"}, zone, now)
+        self.take_over({name: value for name, value in sent.items() if name != "uid"}, user, now)
         if not (1 <= len(self.uid) <= MAX_UID and is_storable(self.uid)):
             raise Invalid(f"A uid has 1 to {MAX_UID} characters.", pointer="/uid")
         changed = [name for name in self.mutable if getattr(self, name) != before[name]]
         return [] if set(changed) <= set(self.derived) else changed
 
-    def take_over(self, sent: dict[str, Any], zone: ZoneInfo, now: dt.datetime) -> None:
+    def take_over(self, sent: dict[str, Any], user: "Actor", now: dt.datetime) -> None:
         """Assign the fields that were sent, and derive others. Raises Invalid where a rule of the row is violated."""
         for name, value in sent.items():
             setattr(self, name, value)
 
-    def return_from_trash(self, zone: ZoneInfo) -> list[str]:
+    def return_from_trash(self, user: "Actor") -> list[str]:
         """Recompute the fields that depend on the owner's time zone; returns their names."""
         return []

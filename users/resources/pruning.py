@@ -8,9 +8,10 @@ from django.db.models import Count
 
 from config.database.transactions import retried_transaction
 from config.values import LAST_INSTANT
-from users.models import Feed, User
+from users.models import Feed
 from users.resources.models import OwnedModel
 from users.resources.querysets import OwnedQuerySet
+from users.tokens.callers import Actor
 
 BATCH = 1000  # rows per transaction, for which the user's writers wait
 
@@ -38,7 +39,7 @@ def prune_tombstones(model: type[OwnedModel], before: dt.datetime, batch: int = 
 
 
 @retried_transaction
-def make_room(user: User, model: type[OwnedModel], most: int) -> None:
+def make_room(user: Actor, model: type[OwnedModel], most: int) -> None:
     """Delete the user's oldest tombstones, a hundredth of the limit, when they have reached it.
 
     Then recount the rows: so writes that bypassed the counters (by hand, or by an older version during an upgrade)
@@ -46,7 +47,7 @@ def make_room(user: User, model: type[OwnedModel], most: int) -> None:
     """
     _prune_batch(model, user.pk, LAST_INSTANT, 0, max(1, most // 100))
     rows = model.objects.for_user(user)
-    Feed.objects.filter(user=user).update(live=rows.visible().count(), stored=rows.count())
+    Feed.objects.filter(pk=user.pk).update(live=rows.visible().count(), stored=rows.count())
 
 
 @retried_transaction

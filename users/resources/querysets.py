@@ -1,8 +1,8 @@
 """The QuerySet of every resource, and the sort orders of its list."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast
 
 from django.db.models import F, Field, Func, Model, OrderBy, QuerySet, Value
 from django.db.models.lookups import GreaterThan, LessThan
@@ -10,7 +10,7 @@ from django.db.models.lookups import GreaterThan, LessThan
 from config.database.queries import Param
 
 if TYPE_CHECKING:
-    from users.models import User
+    from users.tokens.callers import Actor
 
 R = TypeVar("R", bound=Model)
 
@@ -23,6 +23,7 @@ class SortKey(NamedTuple):
     # The values of the expressions. Raises ValueError for text that `to_text` cannot have written.
     from_text: Callable[[str], tuple[Any, ...]]
     absent: tuple[Any, ...] | None = None  # the values where `to_text` is None
+    columns: tuple[str, ...] = ()  # that `to_text` reads and no answer shows
 
     def parse(self, text: str | None) -> tuple[Any, ...]:
         """Raises ValueError for text that `to_text` cannot have written."""
@@ -49,11 +50,10 @@ class OwnedQuerySet(QuerySet[R]):
     """Reads of a resource's rows. The methods read as adjectives and can be chained in any order."""
 
     sort_keys: ClassVar[Mapping[str, SortKey]] = {"created": CREATED, "updated": UPDATED}
-    unseen: ClassVar[tuple[str, ...]] = ("deleted_at",)  # columns that no answer contains
 
-    def for_user(self, user: "User | Param") -> Self:
+    def for_user(self, user: "Actor | Param") -> Self:
         """The first wall: every read begins here."""
-        return self.filter(user=user)
+        return self.filter(user=user if isinstance(user, Param) else user.pk)
 
     def visible(self) -> Self:
         """Without tombstones."""
@@ -70,9 +70,10 @@ class OwnedQuerySet(QuerySet[R]):
     def updated_since(self, instant: dt.datetime) -> Self:
         return self.filter(updated_at__gte=instant)
 
-    def shown(self) -> Self:
-        """Without the columns that no answer contains; they are deferred."""
-        return self.defer(*self.unseen)
+    def columns(self, names: Iterable[str]) -> Self:
+        """Rows of columns and of the model's `expressions`, as tuples."""
+        expressions: Mapping[str, Any] = getattr(self.model, "expressions", {})
+        return cast(Self, self.values_list(*(expressions.get(name, name) for name in names)))
 
     @classmethod
     def sort_key(cls, sort: str, *, descending: bool) -> SortKey:

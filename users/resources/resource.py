@@ -10,8 +10,8 @@ from users import exports
 from users.resources.models import OwnedModel
 
 if TYPE_CHECKING:
-    from config.http.serializers import AttributesSerializer
     from users.resources.lists import ListQuery
+    from users.resources.serializers import ResourceSerializer
 
 _registered: dict[str, "Resource"] = {}  # by name, in the order of registration
 
@@ -29,7 +29,7 @@ class Resource:
     name: str
     plural: str
     model: type[OwnedModel]
-    serializer: type["AttributesSerializer"]
+    serializer: type["ResourceSerializer"]
     list_query: type["ListQuery"]
     create: Callable[..., Any]
     update: Callable[..., Any]

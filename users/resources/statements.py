@@ -1,7 +1,7 @@
 """SQL of the most frequent requests, compiled once per model: reads from QuerySets, writes from its columns."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property, lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -13,8 +13,31 @@ from config.database.pipeline import Rows, Sql
 from config.database.queries import Compiled, Param, Query, Raw
 from users.resources.models import OwnedModel
 from users.resources.querysets import OwnedQuerySet
+from users.tokens.callers import Actor, standing_of
 
 R = TypeVar("R", bound=OwnedModel)
+
+
+class Standing(NamedTuple):
+    """A query of one row that tells a caller who may not act from a row that does not exist."""
+
+    query: Query[Any]
+    actor: Actor
+
+    @property
+    def statement(self) -> Sql:
+        sql, params = self.query.statement
+        tables, condition, standing = standing_of(self.actor)
+        return _joined(tables, condition, sql), [*params, *standing]
+
+    def result(self, rows: Rows) -> list[Any]:
+        """Empty if the actor may not act, None in place of a row that does not exist."""
+        return [self.query.result([row])[0] if row[0] is not None else None for row in rows]
+
+
+@lru_cache(maxsize=1024)
+def _joined(tables: str, condition: str, sql: str) -> str:
+    return f"SELECT found.* FROM {tables} LEFT JOIN LATERAL ({sql}) AS found ON true WHERE {condition}"  # nosec B608
 
 
 class Locking(NamedTuple, Generic[R]):
@@ -38,17 +61,27 @@ class Statements(Generic[R]):
     def __init__(self, model: type[R]) -> None:
         self._model = model
         self._table = model._meta.db_table
-        self._row = Compiled(lambda: self._of_user().visible().shown().filter(pk=Param("id")))
+        self._row = Compiled(lambda: self._of_user().visible().filter(pk=Param("id")))
         self._visible = Compiled(lambda: _locked(self._of_user().visible()))
         self._deleted = Compiled(lambda: _locked(self._of_user().deleted()))
+        self._shown = lru_cache(maxsize=16)(self._compile_shown)
         self._change = lru_cache(maxsize=256)(self._update)
+        self._exchange = lru_cache(maxsize=256)(self._update_if_same)
 
     def _of_user(self) -> OwnedQuerySet[R]:
         rows: OwnedQuerySet[R] = self._model.objects.for_user(Param("user"))
         return rows
 
-    def get(self, user_id: int, pk: int) -> Query[R]:
-        return self._row.given(user=user_id, id=pk)
+    def _compile_shown(self, columns: tuple[str, ...]) -> Compiled[R]:
+        return Compiled(lambda: self._of_user().visible().filter(pk=Param("id")).columns(columns))
+
+    def show(self, actor: Actor, pk: int, columns: tuple[str, ...]) -> Standing:
+        """A row as a tuple of these columns, the first of them the id."""
+        return Standing(self._shown(columns).given(user=actor.pk, id=pk), actor)
+
+    def read(self, actor: Actor, pk: int) -> Standing:
+        """A row as an instance."""
+        return Standing(self._row.given(user=actor.pk, id=pk), actor)
 
     def lock(self, user_id: int, pk: int) -> Locking[R]:
         return Locking(self._visible.given(user=user_id, id=pk))
@@ -61,9 +94,18 @@ class Statements(Generic[R]):
         sql, names = self._insertion
         return Raw(sql, [getattr(row, name) for name in names])
 
-    def update(self, row: R, fields: list[str]) -> Raw:
+    def update(self, row: R, fields: Sequence[str]) -> Raw:
+        """The change of a locked row."""
         values = [getattr(row, name) for name in fields]
         return Raw(self._change(tuple(fields)), [*values, row.pk, row.user_id])
+
+    def compare_and_set(self, row: R, fields: Sequence[str]) -> Raw:
+        """A statement for `feed.take`: changes the row if it is still visible and at its version; returns the new one.
+
+        The row is found again after the wait for the feed's lock, and then compared again.
+        """
+        values = [getattr(row, name) for name in fields]
+        return Raw(self._exchange(tuple(fields)), [*values, row.pk, row.user_id, row.version])
 
     def set_each(self, user_id: int, column: str, values: Mapping[int, Any], version: int, now: dt.datetime) -> Raw:
         """Update a column of rows by id; in this order they take the versions after `version`."""
@@ -90,6 +132,14 @@ class Statements(Generic[R]):
     def _update(self, fields: tuple[str, ...]) -> str:
         assignments = ", ".join(f"{name} = %s" for name in fields)
         return f"UPDATE {self._table} SET {assignments} WHERE id = %s AND user_id = %s RETURNING id"  # nosec B608
+
+    def _update_if_same(self, fields: tuple[str, ...]) -> str:
+        assignments = ", ".join(f"{name} = %s" for name in fields)
+        same = "id = %s AND user_id = %s AND version = %s AND deleted_at IS NULL"
+        return (
+            f"UPDATE {self._table} SET {assignments}, version = taken.head"  # nosec B608
+            f" FROM taken WHERE {same} RETURNING version"
+        )
 
 
 @cache

@@ -4,24 +4,27 @@ Lock order: the account, its feed, then the row; `users.api.idempotency` has the
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from config.database import session
 from config.database.queries import run
-from config.database.transactions import retried_transaction
+from config.database.transactions import retried, retried_transaction
 from config.errors import Conflict, NotFound, PreconditionFailed, violated_constraint
 from config.values import nfc
-from users.models import User
 from users.resources import feed, pruning, statements
 from users.resources.models import OwnedModel, new_uid
+from users.tokens.callers import Actor
 
 R = TypeVar("R", bound=OwnedModel)
+
+OPTIMISTIC = 2  # attempts of a change before it takes the lock
 
 
 class UidTaken(Conflict):
@@ -51,7 +54,7 @@ def no_such(model: type[OwnedModel]) -> RowNotFound:
     return not_found(model)(f"You have no {model._meta.verbose_name} with this id.")
 
 
-def insert(user: User, model: type[R], sent: Mapping[str, Any]) -> R:
+def insert(user: Actor, model: type[R], sent: Mapping[str, Any]) -> R:
     """Insert a row. Not within a transaction of the caller's, which a taken uid would abort.
 
     Raises Invalid, UidTaken, which carries the existing row unless that one was deleted, LimitReached, and AccountGone
@@ -70,59 +73,116 @@ def insert(user: User, model: type[R], sent: Mapping[str, Any]) -> R:
             raise
 
 
-@retried_transaction
-def _insert(user: User, model: type[R], uid: str, sent: dict[str, Any]) -> R:
+@retried
+def _insert(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any]) -> R:
+    """One statement. Within a transaction, such as that of an Idempotency-Key, a savepoint saves it from a taken
+    uid."""
     now = timezone.now()
-    row = model(user=user, uid=uid, created_at=now, updated_at=now)
-    row.apply(sent, user.zone, now)
-    row.version, row.pk = feed.advance(
-        user, statements.of(model).insert(row), _grown(model, feed.CREATED), limit=_limit(model), commit=True
-    )
+    row = model(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
+    row.apply(sent, user, now)
+    with transaction.atomic() if connection.in_atomic_block else nullcontext():
+        row.version, row.pk = feed.advance(
+            user, statements.of(model).insert(row), _grown(model, feed.CREATED), limit=_limit(model)
+        )
     row._state.adding = False
     return row
 
 
-def locked(
-    user: User,
+def change(
+    user: Actor,
     model: type[R],
     pk: int,
+    changes: Callable[[R], Mapping[str, Any]],
     expected: Collection[int] | None = None,
-    growth: feed.Growth = feed.UNCHANGED,
 ) -> R:
-    """Take the next number, then read the row FOR UPDATE; `change` stores it with that number as its version.
+    """Apply the changes that are computed from the row; without any difference, no number is taken.
 
-    Versions are compared only here, under the lock. The feed's lock excludes other services, the row's lock excludes
-    writes that bypass them. Raises RowNotFound, and StaleVersion unless the version is among the expected ones.
+    Optimistic: the row is read, and written only if its version is still the same, so that no transaction waits for
+    Python. A race that is lost twice is decided by the lock; each loss leaves a number that no row has.
+
+    Raises RowNotFound, Invalid, and StaleVersion unless the version is among the expected ones.
     """
-    taken: tuple[int, R | None] = feed.advance(user, statements.of(model).lock(user.pk, pk), growth)
-    version, row = taken
-    if row is None:
-        raise no_such(model)
-    row.user = user  # spares a query
-    if expected is not None and row.version not in expected:
-        raise StaleVersion(
-            f"The {model._meta.verbose_name} is at version {row.version} now; merge your change into `current` and try "
-            "again.",
-            current=row,
-        )
-    row.next_version = version
-    return row
+    for _ in range(OPTIMISTIC):
+        row = _read(user, model, pk, expected)
+        now = timezone.now()
+        changed = row.apply(changes(row), user, now)
+        if not changed:
+            return row
+        row.updated_at = now
+        written = feed.take(user, statements.of(model).compare_and_set(row, (*changed, "updated_at")))
+        if written:
+            ((row.version,),) = written
+            return row
+    return _change_locked(user, model, pk, changes, expected)
 
 
-def change(row: R, sent: Mapping[str, Any]) -> R:
-    """Apply what was sent to a locked row and store the changed columns; without any, the number is rolled back.
-
-    Raises Invalid.
-    """
+@retried_transaction
+def _change_locked(
+    user: Actor,
+    model: type[R],
+    pk: int,
+    changes: Callable[[R], Mapping[str, Any]],
+    expected: Collection[int] | None,
+) -> R:
+    row = locked(user, model, pk, expected)
     now = timezone.now()
-    changed = row.apply({**sent}, row.user.zone, now)
+    changed = row.apply(changes(row), user, now)
     if not changed:
         transaction.set_rollback(True)
         return row
     return _store(row, changed, now)
 
 
-def bury(user: User, model: type[R], pk: int, expected: Collection[int] | None = None) -> R:
+def show(user: Actor, model: type[OwnedModel], pk: int, columns: tuple[str, ...]) -> tuple[Any, ...]:
+    """A visible row as a tuple of these columns, in one statement. Raises RowNotFound and what `Caller.verify`
+    raises."""
+    while not (found := run(statements.of(model).show(user, pk, columns))):
+        feed.explain(user)
+    if found[0] is None:
+        raise no_such(model)
+    return cast(tuple[Any, ...], found[0])
+
+
+def _read(user: Actor, model: type[R], pk: int, expected: Collection[int] | None) -> R:
+    while not (found := run(statements.of(model).read(user, pk))):
+        feed.explain(user)
+    row: R | None = found[0]
+    return _checked(row, model, expected)
+
+
+def locked(
+    user: Actor,
+    model: type[R],
+    pk: int,
+    expected: Collection[int] | None = None,
+    growth: feed.Growth = feed.UNCHANGED,
+) -> R:
+    """Take the next number, then read the row FOR UPDATE; it is to be stored with that number as its version.
+
+    The feed's lock excludes other services, the row's lock excludes writes that bypass them. Raises RowNotFound, and
+    StaleVersion unless the version is among the expected ones.
+    """
+    assert connection.in_atomic_block, "the lock belongs to the transaction of its change"
+    taken: tuple[int, R | None] = feed.advance(user, statements.of(model).lock(user.pk, pk), growth)
+    version, found = taken
+    row = _checked(found, model, expected)
+    row.next_version = version
+    return row
+
+
+def _checked(row: R | None, model: type[R], expected: Collection[int] | None) -> R:
+    if row is None:
+        raise no_such(model)
+    if expected is not None and row.version not in expected:
+        raise StaleVersion(
+            f"The {model._meta.verbose_name} is at version {row.version} now; merge your change into `current` and try "
+            "again.",
+            current=row,
+        )
+    return row
+
+
+def bury(user: Actor, model: type[R], pk: int, expected: Collection[int] | None = None) -> R:
     """Turn the row into a tombstone. Raises RowNotFound and StaleVersion."""
     row = locked(user, model, pk, expected, _grown(model, feed.DELETED))
     now = timezone.now()
@@ -130,7 +190,7 @@ def bury(user: User, model: type[R], pk: int, expected: Collection[int] | None =
     return _store(row, ["deleted_at"], now)
 
 
-def revive(user: User, model: type[R], pk: int) -> R:
+def revive(user: Actor, model: type[R], pk: int) -> R:
     """Restore a tombstone; its uid was kept. Raises RowNotFound for all but tombstones, and LimitReached."""
     deleted = statements.of(model).lock_deleted(user.pk, pk)
     taken: tuple[int, R | None] = feed.advance(user, deleted, _grown(model, feed.RESTORED), limit=_limit(model))
@@ -138,12 +198,11 @@ def revive(user: User, model: type[R], pk: int) -> R:
     if row is None:
         name = model._meta.verbose_name
         raise not_found(model)(f"There is no deleted {name} with this id; its tombstone may be gone.")
-    row.user = user
     row.deleted_at, row.next_version = None, version
-    return _store(row, ["deleted_at", *row.return_from_trash(user.zone)], timezone.now())
+    return _store(row, ["deleted_at", *row.return_from_trash(user)], timezone.now())
 
 
-def set_each(user: User, model: type[OwnedModel], column: str, values: Mapping[int, Any]) -> None:
+def set_each(user: Actor, model: type[OwnedModel], column: str, values: Mapping[int, Any]) -> None:
     """Set a column of the user's rows, by id, each to its own value: one operation of n numbers for n rows.
 
     The caller has read the rows under `feed.lock`. Without a statement timeout.
@@ -169,7 +228,7 @@ def _grown(model: type[OwnedModel], growth: feed.Growth) -> feed.Growth:
     return growth if model.limit_setting else feed.UNCHANGED
 
 
-def _uid_taken(user: User, model: type[OwnedModel], uid: str) -> UidTaken:
+def _uid_taken(user: Actor, model: type[OwnedModel], uid: str) -> UidTaken:
     name = model._meta.verbose_name
     existing = model.objects.for_user(user).visible().filter(uid=uid).first()
     if existing is None:

@@ -16,7 +16,7 @@ from users.services.accounts import (
     update_profile,
     verify_email,
 )
-from users.services.external import identify
+from users.services.external import identify, may_predate
 from users.services.passwords import (
     NoPassword,
     SignInAgain,
@@ -68,6 +68,7 @@ __all__ = [
     "end_session",
     "follow_zone",
     "identify",
+    "may_predate",
     "no_such_session",
     "open_session",
     "refresh",

@@ -29,7 +29,7 @@ def identify(identity: Identity) -> User:
     accounts = User.objects.filter(issuer=identity.issuer, subject=identity.subject)
     user = accounts.first() or _open_external(identity) or accounts.first()
     # Most tokens were clearly issued after the account was created: they cannot be a deleted predecessor's.
-    if user is None or not user.is_active or (_may_predate(identity, user.created_at) and _is_closed_to(identity)):
+    if user is None or not user.is_active or (may_predate(identity, user.created_at) and _is_closed_to(identity)):
         raise own.refusal()
     return user
 
@@ -57,7 +57,7 @@ def _insert(identity: Identity) -> User:
     return user
 
 
-def _may_predate(identity: Identity, instant: dt.datetime) -> bool:
+def may_predate(identity: Identity, instant: dt.datetime) -> bool:
     """Whether the token may have been issued before this instant; the issuer's clock may be ahead of ours."""
     if identity.issued_at is None:
         return timezone.now() < instant + CLOSED_FOR
@@ -67,7 +67,7 @@ def _may_predate(identity: Identity, instant: dt.datetime) -> bool:
 def _is_closed_to(identity: Identity) -> bool:
     """Whether the token was issued to a predecessor of the account, which has been deleted."""
     closed = ClosedAccount.objects.filter(pk=_digest(identity.issuer, identity.subject)).first()
-    return closed is not None and _may_predate(identity, closed.closed_at)
+    return closed is not None and may_predate(identity, closed.closed_at)
 
 
 def note_closing(user: User) -> None:

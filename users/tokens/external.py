@@ -21,7 +21,8 @@ from users.text import MAX_NAME, validate_email
 from users.tokens.keysets import KeyCache
 
 logger = logging.getLogger(__name__)
-_verified: dict[bytes, str] = {}  # subjects, by the digests of tokens
+_verified: dict[bytes, tuple[str, int | None]] = {}  # subject and account, by the digests of tokens
+_UNKNOWN: tuple[None, None] = (None, None)
 _key_cache = cache(KeyCache)  # one for each URL
 
 UNNAMED = "external"  # the issuer, with a shared secret and without JWT_EXTERNAL_ISSUER
@@ -59,7 +60,7 @@ def verify(raw: str) -> Identity:
         logger.debug("A token of the external issuer is refused: %s", type(error).__name__)
         raise InvalidToken("The token is invalid or has expired; sign in again.") from error
     # Threads write while the event loop reads: each step is atomic.
-    _verified[_digest(raw)] = identity.subject
+    _verified.setdefault(_digest(raw), (identity.subject, None))
     while len(_verified) > REMEMBERED:
         with suppress(StopIteration, KeyError, RuntimeError):  # another thread was faster
             del _verified[next(iter(_verified))]
@@ -68,7 +69,19 @@ def verify(raw: str) -> Identity:
 
 def verified_subject(raw: str) -> str | None:
     """The subject of a token that this process has verified before, from a cache; None for all others."""
-    return _verified.get(_digest(raw))
+    subject, _ = _verified.get(_digest(raw), _UNKNOWN)
+    return subject
+
+
+def remember_account(raw: str, subject: str, user_id: int) -> None:
+    """Remember the account of a verified token. An id is never used again, so the account of a token can only end."""
+    _verified[_digest(raw)] = subject, user_id
+
+
+def known_account(raw: str) -> int | None:
+    """The id of a verified token's account, if it is remembered; the account may have ended since."""
+    _, user_id = _verified.get(_digest(raw), _UNKNOWN)
+    return user_id
 
 
 def _digest(raw: str) -> bytes:

@@ -6,26 +6,23 @@ import hashlib
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jwt
 from django.conf import settings
-from django.db.models import Model
 from django.utils import timezone
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 from config.database.isolation import as_user
-from config.database.queries import Compiled, Param, Query, run, run_pair
+from config.database.queries import Compiled, Param, run
 from config.errors import InvalidToken
 from config.values import is_numeric_date
 from users.models import Session, User
-
-M = TypeVar("M", bound=Model)
 
 MAX_TOKEN = 4096  # characters; ours have about 400
 _MOMENTS = ("exp", "nbf", "iat")
@@ -110,24 +107,23 @@ class TokenPair:
     expires_in: int  # seconds that the access token lives
 
 
-class ReadAhead(NamedTuple):
-    query: Query[Any]
-    rows: list[Any]
+class AccessClaims(NamedTuple):
+    """The claims of an access token of ours."""
+
+    user_id: int
+    session_id: uuid.UUID
+    version: int  # of the user's tokens
+    public_id: str
 
 
 @dataclass(frozen=True)
 class Grant:
-    """The verified claims of an access token, with its user and session."""
+    """The account and the session behind an access token."""
 
     user: User
     session: Session | None  # none for tokens of an external issuer
     signed_in_at: dt.datetime | None  # of the last sign-in; some issuers do not say
     is_outdated: bool = False  # revoked by the last change of the password: valid only for replaying that request
-    ahead: ReadAhead | None = None
-
-    def read(self, query: Query[M]) -> list[M]:
-        """The rows of the query; those that were read ahead are not queried again."""
-        return self.ahead.rows if self.ahead and self.ahead.query == query else run(query)
 
 
 @dataclass(frozen=True)
@@ -139,8 +135,7 @@ class RefreshClaims:
 
 
 _SESSION = Compiled(
-    # The feed holds the change counter, which is the ETag of every list.
-    lambda: Session.objects.select_related("user", "user__feed").filter(pk=Param("session"), user=Param("user"))
+    lambda: Session.objects.select_related("user").filter(pk=Param("session"), user=Param("user"))
 )
 
 
@@ -171,42 +166,33 @@ def names_our_key(raw: str) -> bool:
     return _kid_of(raw) in _current_key_ring().keys
 
 
-def authenticate(
-    raw: str, *, outdated: bool = False, reads_ahead: Callable[[int], Query[Any] | None] = lambda user_id: None
-) -> Grant:
+def read_access(raw: str) -> AccessClaims:
+    """The claims of an access token that we signed and that has not expired; no session is read. Raises
+    InvalidToken."""
+    claims = _verified(_Access, raw)
+    return AccessClaims(_user_id(claims), _session_id(claims), claims["ver"], claims["sub"])
+
+
+def authenticate(raw: str, *, outdated: bool = False) -> Grant:
     """The session and the active user of an access token, in one query. Raises InvalidToken.
 
-    With `outdated`, a token that the session's last change of the password has revoked is accepted, too. The query that
-    `reads_ahead` returns for the user's id runs in the same message, with that user as current tenant; its rows are
-    discarded if the session has ended.
+    With `outdated`, a token that the session's last change of the password has revoked is accepted, too.
     """
-    claims = _verified(_Access, raw)
-    session_id, user_id = _session_id(claims), _user_id(claims)
-    session_query = _SESSION.given(session=session_id, user=user_id)
-    query, ahead = reads_ahead(user_id), None
-    with as_user(user_id):
-        if query is None:
-            session = next(iter(run(session_query)), None)
-        else:
-            found, rows = run_pair(session_query, query)
-            session, ahead = next(iter(found), None), ReadAhead(query, rows)
+    claims = read_access(raw)
+    with as_user(claims.user_id):
+        session = next(iter(run(_SESSION.given(session=claims.session_id, user=claims.user_id))), None)
     if session is None:
         raise refusal()
-    is_outdated = outdated and is_valid_for(session.user, claims["ver"] + 1)
-    if not is_outdated and not is_valid_for(session.user, claims["ver"]):
+    is_outdated = outdated and is_valid_for(session.user, claims.version + 1)
+    if not is_outdated and not is_valid_for(session.user, claims.version):
         raise refusal()
-    return Grant(session.user, session, session.created_at, is_outdated, ahead)
+    return Grant(session.user, session, session.created_at, is_outdated)
 
 
 def bearer(authorization: str) -> str | None:
     """The token of an `Authorization` header (RFC 6750); None for any other scheme."""
     scheme, _, token = authorization.strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None  # case-insensitive (RFC 9110, section 11.1)
-
-
-def subject(raw: str) -> int:
-    """The user id of an access token of ours, without looking up its session. Raises InvalidToken."""
-    return _user_id(_verified(_Access, raw))
 
 
 def read_refresh(raw: str) -> RefreshClaims:

@@ -1,8 +1,6 @@
 """Views of the caller's own account, its password and its sessions."""
 
 import uuid
-from typing import cast
-
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -53,8 +51,8 @@ class OwnAccountView(AccountView):
 
     @property
     def caller(self) -> User:
-        """The authenticated user; permissions exclude anonymous ones."""
-        return cast(User, self.request.user)
+        """The account of the authenticated caller; permissions exclude anonymous ones."""
+        return grant_of(self.request).user
 
 
 class MeView(OwnAccountView):
@@ -77,7 +75,7 @@ class MeView(OwnAccountView):
         examples=[_USER],
     )
     def get(self, request: Request) -> Response:
-        return Response(self.get_serializer(request.user).data)
+        return Response(self.get_serializer(self.caller).data)
 
     @idempotent
     @extend_schema(

@@ -1,0 +1,94 @@
+"""The caller of a request, as a verified token names it: nothing is read before the statement that does the work."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from config.errors import Forbidden
+from users.models import User
+from users.tokens import own
+from users.tokens.own import AccessClaims, Grant
+
+
+class EmailUnverified(Forbidden):
+    code = "email_unverified"
+    title = "The e-mail address is not verified"
+
+
+class Standing(NamedTuple):
+    """The tables and the condition in SQL under which somebody may act; the account is `users_user AS account`.
+
+    Every statement for a caller contains it, so that the session's and the account's life are checked where the work is
+    done: a session that ends between two statements of a request ends their effect, too.
+    """
+
+    tables: str
+    condition: str
+    params: tuple[object, ...]
+
+
+_ACCOUNT = "users_user AS account"
+_SESSION = f"{_ACCOUNT} JOIN users_session AS session ON session.user_id = account.id"
+_IN_SESSION = "account.id = %s AND account.is_active AND account.token_version = %s AND session.id = %s"
+_IN_VERIFIED_SESSION = f"{_IN_SESSION} AND account.email_verified_at IS NOT NULL"
+
+
+class Caller:
+    """Stands for `request.user`: who asks, without the account's row, which `grant` reads when it is needed."""
+
+    is_authenticated = True
+    is_anonymous = False
+
+    def __init__(self, pk: int, public_id: str, read: Callable[[], Grant], claims: AccessClaims | None = None) -> None:
+        """`read` raises InvalidToken; `claims` are those of a token of ours, None for an external issuer's."""
+        self.pk = pk
+        self.public_id = public_id
+        self._read = read
+        self._claims = claims
+        self._needs_verified_email = False
+
+    @cached_property
+    def grant(self) -> Grant:
+        """The session and the account, read once. Raises InvalidToken."""
+        return self._read()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return self.grant.user.zone
+
+    @property
+    def standing(self) -> Standing:
+        claims = self._claims
+        if claims is None:
+            return Standing(_ACCOUNT, "account.id = %s AND account.is_active", (self.pk,))
+        condition = _IN_VERIFIED_SESSION if self._needs_verified_email else _IN_SESSION
+        return Standing(_SESSION, condition, (self.pk, claims.version, claims.session_id))
+
+    def require_verified_email(self) -> None:
+        """From now on, the caller may only act with a verified address; an external account's is its issuer's matter.
+
+        Raises EmailUnverified if the account has been read already.
+        """
+        self._needs_verified_email = self._claims is not None
+        if "grant" in vars(self):
+            self._verify_email()
+
+    def verify(self) -> None:
+        """Read the account anew. Raises InvalidToken or EmailUnverified if the caller may not act."""
+        vars(self).pop("grant", None)
+        if self.grant.user.pk != self.pk:  # an external account was deleted, and opened anew by another token
+            raise own.refusal()
+        self._verify_email()
+
+    def _verify_email(self) -> None:
+        if self._needs_verified_email and not self.grant.user.is_email_verified:
+            raise EmailUnverified("Confirm your e-mail address first; POST /api/users/me/verification sends a mail.")
+
+
+Actor = User | Caller
+
+
+def standing_of(actor: Actor) -> Standing:
+    """An account that staff or a command acts for only has to exist."""
+    return actor.standing if isinstance(actor, Caller) else Standing(_ACCOUNT, "account.id = %s", (actor.pk,))
