@@ -52,9 +52,7 @@ def _due_from_text(text: str) -> tuple[dt.date, dt.datetime]:
 
 
 _PRIORITY = SortKey((PRIORITY_RANK,), lambda task: str(Priority.values.index(task.priority)), lambda text: (int(text),))
-_TITLE = SortKey(
-    (F("title_key"),), lambda task: task.title_key, lambda text: (text,), columns=("title_key",)
-)
+_TITLE = SortKey((F("title_key"),), lambda task: task.title_key, lambda text: (text,), columns=("title_key",))
 _DUE = SortKey((DUE, DUE_TIME), _due_to_text, _due_from_text, absent=(NEVER, END_OF_DAY))
 _DUE_DESCENDING = _DUE._replace(expressions=(DUE_DESCENDING, DUE_TIME), absent=(NEVER_DESCENDING, END_OF_DAY))
 

@@ -87,7 +87,7 @@ def test_a_request_leaves_one_line(log: Log, as_alice: Api, alice: User) -> None
         "method": "GET",
         "route": "/api/{user_id}/tasks",
         "status": 200,
-        "queries": 2,
+        "queries": 1,
         "user": alice.public_id,
         "request_id": "the-one",
     }

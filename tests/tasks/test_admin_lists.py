@@ -249,7 +249,7 @@ def test_all_tasks_of_a_long_list_are_deleted_at_once(staff: Client, alice: User
     """More of them than Django takes fields of a form; the page between names a few."""
     kept = make_task(bob)
     like = Task(title="Task", user=alice)
-    like.apply({"title": "Task"}, alice.zone, timezone.now())
+    like.apply({"title": "Task"}, alice, timezone.now())
     bulk.create_tasks([bulk.NewTask(alice.pk, like, timezone.now(), None)] * 1_100)
     across = [("action", "delete_selected"), ("_selected_action", "1"), ("select_across", "1"), ("index", "0")]
     page = post(staff, f"{LIST}?user__id__exact={alice.pk}", across).content.decode()

@@ -209,7 +209,7 @@ def test_a_task_that_came_to_be_what_is_looked_for_meanwhile_is_not_found(
 
 
 def test_writers_of_one_user_never_lose_an_update(wide_pool: None) -> None:
-    """Toggled an even number of times by 8 threads, a task is where it was. A lost attempt costs a number, and after
+    """Toggled an even number of times by 12 threads, a task is where it was. A lost attempt costs a number, and after
     two of them the lock decides."""
     user = make_user()
     task = make_task(user)
@@ -220,11 +220,11 @@ def test_writers_of_one_user_never_lose_an_update(wide_pool: None) -> None:
             services.complete_task(user, task.pk)
         connections.close_all()
 
-    threads = [threading.Thread(target=toggle) for _ in range(WRITERS)]
+    threads = [threading.Thread(target=toggle) for _ in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     task.refresh_from_db()
     assert task.status == "pending"
-    assert 81 <= task.version == head_of(user) <= 81 + 80 * writes.OPTIMISTIC
+    assert 121 <= task.version == head_of(user) <= 121 + 120 * writes.OPTIMISTIC

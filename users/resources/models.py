@@ -77,7 +77,8 @@ class OwnedModel(RowModel):
     def apply(self, sent: Mapping[str, Any], user: "Actor", now: dt.datetime) -> list[str]:
         """Assign the fields that were sent, and derive others; returns the names of the fields that changed.
 
-        The user's time zone is only asked for where a field depends on it, since that may need a query. A change of `derived` columns alone is none, so that a client can send back what it got.
+        The user's time zone is only asked for where a field depends on it, since that may need a query. A change of
+        `derived` columns alone is none, so that a client can send back what it got.
         Raises Invalid: ImmutableUid, and what `take_over` raises.
         """
         if "uid" in sent and nfc(sent["uid"]) != nfc(self.uid):

@@ -134,9 +134,7 @@ class RefreshClaims:
     generation: int
 
 
-_SESSION = Compiled(
-    lambda: Session.objects.select_related("user").filter(pk=Param("session"), user=Param("user"))
-)
+_SESSION = Compiled(lambda: Session.objects.select_related("user").filter(pk=Param("session"), user=Param("user")))
 
 
 def mint(session: Session) -> TokenPair:

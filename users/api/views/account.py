@@ -1,6 +1,7 @@
 """Views of the caller's own account, its password and its sessions."""
 
 import uuid
+
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
