@@ -13,6 +13,7 @@ from users.tokens import external
 def issuer(settings: Settings) -> Iterator[Issuer]:
     """One that publishes its keys."""
     external._key_cache.cache_clear()  # ports are used again
+    external._verified.clear()  # as are ids, which no database does
     with Issuer() as running:
         settings.JWT_EXTERNAL_ISSUER = ISSUER
         settings.JWT_EXTERNAL_AUDIENCE = AUDIENCE

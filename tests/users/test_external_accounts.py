@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 import time_machine
 from pytest_django import Settings
 
@@ -289,6 +290,26 @@ def test_sessions_are_kept_elsewhere(issuer: Issuer) -> None:
     assert (api.get("/api/users/me/sessions").status_code, api.get("/api/users/me/sessions").json()) == (200, [])
     assert api.delete("/api/users/me/sessions").status_code == 204
     assert api.get("/api/users/me").status_code == 200
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_a_known_token_costs_no_query_of_its_own_and_ends_with_its_account(
+    issuer: Issuer, django_assert_num_queries: DjangoAssertNumQueries, is_deleted: bool
+) -> None:
+    api = bearing(issuer.token("ada"))
+    api.post("/api/me/tasks", {"title": "A"})
+    account = User.objects.all()
+    account.update(created_at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))  # so that the token is clearly not older
+    assert api.get("/api/me/tasks").status_code == 200
+    with django_assert_num_queries(1):
+        assert len(api.get("/api/ada/tasks").json()) == 1
+    if is_deleted:
+        services.delete_account(account.get())
+    else:
+        account.update(is_active=False)
+    for request in (api.get, lambda path: api.post(path, {"title": "C"})):
+        assert problem_of(request("/api/ada/tasks"), 401)["code"] == "invalid_token"
+    assert account.count() == (0 if is_deleted else 1)
 
 
 def test_a_deactivated_account_is_out(issuer: Issuer) -> None:

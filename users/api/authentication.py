@@ -52,6 +52,8 @@ def _external(token: str) -> Caller:
 
     def read() -> own.Grant:
         user = services.identify(identity)
+        if not services.may_predate(identity, user.created_at):
+            external.remember_account(token, identity.subject, user.pk)
         return own.Grant(user, None, identity.signed_in_at)
 
     if (known := external.known_account(token)) is not None:
@@ -59,8 +61,6 @@ def _external(token: str) -> Caller:
     grant = read()
     caller = Caller(grant.user.pk, identity.subject, read)
     caller.grant = grant
-    if not services.may_predate(identity, grant.user.created_at):
-        external.remember_account(token, identity.subject, caller.pk)
     return caller
 
 
