@@ -6,9 +6,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
-from pytest_django import DjangoAssertNumQueries
 import time_machine
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from tasks.models import Task
 from tests.audited import only
