@@ -6,7 +6,6 @@ from typing import TypedDict, Unpack
 
 from django.utils.crypto import salted_hmac
 
-from config.database.transactions import retried, retried_transaction
 from config.environment.rates import Rate
 from config.errors import LimitReached
 from config.http.limits import counters
@@ -48,7 +47,6 @@ def create_task(user: Actor, *, title: str, uid: str | None = None, **fields: Un
     return writes.insert(user, Task, {"title": title, "uid": uid, **fields})
 
 
-@retried
 def update_task(
     user: Actor, task_id: int, changes: TaskChanges, *, expected_version: Collection[int] | None = None
 ) -> Task:
@@ -60,7 +58,6 @@ def update_task(
     return writes.change(user, Task, task_id, lambda task: changes, expected_version)
 
 
-@retried
 def complete_task(
     user: Actor, task_id: int, completed: bool | None = None, *, expected_version: Collection[int] | None = None
 ) -> Task:
@@ -73,13 +70,11 @@ def complete_task(
     return writes.change(user, Task, task_id, completion, expected_version)
 
 
-@retried_transaction
 def delete_task(user: Actor, task_id: int, *, expected_version: Collection[int] | None = None) -> None:
     """Turn the task into a tombstone. Raises TaskNotFound and StaleVersion."""
     writes.bury(user, Task, task_id, expected_version)
 
 
-@retried_transaction
 def restore_task(user: Actor, task_id: int) -> Task:
     """Restore a task from its tombstone. Raises TaskNotFound for all but tombstones, and LimitReached."""
     return writes.revive(user, Task, task_id)

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from typing import Any
 
-from config.database.transactions import retried, retried_transaction
 from tests.notes.models import Note
 from users.resources import writes
 from users.tokens.callers import Actor
@@ -13,18 +12,15 @@ def create_note(user: Actor, **fields: Any) -> Note:
     return writes.insert(user, Note, fields)
 
 
-@retried
 def update_note(
     user: Actor, note_id: int, changes: dict[str, Any], *, expected_version: Collection[int] | None = None
 ) -> Note:
     return writes.change(user, Note, note_id, lambda note: changes, expected_version)
 
 
-@retried_transaction
 def delete_note(user: Actor, note_id: int, *, expected_version: Collection[int] | None = None) -> None:
     writes.bury(user, Note, note_id, expected_version)
 
 
-@retried_transaction
 def restore_note(user: Actor, note_id: int) -> Note:
     return writes.revive(user, Note, note_id)

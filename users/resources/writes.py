@@ -88,6 +88,7 @@ def _insert(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any]) -> R
     return row
 
 
+@retried
 def change(
     user: Actor,
     model: type[R],
@@ -116,7 +117,7 @@ def change(
     return _change_locked(user, model, pk, changes, expected)
 
 
-@retried_transaction
+@transaction.atomic
 def _change_locked(
     user: Actor,
     model: type[R],
@@ -182,6 +183,7 @@ def _checked(row: R | None, model: type[R], expected: Collection[int] | None) ->
     return row
 
 
+@retried_transaction
 def bury(user: Actor, model: type[R], pk: int, expected: Collection[int] | None = None) -> R:
     """Turn the row into a tombstone. Raises RowNotFound and StaleVersion."""
     row = locked(user, model, pk, expected, _grown(model, feed.DELETED))
@@ -190,6 +192,7 @@ def bury(user: Actor, model: type[R], pk: int, expected: Collection[int] | None 
     return _store(row, ["deleted_at"], now)
 
 
+@retried_transaction
 def revive(user: Actor, model: type[R], pk: int) -> R:
     """Restore a tombstone; its uid was kept. Raises RowNotFound for all but tombstones, and LimitReached."""
     deleted = statements.of(model).lock_deleted(user.pk, pk)
