@@ -1,5 +1,6 @@
 """The ASGI application, which `manage.py serve` runs under granian."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -38,7 +39,11 @@ def lane_of(method: str, path: str, query: str = "") -> Lane:
 
 def networks_of(environ: "WSGIEnvironment") -> dict[str, int]:
     """The client's network and its limit; for IPv6 also its site, a /48, which holds 65,536 networks."""
-    address, most = address_in(environ), settings.NETWORK_REQUESTS
+    return _networks(address_in(environ), settings.NETWORK_REQUESTS)
+
+
+@lru_cache(maxsize=4096)
+def _networks(address: str, most: int) -> dict[str, int]:
     whole_site = site(address)
     return {network(address): most} | ({} if whole_site is None else {whole_site: WIDER * most})
 

@@ -1,6 +1,7 @@
 """The WSGI application; `manage.py serve` runs it behind `config.asgi`, and any WSGI server can."""
 
 import os
+from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,20 @@ class Application(WSGIHandler):
             body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
             environ |= {"CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body)}
         # Of an invalid type Django raises before any error handler runs; a long one takes it seconds to parse.
-        if len(environ.get("CONTENT_TYPE", "")) > heads.HEADERS["CONTENT_TYPE"]:
-            environ["CONTENT_TYPE"] = ""
-        try:
-            parse_header_parameters(environ.get("CONTENT_TYPE", ""))
-        except ValueError:
+        if (sent := environ.get("CONTENT_TYPE")) and not (
+            len(sent) <= heads.HEADERS["CONTENT_TYPE"] and _is_valid(sent)
+        ):
             environ["CONTENT_TYPE"] = ""
         return super().__call__(environ, start_response)
+
+
+@lru_cache(maxsize=128)
+def _is_valid(content_type: str) -> bool:
+    try:
+        parse_header_parameters(content_type)
+    except ValueError:
+        return False
+    return True
 
 
 application = Application()

@@ -1,7 +1,6 @@
 """Reads the bodies of requests on the event loop, where a slow client costs no thread."""
 
 import asyncio
-from contextlib import ExitStack
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -30,8 +29,10 @@ class BodyReader:
         self._limit = limit
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
-    async def read(self, environ: "WSGIEnvironment", receive: ASGIReceiveCallable, answered: ExitStack) -> bool:
-        """Put the body into `environ`, an empty one if it exceeds the limit; `answered` ends with the request.
+    async def read(
+        self, environ: "WSGIEnvironment", receive: ASGIReceiveCallable, held: list[asyncio.Semaphore]
+    ) -> bool:
+        """Put the body into `environ`, an empty one if it exceeds the limit; `held` is for release with the answer.
 
         Returns whether it was read to its end: else the connection can carry no further request. Raises BodyTooSlow
         and BodyCutOff.
@@ -42,7 +43,7 @@ class BodyReader:
         if length <= (self._limit if waits else DISCARDED):
             try:
                 async with asyncio.timeout(READ_SECONDS):
-                    content, length, is_complete = await self._receive(receive, answered)
+                    content, length, is_complete = await self._receive(receive, held)
             except TimeoutError as error:
                 raise BodyTooSlow(f"The body did not arrive within {READ_SECONDS} seconds; send it again.") from error
         environ.pop("HTTP_TRANSFER_ENCODING", None)
@@ -50,7 +51,7 @@ class BodyReader:
         environ["wsgi.input"] = BytesIO(content)
         return is_complete
 
-    async def _receive(self, receive: ASGIReceiveCallable, answered: ExitStack) -> tuple[bytes, int, bool]:
+    async def _receive(self, receive: ASGIReceiveCallable, held: list[asyncio.Semaphore]) -> tuple[bytes, int, bool]:
         """The content, the length of what was read, and whether nothing follows."""
         parts: list[bytes] = []
         length, count, is_complete, is_large = 0, 0, False, False
@@ -66,7 +67,7 @@ class BodyReader:
                 raise BodyTooSlow("The body came in too many small pieces; send it in larger ones.")
             if length > SMALL and not is_large:
                 is_large = await self._large.acquire()
-                answered.callback(self._large.release)
+                held.append(self._large)
             if length <= self._limit:
                 parts.append(event["body"])
             else:

@@ -7,9 +7,8 @@ and one of unread responses.
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -69,7 +68,7 @@ class Bridge:
         self._lane_of, self._networks_of, self._caller_of = lane_of, networks_of, caller_of
         self._bodies = BodyReader(max_body)
         self._buffers = BufferUsage()
-        self._open: Counter[str] = Counter()  # requests that are read or answered, by network
+        self._open: dict[str, int] = {}  # requests that are read or answered, by network
         # A caller leaves a thread to others, if there are several.
         common: ThreadPool[Response] = ThreadPool(threads, per_key=max(1, min(RUNNING, threads - 1)))
         self._pools = {
@@ -88,58 +87,73 @@ class Bridge:
             raise NotImplementedError(f"{scope['type']} is not served.")
         environ, refusal = heads.read(scope)
         networks = self._networks_of(environ)
-        if any(self._open[network] >= most for network, most in networks.items()):
-            refusal = TooManyAtOnce("Your network has too many requests open; wait for their answers.")
-            with ResponseBuffer(self._buffers, None) as buffer:
-                response = self._refuse_at_once(environ, refusal, buffer)
-                response.headers.append(CLOSE)
-                return await responses.send(response, send, buffer)
+        for network, most in networks.items():
+            if self._open.get(network, 0) >= most:
+                refusal = TooManyAtOnce("Your network has too many requests open; wait for their answers.")
+                with ResponseBuffer(self._buffers, None) as buffer:
+                    response = self._refuse_at_once(environ, refusal, buffer)
+                    response.headers.append(CLOSE)
+                    return await responses.send(response, send, buffer)
         for network in networks:
-            self._open[network] += 1
+            self._open[network] = self._open.get(network, 0) + 1
         try:
             caller = self._caller_of(environ, [*networks][-1])
-            async with AsyncExitStack() as sent:
-                if self._lane(environ) is Lane.HEAVY:
-                    try:
-                        await sent.enter_async_context(self._heavy.hold(caller))
-                    except KeyBusyError:
-                        refusal = refusal or TooManyAtOnce(RUNNING_STILL)
-                buffer = sent.enter_context(ResponseBuffer(self._buffers, caller))
-                await responses.send(await self._respond(environ, refusal, caller, buffer, receive), send, buffer)
+            lane = self._lane_of(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
+            answer = self._answer if lane is not Lane.HEAVY else self._answer_in_turn
+            await answer(environ, refusal, lane, caller, receive, send)
         finally:
             for network in networks:
                 self._open[network] -= 1
                 if not self._open[network]:
                     del self._open[network]
 
-    def _lane(self, environ: "WSGIEnvironment") -> Lane:
-        return self._lane_of(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
-
-    async def _respond(
+    async def _answer_in_turn(
         self,
         environ: "WSGIEnvironment",
         refusal: DomainError | None,
+        lane: Lane,
         caller: Hashable,
-        buffer: ResponseBuffer,
         receive: ASGIReceiveCallable,
-    ) -> Response:
+        send: ASGISendCallable,
+    ) -> None:
+        async with AsyncExitStack() as turn:
+            try:
+                await turn.enter_async_context(self._heavy.hold(caller))
+            except KeyBusyError:
+                refusal = refusal or TooManyAtOnce(RUNNING_STILL)
+            await self._answer(environ, refusal, lane, caller, receive, send)
+
+    async def _answer(
+        self,
+        environ: "WSGIEnvironment",
+        refusal: DomainError | None,
+        lane: Lane,
+        caller: Hashable,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+    ) -> None:
         is_framed = "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
         is_read = not is_framed and environ["SERVER_PROTOCOL"].startswith("HTTP/1")  # there is no body
-        with ExitStack() as answered:
-            if refusal is None and not is_read:
-                try:
-                    is_read = await self._bodies.read(environ, receive, answered)
-                except (BodyTooSlow, BodyCutOff) as error:
-                    refusal = error
-            if refusal is None:
-                response = await self._run(environ, caller, buffer)
-            else:
-                response = await self._refuse(environ, refusal, caller, buffer)
-        if not is_read:  # the rest of the body would be taken for the next request
-            response.headers.append(CLOSE)
-        return response
+        held: list[asyncio.Semaphore] = []
+        with ResponseBuffer(self._buffers, caller) as buffer:
+            try:
+                if refusal is None and not is_read:
+                    try:
+                        is_read = await self._bodies.read(environ, receive, held)
+                    except (BodyTooSlow, BodyCutOff) as error:
+                        refusal = error
+                if refusal is None:
+                    response = await self._run(environ, lane, caller, buffer)
+                else:
+                    response = await self._refuse(environ, refusal, caller, buffer)
+            finally:
+                for semaphore in held:
+                    semaphore.release()
+            if not is_read:  # the rest of the body would be taken for the next request
+                response.headers.append(CLOSE)
+            await responses.send(response, send, buffer)
 
-    async def _run(self, environ: "WSGIEnvironment", caller: Hashable, buffer: ResponseBuffer) -> Response:
+    async def _run(self, environ: "WSGIEnvironment", lane: Lane, caller: Hashable, buffer: ResponseBuffer) -> Response:
         def call() -> Response:
             buffer.require_room()  # again: others may have been made while this one waited
             return responses.call(self._application, environ, buffer)
@@ -147,8 +161,9 @@ class Bridge:
         refusal: DomainError
         try:
             buffer.require_room()
-            lane = self._lane(environ)
-            async with self._thread_left(lane):
+            if lane is not Lane.HEAVY:
+                return await self._pools[lane].run(call, caller)
+            async with self._thread_left():
                 return await self._pools[lane].run(call, caller)
         except KeyFullError:
             refusal = TooManyAtOnce("Read the answers to your other requests first; then try again.")
@@ -165,11 +180,8 @@ class Bridge:
         return await self._refuse(environ, refusal, caller, buffer)
 
     @asynccontextmanager
-    async def _thread_left(self, lane: Lane) -> AsyncIterator[None]:
+    async def _thread_left(self) -> AsyncIterator[None]:
         """Raises PoolBusyError if other heavy requests have their threads for too long."""
-        if lane is not Lane.HEAVY:
-            yield
-            return
         try:
             async with asyncio.timeout(pool.WAIT_SECONDS):
                 await self._heavy_threads.acquire()

@@ -1,6 +1,7 @@
 """Reads the heads of requests, each part of which has a bound: some parsers take time by the square of a length."""
 
 import sys
+from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
@@ -63,17 +64,14 @@ def read(scope: HTTPScope) -> tuple["WSGIEnvironment", DomainError | None]:
 
 def _add_headers(environ: "WSGIEnvironment", scope: HTTPScope) -> DomainError | None:
     too_long: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        if "_" in name:  # would pass for the header with hyphens, which proxies set and clients must not
+    for name, raw_value in scope["headers"]:
+        key, value = _key_of(name), raw_value.decode("latin-1")
+        if key is None:
             continue
-        key = name.upper().replace("-", "_")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = f"HTTP_{key}"
         if key in environ:
             value = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}"
         if len(value) > HEADERS.get(key, HEADER):
-            too_long[key] = name
+            too_long[key] = name.decode("latin-1")
         else:
             environ[key] = value
     if not too_long:
@@ -82,3 +80,12 @@ def _add_headers(environ: "WSGIEnvironment", scope: HTTPScope) -> DomainError | 
         environ.pop(key, None)
     key, name = next(iter(too_long.items()))
     return HeaderTooLong(f"The header {name[:100]} has more than {HEADERS.get(key, HEADER)} bytes; send less.")
+
+
+@lru_cache(maxsize=128)  # of all the names that fit into a head: 8 MB at most
+def _key_of(name: bytes) -> str | None:
+    """The key of a header in the environ; None if it would pass for another header."""
+    if b"_" in name:  # for the one with hyphens, which proxies set and clients must not
+        return None
+    key = name.decode("latin-1").upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"

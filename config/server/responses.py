@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import ExitStack, suppress
+from functools import lru_cache
 from tempfile import TemporaryFile
 from threading import Lock
 from time import sleep, thread_time
@@ -99,7 +100,7 @@ class ResponseBuffer:
 
     @property
     def files_of_key(self) -> int:
-        return self._usage.files[self._key]
+        return self._usage.files.get(self._key, 0)
 
     def __enter__(self) -> Self:
         return self
@@ -120,7 +121,7 @@ def call(application: "WSGIApplication", environ: "WSGIEnvironment", buffer: Res
     def start_response(line: str, fields: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         nonlocal status
         status = int(line[:3])
-        headers[:] = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+        headers[:] = [(_name(name), value.encode("latin-1")) for name, value in fields]
         return _no_write
 
     content = application(environ, start_response)
@@ -134,6 +135,12 @@ def call(application: "WSGIApplication", environ: "WSGIEnvironment", buffer: Res
         size = len(body) if isinstance(body, bytes) else body.tell()
         headers.append((b"content-length", str(size).encode()))
     return Response(status, headers, body)
+
+
+@lru_cache(maxsize=128)
+def _name(name: str) -> bytes:
+    """As HTTP/2 wants it, lower case."""
+    return name.lower().encode("latin-1")
 
 
 def _no_write(data: bytes) -> None:

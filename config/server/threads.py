@@ -1,7 +1,6 @@
 """A thread pool with a fair queue, for an event loop that must not be blocked."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ class KeyBusyError(PoolBusyError):
     """Threads were free, but other calls of the same key were running, or too many of them wait."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Job(Generic[Result]):
     call: Callable[[], Result]
     key: Hashable
@@ -56,7 +55,7 @@ class ThreadPool(Generic[Result]):
         self._free = count
         self._per_key = per_key
         self._queue_of_key = queue_of_key
-        self._running: Counter[Hashable] = Counter()
+        self._running: dict[Hashable, int] = {}
         self._waiting: dict[Hashable, list[_Job[Result]]] = {}  # in the order of turns
         self._length = 0
         self._ended_at = 0.0  # in the loop's time
@@ -98,7 +97,7 @@ class ThreadPool(Generic[Result]):
             del job  # as in `_work`
 
     def _may_start(self, job: _Job[Result]) -> bool:
-        return self._free > 0 and self._running[job.key] < self._per_key
+        return self._free > 0 and self._running.get(job.key, 0) < self._per_key
 
     def _enqueue(self, job: _Job[Result]) -> None:
         if self._length >= QUEUE:
@@ -122,7 +121,7 @@ class ThreadPool(Generic[Result]):
 
     def _start(self, job: _Job[Result]) -> None:
         self._free -= 1
-        self._running[job.key] += 1
+        self._running[job.key] = self._running.get(job.key, 0) + 1
         self._jobs.put(job)
 
     def _end(self, job: _Job[Result], value: Result | None, error: BaseException | None, seconds: float) -> None:
@@ -145,8 +144,10 @@ class ThreadPool(Generic[Result]):
 
     def _start_waiting(self) -> None:
         # Few keys are passed over: those of which something runs, or has just run for long.
-        while self._free and (
-            job := next((jobs[0] for jobs in self._waiting.values() if self._may_start(jobs[0])), None)
+        while (
+            self._free
+            and self._waiting
+            and (job := next((jobs[0] for jobs in self._waiting.values() if self._may_start(jobs[0])), None))
         ):
             self._withdraw(job)
             if later := self._waiting.pop(job.key, None):
@@ -159,7 +160,7 @@ class ThreadPool(Generic[Result]):
         if wait > 0:
             loop.call_later(wait, self._time_out, job, give_up_at)
         elif self._withdraw(job):
-            is_own = self._running[job.key] >= self._per_key
+            is_own = self._running.get(job.key, 0) >= self._per_key
             _set_outcome(job.result, None, KeyBusyError() if is_own else PoolBusyError())
 
 
