@@ -45,32 +45,34 @@ class ThreadPool(Generic[Result]):
 
     Races: all state belongs to the event loop's thread. A call is handed to the threads only when one of them is free,
     so that what waits can be withdrawn; what runs cannot, and frees its thread and its key when it ends, also if nobody
-    waits for it any more. Threads touch nothing but the two queues.
+    waits for it any more. Threads touch nothing but their queue and the loop's.
+
+    Each thread has a queue of its own: of those that wait at the same one, each call would wake two. The one that came
+    free last gets the next call: its memory is still in the processor's caches.
 
     The pool of concurrent.futures would hold up the end of the process until the last call is done.
     """
 
     def __init__(self, count: int, *, per_key: int, queue_of_key: int = QUEUE_OF_KEY) -> None:
-        self._jobs: SimpleQueue[_Job[Result]] = SimpleQueue()
-        self._free = count
+        self._free: list[SimpleQueue[_Job[Result]]] = [SimpleQueue() for _ in range(count)]  # of idle threads
         self._per_key = per_key
         self._queue_of_key = queue_of_key
         self._running: dict[Hashable, int] = {}
         self._waiting: dict[Hashable, list[_Job[Result]]] = {}  # in the order of turns
         self._length = 0
         self._ended_at = 0.0  # in the loop's time
-        for _ in range(count):
-            Thread(target=self._work, daemon=True).start()
+        for jobs in self._free:
+            Thread(target=self._work, args=[jobs], daemon=True).start()
 
-    def _work(self) -> None:
+    def _work(self, jobs: "SimpleQueue[_Job[Result]]") -> None:
         while True:
-            job = self._jobs.get()
+            job = jobs.get()
             value, error, began = None, None, thread_time()
             try:
                 value = job.call()
             except BaseException as raised:  # whatever it is, it is for the one who waits, not for the thread
                 error = raised
-            job.result.get_loop().call_soon_threadsafe(self._end, job, value, error, thread_time() - began)
+            job.result.get_loop().call_soon_threadsafe(self._end, jobs, job, value, error, thread_time() - began)
             # An error's traceback leads to this frame, and to that of `run`: with the error's own job in them, all that
             # the call had would stay until the collector finds it.
             del job, value, error
@@ -97,7 +99,7 @@ class ThreadPool(Generic[Result]):
             del job  # as in `_work`
 
     def _may_start(self, job: _Job[Result]) -> bool:
-        return self._free > 0 and self._running.get(job.key, 0) < self._per_key
+        return bool(self._free) and self._running.get(job.key, 0) < self._per_key
 
     def _enqueue(self, job: _Job[Result]) -> None:
         if self._length >= QUEUE:
@@ -120,14 +122,20 @@ class ThreadPool(Generic[Result]):
         return True
 
     def _start(self, job: _Job[Result]) -> None:
-        self._free -= 1
         self._running[job.key] = self._running.get(job.key, 0) + 1
-        self._jobs.put(job)
+        self._free.pop().put(job)
 
-    def _end(self, job: _Job[Result], value: Result | None, error: BaseException | None, seconds: float) -> None:
+    def _end(
+        self,
+        jobs: "SimpleQueue[_Job[Result]]",
+        job: _Job[Result],
+        value: Result | None,
+        error: BaseException | None,
+        seconds: float,
+    ) -> None:
         loop = job.result.get_loop()
         self._ended_at = loop.time()
-        self._free += 1
+        self._free.append(jobs)
         _set_outcome(job.result, value, error)
         if seconds > CHEAP:
             loop.call_later(COOLDOWN * seconds, self._give_back, job.key)
