@@ -73,7 +73,7 @@ class JSONFormatter(_Formatter):
             "message": message_of(record),
             **fields_of(record),
         }
-        if exception := self.exception_of(record):
+        if record.exc_info and (exception := self.exception_of(record)):
             line["exception"] = exception
         return orjson.dumps(line, default=str).decode()
 
@@ -96,11 +96,16 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     fields: dict[str, Any] = getattr(record, "fields", {})
     if current := request_id.get():
         fields = {**fields, "request_id": current}
-    return {name: _clean(value) if isinstance(value, str) else value for name, value in fields.items()}
+    return {
+        name: _clean(value) if isinstance(value, str) and not value.isprintable() else value
+        for name, value in fields.items()
+    }
 
 
 def message_of(record: logging.LogRecord) -> str:
     """The message of a record; of Django's own, which quote paths, headers and values, a substitute."""
+    if not record.name.startswith("django."):
+        return _clean(record.getMessage())
     if record.name.startswith(("django.request", "django.server")):
         return f"{getattr(record, 'status_code', '')} {route_of(getattr(record, 'request', None)) or ''}".strip()
     if record.name.startswith("django.security"):

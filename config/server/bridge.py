@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
@@ -39,6 +39,13 @@ class Lane(Enum):
     HEAVY = auto()  # the common pool, but one at a time for each caller, until the response is sent
     HASHING = auto()  # password hashing, which needs much CPU: one at a time, in turns
     URGENT = auto()  # needs no database, so it does not wait behind requests that do
+
+
+class _Request(NamedTuple):
+    environ: "WSGIEnvironment"
+    lane: Lane
+    caller: Hashable
+    receive: ASGIReceiveCallable
 
 
 class Bridge:
@@ -99,53 +106,38 @@ class Bridge:
         try:
             caller = self._caller_of(environ, [*networks][-1])
             lane = self._lane_of(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
-            answer = self._answer if lane is not Lane.HEAVY else self._answer_in_turn
-            await answer(environ, refusal, lane, caller, receive, send)
+            answer = self._answer_in_turn if lane is Lane.HEAVY else self._answer
+            await answer(_Request(environ, lane, caller, receive), refusal, send)
         finally:
             for network in networks:
                 self._open[network] -= 1
                 if not self._open[network]:
                     del self._open[network]
 
-    async def _answer_in_turn(
-        self,
-        environ: "WSGIEnvironment",
-        refusal: DomainError | None,
-        lane: Lane,
-        caller: Hashable,
-        receive: ASGIReceiveCallable,
-        send: ASGISendCallable,
-    ) -> None:
+    async def _answer_in_turn(self, request: _Request, refusal: DomainError | None, send: ASGISendCallable) -> None:
         async with AsyncExitStack() as turn:
             try:
-                await turn.enter_async_context(self._heavy.hold(caller))
+                await turn.enter_async_context(self._heavy.hold(request.caller))
             except KeyBusyError:
                 refusal = refusal or TooManyAtOnce(RUNNING_STILL)
-            await self._answer(environ, refusal, lane, caller, receive, send)
+            await self._answer(request, refusal, send)
 
-    async def _answer(
-        self,
-        environ: "WSGIEnvironment",
-        refusal: DomainError | None,
-        lane: Lane,
-        caller: Hashable,
-        receive: ASGIReceiveCallable,
-        send: ASGISendCallable,
-    ) -> None:
+    async def _answer(self, request: _Request, refusal: DomainError | None, send: ASGISendCallable) -> None:
+        environ = request.environ
         is_framed = "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
         is_read = not is_framed and environ["SERVER_PROTOCOL"].startswith("HTTP/1")  # there is no body
         held: list[asyncio.Semaphore] = []
-        with ResponseBuffer(self._buffers, caller) as buffer:
+        with ResponseBuffer(self._buffers, request.caller) as buffer:
             try:
                 if refusal is None and not is_read:
                     try:
-                        is_read = await self._bodies.read(environ, receive, held)
+                        is_read = await self._bodies.read(environ, request.receive, held)
                     except (BodyTooSlow, BodyCutOff) as error:
                         refusal = error
                 if refusal is None:
-                    response = await self._run(environ, lane, caller, buffer)
+                    response = await self._run(request, buffer)
                 else:
-                    response = await self._refuse(environ, refusal, caller, buffer)
+                    response = await self._refuse(request, refusal, buffer)
             finally:
                 for semaphore in held:
                     semaphore.release()
@@ -153,18 +145,18 @@ class Bridge:
                 response.headers.append(CLOSE)
             await responses.send(response, send, buffer)
 
-    async def _run(self, environ: "WSGIEnvironment", lane: Lane, caller: Hashable, buffer: ResponseBuffer) -> Response:
+    async def _run(self, request: _Request, buffer: ResponseBuffer) -> Response:
         def call() -> Response:
             buffer.require_room()  # again: others may have been made while this one waited
-            return responses.call(self._application, environ, buffer)
+            return responses.call(self._application, request.environ, buffer)
 
         refusal: DomainError
         try:
             buffer.require_room()
-            if lane is not Lane.HEAVY:
-                return await self._pools[lane].run(call, caller)
+            if request.lane is not Lane.HEAVY:
+                return await self._pools[request.lane].run(call, request.caller)
             async with self._thread_left():
-                return await self._pools[lane].run(call, caller)
+                return await self._pools[request.lane].run(call, request.caller)
         except KeyFullError:
             refusal = TooManyAtOnce("Read the answers to your other requests first; then try again.")
         except BuffersFullError:
@@ -177,7 +169,7 @@ class Bridge:
             # Django answers what happens in a view; this happened while a streamed response was made.
             logger.exception("no answer could be made")
             refusal = Failed("Something went wrong on our side; it has been logged.")
-        return await self._refuse(environ, refusal, caller, buffer)
+        return await self._refuse(request, refusal, buffer)
 
     @asynccontextmanager
     async def _thread_left(self) -> AsyncIterator[None]:
@@ -192,12 +184,11 @@ class Bridge:
         finally:
             self._heavy_threads.release()
 
-    async def _refuse(
-        self, environ: "WSGIEnvironment", refusal: DomainError, caller: Hashable, buffer: ResponseBuffer
-    ) -> Response:
+    async def _refuse(self, request: _Request, refusal: DomainError, buffer: ResponseBuffer) -> Response:
+        environ = request.environ
         environ[self._refusal_key] = refusal
         try:
-            return await self._refusing.run(lambda: responses.call(self._application, environ, buffer), caller)
+            return await self._refusing.run(lambda: responses.call(self._application, environ, buffer), request.caller)
         except PoolBusyError:
             pass
         except Exception:

@@ -64,14 +64,14 @@ def read(scope: HTTPScope) -> tuple["WSGIEnvironment", DomainError | None]:
 
 def _add_headers(environ: "WSGIEnvironment", scope: HTTPScope) -> DomainError | None:
     too_long: dict[str, str] = {}
-    for name, raw_value in scope["headers"]:
-        key, value = _key_of(name), raw_value.decode("latin-1")
+    for raw_name, raw_value in scope["headers"]:
+        key, value = _key_of(raw_name), raw_value.decode("latin-1")
         if key is None:
             continue
         if key in environ:
             value = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}"
         if len(value) > HEADERS.get(key, HEADER):
-            too_long[key] = name.decode("latin-1")
+            too_long[key] = raw_name.decode("latin-1")
         else:
             environ[key] = value
     if not too_long:

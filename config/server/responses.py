@@ -8,7 +8,6 @@ from functools import lru_cache
 from tempfile import TemporaryFile
 from threading import Lock
 from time import sleep, thread_time
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
 from asgiref.typing import ASGISendCallable
@@ -79,7 +78,7 @@ class ResponseBuffer:
 
     def require_room(self) -> None:
         """Before a response is made, which would cost as much as if it were read. Raises KeyFullError."""
-        if self.files_of_key >= FILES_OF_KEY:
+        if self._usage.files.get(self._key, 0) >= FILES_OF_KEY:
             raise KeyFullError
 
     def reserve(self, size: int) -> None:
@@ -105,9 +104,7 @@ class ResponseBuffer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         with self._usage.lock:
             self._is_closed = True
             if self._size:
@@ -139,7 +136,7 @@ def call(application: "WSGIApplication", environ: "WSGIEnvironment", buffer: Res
 
 @lru_cache(maxsize=128)
 def _name(name: str) -> bytes:
-    """As HTTP/2 wants it, lower case."""
+    """In lower case, as ASGI wants it."""
     return name.lower().encode("latin-1")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 from time import thread_time
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 Result = TypeVar("Result")
@@ -37,6 +37,9 @@ class _Job(Generic[Result]):
     result: "asyncio.Future[Result]"
 
 
+_Jobs = SimpleQueue[_Job[Result]]
+
+
 class ThreadPool(Generic[Result]):
     """A fixed number of threads, so that each may keep what is slow to make.
 
@@ -54,7 +57,7 @@ class ThreadPool(Generic[Result]):
     """
 
     def __init__(self, count: int, *, per_key: int, queue_of_key: int = QUEUE_OF_KEY) -> None:
-        self._free: list[SimpleQueue[_Job[Result]]] = [SimpleQueue() for _ in range(count)]  # of idle threads
+        self._free: list[_Jobs[Result]] = [SimpleQueue() for _ in range(count)]  # of idle threads
         self._per_key = per_key
         self._queue_of_key = queue_of_key
         self._running: dict[Hashable, int] = {}
@@ -64,15 +67,17 @@ class ThreadPool(Generic[Result]):
         for jobs in self._free:
             Thread(target=self._work, args=[jobs], daemon=True).start()
 
-    def _work(self, jobs: "SimpleQueue[_Job[Result]]") -> None:
+    def _work(self, jobs: _Jobs[Result]) -> None:
+        ended = thread_time()
         while True:
             job = jobs.get()
-            value, error, began = None, None, thread_time()
+            value, error, began = None, None, ended  # it took no CPU time to wait
             try:
                 value = job.call()
             except BaseException as raised:  # whatever it is, it is for the one who waits, not for the thread
                 error = raised
-            job.result.get_loop().call_soon_threadsafe(self._end, jobs, job, value, error, thread_time() - began)
+            ended = thread_time()
+            job.result.get_loop().call_soon_threadsafe(self._end, jobs, job, ended - began, value, error)
             # An error's traceback leads to this frame, and to that of `run`: with the error's own job in them, all that
             # the call had would stay until the collector finds it.
             del job, value, error
@@ -125,18 +130,11 @@ class ThreadPool(Generic[Result]):
         self._running[job.key] = self._running.get(job.key, 0) + 1
         self._free.pop().put(job)
 
-    def _end(
-        self,
-        jobs: "SimpleQueue[_Job[Result]]",
-        job: _Job[Result],
-        value: Result | None,
-        error: BaseException | None,
-        seconds: float,
-    ) -> None:
+    def _end(self, jobs: _Jobs[Result], job: _Job[Result], seconds: float, *outcome: Any) -> None:
         loop = job.result.get_loop()
         self._ended_at = loop.time()
         self._free.append(jobs)
-        _set_outcome(job.result, value, error)
+        _set_outcome(job.result, *outcome)
         if seconds > CHEAP:
             loop.call_later(COOLDOWN * seconds, self._give_back, job.key)
             self._start_waiting()  # those of other keys
