@@ -8,7 +8,7 @@ and one of unread responses.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -115,12 +115,11 @@ class Bridge:
                     del self._open[network]
 
     async def _answer_in_turn(self, request: _Request, refusal: DomainError | None, send: ASGISendCallable) -> None:
-        async with AsyncExitStack() as turn:
-            try:
-                await turn.enter_async_context(self._heavy.hold(request.caller))
-            except KeyBusyError:
-                refusal = refusal or TooManyAtOnce(RUNNING_STILL)
-            await self._answer(request, refusal, send)
+        try:
+            async with self._heavy.hold(request.caller):
+                await self._answer(request, refusal, send)
+        except KeyBusyError:
+            await self._answer(request, refusal or TooManyAtOnce(RUNNING_STILL), send)
 
     async def _answer(self, request: _Request, refusal: DomainError | None, send: ASGISendCallable) -> None:
         environ = request.environ

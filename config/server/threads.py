@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from time import thread_time
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 Result = TypeVar("Result")
@@ -71,16 +72,16 @@ class ThreadPool(Generic[Result]):
         ended = thread_time()
         while True:
             job = jobs.get()
-            value, error, began = None, None, ended  # it took no CPU time to wait
+            began = ended  # it took no CPU time to wait
             try:
-                value = job.call()
-            except BaseException as raised:  # whatever it is, it is for the one who waits, not for the thread
-                error = raised
+                settle = partial(job.result.set_result, job.call())
+            except BaseException as error:  # whatever it is, it is for the one who waits, not for the thread
+                settle = partial(job.result.set_exception, error)
             ended = thread_time()
-            job.result.get_loop().call_soon_threadsafe(self._end, jobs, job, ended - began, value, error)
+            job.result.get_loop().call_soon_threadsafe(self._end, jobs, job, ended - began, settle)
             # An error's traceback leads to this frame, and to that of `run`: with the error's own job in them, all that
             # the call had would stay until the collector finds it.
-            del job, value, error
+            del job, settle
 
     async def run(self, call: Callable[[], Result], key: Hashable) -> Result:
         """Raises PoolBusyError if no thread comes free for WAIT_SECONDS; the call is not made, then.
@@ -130,11 +131,12 @@ class ThreadPool(Generic[Result]):
         self._running[job.key] = self._running.get(job.key, 0) + 1
         self._free.pop().put(job)
 
-    def _end(self, jobs: _Jobs[Result], job: _Job[Result], seconds: float, *outcome: Any) -> None:
+    def _end(self, jobs: _Jobs[Result], job: _Job[Result], seconds: float, settle: Callable[[], None]) -> None:
         loop = job.result.get_loop()
         self._ended_at = loop.time()
         self._free.append(jobs)
-        _set_outcome(job.result, *outcome)
+        if not job.result.done():  # cancelled
+            settle()
         if seconds > CHEAP:
             loop.call_later(COOLDOWN * seconds, self._give_back, job.key)
             self._start_waiting()  # those of other keys
@@ -165,9 +167,9 @@ class ThreadPool(Generic[Result]):
         wait = min(self._ended_at + WAIT_SECONDS, give_up_at) - loop.time()
         if wait > 0:
             loop.call_later(wait, self._time_out, job, give_up_at)
-        elif self._withdraw(job):
+        elif self._withdraw(job) and not job.result.done():
             is_own = self._running.get(job.key, 0) >= self._per_key
-            _set_outcome(job.result, None, KeyBusyError() if is_own else PoolBusyError())
+            job.result.set_exception(KeyBusyError() if is_own else PoolBusyError())
 
 
 class KeyedLock:
@@ -189,12 +191,3 @@ class KeyedLock:
             yield
         finally:
             lock.release()
-
-
-def _set_outcome(result: "asyncio.Future[Result]", value: Result | None, error: BaseException | None) -> None:
-    if result.done():  # cancelled
-        return
-    if error is not None:
-        result.set_exception(error)
-    else:
-        result.set_result(value)  # type: ignore[arg-type]
