@@ -2,17 +2,13 @@
 
 import asyncio
 import json
-import os
-import sys
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from io import BytesIO
-from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-import uvloop
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 
 from config.http.middleware import REFUSAL_KEY, refuse
@@ -393,29 +389,3 @@ def test_a_large_answer_lies_in_a_file_and_arrives_whole() -> None:
     client = Client().exchange(application, scope())
     assert client.body == b"a" * 1_000_000
     assert max(len(event["body"]) for event in client.got[1:]) <= responses.CHUNK
-
-
-@pytest.mark.parametrize("parts, most", [([], 36), ([b"{}"], 42)])
-def test_a_request_takes_few_calls_of_the_event_loop(parts: list[bytes], most: int) -> None:
-    """What it costs all others: all requests share one event loop."""
-    length = {"content_length": str(len(parts[0])), "content_type": "application/json"} if parts else {}
-    request = scope("POST" if parts else "GET", b"/api/me/tasks", host="localhost", accept="*/*", **length)
-    calls: list[str] = []
-
-    def count(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and f"{os.sep}asyncio{os.sep}" not in frame.f_code.co_filename:
-            calls.append(frame.f_code.co_qualname)
-
-    async def run() -> None:
-        bridged = make_bridge(mirror)
-        for profile in (None, count):  # the first fills caches
-            client = Client()
-            sys.setprofile(profile)
-            try:
-                await bridged(request, Client(*parts).receive, client.send)
-            finally:
-                sys.setprofile(None)
-            assert client.status == 200
-
-    uvloop.run(run())
-    assert len(calls) <= most, calls

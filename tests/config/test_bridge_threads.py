@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import os
+import sys
 import threading
 from collections.abc import Iterable
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import pytest
+import uvloop
 
 from config.http.middleware import REFUSAL_KEY
 from config.server import threads
@@ -253,3 +257,29 @@ def test_who_finds_a_full_queue_is_refused_at_once(monkeypatch: pytest.MonkeyPat
         return [each.status for each in clients]
 
     assert asyncio.run(run()) == [200, 200, 503]
+
+
+@pytest.mark.parametrize("parts, most", [([], 36), ([b"{}"], 42)])
+def test_a_request_takes_few_calls_of_the_event_loop(parts: list[bytes], most: int) -> None:
+    """What it costs all others: all requests share one event loop."""
+    length = {"content_length": str(len(parts[0])), "content_type": "application/json"} if parts else {}
+    request = scope("POST" if parts else "GET", b"/api/me/tasks", b"", host="localhost", accept="*/*", **length)
+    calls: list[str] = []
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and f"{os.sep}asyncio{os.sep}" not in frame.f_code.co_filename:
+            calls.append(frame.f_code.co_qualname)
+
+    async def run() -> None:
+        bridged = make_bridge(mirror)
+        for profile in (None, count):  # the first fills caches
+            client = Client()
+            sys.setprofile(profile)
+            try:
+                await bridged(request, Client(*parts).receive, client.send)
+            finally:
+                sys.setprofile(None)
+            assert client.status == 200
+
+    uvloop.run(run())
+    assert len(calls) <= most, calls
