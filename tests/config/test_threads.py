@@ -136,16 +136,6 @@ def test_what_a_failed_call_had_is_freed_at_once() -> None:
         gc.enable()
 
 
-def test_one_call_after_the_other_wakes_one_thread() -> None:
-    """Of four that waited at one queue, each call woke two: the second took the interpreter from the first."""
-
-    async def test() -> None:
-        pool: ThreadPool[int] = ThreadPool(4, per_key=2)
-        assert len({await pool.run(threading.get_ident, "a") for _ in range(20)}) == 1
-
-    run(test)
-
-
 def test_sixteen_calls_of_one_key_only_queue() -> None:
     async def test() -> None:
         pool: ThreadPool[int] = ThreadPool(4, per_key=2)
