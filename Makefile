@@ -46,7 +46,7 @@ soak: $(VENV)/.installed-dev ## 30 s of mixed writes by 16 clients, with and wit
 	$(BIN)/python -m tests.soak
 	$(BIN)/python -m tests.soak --rival
 
-bench: $(VENV)/.installed-dev .venv-bench/.installed ## Tickbase beside FastAPI and plain DRF: a table, docs/benchmarks.json and .svg
+bench: $(VENV)/.installed-dev .venv-bench/.installed ## Tickbase beside FastAPI, plain DRF and PocketBase: a table, docs/benchmarks.json and .svg
 	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
 
 bench-quick: $(VENV)/.installed-dev .venv-bench/.installed ## The same within three minutes, for the terminal alone
@@ -82,9 +82,10 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@touch $@
 
 # What the peers need shall neither mix with what Tickbase needs nor be in its users' way.
-.venv-bench/.installed: tests/benchmarks/peers/requirements.txt $(VENV)/.made
+.venv-bench/.installed: tests/benchmarks/peers/requirements.txt tests/benchmarks/peers/requirements-pocketbase.txt $(VENV)/.made
 	@echo "Installing the benchmark's peers into .venv-bench ..."
 	@rm -rf .venv-bench
 	@$(BIN)/python -m venv .venv-bench
 	@.venv-bench/bin/pip install --quiet -r tests/benchmarks/peers/requirements.txt
+	@.venv-bench/bin/pip install --quiet -r tests/benchmarks/peers/requirements-pocketbase.txt 2>/dev/null || true
 	@touch $@

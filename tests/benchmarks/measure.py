@@ -29,10 +29,10 @@ class Measurement(NamedTuple):
 
 
 def measure(
-    server: Contestant, workload: str, connections: int, seconds: int, tokens: Path, postgres: int
+    server: Contestant, workload: str, connections: int, seconds: int, callers: Path, postgres: int
 ) -> Measurement:
     cpu, database_cpu = cpu_seconds(server.process.pid), cpu_seconds(postgres)
-    load = _load(server, workload, connections, seconds, tokens)
+    load = _load(server, workload, connections, seconds, callers)
     cpu, database_cpu = cpu_seconds(server.process.pid) - cpu, cpu_seconds(postgres) - database_cpu
     requests = max(1, load["requests"])
     return Measurement(
@@ -46,12 +46,12 @@ def measure(
     )
 
 
-def _load(server: Contestant, workload: str, connections: int, seconds: int, tokens: Path) -> dict[str, int]:
+def _load(server: Contestant, workload: str, connections: int, seconds: int, callers: Path) -> dict[str, int]:
     """What load.lua reports."""
     assert WRK is not None
     done = subprocess.run(
         [WRK, "-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={TIMEOUT}s", "-s", SCRIPT, server.base],
-        env={**os.environ, "WORKLOAD": workload, "STATUS": server.to_do, "TOKENS": str(tokens)},
+        env={**os.environ, "WORKLOAD": workload, "CALLERS": str(callers)},
         capture_output=True,
         text=True,
         timeout=seconds + 2 * TIMEOUT,

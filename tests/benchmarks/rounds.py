@@ -34,19 +34,19 @@ def run(servers: list[Contestant], plan: Plan, size: Size, folder: Path, postgre
     """Raises WrongAnswerError when a server does not do what is measured."""
     samples: dict[Key, list[Measurement]] = defaultdict(list)
     for server in servers:
-        tokens = server.tokens(size)
-        contract.check(server, tokens, size)
-        callers.write(_tokens(folder, server), tokens, size)
-        measure(server, "mixed", 16, WARM_UP_SECONDS, _tokens(folder, server), postgres)
+        contract.check(server, server.callers(size))
+        callers.write(_callers(folder, server), server.callers(size).values())
+        measure(server, "mixed", 16, WARM_UP_SECONDS, _callers(folder, server), postgres)
     for number in range(plan.rounds):
         for server in servers:
-            callers.write(_tokens(folder, server), server.tokens(size), size)
+            callers.write(_callers(folder, server), server.callers(size).values())
         for workload, connections in plan.cells:
             _say(f"round {number + 1} of {plan.rounds}: {workload}, {connections} connections")
             # Alternating: whatever changes slowly on the machine falls on all alike.
             for server in servers if number % 2 == 0 else reversed(servers):
-                measured = measure(server, workload, connections, plan.seconds, _tokens(folder, server), postgres)
-                samples[server.name, workload, connections].append(measured)
+                if workload not in server.lacks:
+                    measured = measure(server, workload, connections, plan.seconds, _callers(folder, server), postgres)
+                    samples[server.name, workload, connections].append(measured)
     _say("")
     return Results(
         {key: median(measurements) for key, measurements in samples.items()},
@@ -60,8 +60,8 @@ def median(measurements: list[Measurement]) -> Measurement:
     return medians._replace(bad=sum(each.bad for each in measurements))
 
 
-def _tokens(folder: Path, server: Contestant) -> Path:
-    return folder / f"{server.name}.tokens"
+def _callers(folder: Path, server: Contestant) -> Path:
+    return folder / f"{server.name}.callers"
 
 
 def _say(progress: str) -> None:

@@ -17,7 +17,7 @@ import django
 from tests.benchmarks.cores import UNPINNED, available, pinned
 from tests.server import ROOT
 
-NAMES = ("tickbase", "a", "a2", "naive-drf")
+NAMES = ("tickbase", "a", "a2", "naive-drf", "pocketbase")
 
 
 def main() -> None:

@@ -4,16 +4,24 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import httpx
 
-from tests.benchmarks import callers
+from tests.benchmarks.callers import SECRET, Caller, callers_of, of_peers, of_tickbase
 from tests.benchmarks.data import Size
 from tests.server import NO_RATE_LIMITS, ROOT, START_SECONDS, Server, free_port
 
 FOLDER = Path(__file__).parent / "peers"
 BIN = ROOT / ".venv-bench" / "bin"
+
+
+class Refusals(NamedTuple):
+    """Status codes of the answers to those without a valid token, and to another user."""
+
+    page: int = 401
+    task: int = 401
+    creation: int = 403  # in somebody else's name
 
 
 class Contestant(Protocol):
@@ -22,14 +30,28 @@ class Contestant(Protocol):
     log: Path
     process: subprocess.Popen[bytes]
     to_do: str  # the status of a task that nobody has begun
+    owner: str  # the member of a task that says whose it is
+    times: tuple[str, str]  # the members of when it was made and changed
+    created: int  # the status of the answer to a creation
+    refusals: Refusals
     knows_etags: bool
+    lacks: frozenset[str]  # workloads
 
-    def tokens(self, size: Size) -> dict[int, str]: ...
+    def callers(self, size: Size) -> dict[int, Caller]: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *args: Any) -> None: ...
 
 
-class Tickbase(Server):
+class Rest:
+    """How Tickbase and the peers in Python speak."""
+
+    owner, times = "user_id", ("created_at", "updated_at")
+    created = 201
+    refusals = Refusals()
+    lacks: frozenset[str] = frozenset()
+
+
+class Tickbase(Rest, Server):
     """With its rate limits, from which tests/server.py frees the tests."""
 
     to_do = "pending"
@@ -42,11 +64,11 @@ class Tickbase(Server):
         limited = {name: value for name, value in self.environment.items() if name not in NO_RATE_LIMITS}
         self.environment = {**limited, **environment}
 
-    def tokens(self, size: Size) -> dict[int, str]:
-        return callers.of_tickbase()
+    def callers(self, size: Size) -> dict[int, Caller]:
+        return callers_of(of_tickbase(), self.to_do, size)
 
 
-class Peer:
+class Peer(Rest):
     to_do = "todo"
     knows_etags = False
 
@@ -55,10 +77,10 @@ class Peer:
         port = str(free_port())
         self.base = f"http://127.0.0.1:{port}"
         self.command = [argument.replace("PORT", port) for argument in command]
-        self.environment = {**os.environ, "PORT": port, "JWT_SECRET": callers.SECRET, **environment}
+        self.environment = {**os.environ, "PORT": port, "JWT_SECRET": SECRET, **environment}
 
-    def tokens(self, size: Size) -> dict[int, str]:
-        return callers.of_peers(range(1, size.users + 1))
+    def callers(self, size: Size) -> dict[int, Caller]:
+        return callers_of(of_peers(size), self.to_do, size)
 
     def __enter__(self) -> Self:
         with self.log.open("wb") as log:

@@ -7,19 +7,24 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.benchmarks import chart, report, rounds
-from tests.benchmarks.measure import Measurement
+from tests.benchmarks.measure import WORKLOADS, Measurement
+from tests.benchmarks.pocketbase import PocketBase
 from tests.benchmarks.rounds import Results
 
 OURS = Measurement(rate=4000, cpu=250, database_cpu=100, p50=4, p99=10, size=500, bad=0)
 A = OURS._replace(rate=1000, cpu=1000, p99=50)
-A2 = OURS._replace(rate=2000, cpu=550)
+A2 = OURS._replace(rate=2000, cpu=550, database_cpu=50)
+POCKETBASE = OURS._replace(rate=3200, database_cpu=0)
 RESULTS = Results(
     {
         ("Tickbase", "list", 16): OURS,
         ("A", "list", 16): A,
         ("A2", "list", 16): A2,
+        ("PocketBase", "list", 16): POCKETBASE,
+        ("Tickbase", "create", 16): OURS,
+        ("A2", "create", 16): A2,
         ("Tickbase", "list", 64): OURS,
-        ("A", "list", 64): A._replace(p99=39),
+        ("A2", "list", 64): A2,
     },
     {"Tickbase": 100.4},
 )
@@ -34,19 +39,43 @@ def test_times_are_of_the_rate_and_of_the_cpu() -> None:
     assert report.times(OURS, A2) == (2.0, 2.2)
 
 
-def test_verdicts_compare_with_the_targets_and_with_the_tail() -> None:
-    found = [(each.base, each.measured, each.is_met) for each in report.verdicts(RESULTS)]
-    tail = pytest.approx(10 / 39)
-    assert found == [("A", 4.0, True), ("A", 4.0, True), ("A2", 2.0, True), ("A2", 2.2, True), ("A", tail, False)]
-
-
-def test_a_target_is_missed_below_it() -> None:
-    slower = {**RESULTS.cells, ("Tickbase", "list", 16): OURS._replace(rate=3990)}
-    missed = [each for each in report.verdicts(RESULTS._replace(cells=slower)) if not each.is_met]
-    assert [(each.base, each.measure) for each in missed[:2]] == [
-        ("A", "requests per second"),
-        ("A2", "requests per second"),
+def test_verdicts_compare_with_floors_and_ceilings() -> None:
+    found = [(each.workload, each.base, each.measured, each.target, each.is_met) for each in report.verdicts(RESULTS)]
+    assert found == [
+        ("list", "A2", 2.0, 1.25, True),
+        ("list", "PocketBase", 1.25, 1.5, False),
+        ("create", "A2", 2.0, 1.0, True),
+        ("create", "A2", 2.0, 2.0, True),  # PostgreSQL's CPU
+        ("list", "A2", 1.0, 1.0, True),  # the 99th percentile
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "worse", "measure"),
+    [
+        (("Tickbase", "list", 16), OURS._replace(rate=2499), "requests per second"),
+        (("Tickbase", "create", 16), OURS._replace(database_cpu=101), "PostgreSQL's CPU per request"),
+        (("A2", "list", 64), A2._replace(p99=9.9), "p99 at 64 connections"),
+    ],
+)
+def test_a_target_is_missed_by_a_little(cell: rounds.Key, worse: Measurement, measure: str) -> None:
+    found = list(report.verdicts(RESULTS._replace(cells={**RESULTS.cells, cell: worse})))
+    assert [each.is_met for each in found if (each.workload, each.measure, each.base) == (cell[1], measure, "A2")] == [
+        False
+    ]
+
+
+def test_a_verdict_is_a_line_with_its_ratio() -> None:
+    lines = report.table(RESULTS).splitlines()
+    assert "list     requests per second           2.00 times A2         target 1.25  met" in lines
+    assert "list     requests per second           1.25 times PocketBase target  1.5  MISSED" in lines
+
+
+def test_floors_are_of_what_is_measured() -> None:
+    """A floor whose workload a peer lacks would never be missed."""
+    assert {workload for workload, _ in report.FLOORS} | report.DATABASE_CEILINGS.keys() == set(WORKLOADS)
+    lacking = {("PocketBase", workload) for workload in PocketBase.lacks}
+    assert {(base, workload) for workload, base in report.FLOORS}.isdisjoint(lacking)
 
 
 def test_a_part_has_no_verdicts_and_still_a_table() -> None:
@@ -73,8 +102,8 @@ def test_the_chart_draws_rates_to_scale_and_escapes_what_it_shows() -> None:
     document = report.document(RESULTS, None, CONDITIONS)
     drawn = chart.svg(chart.rates_of(document), chart.caption(CONDITIONS))
     root = ElementTree.fromstring(drawn)
-    widths = [float(bar.attrib["width"]) for bar in root.iter(f"{SVG}rect")][3:]  # after the legend
-    assert [round(width / widths[0], 3) for width in widths] == [1, 0.5, 0.25]
+    widths = [float(bar.attrib["width"]) for bar in root.iter(f"{SVG}rect")][4:]  # after the legend
+    assert [round(width / widths[0], 3) for width in widths] == [1, 0.8, 0.5, 0.25, 1, 0.5]
     texts = [text.text or "" for text in root.iter(f"{SVG}text")]
-    assert {"4,000", "2,000", "1,000"} <= set(texts)
+    assert {"4,000", "3,200", "2,000", "1,000"} <= set(texts)
     assert any("AMD & <Co>" in text for text in texts)

@@ -70,9 +70,9 @@ def bare(data_dir: Path, size: Size, seconds: int, cores: Cores, postgres: int) 
     """Tickbase's HTTP server with its settings, and nothing behind it."""
     command = [sys.executable, "-m", "tests.benchmarks.limits.bare"]
     server = Peer("bare", command, data_dir / "bare.log", folder=ROOT)
-    tokens = data_dir / "bare.tokens"
-    callers.write(tokens, server.tokens(size), size)
+    path = data_dir / "bare.callers"
+    callers.write(path, server.callers(size).values())
     with ExitStack() as running:
         with pinned(cores.server):
             running.enter_context(server)
-        return {name: measure(server, name, CONNECTIONS, seconds, tokens, postgres) for name in ("list", "get")}
+        return {name: measure(server, name, CONNECTIONS, seconds, path, postgres) for name in ("list", "get")}
