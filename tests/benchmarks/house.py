@@ -1,18 +1,23 @@
-"""How the code is cut: sizes of packages, files and functions, private helpers used once, and what a request enters.
+"""How the code is cut: sizes of packages, files and functions, private helpers used once, and what a request costs.
 
 `python -m tests.benchmarks.house`. Counts, so that they can be compared from commit to commit.
 """
 
 import ast
+import logging
+import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+import django
+from django.core.management import call_command
+
+from tests.benchmarks.run import data_dir
+from tests.server import ROOT
+
 PACKAGES = ("config", "users", "tasks")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -43,26 +48,6 @@ def helpers_used_once() -> int:
     return sum(words[name] == 2 for name in private if defined[name] == 1)
 
 
-def entered(call: Callable[[], Any]) -> tuple[set[str], set[str]]:
-    """The project's files and functions that a call runs through, in this thread."""
-    files: set[str] = set()
-    names: set[str] = set()
-
-    def note(frame: FrameType, event: str, argument: Any) -> None:
-        path = frame.f_code.co_filename
-        if event == "call" and any(path.startswith(f"{ROOT / package}/") for package in PACKAGES):
-            files.add(str(Path(path).relative_to(ROOT)))
-            if "<" not in frame.f_code.co_name:  # lambdas and comprehensions
-                names.add(f"{path}:{frame.f_code.co_qualname}")
-
-    sys.setprofile(note)
-    try:
-        call()
-    finally:
-        sys.setprofile(None)
-    return files, names
-
-
 def percentile(values: list[int], percent: int) -> int:
     return sorted(values)[min(len(values) - 1, len(values) * percent // 100)]
 
@@ -79,5 +64,25 @@ def report() -> Iterator[str]:
     yield f"private helpers used once: {once}, {once * 100 / len(bodies):.0f} % of all functions"
 
 
+def costs() -> Iterator[str]:
+    """What each route costs, on a new PostgreSQL."""
+    os.environ |= {"DATA_DIR": str(data_dir()), "DJANGO_SETTINGS_MODULE": "config.settings", "DATABASE_URL": ""}
+    django.setup()
+    call_command("migrate", verbosity=0)
+    from config.database.isolation import all_users
+    from tests.benchmarks.yardsticks import Counts, counted, counted_system_calls, routes
+    from tests.factories import make_user
+
+    yield f"{'':16}" + "".join(f"{name:>13}" for name in (*Counts._fields, "system_calls"))
+    with all_users(), open(os.devnull, "w") as nowhere:
+        for handler in logging.root.handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setStream(nowhere)  # lines are written, which counts, and not shown
+        user = make_user()
+        for name, route in routes(user).items():
+            counts = (*counted(user, route), counted_system_calls(user, route))
+            yield f"{name:16}" + "".join(f"{count:13,}" for count in counts)
+
+
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(report()) + "\n")
+    sys.stdout.write("\n".join([*report(), *costs()]) + "\n")

@@ -27,16 +27,16 @@ def main() -> None:
     cores = available() if options.workers == 1 else UNPINNED
     if cores.server is None:
         sys.stderr.write("Nothing is pinned: that needs Linux, two cores and one worker.\n")
-    data_dir = _data_dir()
+    folder = data_dir()
     with pinned(cores.load):
         # Loading the settings starts PostgreSQL, which shall stay on this core.
-        os.environ |= {"DATA_DIR": str(data_dir), "DJANGO_SETTINGS_MODULE": "config.settings"}
+        os.environ |= {"DATA_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "config.settings"}
         os.environ["DATABASE_URL"] = ""  # whatever .env says
         django.setup()
         logging.getLogger("httpx").setLevel(logging.WARNING)  # or it tells of each request
         from tests.benchmarks.comparison import compare
 
-        compare(options, data_dir, cores)
+        compare(options, folder, cores)
 
 
 def _options() -> argparse.Namespace:
@@ -53,7 +53,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _data_dir() -> Path:
+def data_dir() -> Path:
     """A new one, on the disk where Tickbase keeps its data, too: /tmp may be in memory, where syncing is free."""
     parent = ROOT / ".bench"
     parent.mkdir(exist_ok=True)

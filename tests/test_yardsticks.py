@@ -1,0 +1,57 @@
+"""Upper bounds of what each route costs: counts that are the same on every machine, in the suite and beside others.
+
+They are of Python 3.11; a newer one calls less, as it makes comprehensions part of their functions. What
+`python -m tests.benchmarks.house` prints is a few calls less, without the suite around it.
+"""
+
+from collections.abc import Callable
+
+import pytest
+from pytest_django import Settings
+
+from tests.benchmarks.system_calls import NotPermittedError
+from tests.benchmarks.yardsticks import Counts, counted, counted_system_calls, routes
+from tests.factories import make_user
+from users.models import User
+
+# Calls of functions in Python, in C, and of the latter for input and output; files and functions of the project;
+# statements; messages to PostgreSQL.
+BOUNDS = {
+    "list": Counts(1277, 1061, 7, 34, 110, 2, 1),
+    "unchanged list": Counts(779, 700, 7, 27, 94, 1, 1),
+    "get": Counts(826, 751, 7, 29, 101, 2, 1),
+    "create": Counts(1298, 1106, 13, 38, 131, 2, 2),
+    "PATCH": Counts(1312, 1085, 13, 38, 136, 3, 3),
+    "complete": Counts(1158, 973, 7, 38, 124, 3, 3),
+    "DELETE": Counts(998, 848, 7, 29, 103, 3, 3),
+}
+SYSTEM_CALLS = {"list": 5, "unchanged list": 5, "get": 5, "create": 8, "PATCH": 11, "complete": 11, "DELETE": 11}
+
+
+@pytest.fixture
+def account(transactional_db: None, limit: Callable[..., None], settings: Settings) -> User:
+    """Committed for real, limited as by default, and with static files found once, as in the service."""
+    limit(anon="300/min", user="3000/min")
+    settings.WHITENOISE_AUTOREFRESH = False
+    return make_user()
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_request_costs_no_more_than_its_bounds(account: User, name: str) -> None:
+    counts = counted(account, routes(account)[name])
+    above = {
+        field: f"{count} > {bound}"
+        for field, count, bound in zip(Counts._fields, counts, BOUNDS[name], strict=True)
+        if count > bound
+    }
+    assert not above, counts
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", SYSTEM_CALLS)
+def test_a_request_makes_no_more_system_calls_than_its_bound(account: User, name: str) -> None:
+    try:
+        made = counted_system_calls(account, routes(account)[name])
+    except NotPermittedError as reason:
+        pytest.skip(str(reason))
+    assert made <= SYSTEM_CALLS[name]
