@@ -81,7 +81,8 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@$(BIN)/pip install --quiet -r requirements-dev.txt
 	@touch $@
 
-# What the peers need shall neither mix with what Tickbase needs nor be in its users' way.
+# What the peers need shall neither mix with what Tickbase needs nor be in its users' way. PocketBase's program is not
+# there for every machine; the benchmark says so, and goes on.
 .venv-bench/.installed: tests/benchmarks/peers/requirements.txt tests/benchmarks/peers/requirements-pocketbase.txt $(VENV)/.made
 	@echo "Installing the benchmark's peers into .venv-bench ..."
 	@rm -rf .venv-bench
