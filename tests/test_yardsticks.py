@@ -17,15 +17,15 @@ from users.models import User
 # Calls of functions in Python, in C, and of the latter for input and output; files and functions of the project;
 # statements; messages to PostgreSQL.
 BOUNDS = {
-    "list": Counts(1277, 1061, 7, 34, 110, 2, 1),
-    "unchanged list": Counts(779, 700, 7, 27, 94, 1, 1),
-    "get": Counts(826, 751, 7, 29, 101, 2, 1),
-    "create": Counts(1298, 1106, 13, 38, 131, 2, 2),
-    "PATCH": Counts(1312, 1085, 13, 38, 136, 3, 3),
-    "complete": Counts(1158, 973, 7, 38, 124, 3, 3),
-    "DELETE": Counts(998, 848, 7, 29, 103, 3, 3),
+    "list": Counts(904, 947, 7, 32, 103, 2, 1),
+    "unchanged list": Counts(725, 670, 7, 26, 89, 1, 1),
+    "get": Counts(733, 679, 7, 27, 93, 1, 1),
+    "create": Counts(1085, 950, 13, 37, 120, 1, 1),
+    "PATCH": Counts(1097, 936, 13, 38, 129, 2, 2),
+    "complete": Counts(944, 824, 7, 38, 118, 2, 2),
+    "DELETE": Counts(899, 774, 7, 29, 101, 2, 2),
 }
-SYSTEM_CALLS = {"list": 5, "unchanged list": 5, "get": 5, "create": 8, "PATCH": 11, "complete": 11, "DELETE": 11}
+SYSTEM_CALLS = {"list": 5, "unchanged list": 5, "get": 5, "create": 5, "PATCH": 8, "complete": 8, "DELETE": 8}
 
 
 @pytest.fixture
