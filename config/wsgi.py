@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import django
 from django.conf import settings
-from django.core.checks import Tags, run_checks
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import DEFAULT_DB_ALIAS, connection
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
 from django.http.response import HttpResponseBase
 from django.utils import http
 
+from config.database import isolation
 from config.server import heads
 
 if TYPE_CHECKING:
@@ -24,11 +25,15 @@ django.setup(set_prefix=False)
 
 
 if settings.PRODUCTION:  # `manage.py serve` runs the checks; of other servers only this module can
-    errors = run_checks(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
+    try:
+        connection.ensure_connection()
+        errors = run_checks(tags=[isolation.TAG], databases=[DEFAULT_DB_ALIAS])
+    except OperationalError:
+        errors = []  # requests are answered 503 until it is there
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]  # servers may fork from here
-    if exposed := next((error for error in errors if error.id == "users.E001"), None):
-        raise ImproperlyConfigured(f"{exposed.msg} {exposed.hint}")
+    if errors:
+        raise ImproperlyConfigured(" ".join(f"{error.msg} {error.hint}" for error in errors))
 
 
 # Few content types are ever sent, and each of so few bytes is parsed once.

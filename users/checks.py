@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, OperationalError
 from jwt import PyJWKClientError
 
-from config.database import isolation
+from config.database import isolation, migrations
 from config.operations import doctor
 from users.models import User
 from users.text import canonical_email, known_timezones, validate_email
@@ -46,20 +46,40 @@ def mails_go_out(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [Warning("No mail is sent.", hint=hint, id="users.W002")]
 
 
-@register(Tags.database)
+@register(Tags.database, isolation.TAG)
 def rows_are_isolated(app_configs: Any, databases: Collection[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Without row level security, a forgotten filter shows the rows of all users."""
+    """Without row level security, a forgotten filter shows the rows of all users.
+
+    While migrations are missing, a table may lack its policy: `migrate`, which runs this first, creates it.
+    """
     if DEFAULT_DB_ALIAS not in (databases or ()):
         return []
     try:
-        exposed = ", ".join(isolation.exposed_tables()) if isolation.is_migrated() else ""
+        exposed = isolation.exposed_tables()
+        without = [table for table, has_policy in exposed.items() if not has_policy]
+        if without and migrations.missing():
+            without = []
     except OperationalError as error:
         return [Error(f"The database cannot be reached: {error}", hint="Check DATABASE_URL.", id="users.E002")]
-    hint = (
-        "Let DATABASE_URL name a role that is no superuser, has no BYPASSRLS, and owns the tables: "
-        "CREATE ROLE tickbase LOGIN PASSWORD '...'; CREATE DATABASE tickbase OWNER tickbase;"
+    bypassed = [table for table, has_policy in exposed.items() if has_policy]
+    policies = ", ".join(f'isolate("{table}")' for table in without)
+    hints = (
+        (
+            without,
+            f"Add a migration to the app of each table, with operations = [{policies}] from config.database.isolation, "
+            "and run migrate.",
+        ),
+        (
+            bypassed,
+            "Let DATABASE_URL name a role that is no superuser, has no BYPASSRLS, and owns the tables: "
+            "CREATE ROLE tickbase LOGIN PASSWORD '...'; CREATE DATABASE tickbase OWNER tickbase;",
+        ),
     )
-    return [Error(f"Row level security does not act on {exposed}.", hint=hint, id="users.E001")] if exposed else []
+    return [
+        Error(f"Row level security does not act on {', '.join(tables)}.", hint=hint, id="users.E001")
+        for tables, hint in hints
+        if tables
+    ]
 
 
 @register(Tags.security, deploy=True)

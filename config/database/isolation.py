@@ -11,7 +11,6 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.db.migrations import RunSQL
-from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 
 from config.database import session
@@ -23,7 +22,7 @@ NOBODY = ""
 ALL = "0"  # the id of no account
 _CURRENT_USER = f"(SELECT NULLIF(current_setting('{_SETTING}', true), '')::bigint)"
 BYPASS = (_SETTING, ALL)  # the session setting with which pg_dump and the like see every row
-_MIGRATIONS = (("users", "0007_isolation"), ("tasks", "0002_isolation"), ("users", "0013_indirect_isolation"))
+TAG = "isolation"  # of the system checks without which production does not start
 _NO_REFERENCE = ("django_session",)  # the owner, of the staff, stands only within a row's text
 
 
@@ -100,21 +99,17 @@ def _policy(table: str, rule: str) -> RunSQL:
     )
 
 
-def is_migrated() -> bool:
-    """Whether the policies should exist: `migrate` runs the system checks before it creates them."""
-    applied = MigrationRecorder(connection).applied_migrations()
-    return all((app, name) in applied for app, name in _MIGRATIONS)
-
-
-def exposed_tables() -> list[str]:
-    """Tables with users' data on which row level security does not act for the service's role."""
+def exposed_tables() -> dict[str, bool]:
+    """Tables with users' data on which row level security does not act for the service's role, and whether they have a
+    policy: then the role bypasses it."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
+            "SELECT relname, EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid) FROM pg_class"
+            " WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
             " AND relname = ANY(%s) AND NOT row_security_active(oid) ORDER BY relname",
             [sorted(tables_of_users())],
         )
-        return [table for (table,) in cursor.fetchall()]
+        return dict(cursor.fetchall())
 
 
 def tables_of_users() -> set[str]:

@@ -59,7 +59,7 @@ def test_every_table_of_users_has_one_policy_for_reads_and_writes() -> None:
     tables = isolation.tables_of_users()
     policies = fetch("SELECT tablename, permissive, roles::text, cmd, qual = with_check FROM pg_policies")
     assert sorted(policies) == [(table, "PERMISSIVE", "{public}", "ALL", True) for table in sorted(tables)]
-    assert isolation.exposed_tables() == []
+    assert isolation.exposed_tables() == {}
 
 
 @pytest.mark.parametrize("model", WITH_ROWS)
@@ -334,14 +334,36 @@ def test_the_check_and_readiness_are_loud_when_a_table_is_exposed(db: None) -> N
     assert problem_of(Api().get("/readyz"), 503)["code"] == "database_unfit"
 
 
+def test_a_forgotten_policy_is_asked_for_and_comes_with_the_next_migration(db: None) -> None:
+    fetch("DROP POLICY notes_note_own ON notes_note")
+    fetch("ALTER TABLE notes_note DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")
+    with pytest.raises(SystemCheckError, match=r"does not act on notes_note\.") as refused:
+        call_command("migrate", verbosity=0, skip_checks=False)
+    hint = 'Add a migration to the app of each table, with operations = [isolate("notes_note")] from config.database.'
+    assert (hint in str(refused.value), "CREATE ROLE" in str(refused.value)) == (True, False)
+    fetch("DELETE FROM django_migrations WHERE app = 'notes' AND name = '0002_isolation'")
+    call_command("migrate", verbosity=0, skip_checks=False)
+    assert checks.run_checks(tags=["database"], databases=["default"]) == []
+    assert isolation.exposed_tables() == {}
+
+
 @pytest.mark.parametrize(
     ("table", "app", "migration"),
     [("tasks_task", "tasks", "0002_isolation"), ("django_session", "users", "0013_indirect_isolation")],
 )
 def test_before_its_migration_the_check_is_silent(db: None, table: str, app: str, migration: str) -> None:
-    fetch(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+    fetch(f"DROP POLICY {table}_own ON {table}")
+    fetch(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")
+    assert [message.id for message in checks.run_checks(tags=["database"], databases=["default"])] == ["users.E001"]
     fetch("DELETE FROM django_migrations WHERE app = %s AND name = %s", app, migration)
     assert checks.run_checks(tags=["database"], databases=["default"]) == []
+
+
+def test_a_policy_that_does_not_act_is_never_passed_over(db: None) -> None:
+    fetch("ALTER TABLE tasks_task NO FORCE ROW LEVEL SECURITY")
+    fetch("DELETE FROM django_migrations WHERE app = 'notes'")
+    [found] = checks.run_checks(tags=["database"], databases=["default"])
+    assert (found.id, "CREATE ROLE" in str(found.hint), "isolate" in str(found.hint)) == ("users.E001", True, False)
 
 
 @pytest.fixture
@@ -371,6 +393,17 @@ def test_roles_that_pass_the_policies_by_are_refused(privileged: Callable[[str],
     assert done.returncode == 1
     assert "(users.E001) Row level security does not act on django_admin_log, django_session, otp_static" in done.stderr
     assert "CREATE ROLE tickbase LOGIN" in done.stderr
+
+
+@pytest.mark.process
+def test_a_database_that_is_away_is_said_and_does_not_stop_the_application() -> None:
+    production = {**os.environ, **PRODUCTION, "DATABASE_URL": f"postgresql://tickbase@127.0.0.1:{free_port()}/tickbase"}
+    check = [sys.executable, "manage.py", "check", "--database", "default"]
+    done = subprocess.run(check, env=production, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "(users.E002) The database cannot be reached: couldn't get a connection" in done.stderr
+    application = [sys.executable, "-c", "import config.wsgi"]
+    assert subprocess.run(application, env=production, capture_output=True, text=True).returncode == 0
 
 
 @pytest.mark.process
