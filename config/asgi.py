@@ -1,11 +1,11 @@
 """The ASGI application, which `manage.py serve` runs under granian."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from django.conf import settings
-from django.urls import reverse
+from django.urls import URLResolver, get_resolver, reverse
 from django.utils.module_loading import import_string
 
 from config.http.middleware import REFUSAL_KEY, refuse
@@ -16,15 +16,20 @@ from config.wsgi import application as wsgi_application
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-LANES = {
-    ("GET", reverse("healthz")): Lane.URGENT,
-    ("GET", reverse("export")): Lane.HEAVY,
-    ("POST", reverse("login")): Lane.HASHING,
-    ("POST", reverse("register")): Lane.HASHING,
-    ("POST", reverse("reset-password")): Lane.HASHING,
-    ("POST", reverse("password")): Lane.HASHING,
-    ("DELETE", reverse("me")): Lane.HASHING,
-}
+
+def lanes_in(patterns: list[Any]) -> dict[tuple[str, str], Lane]:
+    """By method and path, the `lanes` of the views that have a fixed address."""
+    found: dict[tuple[str, str], Lane] = {}
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            found |= lanes_in(pattern.url_patterns)
+        else:
+            lanes = getattr(getattr(pattern.callback, "cls", None), "lanes", {})
+            found |= {(method, reverse(pattern.name)): lane for method, lane in lanes.items()}
+    return found
+
+
+LANES = lanes_in(get_resolver().url_patterns)
 # The admin's forms that hash a password: sign-in, new account, new password.
 HASHING_ENDINGS = ("/login/", "/add/", "/password_change/", "/password/")
 

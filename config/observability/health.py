@@ -16,6 +16,7 @@ from config.database import migrations
 from config.errors import Unavailable
 from config.http.errors import is_outage, outage_of
 from config.http.openapi.schema import also_answers
+from config.server.bridge import Lane
 
 
 class MigrationsMissing(Unavailable):
@@ -73,6 +74,7 @@ class HealthSerializer(serializers.Serializer):
 
 
 class LivenessView(APIView):
+    lanes = {"GET": Lane.URGENT}
     authentication_classes = ()
     permission_classes = (AllowAny,)
     throttle_classes = ()

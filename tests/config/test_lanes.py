@@ -1,14 +1,16 @@
 """The lane of a request, the timeout of a search, and what a list leaves to the garbage collector."""
 
 import gc
+from typing import Any
 
 import pytest
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import QueryDict
-from django.urls import reverse
+from django.urls import resolve, reverse
 from pytest_django import Settings
+from rest_framework.views import APIView
 
-from config.asgi import lane_of, networks_of
+from config.asgi import LANES, lane_of, networks_of
 from config.database import session
 from config.server import heads, responses
 from config.server.bridge import Lane
@@ -50,6 +52,18 @@ from users.models import User
 )
 def test_lanes(method: str, path: str, lane: Lane) -> None:
     assert lane_of(method, path) is lane
+
+
+def test_views_name_their_lanes_and_every_one_has_an_address() -> None:
+    """A view of a variable address would say it in vain."""
+    found = {view for view in _subclasses(APIView) if vars(view).get("lanes")}
+    views: Any = [resolve(path).func for _, path in LANES]
+    assert found == {view.cls for view in views}
+    assert [method for method, _ in LANES] == [method for view in views for method in view.cls.lanes]
+
+
+def _subclasses(view: type) -> set[type]:
+    return {view}.union(*(_subclasses(each) for each in view.__subclasses__()))
 
 
 def test_a_search_is_heavy_wherever_it_stands() -> None:

@@ -12,6 +12,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.throttling import BaseThrottle
 
 from config.http.openapi.schema import also_answers
+from config.server.bridge import Lane
 from users import exports, services
 from users.api import throttles
 from users.api.authentication import grant_of
@@ -57,6 +58,7 @@ class OwnAccountView(AccountView):
 
 
 class MeView(OwnAccountView):
+    lanes = {"DELETE": Lane.HASHING}
     serializer_class = UserSerializer
     delete_serializer_class = CloseAccountSerializer
 
@@ -108,6 +110,7 @@ class MeView(OwnAccountView):
 
 
 class PasswordView(OwnAccountView):
+    lanes = {"POST": Lane.HASHING}
     ends_its_token = True
     serializer_class = ChangePasswordSerializer
     throttle_classes = throttles.PASSWORD
@@ -204,6 +207,7 @@ class SessionView(OwnAccountView):
 
 
 class ExportView(OwnAccountView):
+    lanes = {"GET": Lane.HEAVY}
     serializer_class = None
     throttle_classes = throttles.EXPORT
 

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from config.errors import InvalidToken
 from config.http.openapi.schema import also_answers
+from config.server.bridge import Lane
 from users import services
 from users.api import throttles
 from users.api.idempotency import idempotent, idempotent_sign_in
@@ -34,6 +35,7 @@ class PublicView(AccountView):
 
 
 class RegisterView(PublicView):
+    lanes = {"POST": Lane.HASHING}
     serializer_class = RegisterSerializer
     throttle_classes = throttles.REGISTER
 
@@ -58,6 +60,7 @@ class RegisterView(PublicView):
 
 
 class LoginView(PublicView):
+    lanes = {"POST": Lane.HASHING}
     serializer_class = LoginSerializer
     throttle_classes = throttles.LOGIN
 
@@ -139,6 +142,7 @@ class ForgotPasswordView(PublicView):
 
 
 class ResetPasswordView(PublicView):
+    lanes = {"POST": Lane.HASHING}
     serializer_class = ResetPasswordSerializer
     throttle_classes = throttles.CODE
 
