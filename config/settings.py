@@ -82,7 +82,7 @@ INSTALLED_APPS = [
     "tasks",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "config.apps.AdminConfig",
+    "users.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
+from django.db.models import Model
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import BasePermission
@@ -18,13 +19,16 @@ from config.database.base import DatabaseWrapper
 from config.errors import InvalidToken, NotFound
 from config.http.request import admitted_address
 
-# Each change of a task increments its user's counter: one row is inserted or updated. PostgreSQL's own statistics
-# cost the same for a million users, and do not fall when an account is deleted.
-DATABASE = """
-    SELECT pg_database_size(current_database()),
-           (SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relid = to_regclass('tasks_feed'))
-"""
 Families = Iterable[Any]
+_counted: dict[type[Model], tuple[str, str]] = {}  # by model, the name and the help of its counter
+
+
+def count_writes(model: type[Model], name: str, description: str) -> None:
+    """Add a counter of the rows that were inserted into the model's table, or updated, to call in `ready()`.
+
+    PostgreSQL's own statistics cost the same for a million rows, and do not fall when rows are deleted.
+    """
+    _counted[model] = name, description
 
 
 class MayScrape(BasePermission):
@@ -112,12 +116,16 @@ def _of_processes() -> Families:
 def _of_database() -> Families:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+    writes = "(SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relid = to_regclass('{}'))"
+    columns = ["pg_database_size(current_database())", *(writes.format(model._meta.db_table) for model in _counted)]
+    statement = f"SELECT {', '.join(columns)}"  # nosec B608: names of tables
     try:
-        [[(size, changes)]] = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS]).run((DATABASE, []))
+        [[(size, *counts)]] = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS]).run((statement, []))
     except (OperationalError, InterfaceError):
         yield GaugeMetricFamily("tickbase_database_up", "Whether the database answers.", 0)
         return
     yield GaugeMetricFamily("tickbase_database_up", "Whether the database answers.", 1)
     yield GaugeMetricFamily("tickbase_database_size_bytes", "Size of the database, as PostgreSQL tells it.", size)
-    if changes is not None:  # else the database is not migrated yet
-        yield CounterMetricFamily("tickbase_feed_changes", "Numbers that users' feeds gave to changes.", changes)
+    for (name, description), count in zip(_counted.values(), counts, strict=True):
+        if count is not None:  # else the database is not migrated yet
+            yield CounterMetricFamily(name, description, count)

@@ -36,7 +36,6 @@ SPECTACULAR_SETTINGS = {
         "config.http.openapi.hooks.declare_answers",
         "users.api.resources.describe_tags",
     ],
-    "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks.choices.Status", "TaskPriority": "tasks.choices.Priority"},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {
