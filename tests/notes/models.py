@@ -15,3 +15,6 @@ class Note(OwnedModel):
     body = models.TextField(blank=True, default="")
 
     mutable: ClassVar[tuple[str, ...]] = ("title", "body")
+
+    class Meta(OwnedModel.Meta):
+        permissions: ClassVar[list[tuple[str, str]]] = [("view_note_text", "Can view text of notes")]

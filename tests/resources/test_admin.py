@@ -1,34 +1,25 @@
 """What the admin of every resource does: each write is a change of the owner's feed, and no input is a 500."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.db import connection, connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.audited import staff_changes
+from tests.audited import events, only, staff_changes
 from tests.factories import head_of, make_user
 from tests.pages import Page, open_page, send, signed_in, submit, wait_for_a_lock
-from tests.resources.declared import RESOURCES, installed, make, named, rename, text_of
+from tests.resources.declared import make, named, rename, text_of
+from users.audit import Action
 from users.models import User
 from users.resources import feed
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
 Typed = dict[str, str | list[str]]
-
-
-@pytest.fixture(
-    params=[resource for resource in RESOURCES if admin.site.is_registered(resource.model)],
-    ids=lambda resource: resource.name,
-)
-def resource(request: pytest.FixtureRequest) -> Iterator[Resource]:
-    with installed(request.param):
-        yield request.param
 
 
 @pytest.fixture
@@ -148,6 +139,107 @@ def test_tombstones_are_nowhere(resource: Resource, rows: str, staff: Client, al
         assert "Perhaps it was deleted?" in open_page(staff, f"{rows}{row.pk}/{page}/").messages
     send(staff, rows, {**delete_selected(row), "post": "yes"})
     assert head_of(alice) == 2
+
+
+def act(staff: Client, rows: str, action: str, *chosen: OwnedModel) -> Page:
+    return send(staff, rows, {"action": action, "_selected_action": [str(row.pk) for row in chosen], "index": "0"})
+
+
+def listed(staff: Client, path: str) -> list[int]:
+    return [row.pk for row in staff.get(path).context["cl"].result_list]
+
+
+def test_the_trash_holds_tombstones_which_come_back_to_their_owner(
+    resource: Resource, rows: str, staff: Client, alice: User
+) -> None:
+    row, kept = make(resource, alice, **{**resource.example, "uid": "mine"}), make(resource, alice)
+    sent = resource.model.objects.values(*resource.text, "uid").get(pk=row.pk)
+    resource.delete(alice, row.pk)
+    trash = f"{rows}?deleted=yes"
+    assert (listed(staff, rows), listed(staff, trash)) == ([kept.pk], [row.pk])
+    assert f"Restored: 1 {resource.name}." in act(staff, trash, "restore", row).messages
+    assert (listed(staff, rows), listed(staff, trash)) == ([kept.pk, row.pk], [])
+    assert resource.model.objects.values(*resource.text, "uid").get(pk=row.pk) == sent
+    assert [each.pk for each in feed.since(alice, resource.model, 3)] == [row.pk]
+    assert head_of(alice) == 4
+
+
+def test_tombstones_can_only_be_restored_and_others_not(
+    resource: Resource, rows: str, staff: Client, alice: User
+) -> None:
+    gone, kept = make(resource, alice), make(resource, alice)
+    resource.delete(alice, gone.pk)
+    page = staff.get(f"{rows}?deleted=yes")
+    assert [name for name, _ in page.context["action_form"].fields["action"].choices if name] == ["restore"]
+    assert (page.context["cl"].formset, f"{gone.pk}/change/" in page.content.decode()) == (None, False)
+    act(staff, rows, "restore", kept)
+    act(staff, f"{rows}?deleted=yes", "restore", kept)
+    act(staff, f"{rows}?deleted=yes", "delete_selected", gone)
+    assert head_of(alice) == 3
+
+
+def test_actions_go_by_owner(resource: Resource, rows: str, staff: Client, alice: User, bob: User) -> None:
+    """So that two transactions lock feeds in one order."""
+    gone = [make(resource, user) for user in (alice, bob, alice)]
+    for row in gone:
+        resource.delete(row.user, row.pk)
+    act(staff, f"{rows}?deleted=yes", "restore", *gone)
+    ran = [event.object_id for event in events(action=Action.STAFF_RAN)]
+    assert ran == [str(gone[number].pk) for number in (0, 2, 1)]
+
+
+# --- Text --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def viewer(resource: Resource, db: None) -> Client:
+    """May look at rows, and read no text."""
+    user = make_user(is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename=f"view_{resource.model._meta.model_name}"))
+    return signed_in(user)
+
+
+def test_staff_searches_text(resource: Resource, rows: str, staff: Client, alice: User) -> None:
+    found, _ = make(resource, alice, **named(resource, "Secret plan")), make(resource, alice)
+    assert listed(staff, f"{rows}?q=secret") == [found.pk]
+    assert listed(staff, f"{rows}?q=nowhere") == []
+
+
+def test_text_is_for_those_with_its_permission_alone(
+    resource: Resource, rows: str, viewer: Client, alice: User
+) -> None:
+    secret = named(resource, "Secret one")
+    row, gone = make(resource, alice, **secret), make(resource, alice, **secret)
+    resource.delete(alice, gone.pk)
+    for query in ("", "?deleted=yes", "?o=1", f"{row.pk}/change/"):
+        page = viewer.get(f"{rows}{query}")
+        assert (page.status_code, b"Secret" in page.content) == (200, False), query
+    assert listed(viewer, f"{rows}?q=nowhere") == [row.pk]
+    assert str(row) in viewer.get(rows).content.decode()
+    for name in (*resource.text, *resource.model.derived):
+        assert viewer.get(f"{rows}?{name}__contains=Secret").status_code == 400
+    assert events(action=Action.STAFF_READ) == []
+
+
+def test_a_page_of_the_list_is_one_event_that_names_its_rows(
+    resource: Resource, rows: str, staff: Client, alice: User
+) -> None:
+    both = [make(resource, alice), make(resource, alice)]
+    assert staff.get(rows).status_code == 200
+    details = {"page": "list", resource.plural: [row.pk for row in reversed(both)], "users": [alice.pk]}
+    assert only(Action.STAFF_READ).details == details
+    staff.get(f"{rows}{both[0].pk}/change/")
+    assert events(action=Action.STAFF_READ)[-1].details == {"page": resource.name}
+
+
+def test_the_audit_names_what_was_changed_and_holds_no_text(
+    resource: Resource, rows: str, staff: Client, alice: User
+) -> None:
+    row = make(resource, alice)
+    submit(staff, f"{rows}{row.pk}/change/", **named(resource, "Secret"))
+    event = only(Action.STAFF_CHANGED)
+    assert (event.subject_id, event.object_id) == (alice.pk, str(row.pk))
+    assert event.details == {"fields": {resource.text[0]: None}}
 
 
 # --- Who else writes --------------------------------------------------------------------------------

@@ -147,18 +147,6 @@ def test_complete_and_reopen_take_numbers_only_where_they_change(staff: Client, 
     assert sorted(Task.objects.values_list("status", flat=True)) == ["in_progress", "pending", "pending"]
 
 
-def test_restore_brings_a_tombstone_back_to_its_owner(staff: Client, alice: User) -> None:
-    task = make_task(alice, title="Back", uid="mine", tags=["a"])
-    make_task(alice, title="Kept")
-    services.delete_task(alice, task.pk)
-    assert (shown(staff), shown(staff, "deleted=yes")) == (["Kept"], ["Back"])
-    assert "Restored: 1 task." in act(staff, "restore", task, query="deleted=yes").messages
-    seen = Api(alice).get(f"/api/me/tasks/{task.pk}").json()
-    assert (seen["title"], seen["uid"], seen["tags"], seen["version"]) == ("Back", "mine", ["a"], 4)
-    assert [each.pk for each in feed.since(alice, Task, 3)] == [task.pk]
-    assert (shown(staff), shown(staff, "deleted=yes")) == (["Back", "Kept"], [])
-
-
 def test_only_tombstones_of_the_own_are_restored(alice: User, bob: User) -> None:
     task = make_task(alice)
     with pytest.raises(services.TaskNotFound):
@@ -169,16 +157,11 @@ def test_only_tombstones_of_the_own_are_restored(alice: User, bob: User) -> None
     assert (head_of(alice), head_of(bob)) == (2, 0)
 
 
-def test_tombstones_can_only_be_restored(staff: Client, alice: User) -> None:
-    task, kept = make_task(alice), make_task(alice)
+def test_tombstones_are_not_completed(staff: Client, alice: User) -> None:
+    task = make_task(alice)
     services.delete_task(alice, task.pk)
-    page = staff.get(f"{LIST}?deleted=yes")
-    assert [name for name, _ in page.context["action_form"].fields["action"].choices if name] == ["restore"]
-    assert page.context["cl"].formset is None
-    assert f"{task.pk}/change/" not in page.content.decode()
     act(staff, "complete", task, query="deleted=yes")
-    act(staff, "restore", kept)
-    assert head_of(alice) == 3
+    assert head_of(alice) == 2
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from tests.audited import only, staff_changes
 from tests.client import Api
 from tests.factories import PASSWORD, make_task, make_tokens, make_user
 from tests.pages import open_page, send, signed_in, submit, wait_for_a_lock
+from tests.resources.declared import RESOURCES
 from users import services
 from users.audit import Action
 from users.models import AuditEvent, User
-from users.resources.resource import registered
 from users.tokens import own
 
 LIST = "/admin/users/user/"
@@ -356,5 +356,5 @@ def test_the_sidebar_leads_to_every_list_by_its_icon(carol: User) -> None:
     page = signed_in(carol).get("/admin/").content.decode()
     entry = r'<a href="/admin/(?:\w+/)?(\w*)/?"[^>]*>\s*<span class="material-symbols-outlined[^>]*>\s*(\w+)'
     icons = {"user": "person", "group": "group", "session": "devices", "auditevent": "history"}
-    icons |= {str(each.model._meta.model_name): each.icon for each in registered()}
+    icons |= {str(each.model._meta.model_name): each.icon for each in RESOURCES}
     assert dict(re.findall(entry, page)) == {"": "dashboard", **icons}

@@ -37,6 +37,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "permissions": [("view_note_text", "Can view text of notes")],
                 "abstract": False,
                 "constraints": [
                     models.UniqueConstraint(fields=("user", "uid"), name="notes_note_uid"),
