@@ -143,9 +143,7 @@ def search_timeout() -> Iterator[None]:
         except OperationalError as error:
             if not isinstance(error.__cause__, QueryCanceled):
                 raise
-            raise SearchTooSlow(
-                "The search took too long; search for other or fewer words, or add filters such as status or due_after."
-            ) from error
+            raise SearchTooSlow("The search took too long; search for other or fewer words, or add filters.") from error
 
 
 def request_timeouts() -> dict[str, str]:

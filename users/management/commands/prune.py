@@ -28,7 +28,7 @@ class Prunable(NamedTuple):
 
 class Command(BaseCommand):
     help = (
-        "Remove expired sessions, idempotency keys, invitations and rate-limit windows, and the traces of tasks that "
+        "Remove expired sessions, idempotency keys, invitations and rate-limit windows, and the traces of rows that "
         "were deleted long ago. Works in small transactions and can run while the service does, for example daily."
     )
 
@@ -37,8 +37,8 @@ class Command(BaseCommand):
             "--days",
             type=whole_number(1, 36_500),
             default=DAYS,
-            help="keep the traces of deleted tasks for so many days (default %(default)s); "
-            "a device that has not synced for longer has to fetch all of its tasks anew",
+            help="keep the traces of deleted rows for so many days (default %(default)s); "
+            "a device that has not synced for longer has to fetch everything anew",
         )
         parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
