@@ -17,4 +17,4 @@ class Note(OwnedModel):
     mutable: ClassVar[tuple[str, ...]] = ("title", "body")
 
     class Meta(OwnedModel.Meta):
-        permissions: ClassVar[list[tuple[str, str]]] = [("view_note_text", "Can view text of notes")]
+        permissions = [("view_note_text", "Can view text of notes")]

@@ -1,10 +1,8 @@
 """Pages: limit, offset, total and the Link to the next page, also while the list changes."""
 
 import datetime as dt
-import random
-from collections import Counter
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import pytest
 from time_machine import TimeMachineFixture
@@ -13,6 +11,7 @@ from tests.client import Api, next_page
 from tests.factories import make_user
 from tests.resources.addresses import forged
 from tests.resources.declared import address, each, make
+from tests.resources.walk import check_all_pages_together_are_the_list, check_rows_that_stay_are_seen_once, pages
 from users.models import User
 from users.resources.resource import Resource
 
@@ -35,18 +34,6 @@ def walter(resource: Resource, db: None, time_machine: TimeMachineFixture) -> Us
     return user
 
 
-def pages(api: Api, path: str, **query: Any) -> list[list[int]]:
-    """The ids on each page, from the first to the one without a Link."""
-    found = []
-    url: str | None = f"{path}?{urlencode(query, doseq=True)}"
-    while url:
-        answer = api.get(url)
-        assert answer.status_code == 200, answer.content
-        found.append([shown["id"] for shown in answer.json()])
-        url = next_page(answer)
-    return found
-
-
 def parameters_of(answer: Any) -> list[str]:
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
     return [error["parameter"] for error in answer.json()["errors"]]
@@ -55,20 +42,14 @@ def parameters_of(answer: Any) -> list[str]:
 @pytest.mark.parametrize("limit", [1, 7, 200])
 @each(sorts)
 def test_all_pages_together_are_the_list(resource: Resource, walter: User, case: str, limit: int) -> None:
-    api, path = Api(walter), address(resource)
-    whole = [shown["id"] for shown in api.get(f"{path}?sort={case}&limit=200").json()]
-    found = pages(api, path, sort=case, limit=limit)
-    assert sum(found, []) == whole
-    assert len(whole) == len(set(whole)) == 23
-    assert [len(page) for page in found[:-1]] == [limit] * (len(found) - 1)
-    assert 1 <= len(found[-1]) <= limit
+    check_all_pages_together_are_the_list(resource, walter, case, limit)
 
 
 @pytest.mark.parametrize("sort", ["created", "-created", "updated", "-updated"])
 def test_a_cursor_serves_under_both_names_of_its_order(resource: Resource, walter: User, sort: str) -> None:
     api, path = Api(walter), address(resource)
     whole = [shown["id"] for shown in api.get(f"{path}?sort={sort}").json()]
-    assert sum(pages(api, path, sort=f"{sort}_at", limit=5), []) == whole
+    assert sum(pages(api, resource, sort=f"{sort}_at", limit=5), []) == whole
     for first, second in ((sort, f"{sort}_at"), (f"{sort}_at", sort)):
         link = next_page(api.get(f"{path}?sort={first}&limit=5"))
         assert link is not None and f"sort={first}&" in link
@@ -78,22 +59,7 @@ def test_a_cursor_serves_under_both_names_of_its_order(resource: Resource, walte
 
 @each(sorts)
 def test_rows_that_stay_are_seen_once_while_others_come_and_go(resource: Resource, walter: User, case: str) -> None:
-    api, dice = Api(walter), random.Random(case)
-    staying = set(resource.model.objects.values_list("pk", flat=True))
-    seen: Counter[int] = Counter()
-    url: str | None = f"{address(resource)}?sort={case}&limit=3"
-    while url:
-        answer = api.get(url)
-        seen.update(shown["id"] for shown in answer.json())
-        url = next_page(answer)
-        leaving = dice.choice(answer.json())["id"] if dice.random() < 0.5 else dice.choice(sorted(staying))
-        if leaving in staying:
-            resource.delete(walter, leaving)
-            staying.remove(leaving)
-        if len(seen) < 60:
-            make(resource, walter)
-    assert staying and staying <= set(seen)
-    assert set(seen.values()) == {1}
+    check_rows_that_stay_are_seen_once(resource, walter, case, lambda dice: make(resource, walter))
 
 
 def test_a_page_continues_behind_a_row_that_is_gone(resource: Resource, as_alice: Api, alice: User) -> None:
@@ -135,10 +101,10 @@ def test_the_link_leads_on_wherever_a_proxy_has_put_the_list(
 
 
 def test_an_offset_skips_and_then_continues_by_cursor(resource: Resource, walter: User) -> None:
-    api, path = Api(walter), address(resource)
-    whole = sum(pages(api, path), [])
-    assert pages(api, path, offset=5, limit=10) == [whole[5:15], whole[15:]]
-    assert pages(api, path, offset=23) == pages(api, path, offset=10_000) == [[]]
+    api = Api(walter)
+    whole = sum(pages(api, resource), [])
+    assert pages(api, resource, offset=5, limit=10) == [whole[5:15], whole[15:]]
+    assert pages(api, resource, offset=23) == pages(api, resource, offset=10_000) == [[]]
 
 
 def test_the_total_counts_all_pages_on_every_page(resource: Resource, walter: User) -> None:

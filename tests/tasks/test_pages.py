@@ -2,19 +2,19 @@
 
 import datetime as dt
 import random
-from collections import Counter
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from time_machine import TimeMachineFixture
 
-from tasks import services
 from tasks.choices import Priority, Sort
 from tasks.models import Task
+from tasks.resource import TASKS
 from tests.client import Api, next_page
 from tests.factories import make_task, make_user
 from tests.resources.addresses import forged
+from tests.resources.walk import check_all_pages_together_are_the_list, check_rows_that_stay_are_seen_once, pages
 from users.models import User
 
 LIST = "/api/me/tasks"
@@ -50,48 +50,15 @@ def walter(db: None, time_machine: TimeMachineFixture) -> User:
     return user
 
 
-def pages(api: Api, **query: Any) -> list[list[int]]:
-    """The ids on each page, from the first to the one without a Link."""
-    found = []
-    url: str | None = f"{LIST}?{urlencode(query, doseq=True)}"
-    while url:
-        answer = api.get(url)
-        assert answer.status_code == 200, answer.content
-        found.append([task["id"] for task in answer.json()])
-        url = next_page(answer)
-    return found
-
-
 @pytest.mark.parametrize("limit", [1, 7, 200])
 @pytest.mark.parametrize("sort", SORTS)
 def test_all_pages_together_are_the_list(walter: User, sort: str, limit: int) -> None:
-    api = Api(walter)
-    whole = [task["id"] for task in api.get(f"{LIST}?sort={sort}&limit=200").json()]
-    found = pages(api, sort=sort, limit=limit)
-    assert sum(found, []) == whole
-    assert len(whole) == len(set(whole)) == 23
-    assert [len(page) for page in found[:-1]] == [limit] * (len(found) - 1)
-    assert 1 <= len(found[-1]) <= limit
+    check_all_pages_together_are_the_list(TASKS, walter, sort, limit)
 
 
 @pytest.mark.parametrize("sort", SORTS)
 def test_tasks_that_stay_are_seen_once_while_others_come_and_go(walter: User, sort: str) -> None:
-    api, dice = Api(walter), random.Random(sort)
-    staying = set(Task.objects.values_list("pk", flat=True))
-    seen: Counter[int] = Counter()
-    url: str | None = f"{LIST}?sort={sort}&limit=3"
-    while url:
-        answer = api.get(url)
-        seen.update(task["id"] for task in answer.json())
-        url = next_page(answer)
-        leaving = dice.choice(answer.json())["id"] if dice.random() < 0.5 else dice.choice(sorted(staying))
-        if leaving in staying:
-            services.delete_task(walter, leaving)
-            staying.remove(leaving)
-        if len(seen) < 60:
-            make_varied_task(walter, dice)
-    assert staying and staying <= set(seen)
-    assert set(seen.values()) == {1}
+    check_rows_that_stay_are_seen_once(TASKS, walter, sort, lambda dice: make_varied_task(walter, dice))
 
 
 def test_the_link_keeps_every_parameter_as_it_was_meant(as_alice: Api, alice: User) -> None:
@@ -150,4 +117,4 @@ def test_a_forged_key_never_breaks_the_list(
 def test_the_longest_title_still_has_a_next_page(as_alice: Api, alice: User) -> None:
     for _ in range(2):
         make_task(alice, title="\U0001f41b" * 200)
-    assert [len(page) for page in pages(as_alice, sort="title", limit=1, search="\U0001f41b" * 200)] == [1, 1]
+    assert [len(page) for page in pages(as_alice, TASKS, sort="title", limit=1, search="\U0001f41b" * 200)] == [1, 1]
