@@ -131,14 +131,11 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
             is_right, _ = verify_password(raw_password, self.password)
             is_outdated = is_right
         if is_right and is_outdated:
-            self._rehash(password)
+            # Compare and set: a password that was changed since it was read is not overwritten.
+            unchanged = User.objects.filter(pk=self.pk, password=self.password)
+            self.password = make_password(password)
+            unchanged.update(password=self.password)
         return is_right
-
-    def _rehash(self, password: str) -> None:
-        """Compare and set: a password that was changed since it was read is not overwritten."""
-        unchanged = User.objects.filter(pk=self.pk, password=self.password)
-        self.password = make_password(password)
-        unchanged.update(password=self.password)
 
     @property
     def public_id(self) -> str:

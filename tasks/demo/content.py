@@ -89,7 +89,9 @@ class Author:
         self.language, self.now = language, now
         self.like = User(timezone=language.timezone)
         self.dice = random.Random(f"tickbase {language.person}")
-        self.variants = [self._variant() for _ in range(VARIANTS)]
+        self.variants = [Task() for _ in range(VARIANTS)]
+        for task in self.variants:  # as `services.create_task` makes one
+            task.apply(self._fields(), self.like, now)
 
     def tasks(self, user: User, count: int) -> Iterator[NewTask]:
         """From the oldest to the newest, since there is the account, each finished or not."""
@@ -100,12 +102,6 @@ class Author:
             is_completed = like.status == Status.COMPLETED
             completed_at = created_at + (self.now - created_at) * self.dice.random() if is_completed else None
             yield NewTask(user.pk, like, created_at, completed_at)
-
-    def _variant(self) -> Task:
-        """As `services.create_task` makes one."""
-        task = Task()
-        task.apply(self._fields(), self.like, self.now)
-        return task
 
     def _fields(self) -> dict[str, Any]:
         dice, language = self.dice, self.language

@@ -91,9 +91,9 @@ def enrol(request: HttpRequest) -> HttpResponse:
         else:
             _note_verified(request, device)
             return _page(request, "recovery_codes", "Recovery codes", codes=codes)
-    return _page(
-        request, "enrol", "Set up the second factor", form=form, image=_qr_code(device), secret=_secret(device)
-    )
+    secret = base64.b32encode(device.bin_key).decode().rstrip("=")
+    typed = " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))  # in groups of four, for typing
+    return _page(request, "enrol", "Set up the second factor", form=form, image=_qr_code(device), secret=typed)
 
 
 def _note_verified(request: HttpRequest, device: TOTPDevice) -> None:
@@ -120,9 +120,3 @@ def _qr_code(device: TOTPDevice) -> SafeString:
 
     image: str = segno.make(device.config_url).svg_inline(scale=5, light="#fff", svgclass=None, lineclass=None)
     return mark_safe(image)  # noqa: S308 # nosec B308 B703 (modules and numbers only)
-
-
-def _secret(device: TOTPDevice) -> str:
-    """The secret in groups of four characters, for typing."""
-    text = base64.b32encode(device.bin_key).decode().rstrip("=")
-    return " ".join(text[start : start + 4] for start in range(0, len(text), 4))

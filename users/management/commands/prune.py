@@ -47,16 +47,13 @@ class Command(BaseCommand):
             count = each.due()
             if dry_run:
                 self.stdout.write(f"{each.name}: {count} would be removed")
-            else:
-                self.stdout.write(f"{each.name}: {self._prune(each, count)} removed")
-
-    def _prune(self, each: Prunable, count: int) -> int:
-        removed = 0
-        with progress(each.name, count) as advance:
-            for more in each.prune():
-                removed += more
-                advance(more)
-        return removed
+                continue
+            removed = 0
+            with progress(each.name, count) as advance:
+                for more in each.prune():
+                    removed += more
+                    advance(more)
+            self.stdout.write(f"{each.name}: {removed} removed")
 
 
 def prunables(now: dt.datetime, days: int) -> list[Prunable]:
