@@ -152,7 +152,7 @@ def test_the_diagram_names_each_node_once_and_connects_them_all() -> None:
 def test_each_alert_has_advice() -> None:
     rules = yaml.safe_load((DOCS / "alerts.yaml").read_text())
     alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
-    assert [names_in(row[0])[0] for row in table("When an alert comes", OPERATIONS)] == alerts
+    assert [names_in(row[0])[0] for row in table("Alerts", OPERATIONS)] == alerts
 
 
 def test_prometheus_is_told_where_the_rules_are_and_by_the_name_that_they_use() -> None:
