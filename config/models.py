@@ -6,7 +6,7 @@ from django.db import models
 class RateLimit(models.Model):
     """What one caller used up of one window. The migration makes the table unlogged: a crash may forget it."""
 
-    # An HMAC of the scope and of whom it counts: no address and no e-mail is stored.
+    # An HMAC of the scope and of the client that it counts: no address and no e-mail is stored.
     key = models.UUIDField(primary_key=True)
     used = models.IntegerField()
     resets_at = models.DateTimeField()

@@ -64,10 +64,10 @@ def start(data_dir: Path) -> str:
     try:
         pgdata.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = pgdata.parent / "start.lock"
-        # Private, also one of before: with a shared lock, whoever may read it would keep all others waiting.
+        # Mode 0600, also for a file of an older version: another user's shared lock would block every start and stop.
         lock.touch(0o600)
         lock.chmod(0o600)
-        with InterProcessLock(lock):  # whoever starts or stops the server holds it
+        with InterProcessLock(lock):  # held while the server is started or stopped
             # A shared lock counts us in until this process ends, however it ends. Closing the file would release it.
             holders = os.open(pgdata.parent / "holders.lock", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.lockf(holders, fcntl.LOCK_SH)
@@ -96,7 +96,7 @@ def kept_running(data_dir: Path) -> Iterator[None]:
             logger.warning("the embedded PostgreSQL has died; starting it again")
             try:
                 with InterProcessLock(pgdata.parent / "start.lock"):
-                    # No longer: whoever stops the service waits for us.
+                    # No longer: a stop of the service waits for this thread.
                     _connect(pgdata, patience=RETRY_SECONDS).close()
             except (EmbeddedPostgresError, OSError) as error:
                 logger.error("the embedded PostgreSQL stays away: %s", error)
@@ -176,7 +176,7 @@ def _launch(pgdata: Path, patience: int) -> None:
 
 
 def system_user(pgdata: Path) -> str | None:
-    """As whom PostgreSQL runs, if not as ourselves: it refuses root. Makes this user, who may reach the files."""
+    """The user as which PostgreSQL runs if we are root, which it refuses. Creates it, and lets it reach the files."""
     if os.geteuid() != 0:
         return None
     try:
@@ -215,7 +215,7 @@ def _works_in(pgdata: Path, process: psutil.Process) -> bool:
         try:
             return Path(process.cwd()) == pgdata
         except psutil.AccessDenied:
-            # Root in a container may not look, but everybody sees the arguments of the main process.
+            # Root in a container may lack the right to see this, but any user sees the arguments of the main process.
             return str(pgdata) in process.cmdline()
     except psutil.Error:
         return False

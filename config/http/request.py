@@ -70,8 +70,8 @@ def admitted_address(request: HttpRequest) -> str:
 def _forwarded_address(environ: Mapping[str, Any]) -> str:
     """The client in `X-Forwarded-For`; empty if there is none.
 
-    Each proxy appends the address that called it. Only the last TRUSTED_PROXIES entries are our proxies' own; those to
-    the left of them anybody may have sent.
+    Each proxy appends the address that called it. Only the last TRUSTED_PROXIES entries are our proxies' own; any
+    client can send those to the left of them.
     """
     proxies: int = settings.TRUSTED_PROXIES
     # Several headers of this name arrive as one, joined in their order.

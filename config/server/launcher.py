@@ -171,7 +171,7 @@ def worker() -> ASGI3Application:
     # Until granian sets its own handler: the server's, which a fork inherits, would swallow what `_leave_with` sends.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setpgrp()
-    # Not whoever is the parent now: it may have been killed while this process started.
+    # Not the present parent: the server may have been killed while this process started.
     server = multiprocessing.parent_process()
     assert server is not None and server.pid is not None
     threading.Thread(target=_leave_with, args=[server.pid], daemon=True).start()

@@ -25,7 +25,7 @@ def make_permissions(apps, schema_editor):
 
 
 def make_roles(apps, schema_editor):
-    """A group of this name that is there already is somebody's own, and stays as it is."""
+    """An existing group of this name is the operator's own, and stays as it is."""
     Group, Permission = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
     for name, permissions in ROLES.items():
         group, is_new = Group.objects.get_or_create(name=name)

@@ -4,7 +4,7 @@ from django.db.models import CheckConstraint, Q
 
 
 class Migration(migrations.Migration):
-    """Takes no look at the rows, for whose length it would keep everybody out. Cannot be reversed once one is longer."""
+    """NOT VALID: a scan of the rows would lock the table meanwhile. Cannot be reversed once a row is longer."""
 
     dependencies = [("tasks", "0006_dashboard_indexes")]
 

@@ -22,7 +22,7 @@ WHERE task.id = folded.id
 def fold_anew(apps: Any, schema_editor: Any) -> None:
     """Search, order and tags of existing tasks follow the new folding; the service may go on meanwhile.
 
-    Two tags of one task that are one by now stay both until somebody changes them. No version is taken: apart from
+    Two tags of one task that are one by now both stay until a user changes them. No version is taken: apart from
     a `uid` in NFC, which names the same task, clients see nothing new.
     """
     last: int | None = 0

@@ -36,7 +36,7 @@ class ResourceAdmin(AuditedAdmin):
     list_filter_submit = True
     actions: Any = ("restore",)
     date_hierarchy = "created_at"
-    ordering = ("-pk",)  # of everybody's rows, only this order has an index
+    ordering = ("-pk",)  # of the rows of all users, only this order has an index
     show_full_result_count = False
     autocomplete_fields = ("user",)
     readonly_fields: Any = ("version", "created_at", "updated_at")

@@ -97,7 +97,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
 
 
 def _note_verified(request: HttpRequest, device: TOTPDevice) -> None:
-    """Mark the session as verified, under a new key: the old one may be known to somebody without the second factor."""
+    """Mark the session as verified, under a new key: an attacker without the second factor may know the old one."""
     request.session.cycle_key()
     django_otp.login(request, device)
 

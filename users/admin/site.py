@@ -37,7 +37,7 @@ class AdminSite(site.AdminSite):
         return not settings.ADMIN_REQUIRE_TOTP and second_factor.device_of(user_of(request)) is None
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Whoever lacks only the second factor is led there."""
+        """Redirects staff that lacks only the second factor to its page."""
         if request.method != "POST":
             if is_staff_member(request) and not self.has_permission(request):
                 name = "code" if second_factor.device_of(user_of(request)) else "enrol"

@@ -2,7 +2,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-# Whoever did it and whoever it was done to may see an event; see config.database.isolation.isolate, whose form this has.
+# The actor and the subject may see an event; see config.database.isolation.isolate, whose form this has.
 ASKING = "(SELECT NULLIF(current_setting('tickbase.user_id', true), '')::bigint)"
 RULE = f"CASE {ASKING} WHEN 0 THEN true ELSE {ASKING} IN (actor_id, subject_id) END"
 ISOLATE = (

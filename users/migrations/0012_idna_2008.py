@@ -69,7 +69,7 @@ def tell(what: str) -> None:
 
 
 class Migration(migrations.Migration):
-    """IDNA 2003 took ß, ς and the joiners for ss, σ and nothing: for another domain, which may be somebody else's."""
+    """IDNA 2003 took ß, ς and the joiners for ss, σ and nothing: for another domain, which may have another owner."""
 
     dependencies = [("users", "0011_dashboard_indexes")]
 

@@ -50,7 +50,7 @@ class TokenReused(InvalidToken):
 
 
 def open_session(user: User, device: Device) -> Session:
-    """Create a session of a user whom the caller has locked or just created.
+    """Create a session of a user that the caller has locked or just created.
 
     Deletes the user's expired sessions, and the least recently used beyond MAX_SESSIONS.
     """

@@ -70,7 +70,7 @@ def is_for_verifying(jwk: Any) -> bool:
     if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str) or not jwk["kid"]:
         return False
     if "d" in jwk or (jwk.get("kty"), jwk.get("crv"), jwk.get("alg")) not in KINDS:
-        return False  # with a private half that everybody can read, anybody can sign
+        return False  # its private half is public: any attacker can sign
     operations = ["verify"] if jwk.get("key_ops") is None else jwk["key_ops"]
     return jwk.get("use") in (None, "sig") and isinstance(operations, list) and "verify" in operations
 
@@ -104,7 +104,7 @@ class KeyCache:
     """The keys behind one URL, for any number of threads.
 
     PyJWT's client has a cache, too; but it fetches in the thread of a request, under a lock that all other requests
-    need, also those whose keys are known. While the issuer hangs, so would everybody.
+    need, also those whose keys are known. While the issuer hangs, so would all requests.
     """
 
     def __init__(self, url: str) -> None:
