@@ -117,7 +117,6 @@ def change(
     return _change_locked(user, model, pk, changes, expected)
 
 
-@transaction.atomic
 def _change_locked(
     user: Actor,
     model: type[R],
@@ -125,13 +124,14 @@ def _change_locked(
     changes: Callable[[R], Mapping[str, Any]],
     expected: Collection[int] | None,
 ) -> R:
-    row = locked(user, model, pk, expected)
-    now = timezone.now()
-    changed = row.apply(changes(row), user, now)
-    if not changed:
+    with transaction.atomic():
+        row = locked(user, model, pk, expected)
+        now = timezone.now()
+        changed = row.apply(changes(row), user, now)
+        if changed:
+            return _store(row, changed, now)
         transaction.set_rollback(True)
         return row
-    return _store(row, changed, now)
 
 
 def show(user: Actor, model: type[OwnedModel], pk: int, columns: tuple[str, ...]) -> tuple[Any, ...]:
