@@ -134,8 +134,6 @@ if PRODUCTION and not DATABASE_URL:
     raise ImproperlyConfigured("DATABASE_URL is not set; production needs a PostgreSQL of its own.")
 EMBEDDED_DATABASE = not DATABASE_URL
 
-# A connection for each thread, so that none waits for one, and one for the thread that hashes passwords.
-DATABASE_POOL_SIZE = env_int("DATABASE_POOL_SIZE", THREADS + 1, minimum=1, maximum=1001)
 # Timeouts of requests, in seconds; 0 disables one.
 DATABASE_STATEMENT_TIMEOUT = env_int("DATABASE_STATEMENT_TIMEOUT", 10, minimum=0, maximum=3600)
 DATABASE_LOCK_TIMEOUT = env_int("DATABASE_LOCK_TIMEOUT", 3, minimum=0, maximum=3600)
@@ -160,6 +158,7 @@ DATABASES = {
         "ENGINE": "config.database",
         # PgBouncer and Neon's pooler hand out another session per transaction, which loses named cursors.
         "DISABLE_SERVER_SIDE_CURSORS": True,
+        "CONN_MAX_AGE": None,  # each thread keeps its own; config.database replaces those that lead nowhere
         "OPTIONS": {
             "connect_timeout": 3,
             # TCP itself notices a cut network after a quarter of an hour, or after two hours when idle.
@@ -168,7 +167,6 @@ DATABASES = {
             "keepalives_interval": 10,
             "keepalives_count": 3,
             **parsed_url["OPTIONS"],
-            "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 3},
         },
     }
 }

@@ -30,8 +30,7 @@ if settings.PRODUCTION:  # `manage.py serve` runs the checks; of other servers o
         errors = run_checks(tags=[isolation.TAG], databases=[DEFAULT_DB_ALIAS])
     except OperationalError:
         errors = []  # requests are answered 503 until it is there
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]  # servers may fork from here
+    connection.close()  # servers may fork from here
     if errors:
         raise ImproperlyConfigured(" ".join(f"{error.msg} {error.hint}" for error in errors))
 

@@ -11,7 +11,6 @@ from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.handlers.wsgi import WSGIRequest
 from django.core.management.commands import flush
-from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
@@ -150,20 +149,6 @@ def unread_cookies(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(WSGIRequest, "COOKIES", property(cookies))
     yield read
     assert read == []
-
-
-@pytest.fixture
-def wide_pool(transactional_db: None) -> Iterator[None]:
-    """A connection for each thread of the test; the service has as many as it has threads."""
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
-    pool = connection.settings_dict["OPTIONS"]["pool"]
-    before = dict(pool)
-    pool |= {"max_size": 24}
-    yield
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
-    pool |= before
 
 
 @pytest.fixture(scope="session")

@@ -1,35 +1,24 @@
-"""The database backend: a pool that skips dead connections, session settings, and pipelines of statements."""
+"""The database backend: a connection kept by each thread, session settings, and pipelines of statements."""
 
 import datetime as dt
-import select
+import time
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.db.backends.postgresql import base
 from psycopg import ClientCursor
 from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap, Loader
-from psycopg_pool import ConnectionPool
 
 from config.database.breaker import breaker
-from config.database.connections import Connection, TimedConnection
-from config.database.pipeline import Prepared, Rows, Sql, pipeline
+from config.database.connections import Connection
+from config.database.pipeline import Rows, Sql, pipeline
 from config.database.session import SessionSettings
 
-
-def _try_again(pool: ConnectionPool[Any]) -> None:
-    if pool.get_stats().get("requests_waiting"):
-        pool.check()  # which makes an empty pool grow
-
-
-POOL_OPTIONS = {
-    "connection_class": Connection,
-    # The pool's own back-off grows, and waiting requests would not notice that the database is back.
-    "reconnect_timeout": 0.5,  # seconds
-    "reconnect_failed": _try_again,
-}
+RETRY_SECONDS = 3  # for which an attempt to connect waits for a server that starts
 
 
 class InstantLoader(Loader):
@@ -51,10 +40,6 @@ def _with_instants(adapters: AdaptersMap) -> AdaptersMap:
 class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if pool := self.settings_dict["OPTIONS"].get("pool"):
-            pool |= POOL_OPTIONS
-            if settings.METRICS:
-                pool["connection_class"] = TimedConnection
         self.messages = 0  # round trips to the server
         self._settings = SessionSettings()
         self.execute_wrappers += [self._settings, self._count]
@@ -67,7 +52,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Run statements in one message, and return the rows of each.
 
         Outside of a transaction they are one of their own. They are prepared where it is safe: to plan a request's
-        statement takes the server three times as long as to run it. Raises what Django's cursors raise.
+        statement takes the server three times as long as to run it. PostgreSQL infers the types of parameters, so
+        statements have casts where it cannot. Raises what Django's cursors raise.
 
         With `commit`, the outermost transaction is committed in the same message; Django's own COMMIT then finds
         nothing to do. Within an inner one, `commit` does nothing.
@@ -90,7 +76,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         prefix = [setting] if setting else []
         with self.wrap_database_errors:
             try:
-                rows = pipeline(self.connection, self.connection.prepared, [*prefix, *statements], commits=commits)
+                rows = pipeline(self.connection, [*prefix, *statements], commits=commits)
             except BaseException:
                 self._settings.sent = None  # perhaps nothing was sent
                 raise
@@ -102,26 +88,31 @@ class DatabaseWrapper(base.DatabaseWrapper):
             params["context"] = _with_instants(params["context"])
         return params
 
+    def ensure_connection(self) -> None:
+        """Connect, or replace a connection that cannot be used any more: Django's cursors and `run` begin here."""
+        if self.connection is not None and not self.in_atomic_block and not self.connection.is_live():
+            self.close()
+        if self.connection is None:
+            super().ensure_connection()
+
     def _configure_connection(self, connection: Any) -> bool:
-        connection.prepared = Prepared(is_allowed=_may_prepare(connection))
+        connection.prepared.is_allowed = _may_prepare(connection)
         return bool(super()._configure_connection(connection))  # type: ignore[misc]  # unknown to the stubs
 
-    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
+        give_up_at = time.monotonic() + RETRY_SECONDS
         with breaker.attempt():
-            connection = super().get_new_connection(conn_params)
-            while self.pool and _is_stale(connection):
-                connection.close()
-                self.pool.putconn(connection)  # which replaces it
-                connection = super().get_new_connection(conn_params)
-            return connection
+            while True:
+                try:
+                    return Connection.connect(**conn_params, autocommit=True)
+                except psycopg.OperationalError:
+                    if time.monotonic() > give_up_at:
+                        raise
+                time.sleep(0.1)
 
     def _set_autocommit(self, autocommit: bool) -> None:
-        if self.connection.autocommit != autocommit:  # the pool's connections have it already
+        if self.connection.autocommit != autocommit:  # a new connection has it already
             super()._set_autocommit(autocommit)  # type: ignore[misc]  # unknown to the stubs
-
-    def close_pool(self) -> None:
-        super().close_pool()
-        breaker.close()
 
 
 def _may_prepare(connection: Connection) -> bool:
@@ -131,14 +122,3 @@ def _may_prepare(connection: Connection) -> bool:
         return bool(settings.DATABASE_PREPARED_STATEMENTS == "on")
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     return row is not None and row[0] == connection.info.backend_pid
-
-
-def _is_stale(connection: Connection) -> bool:
-    """Whether the server has closed an idle connection, as at a restart, or as Neon does before it sleeps.
-
-    On an idle connection, the only thing to read is its end, or the reason of that. One poll of the kernel replaces the
-    query to the server with which psycopg's own check would begin each request.
-    """
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))

@@ -1,28 +1,43 @@
-"""Connections that notice when their server hangs or becomes a read-only standby."""
+"""Connections, each kept by one thread, that notice when their server hangs or becomes a read-only standby."""
 
 import math
+import select
 import threading
 import time
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakSet
 
 import psycopg
-from psycopg_pool import ConnectionPool
+from psycopg.pq import TransactionStatus
 
 from config.database.breaker import breaker
 from config.database.pipeline import Prepared
 
 PATIENCE = 1.0  # seconds without an answer
+IDLE_SECONDS = 0.05  # after which a connection is looked at before its next use
 CONNECT_SECONDS = 2  # psycopg's minimum
 LIVENESS = "tickbase liveness"
 
 
 class _Waited(threading.local):
-    """Seconds that a thread has waited for timed connections."""
+    """Seconds that a thread has waited for its connections."""
 
     seconds = 0.0
 
 
+class _Owned(WeakSet["Connection"]):
+    """The connections of a thread, which are closed when it ends. Nothing refers to it but the thread itself; Django's
+    wrapper is in reference cycles, so its connection would stay open until the garbage collector finds it."""
+
+    def __del__(self) -> None:
+        for connection in self:
+            connection.close()
+
+
 waited = _Waited()
+_thread = threading.local()
+_open: WeakSet["Connection"] = WeakSet()
+_opening = threading.Lock()
 _probing = threading.Lock()
 _last_probed: dict[tuple[str, int], tuple[float, bool]] = {}  # by server: when, and whether it was alive
 
@@ -42,16 +57,59 @@ class Connection(psycopg.Connection[Any]):
     and migrations. So a thread that waits probes, with another connection, whether the server is alive.
     """
 
-    prepared: Prepared  # set by the backend
-    _pool: ConnectionPool[Any] | None = None  # set by the pool while the connection is out
+    hangs: ClassVar[int] = 0  # that this process has noticed; a connection of before one is replaced
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.prepared = Prepared()
+        self._known_hangs = self.hangs
+        self._used_at = time.monotonic()
+        self._poll = select.poll()
+        self._poll.register(self.fileno(), select.POLLIN)
+        if not hasattr(_thread, "owned"):
+            _thread.owned = _Owned()
+        _thread.owned.add(self)
+        with _opening:
+            _open.add(self)
+
+    def __del__(self) -> None:
+        """Without psycopg's warning: it is open as long as its thread, or the process."""
+
+    def is_live(self) -> bool:
+        """Whether it can be used; within a transaction, True until it is closed.
+
+        The server may have closed an idle connection, as at a restart, or as Neon does before it sleeps. On an idle
+        connection, the only thing to read is its end, or the reason of that: one poll of the kernel, and no query.
+        """
+        if self.closed or self.pgconn.transaction_status != TransactionStatus.IDLE:
+            return not self.closed
+        is_fresh = time.monotonic() - self._used_at < IDLE_SECONDS
+        return self._known_hangs == self.hangs and (is_fresh or not self._poll.poll(0))
 
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        began = time.monotonic()
         try:
             return super().wait(self._watched(gen), *args, **kwargs)
         except psycopg.errors.ReadOnlySqlTransaction as error:
-            # Back in the pool it would refuse every write; a new connection may lead to the primary.
-            self.close()
-            raise ServerIsReadOnly(str(error)) from error
+            raise self.given_up(error) from error
+        finally:
+            self._used_at = time.monotonic()
+            waited.seconds += self._used_at - began
+
+    def wait_for_data(self) -> None:
+        """`wait` without a generator: until there is something to read."""
+        began = time.monotonic()
+        try:
+            while not self._poll.poll(PATIENCE * 1000):
+                self._require_alive()
+        finally:
+            self._used_at = time.monotonic()
+            waited.seconds += self._used_at - began
+
+    def given_up(self, error: psycopg.errors.ReadOnlySqlTransaction) -> ServerIsReadOnly:
+        """It would refuse every write; a new connection may lead to the primary."""
+        self.close()
+        return ServerIsReadOnly(str(error))
 
     def _watched(self, gen: Any) -> Any:
         """Wrap psycopg's generator, which is resumed ten times a second, also when nothing is ready."""
@@ -75,10 +133,9 @@ class Connection(psycopg.Connection[Any]):
             if time.monotonic() - probed_at >= PATIENCE:
                 is_alive = self._probe()
                 _last_probed[server] = time.monotonic(), is_alive
+                Connection.hangs += not is_alive
         if not is_alive:
             breaker.open()
-            if self._pool is not None:
-                self._pool.drain()
             self.close()
             raise ServerHangs("the server does not answer")
 
@@ -96,12 +153,9 @@ class Connection(psycopg.Connection[Any]):
         return True
 
 
-class TimedConnection(Connection):
-    """A connection that adds up how long its thread waits, for the metrics."""
-
-    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
-        began = time.perf_counter()
-        try:
-            return super().wait(gen, *args, **kwargs)
-        finally:
-            waited.seconds += time.perf_counter() - began
+def open_connections() -> dict[str, int]:
+    """How many connections this process has, by state."""
+    with _opening:
+        statuses = [each.pgconn.transaction_status for each in _open if not each.closed]
+    idle = statuses.count(TransactionStatus.IDLE)
+    return {"idle": idle, "in use": len(statuses) - idle}

@@ -1,100 +1,106 @@
-"""A pipeline of statements in one message, on psycopg's interface to libpq (`psycopg.pq`): one wait for all results.
+"""Several statements in one message, on psycopg's interface to libpq (`psycopg.pq`): one wait for all results.
 
-psycopg's own pipeline waits after each statement, and each time releases the GIL, for which all threads queue.
+psycopg's own pipeline waits after each statement, and each time releases the GIL, for which all threads queue. Here a
+statement is prepared at its first use, PostgreSQL infers the types of its parameters, and results are binary.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import count
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
-from psycopg import Connection, Error, OperationalError, abc, errors
-from psycopg.abc import PQGen
+from psycopg import DataError, OperationalError, abc, errors
+from psycopg.abc import Buffer
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.generators import fetch, send
-from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
+from psycopg.generators import send
+from psycopg.pq import ConnStatus, ExecStatus, Format, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
-from psycopg.types.numeric import Int8
+
+if TYPE_CHECKING:
+    from config.database.connections import Connection
 
 Sql = tuple[str, Sequence[Any]]  # a statement with its parameters, each a %s
 Rows = list[tuple[Any, ...]]
 
-BIGINT = 2**63
-THRESHOLD = 3  # the use at which a statement is prepared
 MAX_PREPARED = 200  # of each connection; each takes the server some kilobytes
-MAX_SEEN = 2000
 LONGEST = 2000  # characters of a statement; longer ones are searches for many words
 
-Key = tuple[bytes, tuple[int, ...]]  # query and types
+_Command = tuple[str, list[Buffer | None]]
+_BEGIN: _Command = ("BEGIN", [])
+_COMMIT: _Command = ("COMMIT", [])
 
 
 class Prepared:
     """The prepared statements of one connection."""
 
-    def __init__(self, *, is_allowed: bool) -> None:
-        self.is_allowed = is_allowed
-        self.names: dict[Key, bytes] = {}
-        self._seen: Counter[Key] = Counter()
+    def __init__(self) -> None:
+        self.is_allowed = False
+        self.names: dict[str, bytes] = {}  # by statement, the least recently used first
+        self.forgotten: list[bytes] = []  # which the next message closes
         self._numbers = count()
 
-    def is_worth_it(self, key: Key) -> bool:
-        """Whether a statement is used often enough to be prepared."""
-        if not self.is_allowed or len(self.names) >= MAX_PREPARED or len(key[0]) > LONGEST:
-            return False
-        if len(self._seen) >= MAX_SEEN:
-            self._seen.clear()
-        self._seen[key] += 1
-        return self._seen[key] >= THRESHOLD
+    def new_name(self, sql: str) -> bytes | None:
+        """None if the statement shall not be prepared. No name is ever used again."""
+        if not self.is_allowed or len(sql) > LONGEST:
+            return None
+        if len(self.names) >= MAX_PREPARED:
+            self.forgotten.append(self.names.pop(next(iter(self.names))))
+        return b"tickbase_%d" % next(self._numbers)
 
-    def new_name(self) -> bytes:
-        """A name that was never used, not even for a statement that was forgotten."""
-        return f"tickbase_{next(self._numbers)}".encode()
-
-    def error(self, result: PGresult) -> Error:
-        """psycopg's error for a failed result. If a migration or a pooler has invalidated a prepared statement, all are
-        forgotten."""
-        error = errors.error_from_result(result)
-        if isinstance(error, errors.FeatureNotSupported | errors.InvalidSqlStatementName):
-            self.names.clear()
-        return error
+    def forget(self) -> None:
+        self.forgotten += self.names.values()
+        self.names.clear()
 
 
-class _Command(NamedTuple):
-    query: bytes
-    types: tuple[int, ...]
-    params: Sequence[Any]
-    formats: Sequence[Any]
-
-
-def pipeline(
-    connection: Connection[Any], prepared: Prepared, statements: Sequence[Sql], *, commits: bool = False
-) -> list[Rows]:
+def pipeline(connection: "Connection", statements: Sequence[Sql], *, commits: bool = False) -> list[Rows]:
     """Run statements, and COMMIT if it `commits`; return the rows of each. Outside of a transaction they are one.
     Raises psycopg's error of the first statement that fails; those after it and the COMMIT are not run."""
     transformer: abc.Transformer = Transformer(connection)
-    commands: list[_Command] = []
-    if not connection.autocommit and connection.pgconn.transaction_status == TransactionStatus.IDLE:
-        commands.append(_Command(b"BEGIN", (), (), ()))
-    for sql, params in statements:
-        # psycopg would send the smallest type that fits a number, and statements are prepared for types.
-        values = [Int8(param) if type(param) is int and -BIGINT <= param < BIGINT else param for param in params]
-        dumped = transformer.dump_sequence(values, [PyFormat.AUTO] * len(values))
-        commands.append(_Command(_numbered(sql), transformer.types or (), dumped, transformer.formats or ()))
-    places = slice(len(commands) - len(statements), len(commands))
+    commands = [(sql, [_dumped(param, transformer) for param in params]) for sql, params in statements]
+    is_first = connection.pgconn.transaction_status == TransactionStatus.IDLE
+    begins = is_first and not connection.autocommit
+    if begins:
+        commands.insert(0, _BEGIN)
     if commits:
-        commands.append(_Command(b"COMMIT", (), (), ()))
-    with connection.lock:
-        try:
-            results = connection.wait(_run(connection.pgconn, prepared, commands))
-        finally:
-            if connection.pgconn.pipeline_status != PipelineStatus.OFF:
-                connection.close()  # lost, or interrupted: its next user would read these results
+        commands.append(_COMMIT)
+    try:
+        results = _run(connection, commands)
+    except errors.ReadOnlySqlTransaction as error:
+        raise connection.given_up(error) from error
+    except (errors.FeatureNotSupported, errors.InvalidSqlStatementName):
+        # A migration or a pooler has invalidated a prepared statement.
+        connection.prepared.forget()
+        if not is_first:
+            raise
+        connection.rollback()
+        results = _run(connection, commands)
     rows: list[Rows] = []
-    for result in results[places]:
+    for result in results[begins : len(results) - commits]:
         transformer.set_pgresult(result)
         rows.append(cast(Rows, transformer.load_rows(0, result.ntuples, tuple)))
     return rows
+
+
+_DUMPERS: dict[type, Callable[[Any], bytes]] = {
+    int: lambda value: b"%d" % value,
+    bool: lambda value: b"t" if value else b"f",
+    **dict.fromkeys((dt.datetime, dt.date, UUID), lambda value: str(value).encode()),
+}
+
+
+def _dumped(value: Any, transformer: abc.Transformer) -> Buffer | None:
+    """A parameter as text, of the type that PostgreSQL infers."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        text = value.encode()
+        if 0 in text:  # libpq would end the text there
+            raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
+        return text
+    dump = _DUMPERS.get(type(value))
+    return dump(value) if dump else transformer.get_dumper(value, PyFormat.TEXT).dump(value)
 
 
 @lru_cache(maxsize=1024)
@@ -105,40 +111,61 @@ def _numbered(sql: str) -> bytes:
     return text.replace("%%", "%").encode()
 
 
-def _run(pgconn: PGconn, prepared: Prepared, commands: list[_Command]) -> PQGen[list[PGresult]]:
+def _run(connection: "Connection", commands: Sequence[_Command]) -> list[PGresult]:
+    """The result of each command."""
+    pgconn, prepared = connection.pgconn, connection.prepared
     pgconn.enter_pipeline_mode()
-    new: dict[Key, tuple[bytes, int]] = {}  # the names of new prepared statements, and the places of their results
-    places: list[int] = []  # of the commands' own results
-    for command in commands:
-        key = command.query, command.types
-        name = prepared.names.get(key) or new.get(key, (None,))[0]
-        if name is None and prepared.is_worth_it(key):
-            name = prepared.new_name()
-            new[key] = name, len(places) + len(new)
-            pgconn.send_prepare(name, command.query, command.types)
-        places.append(len(places) + len(new))
-        if name is None:
-            pgconn.send_query_params(command.query, command.params, command.types, command.formats)
-        else:
-            pgconn.send_query_prepared(name, command.params, command.formats)
-    pgconn.pipeline_sync()
-    yield from send(pgconn)
-    results = yield from _results(pgconn)
-    pgconn.exit_pipeline_mode()
-    # A prepared statement stays, also when a later statement fails.
-    prepared.names |= {
-        key: name for key, (name, place) in new.items() if results[place].status == ExecStatus.COMMAND_OK
-    }
+    try:
+        places, new = _send(pgconn, prepared, commands)
+        if pgconn.flush():  # the rest does not fit into the socket's buffer
+            connection.wait(send(pgconn))
+        results = _results(connection)
+        pgconn.exit_pipeline_mode()
+    finally:
+        if pgconn.pipeline_status != PipelineStatus.OFF:
+            connection.close()  # lost, or interrupted: its next user would read these results
+    for sql, place in new.items():  # what is prepared stays so, also when a later statement fails
+        if results[place].status != ExecStatus.COMMAND_OK:
+            del prepared.names[sql]
     for result in results:
         if result.status == ExecStatus.FATAL_ERROR:
-            raise prepared.error(result)
+            raise errors.error_from_result(result)
     return [results[place] for place in places]
 
 
-def _results(pgconn: PGconn) -> PQGen[list[PGresult]]:
+def _send(pgconn: PGconn, prepared: Prepared, commands: Sequence[_Command]) -> tuple[list[int], dict[str, int]]:
+    """Returns the places of the commands' own results, and of those of new prepared statements."""
+    places: list[int] = []
+    new: dict[str, int] = {}
+    for name in prepared.forgotten:
+        pgconn.send_close_prepared(name)
+    place = len(prepared.forgotten)
+    prepared.forgotten.clear()
+    for sql, params in commands:
+        name = prepared.names.pop(sql, None)
+        if name is None and (name := prepared.new_name(sql)):
+            pgconn.send_prepare(name, _numbered(sql))
+            new[sql] = place
+            place += 1
+        if name is None:
+            pgconn.send_query_params(_numbered(sql), params, result_format=Format.BINARY)
+        else:
+            prepared.names[sql] = name  # now the most recently used
+            pgconn.send_query_prepared(name, params, result_format=Format.BINARY)
+        places.append(place)
+        place += 1
+    pgconn.pipeline_sync()
+    return places, new
+
+
+def _results(connection: "Connection") -> list[PGresult]:
+    pgconn = connection.pgconn
     results: list[PGresult] = []
     while True:
-        result = yield from fetch(pgconn)
+        while pgconn.is_busy():
+            connection.wait_for_data()
+            pgconn.consume_input()
+        result = pgconn.get_result()
         if result is None:  # the end of one command's results, or of the connection
             if pgconn.status == ConnStatus.BAD:
                 raise OperationalError("the connection to the server was lost")

@@ -17,7 +17,7 @@ SCHEMA = "currentSchema"  # JDBC's parameter for the search path
 _INSTEAD = {
     "ssl": "write sslmode=require instead",
     "pgbouncer": "remove it, poolers are recognised without",
-    "connection_limit": "set DATABASE_POOL_SIZE instead",
+    "connection_limit": "set THREADS instead",
     "schema": f"write {SCHEMA} instead",
 }
 _NAME = re.compile(r"\w{1,40}", re.ASCII)

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from django.db import connection
+from django.conf import settings
 from fasteners import InterProcessLock
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from config.database.connections import open_connections
 
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
 SAMPLE_SECONDS = 1.0
@@ -57,23 +59,18 @@ MESSAGES = Counter(
     "tickbase_database_queries", "Messages to the database that were answered.", ["method", "route"], registry=_registry
 )
 CONNECTIONS = Gauge(
-    "tickbase_pool_connections",
+    "tickbase_database_connections",
     "Connections to the database, by state: idle or in use.",
     ["state"],
     multiprocess_mode="sum",
     registry=_registry,
 )
 LARGEST = Gauge(
-    "tickbase_pool_max_connections",
-    "Connections to the database that the workers may open.",
+    "tickbase_database_max_connections",
+    "Connections to the database that the workers may open: one for each thread.",
     multiprocess_mode="sum",
     registry=_registry,
 )
-WAITING = Gauge(
-    "tickbase_pool_waiting", "Threads that wait for a connection.", multiprocess_mode="sum", registry=_registry
-)
-WAITS = Counter("tickbase_pool_waits", "Threads that had to wait for a connection.", registry=_registry)
-WAIT_SECONDS = Counter("tickbase_pool_wait_seconds", "Waited for a connection.", registry=_registry)
 
 
 # Bounded: a method or path that a client makes up counts as `other` or `unknown`.
@@ -107,34 +104,18 @@ def workers() -> dict[int, psutil.Process]:
     return dict(sorted(found.items()))
 
 
-# --- The connection pool, which only its own process can see ------------------------------------------
-
-_sampling = threading.Lock()
-_seen: dict[str, int] = {}
+# --- The connections, which only their own process can see --------------------------------------------
 
 
-def sample_pool() -> None:
-    with _sampling:
-        stats = connection.pool.get_stats()  # type: ignore[attr-defined]
-        idle = stats["pool_available"]
-        CONNECTIONS.labels("idle").set(idle)
-        CONNECTIONS.labels("in use").set(max(0, stats["pool_size"] - idle))
-        LARGEST.set(stats["pool_max"])
-        WAITING.set(stats["requests_waiting"])
-        WAITS.inc(_increase(stats, "requests_queued"))
-        WAIT_SECONDS.inc(_increase(stats, "requests_wait_ms") / 1000)
-
-
-def _increase(stats: dict[str, int], name: str) -> int:
-    """The increase of one of the pool's counters since the last sample; a reopened pool counts from 0 again."""
-    now, before = stats.get(name, 0), _seen.get(name, 0)
-    _seen[name] = now
-    return now - before if now >= before else now
+def sample_connections() -> None:
+    for state, number in open_connections().items():
+        CONNECTIONS.labels(state).set(number)
+    LARGEST.set(settings.THREADS + 1)  # and one for the thread that hashes passwords
 
 
 def _sample_forever() -> None:
     while True:
-        sample_pool()
+        sample_connections()
         time.sleep(SAMPLE_SECONDS)
 
 

@@ -56,7 +56,7 @@ def examine() -> Iterator[tuple[str, CheckMessage]]:
 
 
 def _connect() -> psycopg.Connection[Any]:
-    """Connect without the pool, whose error would not say why. Raises psycopg.OperationalError."""
+    """Connect once, without retries. Raises psycopg.OperationalError."""
     return psycopg.connect(make_conninfo(**postgres_tools.connection_parameters()))
 
 
@@ -123,14 +123,12 @@ def connections(**kwargs: Any) -> list[CheckMessage]:
             " FROM pg_settings WHERE name = 'max_connections'"
         )
         (allowed,) = cursor.fetchone()
-    wanted = settings.WORKERS * settings.DATABASE_POOL_SIZE + SPARE_CONNECTIONS
+    # Each thread keeps one, and so does the one that hashes passwords.
+    wanted = settings.WORKERS * (settings.THREADS + 1) + SPARE_CONNECTIONS
     what = f"Up to {wanted} are opened, of {allowed} that the server allows."
     if wanted > allowed:
-        hint = "Lower WORKERS or DATABASE_POOL_SIZE, raise max_connections, or put PgBouncer in front."
+        hint = "Lower WORKERS or THREADS, raise max_connections, or put PgBouncer in front."
         return [Error(what, hint=hint, id="config.E006")]
-    if settings.DATABASE_POOL_SIZE < settings.THREADS:
-        hint = "DATABASE_POOL_SIZE is below THREADS: threads wait for each other's connections."
-        return [Warning(what, hint=hint, id="config.W003")]
     return [Info(what, id="config.I005")]
 
 

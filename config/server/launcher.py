@@ -82,7 +82,7 @@ def _require_free_port() -> None:
 
 
 def require_database() -> None:
-    """Connect once without the pool, whose error would not say why. Raises LaunchError."""
+    """Connect once, without retries. Raises LaunchError."""
     try:
         psycopg.connect(**connection.get_connection_params()).close()
     except psycopg.OperationalError as error:
@@ -92,10 +92,7 @@ def require_database() -> None:
 
 def run(on_startup: Callable[[], None]) -> None:
     """Serve until a signal, with the embedded PostgreSQL and the folder of metrics if they are needed."""
-    # Where the workers are forked, they must not inherit this process's connections and pool threads.
-    connections.close_all()
-    for each in connections.all():
-        each.close_pool()  # type: ignore[attr-defined]
+    connections.close_all()  # where the workers are forked, they must not inherit them
     server = make_server(f"{__name__}:worker")
     server.on_startup(on_startup)
     # granian reloads on SIGHUP; but when the terminal is closed, what it started should end.

@@ -22,7 +22,7 @@ CLIENTS = 8  # two for each thread: a queue that moves is waited in for as long 
 LIMIT = 3  # seconds that a lock or a statement may take
 GOAL_SECONDS = float(LIMIT + WAIT_SECONDS)
 AT_ONCE = 1.0  # seconds
-RETURN_SECONDS = 2.0  # of which one goes by until a service whose pool was exhausted tries again
+RETURN_SECONDS = 2.0  # of which one may go by until the circuit breaker lets a request try again
 REFILL_SECONDS = 3.0
 CONTROL_SECONDS = 6.0
 UNLIMITED = {"DATABASE_LOCK_TIMEOUT": "0", "DATABASE_STATEMENT_TIMEOUT": "0"}
@@ -37,7 +37,7 @@ class Way(NamedTuple):
 WAYS = {
     "lock timeout": Way({"DATABASE_LOCK_TIMEOUT": str(LIMIT)}, 4),
     "statement timeout": Way({**UNLIMITED, "DATABASE_STATEMENT_TIMEOUT": str(LIMIT)}, 4),
-    "pool of 2": Way({"DATABASE_LOCK_TIMEOUT": str(LIMIT), "DATABASE_POOL_SIZE": "2"}, 2),
+    "two threads": Way({"DATABASE_LOCK_TIMEOUT": str(LIMIT), "THREADS": "2"}, 2),
 }
 
 

@@ -33,6 +33,6 @@ def test_no_request_fails_after_idle_connections_were_dropped(running: tuple[Ser
     assert idle_dropped.failures(way, *running) == 0
 
 
-def test_a_plain_pool_hands_out_dropped_connections(running: tuple[Server, Cluster]) -> None:
+def test_plain_connections_that_were_dropped_fail(running: tuple[Server, Cluster]) -> None:
     """The control."""
-    assert idle_dropped.failures_of_a_plain_pool(running[1]) > 0
+    assert idle_dropped.failures_of_plain_connections(running[1]) > 0

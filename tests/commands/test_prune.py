@@ -212,7 +212,7 @@ def each_was_behind(clients: list[Client]) -> bool:
     return all(client.restarts for client in clients if client.seldom)
 
 
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 def test_pruning_beside_writers_loses_nothing() -> None:
     """Everything deleted is pruned at once, so that readers meet the floor all the time."""
     users = [make_user(f"writer{number}") for number in range(WRITERS)]
@@ -249,7 +249,7 @@ def test_expired_sessions_go_and_live_ones_stay(alice: User, bob: User) -> None:
     assert Session.objects.get() == live
 
 
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 def test_sessions_of_somebody_whose_account_is_locked_wait_for_the_next_run() -> None:
     alice, bob = make_user("alice"), make_user("bob")
     with time_machine.travel(timezone.now() - LONG_AGO):

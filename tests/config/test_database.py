@@ -1,16 +1,19 @@
 """Connections to the database: what taking one costs, and what happens when it leads nowhere."""
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, connections, transaction
 
-from config.database.breaker import RETRY_SECONDS, CircuitBreaker, DatabaseAway
+from config.database.base import DatabaseWrapper
+from config.database.breaker import RETRY_SECONDS, CircuitBreaker, DatabaseAway, breaker
+from config.database.connections import IDLE_SECONDS, open_connections
 from tests.client import Api
 from tests.problems import problem_of
 from tests.tasks.test_round_trips import wire
@@ -18,36 +21,102 @@ from users.models import User
 
 
 @pytest.fixture
-def pooled(transactional_db: None) -> Iterator[Any]:
-    """The one connection of the pool, which lies in it."""
+def kept(transactional_db: None) -> Iterator[Any]:
+    """The connection of this thread, which has been idle for as long as connections are not looked at."""
     connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
-    options = connection.settings_dict["OPTIONS"]["pool"]
-    before = dict(options)
-    options |= {"max_size": 1}
     connection.ensure_connection()
-    taken = connection.connection
+    connection.connection._used_at -= IDLE_SECONDS
+    yield connection.connection
     connection.close()
-    yield taken
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
-    options |= before
 
 
-def test_taking_a_connection_from_the_pool_asks_the_server_nothing(pooled: Any, tmp_path: Path) -> None:
+def test_keeping_a_connection_asks_the_server_nothing(kept: Any, tmp_path: Path) -> None:
     with wire(tmp_path / "trace") as waits:
-        connection.close()
+        connection.close_if_unusable_or_obsolete()
         connection.ensure_connection()
-        assert connection.connection is pooled
+        assert connection.connection is kept
     assert waits == []
 
 
-def test_a_connection_that_the_server_has_dropped_is_replaced(pooled: Any) -> None:
-    with psycopg.connect(**connection.get_connection_params()) as other:
-        other.execute("SELECT pg_terminate_backend(%s, 5000)", [pooled.info.backend_pid])
+def query() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    assert connection.connection is not pooled
+
+
+def run() -> None:
+    cast(DatabaseWrapper, connections["default"]).run(("SELECT 1", []))
+
+
+def begin() -> None:
+    with transaction.atomic():
+        query()
+
+
+@pytest.mark.parametrize("use", [query, run, begin])
+def test_a_connection_that_the_server_has_dropped_is_replaced(kept: Any, use: Callable[[], None]) -> None:
+    terminate(kept)
+    use()
+    assert connection.connection is not kept and kept.closed
+
+
+def terminate(kept: Any) -> None:
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [kept.info.backend_pid])
+
+
+def test_within_a_transaction_no_connection_is_replaced(kept: Any) -> None:
+    """What the transaction has done would be lost unnoticed."""
+    with pytest.raises(OperationalError), transaction.atomic():
+        query()
+        terminate(kept)
+        kept._used_at -= IDLE_SECONDS
+        query()
+    query()
+    assert connection.connection is not kept
+
+
+@pytest.mark.parametrize("use", [query, run, begin])
+def test_a_closed_connection_is_replaced(kept: Any, use: Callable[[], None]) -> None:
+    kept.close()
+    use()
+    assert connection.connection is not kept
+
+
+def test_a_connection_that_was_lost_within_a_transaction_of_ones_own_is_replaced(kept: Any) -> None:
+    transaction.set_autocommit(False)
+    query()
+    terminate(kept)
+    with pytest.raises(OperationalError):
+        query()
+    transaction.set_autocommit(True)  # as at the end of an atomic block
+    query()
+    assert transaction.get_autocommit() and connection.connection is not kept
+
+
+def test_a_thread_that_ends_closes_its_connection(transactional_db: None) -> None:
+    opened: list[Any] = []
+
+    def use() -> None:
+        query()
+        opened.append(connection.connection)
+
+    gc.disable()
+    try:
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join()
+    finally:
+        gc.enable()
+    assert opened[0].closed
+
+
+def test_connections_are_counted_by_state(kept: Any) -> None:
+    before = open_connections()
+    with transaction.atomic():
+        query()
+        assert open_connections() == {"idle": before["idle"] - 1, "in use": before["in use"] + 1}
+    connection.close()
+    assert open_connections() == {**before, "idle": before["idle"] - 1}
 
 
 @pytest.fixture
@@ -70,11 +139,11 @@ def test_whoever_waits_for_the_database_gets_it_when_it_is_back(away: Callable[[
 
 def point_to(host: str) -> None:
     connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
+    breaker.close()
     connection.settings_dict["HOST"] = host
 
 
-def test_a_slow_query_of_a_living_server_is_waited_for(pooled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_query_of_a_living_server_is_waited_for(kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("config.database.connections.PATIENCE", 0.1)
     ask, asked = psycopg.Connection.connect, []
 
@@ -86,10 +155,10 @@ def test_a_slow_query_of_a_living_server_is_waited_for(pooled: Any, monkeypatch:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(0.6)")
     assert len(asked) >= 2
-    assert connection.connection is pooled
+    assert connection.connection is kept
 
 
-def test_a_server_that_is_full_is_alive(pooled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_full_is_alive(kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**params: Any) -> None:
         raise psycopg.OperationalError("FATAL: sorry, too many clients already")
 
@@ -97,10 +166,54 @@ def test_a_server_that_is_full_is_alive(pooled: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("psycopg.connect", refuse)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(0.4)")
-    assert connection.connection is pooled
+    assert connection.connection is kept
 
 
-def test_a_server_that_takes_no_writes_is_an_outage_and_its_connection_is_given_up(pooled: Any, alice: User) -> None:
+SLOW = "SELECT pg_sleep(2)"
+
+
+def query_slowly() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(SLOW)
+
+
+def run_slowly() -> None:
+    cast(DatabaseWrapper, connections["default"]).run((SLOW, []))
+
+
+@pytest.mark.parametrize("use", [query_slowly, run_slowly])
+def test_a_server_that_hangs_costs_every_thread_its_connection(
+    kept: Any, use: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(**params: Any) -> None:
+        raise psycopg.errors.ConnectionTimeout
+
+    opened, is_over = threading.Event(), threading.Event()
+    found: list[Any] = []
+
+    def use_twice() -> None:
+        query()
+        found.append(connection.connection)
+        opened.set()
+        assert is_over.wait(20)
+        query()
+        found.append(connection.connection)
+
+    thread = threading.Thread(target=use_twice)
+    thread.start()
+    assert opened.wait(20)
+    with monkeypatch.context() as patch, pytest.raises(OperationalError, match="does not answer"):
+        patch.setattr("config.database.connections.PATIENCE", 0.1)
+        patch.setattr("psycopg.connect", hang)
+        use()
+    assert kept.closed
+    breaker.close()
+    is_over.set()
+    thread.join()
+    assert found[0].closed and found[1] is not found[0]
+
+
+def test_a_server_that_takes_no_writes_is_an_outage_and_its_connection_is_given_up(kept: Any, alice: User) -> None:
     as_alice = Api(alice)
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")  # as on a standby
@@ -108,9 +221,8 @@ def test_a_server_that_takes_no_writes_is_an_outage_and_its_connection_is_given_
     answer = as_alice.post("/api/me/tasks", {"title": "a"})
     assert problem_of(answer, 503)["code"] == "database_unavailable"
     assert int(answer["Retry-After"]) > 0
-    connection.close()  # as after each request
     assert as_alice.post("/api/me/tasks", {"title": "a"}).status_code == 201
-    assert connection.connection is not pooled
+    assert connection.connection is not kept
 
 
 def test_while_the_database_is_away_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

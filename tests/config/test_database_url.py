@@ -52,7 +52,7 @@ def test_what_libpq_knows_reaches_it_as_it_was_written(query: str, options: dict
     ("query", "told"),
     [
         ("pgbouncer=true", "pgbouncer (remove it, poolers are recognised without)"),
-        ("connection_limit=1", "connection_limit (set DATABASE_POOL_SIZE instead)"),
+        ("connection_limit=1", "connection_limit (set THREADS instead)"),
         ("schema=public", "schema (write currentSchema instead)"),
         ("sslmod=require", "sslmod (did you mean sslmode?)"),
         ("ssl_mode=require", "ssl_mode (did you mean sslmode?)"),

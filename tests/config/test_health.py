@@ -49,7 +49,7 @@ def test_what_is_too_old_is_looked_up_anew(db: None, keep: Callable[[float], Non
 
 
 def test_who_comes_at_once_shares_one_look(
-    transactional_db: None, wide_pool: None, keep: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+    transactional_db: None, keep: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(60)
     looks = []

@@ -145,15 +145,15 @@ def test_what_clients_make_up_gets_no_label_of_its_own(metered: Server) -> None:
     assert not any("nothing" in route for route in labels)
 
 
-def test_the_process_and_the_pool_are_told(metered: Server) -> None:
+def test_the_process_and_the_connections_are_told(metered: Server) -> None:
     found = scrape(metered)
     assert found["tickbase_workers", frozenset()] == 2
     memory = {dict(labels)["worker"]: size for (name, labels), size in found.items() if "resident" in name}
     assert memory.keys() == {"0", "1"}
     assert all(size > 20e6 for size in memory.values())
-    assert found["tickbase_pool_max_connections", frozenset()] == 2 * 5  # THREADS and one
-    idle = found["tickbase_pool_connections", frozenset({("state", "idle")})]
-    in_use = found["tickbase_pool_connections", frozenset({("state", "in use")})]
+    assert found["tickbase_database_max_connections", frozenset()] == 2 * 5  # THREADS and one
+    idle = found["tickbase_database_connections", frozenset({("state", "idle")})]
+    in_use = found["tickbase_database_connections", frozenset({("state", "in use")})]
     assert 1 <= idle + in_use <= 10
     assert found["tickbase_database_size_bytes", frozenset()] > 5e6
 

@@ -19,6 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from config.database.breaker import breaker
 from config.http.problems import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as real_urlpatterns
 from tests.client import Api
@@ -310,20 +311,18 @@ def test_a_foreign_host(host: str) -> None:
 
 
 @pytest.fixture
-def database_away(transactional_db: None) -> Iterator[None]:
+def database_away(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The connection points where no server listens, as after a crash of the database's host."""
     host = connection.settings_dict["HOST"]
 
     def reconnect(to: str) -> None:
         connection.close()
-        connection.close_pool()  # type: ignore[attr-defined]
+        breaker.close()
         connection.settings_dict["HOST"] = to
 
-    pool = connection.settings_dict["OPTIONS"]["pool"]
-    patience, pool["timeout"] = pool["timeout"], 0.2
+    monkeypatch.setattr("config.database.base.RETRY_SECONDS", 0.2)
     reconnect("/nonexistent")
     yield
-    pool["timeout"] = patience
     reconnect(host)
 
 

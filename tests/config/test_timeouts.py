@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from config.database import session
 from config.database.base import DatabaseWrapper
-from config.database.pipeline import THRESHOLD, Sql
+from config.database.pipeline import Sql
 from config.environment.database_url import parse
 from tests.chaos.load import sign_in_several
 from tests.client import Api
@@ -140,8 +140,8 @@ def test_the_service_answers_while_a_table_is_locked() -> None:
 
 
 @pytest.mark.process
-def test_a_worker_opens_no_more_connections_than_the_pool_may_have() -> None:
-    setup = {"WORKERS": "2", "THREADS": "4", "DATABASE_POOL_SIZE": "2", "DATABASE_LOCK_TIMEOUT": "1"}
+def test_a_worker_opens_no_more_connections_than_it_has_threads() -> None:
+    setup = {"WORKERS": "2", "THREADS": "2", "DATABASE_LOCK_TIMEOUT": "1"}
     with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **setup) as server:
         url = f"postgresql://tickbase@/tickbase?host={folder}/postgres"
         tokens = sign_in_several(server)
@@ -155,7 +155,7 @@ def test_a_worker_opens_no_more_connections_than_the_pool_may_have() -> None:
                     most = max(most, count - 1)  # the one that holds the lock
                     time.sleep(0.05)
         assert {each.result() for each in sent} == {503}
-        assert most == 4  # for 8 threads
+        assert 4 < most <= 6  # the threads for passwords have signed in
 
 
 def _list(server: Server, token: str) -> int:
@@ -171,8 +171,8 @@ def pooled(limited: None) -> Iterator[DatabaseWrapper]:
         TemporaryDirectory(prefix="tickbase-") as folder,
         PgBouncer(Path(folder), Path(direct["HOST"]), direct["NAME"]) as bouncer,
     ):
-        options = {name: value for name, value in direct["OPTIONS"].items() if name != "pool"}
-        found = DatabaseWrapper({**direct, **parse(bouncer.url), "OPTIONS": {**options, "sslmode": "require"}})
+        options = {**direct["OPTIONS"], "sslmode": "require"}
+        found = DatabaseWrapper({**direct, **parse(bouncer.url), "OPTIONS": options})
         yield found
         found.close()
 
@@ -190,7 +190,7 @@ def test_they_hold_behind_a_pooler_and_stay_with_nobody(pooled: DatabaseWrapper)
 @needs_pgbouncer
 def test_nothing_is_prepared_behind_a_pooler(pooled: DatabaseWrapper) -> None:
     """PgBouncer before 1.21 would look for it in another session."""
-    for _ in range(THRESHOLD + 1):
+    for _ in range(2):
         assert pooled.run(("SELECT 7::bigint", [])) == [[(7,)]]
     assert pooled.run(("SELECT count(*) FROM pg_prepared_statements", [])) == [[(0,)]]
 
@@ -204,8 +204,7 @@ def test_a_pooler_that_knows_what_is_prepared_has_it_in_every_session(
     settings.DATABASE_PREPARED_STATEMENTS = "on"
     pooled.close()
     seven: Sql = ("SELECT 7::bigint, pg_backend_pid()", [])
-    for _ in range(THRESHOLD):
-        [[(_, first)]] = pooled.run(seven)
+    [[(_, first)]] = pooled.run(seven)
     assert pooled.connection.prepared.names
     with psycopg.connect(**pooled.get_connection_params()) as other:
         other.execute("SELECT 1")  # takes that session, up to the end of its transaction

@@ -199,7 +199,6 @@ def quick_deadlocks(django_db_setup: None) -> None:
     with psycopg.connect(host=host, dbname=name, user="postgres", autocommit=True) as superuser:
         superuser.execute(sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '700ms'").format(sql.Identifier(name)))
     connection.close()  # sessions keep what they began with
-    connection.close_pool()  # type: ignore[attr-defined]
 
 
 @pytest.fixture

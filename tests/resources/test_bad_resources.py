@@ -117,7 +117,7 @@ def update_unlocked(
     return note
 
 
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 def test_an_unlocked_write_is_caught() -> None:
     unlocked = replace(NOTES, update=update_unlocked)
     check_fails(versions.check_a_write_that_waited_is_refused, unlocked, "'mine'")

@@ -101,12 +101,12 @@ def test_a_shared_browser_keeps_the_lists_of_two_users_apart(
     assert as_alice.get("/api/users/me")["Cache-Control"] == "no-store"
 
 
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 def test_a_version_that_another_changes_meanwhile_is_stale(resource: Resource) -> None:
     versions.check_a_write_that_waited_is_refused(resource)
 
 
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 @pytest.mark.parametrize("attempts", short_and_full(15, 100))
 def test_increments_by_8_threads_lose_no_update(resource: Resource, attempts: int) -> None:
     versions.check_no_update_is_lost(resource, attempts)

@@ -137,7 +137,7 @@ def test_the_page_takes_few_queries_and_fewer_for_a_minute(staff: Client, alice:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 def test_many_who_ask_at_once_are_answered_by_one_count(monkeypatch: pytest.MonkeyPatch) -> None:
     made, make = [], figures.make
 

@@ -147,7 +147,7 @@ class Writer(threading.Thread):
         return Task.objects.get(pk=task_id)
 
 
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 def test_a_reader_sees_every_change_of_8_concurrent_writers_once_and_in_order() -> None:
     """The reader polls `since(cursor)`; a change may only be missing if a later one of its task was seen.
 
@@ -181,7 +181,7 @@ def test_a_reader_sees_every_change_of_8_concurrent_writers_once_and_in_order() 
     assert all(writer.committed for writer in writers)
 
 
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 def test_a_change_that_waited_finds_the_task_as_the_other_left_it() -> None:
     user = make_user()
     task = make_task(user)
@@ -191,7 +191,7 @@ def test_a_change_that_waited_finds_the_task_as_the_other_left_it() -> None:
     assert mine.version == head_of(user) == 4  # the lost attempt took number 3
 
 
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 @pytest.mark.parametrize(("is_deleted", "write"), [(False, services.delete_task), (True, services.restore_task)])
 def test_a_task_that_came_to_be_what_is_looked_for_meanwhile_is_not_found(
     is_deleted: bool, write: Callable[[User, int], object]
@@ -208,7 +208,7 @@ def test_a_task_that_came_to_be_what_is_looked_for_meanwhile_is_not_found(
     assert head_of(user) == (4 if not is_deleted else 3)
 
 
-def test_writers_of_one_user_never_lose_an_update(wide_pool: None) -> None:
+def test_writers_of_one_user_never_lose_an_update(transactional_db: None) -> None:
     """Toggled an even number of times by 12 threads, a task is where it was. A lost attempt costs a number, and after
     two of them the lock decides."""
     user = make_user()

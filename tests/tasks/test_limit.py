@@ -110,7 +110,7 @@ def test_users_have_a_limit_each(alice: User, bob: User) -> None:
     assert counts_of(alice) == counts_of(bob) == (3, 3)
 
 
-def test_of_many_at_once_exactly_as_many_as_may_be_are_created(wide_pool: None) -> None:
+def test_of_many_at_once_exactly_as_many_as_may_be_are_created(transactional_db: None) -> None:
     user = make_user()
     apis = [Api(user) for _ in range(10)]
     answers = at_once([partial(create, api) for api in apis])
@@ -118,7 +118,7 @@ def test_of_many_at_once_exactly_as_many_as_may_be_are_created(wide_pool: None) 
     assert counts_of(user) == (3, 3)
 
 
-def test_creating_deleting_and_restoring_at_once_are_counted(wide_pool: None, settings: Settings) -> None:
+def test_creating_deleting_and_restoring_at_once_are_counted(transactional_db: None, settings: Settings) -> None:
     user = make_user()
     settings.LIMIT_TASKS = 6
     tasks = [make_task(user) for _ in range(6)]

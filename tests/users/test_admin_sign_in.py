@@ -197,7 +197,7 @@ def test_a_code_serves_once(enrolled: Any, carol: User) -> None:
     assert only(Action.CODE_REFUSED).subject_id == carol.pk
 
 
-def test_of_two_at_once_a_code_lets_one_in(transactional_db: None, wide_pool: None) -> None:
+def test_of_two_at_once_a_code_lets_one_in(transactional_db: None) -> None:
     carol = make_user(is_staff=True)
     with time_machine.travel(START - STEP):
         device, _ = enrol(carol)

@@ -48,7 +48,7 @@ def test_more_than_a_hundred_from_before_the_bound_are_neither_listed_nor_kept(a
     assert Session.objects.count() == 100
 
 
-def test_sign_ins_at_once_leave_a_hundred_sessions(transactional_db: None, wide_pool: None) -> None:
+def test_sign_ins_at_once_leave_a_hundred_sessions(transactional_db: None) -> None:
     alice, now = make_user(), timezone.now()
     Session.objects.bulk_create(Session(user=alice, created_at=now, last_used_at=now) for _ in range(97))
     at_once([partial(signed_in, alice)] * 8)
@@ -109,7 +109,7 @@ def test_answers_without_a_body_take_room_too(monkeypatch: pytest.MonkeyPatch, a
     assert [answer.status_code for answer in answers] == [202, 202, 409]
 
 
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 def test_of_many_at_once_no_more_than_fit_are_kept(two_answers: None) -> None:
     user = make_user()
     apis = [Api(user) for _ in range(6)]

@@ -61,7 +61,7 @@ def test_a_shared_secret_opens_accounts_too() -> None:
     assert only(Action.REGISTERED).details == {"issuer": "external"}
 
 
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 @pytest.mark.django_db(transaction=True)
 def test_first_requests_at_the_same_moment_are_one_account(issuer: Issuer) -> None:
     token = issuer.token("auth0|65a")
@@ -70,7 +70,7 @@ def test_first_requests_at_the_same_moment_are_one_account(issuer: Issuer) -> No
     assert User.objects.count() == 1
 
 
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 @pytest.mark.django_db(transaction=True)
 def test_first_tasks_at_the_same_moment_are_all_there(issuer: Issuer) -> None:
     token = issuer.token("ada")

@@ -264,7 +264,7 @@ def test_a_crash_in_between_rolls_the_key_back_with_the_effect(user: User, held:
 
 
 @pytest.mark.parametrize("count", short_and_full(10, 100))
-def test_20_threads_with_the_same_keys_make_exactly_one_task_of_each(wide_pool: None, count: int) -> None:
+def test_20_threads_with_the_same_keys_make_exactly_one_task_of_each(transactional_db: None, count: int) -> None:
     """Every answer is 201, replayed or not, or 409 for one in flight; who retries gets the one answer."""
     user = make_user()
     keys = [str(uuid4()) for _ in range(count)]
@@ -288,7 +288,7 @@ def test_20_threads_with_the_same_keys_make_exactly_one_task_of_each(wide_pool: 
     assert head_of(user) == count
 
 
-def test_an_account_deleted_meanwhile_is_told_so(user: User, wide_pool: None) -> None:
+def test_an_account_deleted_meanwhile_is_told_so(user: User, transactional_db: None) -> None:
     api = Api(user)
     calls = [lambda n=n: create(api, f"k{n}") for n in range(6)] + [lambda: services.delete_account(user)]
     statuses = {answer.status_code for answer in at_once(calls)[:6]}

@@ -113,7 +113,7 @@ def test_a_change_that_meets_a_refresh_leaves_one_live_session(transactional_db:
         assert Api().get("/api/users/me", authorization=f"Bearer {stale}").status_code == 401
 
 
-def test_of_changes_at_once_from_one_password_one_holds(wide_pool: None) -> None:
+def test_of_changes_at_once_from_one_password_one_holds(transactional_db: None) -> None:
     """Also within one session, which the winner's change does not end."""
     user = make_user()
     token, clients = Api(user).tokens.access, [Api() for _ in range(4)]

@@ -72,7 +72,7 @@ def test_a_registration_that_fails_gives_the_invitation_back(settings: Settings)
     assert register(invitation=invitation).status_code == 201
 
 
-def test_12_parallel_uses_of_an_invitation_make_one_account(wide_pool: None, settings: Settings) -> None:
+def test_12_parallel_uses_of_an_invitation_make_one_account(transactional_db: None, settings: Settings) -> None:
     settings.REGISTRATION = "invite"
     invitation = invite("ada@example.com")
     answers = at_once([partial(register, invitation=invitation)] * 12)
@@ -126,7 +126,7 @@ def test_inviting_nobody_is_told(email: str, reason: str) -> None:
         invite(email)
 
 
-def test_12_parallel_registrations_of_one_address_make_one_account(wide_pool: None) -> None:
+def test_12_parallel_registrations_of_one_address_make_one_account(transactional_db: None) -> None:
     """Also in other case and Unicode forms."""
     spellings = ["ada@example.com", "ADA@EXAMPLE.COM", "Ada@ｅｘａｍｐｌｅ.com"] * 4
     answers = at_once(partial(register, email=email) for email in spellings)

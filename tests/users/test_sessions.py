@@ -165,7 +165,7 @@ def test_a_refresh_token_lives_thirty_days_from_its_last_use(alice: User) -> Non
         assert refresh(pair["refresh"]).status_code == 401
 
 
-@pytest.mark.usefixtures("wide_pool")
+@pytest.mark.usefixtures("transactional_db")
 @pytest.mark.parametrize("rounds", short_and_full(15, 100))
 def test_rounds_of_8_parallel_refreshes_have_one_successor_each_and_log_nobody_out(rounds: int) -> None:
     """Plain simplejwt has several winners in 19 of 20 such rounds."""
@@ -306,7 +306,7 @@ MEANWHILE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("end", MEANWHILE.values(), ids=list(MEANWHILE))
-def test_a_session_ends_also_while_it_is_refreshed_with_keys(wide_pool: None, end: Any) -> None:
+def test_a_session_ends_also_while_it_is_refreshed_with_keys(transactional_db: None, end: Any) -> None:
     """A key's row refers to the session and to the user, which deadlocks or breaks whoever locks them apart."""
 
     def keep_refreshing(token: str, thief: int) -> list[Any]:
@@ -329,7 +329,7 @@ def test_a_session_ends_also_while_it_is_refreshed_with_keys(wide_pool: None, en
         assert not any(works(pair["access"]) for stolen in pairs for pair in stolen)
 
 
-def test_a_refresh_that_meets_a_new_password_brings_tokens_that_were_good(wide_pool: None) -> None:
+def test_a_refresh_that_meets_a_new_password_brings_tokens_that_were_good(transactional_db: None) -> None:
     """Never a 200 with a pair that was dead when it was signed: the version is read under the user's lock."""
     for _ in range(20):
         user = make_user()

@@ -68,9 +68,7 @@ def _fill(users: list[User], count: int) -> float:
     now = timezone.now()
     authors = cycle([Author(language, now) for language in LANGUAGES])
     jobs = iter(list(zip(users, authors, strict=False)))
-    connection.close()  # the threads have their own, as many as the pool allows
-    threads = min(THREADS, settings.DATABASE_POOL_SIZE)
-    with progress("tasks", len(users) * count) as advance, ThreadPoolExecutor(threads) as pool:
+    with progress("tasks", len(users) * count) as advance, ThreadPoolExecutor(THREADS) as pool:
         store = partial(_store, count=count, advance=advance)
         pending = [pool.submit(copy_context().run, store, job) for job in _slices(jobs, max(1, BATCH // max(1, count)))]
         for each in as_completed(pending):
