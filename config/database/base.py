@@ -3,7 +3,7 @@
 import datetime as dt
 import time
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.backends.postgresql import base
 from psycopg import ClientCursor
 from psycopg.abc import Buffer
-from psycopg.adapt import AdaptersMap, Loader
+from psycopg.adapt import Loader
 
 from config.database.breaker import breaker
 from config.database.connections import Connection
@@ -28,13 +28,6 @@ class InstantLoader(Loader):
 
     def load(self, data: Buffer) -> dt.datetime:
         return dt.datetime.fromisoformat(str(data, "ascii"))
-
-
-@cache
-def _with_instants(adapters: AdaptersMap) -> AdaptersMap:
-    adapters = AdaptersMap(adapters)
-    adapters.register_loader("timestamptz", InstantLoader)
-    return adapters
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -82,12 +75,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 raise
         return rows[len(prefix) :]
 
-    def get_connection_params(self) -> dict[str, Any]:
-        params = super().get_connection_params()
-        if self.timezone == InstantLoader.timezone:
-            params["context"] = _with_instants(params["context"])
-        return params
-
     def ensure_connection(self) -> None:
         """Connect, or replace a connection that cannot be used any more: Django's cursors and `run` begin here."""
         if self.connection is not None and not self.in_atomic_block and not self.connection.is_live():
@@ -96,7 +83,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             super().ensure_connection()
 
     def _configure_connection(self, connection: Any) -> bool:
-        connection.prepared.is_allowed = _may_prepare(connection)
+        """Prepared statements are safe on direct connections. A pooler such as PgBouncer before 1.21 hands out another
+        session for each transaction, which may lack them; it reports another process id than the server's."""
+        allowed: str | bool = settings.DATABASE_PREPARED_STATEMENTS
+        if allowed == "auto":
+            allowed = connection.execute("SELECT pg_backend_pid()").fetchone() == (connection.info.backend_pid,)
+        connection.prepared.is_allowed = allowed in ("on", True)
+        connection.adapters.register_loader("timestamptz", InstantLoader)
         return bool(super()._configure_connection(connection))  # type: ignore[misc]  # unknown to the stubs
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
@@ -104,21 +97,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         with breaker.attempt():
             while True:
                 try:
-                    return Connection.connect(**conn_params, autocommit=True)
+                    return Connection.connect(**conn_params)
                 except psycopg.OperationalError:
                     if time.monotonic() > give_up_at:
                         raise
                 time.sleep(0.1)
-
-    def _set_autocommit(self, autocommit: bool) -> None:
-        if self.connection.autocommit != autocommit:  # a new connection has it already
-            super()._set_autocommit(autocommit)  # type: ignore[misc]  # unknown to the stubs
-
-
-def _may_prepare(connection: Connection) -> bool:
-    """Prepared statements are safe on direct connections. A pooler such as PgBouncer before 1.21 hands out another
-    session for each transaction, which may lack them; it reports another process id than the server's."""
-    if settings.DATABASE_PREPARED_STATEMENTS != "auto":
-        return bool(settings.DATABASE_PREPARED_STATEMENTS == "on")
-    row = connection.execute("SELECT pg_backend_pid()").fetchone()
-    return row is not None and row[0] == connection.info.backend_pid

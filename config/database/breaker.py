@@ -18,27 +18,21 @@ class CircuitBreaker:
     """Of one process. While it is open, one request at a time tries the database (half-open); all others fail."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._is_open = False
-        self._is_tried = False
-        self._retry_at = 0.0  # time.monotonic()
+        self._trial = threading.Lock()
+        self._retry_at: float | None = None  # time.monotonic(); None while it is closed
 
     def open(self) -> None:
-        with self._lock:
-            self._is_open = True
-            self._retry_at = time.monotonic() + RETRY_SECONDS
+        self._retry_at = time.monotonic() + RETRY_SECONDS
 
     def close(self) -> None:
-        self._is_open = False
+        self._retry_at = None
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Guards one attempt to connect. Raises DatabaseAway while the breaker is open."""
-        with self._lock:
-            is_trial = self._is_open
-            if is_trial and (self._is_tried or time.monotonic() < self._retry_at):
-                raise DatabaseAway("the database was away a moment ago")
-            self._is_tried |= is_trial
+        retry_at = self._retry_at
+        if retry_at is not None and (time.monotonic() < retry_at or not self._trial.acquire(blocking=False)):
+            raise DatabaseAway("the database was away a moment ago")
         try:
             yield
         except psycopg.OperationalError:
@@ -47,8 +41,8 @@ class CircuitBreaker:
         else:
             self.close()
         finally:
-            if is_trial:
-                self._is_tried = False
+            if retry_at is not None:  # this was a trial
+                self._trial.release()
 
 
 breaker = CircuitBreaker()

@@ -4,25 +4,22 @@ import math
 import select
 import threading
 import time
+from functools import cached_property
+from itertools import count
 from typing import Any, ClassVar
 from weakref import WeakSet
 
 import psycopg
+from psycopg import abc
+from psycopg.adapt import Transformer
 from psycopg.pq import TransactionStatus
 
 from config.database.breaker import breaker
-from config.database.pipeline import Prepared
 
 PATIENCE = 1.0  # seconds without an answer
 IDLE_SECONDS = 0.05  # after which a connection is looked at before its next use
-CONNECT_SECONDS = 2  # psycopg's minimum
-LIVENESS = "tickbase liveness"
-
-
-class _Waited(threading.local):
-    """Seconds that a thread has waited for its connections."""
-
-    seconds = 0.0
+MAX_PREPARED = 200  # of each connection; each takes the server some kilobytes
+LONGEST = 2000  # characters of a statement; longer ones are searches for many words
 
 
 class _Owned(WeakSet["Connection"]):
@@ -34,12 +31,34 @@ class _Owned(WeakSet["Connection"]):
             connection.close()
 
 
-waited = _Waited()
-_thread = threading.local()
-_open: WeakSet["Connection"] = WeakSet()
-_opening = threading.Lock()
+class _Thread(threading.local):
+    """What each thread has: the seconds that it has waited for its connections, and those that are open."""
+
+    def __init__(self) -> None:
+        self.waited, self.owned = 0.0, _Owned()
+
+
+thread = _Thread()
 _probing = threading.Lock()
 _last_probed: dict[tuple[str, int], tuple[float, bool]] = {}  # by server: when, and whether it was alive
+
+
+class Prepared:
+    """The prepared statements of one connection."""
+
+    def __init__(self) -> None:
+        self.is_allowed = False
+        self.names: dict[str, bytes] = {}  # by statement, the least recently used first
+        self.forgotten: list[bytes] = []  # which the next message closes
+        self._numbers = count()
+
+    def new_name(self, sql: str) -> bytes | None:
+        """None if the statement shall not be prepared. No name is ever used again."""
+        if not self.is_allowed or len(sql) > LONGEST:
+            return None
+        if len(self.names) >= MAX_PREPARED:
+            self.forgotten.append(self.names.pop(next(iter(self.names))))
+        return b"tickbase_%d" % next(self._numbers)
 
 
 class ServerHangs(psycopg.OperationalError):
@@ -66,14 +85,15 @@ class Connection(psycopg.Connection[Any]):
         self._used_at = time.monotonic()
         self._poll = select.poll()
         self._poll.register(self.fileno(), select.POLLIN)
-        if not hasattr(_thread, "owned"):
-            _thread.owned = _Owned()
-        _thread.owned.add(self)
-        with _opening:
-            _open.add(self)
+        thread.owned.add(self)
 
-    def __del__(self) -> None:
+    def __del__(self, *ignored: Any) -> None:
         """Without psycopg's warning: it is open as long as its thread, or the process."""
+
+    @cached_property
+    def transformer(self) -> abc.Transformer:
+        """Kept, as it keeps the dumpers and loaders that it has made."""
+        return Transformer(self)
 
     def is_live(self) -> bool:
         """Whether it can be used; within a transaction, True until it is closed.
@@ -94,7 +114,7 @@ class Connection(psycopg.Connection[Any]):
             raise self.given_up(error) from error
         finally:
             self._used_at = time.monotonic()
-            waited.seconds += self._used_at - began
+            thread.waited += self._used_at - began
 
     def wait_for_data(self) -> None:
         """`wait` without a generator: until there is something to read."""
@@ -104,7 +124,7 @@ class Connection(psycopg.Connection[Any]):
                 self._require_alive()
         finally:
             self._used_at = time.monotonic()
-            waited.seconds += self._used_at - began
+            thread.waited += self._used_at - began
 
     def given_up(self, error: psycopg.errors.ReadOnlySqlTransaction) -> ServerIsReadOnly:
         """It would refuse every write; a new connection may lead to the primary."""
@@ -143,19 +163,9 @@ class Connection(psycopg.Connection[Any]):
         """Whether this server, one of perhaps several hosts in the URL, is alive. A refusal, such as too many
         connections, is a sign of life."""
         params: dict[str, Any] = {**self.info.get_parameters(), "password": self.info.password or None}
-        params |= {"connect_timeout": CONNECT_SECONDS, "application_name": LIVENESS}
+        params |= {"connect_timeout": 2, "application_name": "tickbase liveness"}  # psycopg's minimum, in seconds
         try:
             psycopg.connect(**params).close()
-        except psycopg.errors.ConnectionTimeout:
-            return False
-        except psycopg.OperationalError:
-            pass
+        except psycopg.OperationalError as error:
+            return not isinstance(error, psycopg.errors.ConnectionTimeout)
         return True
-
-
-def open_connections() -> dict[str, int]:
-    """How many connections this process has, by state."""
-    with _opening:
-        statuses = [each.pgconn.transaction_status for each in _open if not each.closed]
-    idle = statuses.count(TransactionStatus.IDLE)
-    return {"idle": idle, "in use": len(statuses) - idle}

@@ -4,74 +4,47 @@ psycopg's own pipeline waits after each statement, and each time releases the GI
 statement is prepared at its first use, PostgreSQL infers the types of its parameters, and results are binary.
 """
 
-import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import count
-from typing import TYPE_CHECKING, Any, cast
-from uuid import UUID
+from typing import Any, cast
 
-from psycopg import DataError, OperationalError, abc, errors
+from psycopg import OperationalError, errors
 from psycopg.abc import Buffer
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.adapt import PyFormat
 from psycopg.generators import send
 from psycopg.pq import ConnStatus, ExecStatus, Format, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
-if TYPE_CHECKING:
-    from config.database.connections import Connection
+from config.database.connections import Connection, Prepared
 
 Sql = tuple[str, Sequence[Any]]  # a statement with its parameters, each a %s
 Rows = list[tuple[Any, ...]]
 
-MAX_PREPARED = 200  # of each connection; each takes the server some kilobytes
-LONGEST = 2000  # characters of a statement; longer ones are searches for many words
-
-_Command = tuple[str, list[Buffer | None]]
-_BEGIN: _Command = ("BEGIN", [])
-_COMMIT: _Command = ("COMMIT", [])
+_Command = tuple[str, Sequence[Buffer | None]]
 
 
-class Prepared:
-    """The prepared statements of one connection."""
-
-    def __init__(self) -> None:
-        self.is_allowed = False
-        self.names: dict[str, bytes] = {}  # by statement, the least recently used first
-        self.forgotten: list[bytes] = []  # which the next message closes
-        self._numbers = count()
-
-    def new_name(self, sql: str) -> bytes | None:
-        """None if the statement shall not be prepared. No name is ever used again."""
-        if not self.is_allowed or len(sql) > LONGEST:
-            return None
-        if len(self.names) >= MAX_PREPARED:
-            self.forgotten.append(self.names.pop(next(iter(self.names))))
-        return b"tickbase_%d" % next(self._numbers)
-
-    def forget(self) -> None:
-        self.forgotten += self.names.values()
-        self.names.clear()
-
-
-def pipeline(connection: "Connection", statements: Sequence[Sql], *, commits: bool = False) -> list[Rows]:
+def pipeline(connection: Connection, statements: Sequence[Sql], *, commits: bool = False) -> list[Rows]:
     """Run statements, and COMMIT if it `commits`; return the rows of each. Outside of a transaction they are one.
     Raises psycopg's error of the first statement that fails; those after it and the COMMIT are not run."""
-    transformer: abc.Transformer = Transformer(connection)
-    commands = [(sql, [_dumped(param, transformer) for param in params]) for sql, params in statements]
+    transformer = connection.transformer
+    # As text, of the type that PostgreSQL infers.
+    commands: list[_Command] = [
+        (sql, transformer.dump_sequence(params, [PyFormat.TEXT] * len(params))) for sql, params in statements
+    ]
     is_first = connection.pgconn.transaction_status == TransactionStatus.IDLE
     begins = is_first and not connection.autocommit
     if begins:
-        commands.insert(0, _BEGIN)
+        commands.insert(0, ("BEGIN", ()))
     if commits:
-        commands.append(_COMMIT)
+        commands.append(("COMMIT", ()))
     try:
         results = _run(connection, commands)
     except errors.ReadOnlySqlTransaction as error:
         raise connection.given_up(error) from error
     except (errors.FeatureNotSupported, errors.InvalidSqlStatementName):
         # A migration or a pooler has invalidated a prepared statement.
-        connection.prepared.forget()
+        connection.prepared.forgotten += connection.prepared.names.values()
+        connection.prepared.names.clear()
         if not is_first:
             raise
         connection.rollback()
@@ -80,27 +53,8 @@ def pipeline(connection: "Connection", statements: Sequence[Sql], *, commits: bo
     for result in results[begins : len(results) - commits]:
         transformer.set_pgresult(result)
         rows.append(cast(Rows, transformer.load_rows(0, result.ntuples, tuple)))
+    transformer.set_pgresult(None)  # else it would be kept
     return rows
-
-
-_DUMPERS: dict[type, Callable[[Any], bytes]] = {
-    int: lambda value: b"%d" % value,
-    bool: lambda value: b"t" if value else b"f",
-    **dict.fromkeys((dt.datetime, dt.date, UUID), lambda value: str(value).encode()),
-}
-
-
-def _dumped(value: Any, transformer: abc.Transformer) -> Buffer | None:
-    """A parameter as text, of the type that PostgreSQL infers."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        text = value.encode()
-        if 0 in text:  # libpq would end the text there
-            raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
-        return text
-    dump = _DUMPERS.get(type(value))
-    return dump(value) if dump else transformer.get_dumper(value, PyFormat.TEXT).dump(value)
 
 
 @lru_cache(maxsize=1024)
@@ -111,7 +65,7 @@ def _numbered(sql: str) -> bytes:
     return text.replace("%%", "%").encode()
 
 
-def _run(connection: "Connection", commands: Sequence[_Command]) -> list[PGresult]:
+def _run(connection: Connection, commands: Sequence[_Command]) -> list[PGresult]:
     """The result of each command."""
     pgconn, prepared = connection.pgconn, connection.prepared
     pgconn.enter_pipeline_mode()
@@ -126,7 +80,7 @@ def _run(connection: "Connection", commands: Sequence[_Command]) -> list[PGresul
             connection.close()  # lost, or interrupted: its next user would read these results
     for sql, place in new.items():  # what is prepared stays so, also when a later statement fails
         if results[place].status != ExecStatus.COMMAND_OK:
-            del prepared.names[sql]
+            prepared.names.pop(sql, None)
     for result in results:
         if result.status == ExecStatus.FATAL_ERROR:
             raise errors.error_from_result(result)
@@ -137,8 +91,8 @@ def _send(pgconn: PGconn, prepared: Prepared, commands: Sequence[_Command]) -> t
     """Returns the places of the commands' own results, and of those of new prepared statements."""
     places: list[int] = []
     new: dict[str, int] = {}
-    for name in prepared.forgotten:
-        pgconn.send_close_prepared(name)
+    for forgotten in prepared.forgotten:
+        pgconn.send_close_prepared(forgotten)
     place = len(prepared.forgotten)
     prepared.forgotten.clear()
     for sql, params in commands:
@@ -158,7 +112,7 @@ def _send(pgconn: PGconn, prepared: Prepared, commands: Sequence[_Command]) -> t
     return places, new
 
 
-def _results(connection: "Connection") -> list[PGresult]:
+def _results(connection: Connection) -> list[PGresult]:
     pgconn = connection.pgconn
     results: list[PGresult] = []
     while True:

@@ -12,14 +12,15 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import psutil
 from django.conf import settings
+from django.db.backends.signals import connection_created
 from fasteners import InterProcessLock
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.multiprocess import MultiProcessCollector
-
-from config.database.connections import open_connections
+from psycopg.pq import TransactionStatus
 
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
 SAMPLE_SECONDS = 1.0
@@ -105,6 +106,27 @@ def workers() -> dict[int, psutil.Process]:
 
 
 # --- The connections, which only their own process can see --------------------------------------------
+
+
+_opening = threading.Lock()
+_wrappers: WeakSet[Any] = WeakSet()  # Django's, one for each thread
+
+
+def _remember(connection: Any, **kwargs: Any) -> None:
+    with _opening:
+        _wrappers.add(connection)
+
+
+connection_created.connect(_remember)
+
+
+def open_connections() -> dict[str, int]:
+    """How many connections this process has, by state."""
+    with _opening:
+        opened = [connection for wrapper in _wrappers if (connection := wrapper.connection) and not connection.closed]
+    statuses = [connection.pgconn.transaction_status for connection in opened]
+    idle = statuses.count(TransactionStatus.IDLE)
+    return {"idle": idle, "in use": len(statuses) - idle}
 
 
 def sample_connections() -> None:

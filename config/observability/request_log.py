@@ -11,7 +11,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpRe
 from django.utils.functional import SimpleLazyObject
 
 from config.database.base import DatabaseWrapper
-from config.database.connections import waited
+from config.database.connections import thread
 from config.http.request import request_id_of
 from config.observability import logs
 
@@ -60,12 +60,12 @@ class _Entry:
         self.database = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS])
         self.queries -= self.database.messages
         if self.observe:
-            self.waited -= waited.seconds
+            self.waited -= thread.waited
 
     def __exit__(self, *error: object) -> None:
         self.queries += self.database.messages
         if self.observe:
-            self.waited += waited.seconds
+            self.waited += thread.waited
         logs.request_id.reset(self.token)
 
     def streamed(self, chunks: Iterable[bytes], status: int) -> Iterator[bytes]:
@@ -99,7 +99,7 @@ class _Entry:
         method = self.request.method if self.request.method in METHODS else "other"
         route = logs.route_of(self.request) or "unknown"
         if self.observe:
-            self.observe(method, route, status, seconds, self.waited + waited.seconds, queries)
+            self.observe(method, route, status, seconds, self.waited + thread.waited, queries)
         if not is_logged:
             return
         fields = {

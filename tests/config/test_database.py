@@ -13,7 +13,8 @@ from django.db import OperationalError, connection, connections, transaction
 
 from config.database.base import DatabaseWrapper
 from config.database.breaker import RETRY_SECONDS, CircuitBreaker, DatabaseAway, breaker
-from config.database.connections import IDLE_SECONDS, open_connections
+from config.database.connections import IDLE_SECONDS
+from config.observability.metrics import open_connections
 from tests.client import Api
 from tests.problems import problem_of
 from tests.tasks.test_round_trips import wire

@@ -23,6 +23,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 from pytest_django import Settings
 
+from config.database import connections as kept
 from config.database import pipeline, session
 from config.database.base import DatabaseWrapper
 from config.database.connections import Connection
@@ -130,7 +131,7 @@ def test_a_statement_is_prepared_once_whatever_its_parameters(database: Database
 
 
 def test_the_least_recently_used_is_forgotten(database: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "MAX_PREPARED", 4)  # one is that of the session settings
+    monkeypatch.setattr(kept, "MAX_PREPARED", 4)  # one is that of the session settings
     for number in (1, 2, 1, 3, 1, 4):
         assert database.run((f"SELECT {number}", [])) == [[(number,)]]
     found = prepared(database)  # the server closes the forgotten one with the next message
@@ -328,7 +329,7 @@ def test_a_server_that_leaves_in_between_is_an_outage(database: DatabaseWrapper)
 
 
 def test_long_statements_are_not_prepared(database: DatabaseWrapper) -> None:
-    database.run((f"SELECT '{'a' * pipeline.LONGEST}'", []))
+    database.run((f"SELECT '{'a' * kept.LONGEST}'", []))
     assert not [text for text in prepared(database) if "aaaa" in text]
 
 
