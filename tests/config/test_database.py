@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import psycopg
 import pytest
+from django.core.checks import run_checks
 from django.db import OperationalError, connection, connections, transaction
 
 from config.database.base import DatabaseWrapper
@@ -249,3 +250,11 @@ def test_a_trial_that_fails_lets_the_next_one_come(monkeypatch: pytest.MonkeyPat
         with pytest.raises(psycopg.OperationalError, match="refused"), breaker.attempt():
             raise psycopg.OperationalError("refused")
         now += RETRY_SECONDS
+
+
+@pytest.mark.parametrize(("value", "found"), [("5", ["config.W003"]), ("", [])])
+def test_whoever_still_sets_the_size_of_a_pool_is_told(
+    monkeypatch: pytest.MonkeyPatch, value: str, found: list[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_POOL_SIZE", value)
+    assert [message.id for message in run_checks() if str(message.id).startswith("config.")] == found

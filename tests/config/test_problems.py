@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jwt
+import psycopg
 import pytest
 import time_machine
 from django.conf import settings
@@ -371,11 +372,28 @@ def test_the_process_lives_without_the_database() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_connection_that_the_server_has_ended(alice: User) -> None:
-    as_alice, before = Api(alice), stored()
+    as_alice = Api(alice)
     with pytest.raises(OperationalError), connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-    answer = as_alice.post("/api/me/tasks", {"title": "a"})
-    connection.close()
+    assert as_alice.post("/api/me/tasks", {"title": "a"}).status_code == 201
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_connection_that_the_server_ends_within_a_request(alice: User, place: int) -> None:
+    as_alice, before = Api(alice), stored()
+    sent: list[str] = []
+
+    def end(execute: Any, sql: str, *rest: Any) -> Any:
+        if len(sent) == place:
+            with psycopg.connect(**connection.get_connection_params()) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+        sent.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(end):
+        answer = as_alice.post("/api/me/tasks", {"title": "a"})
+    assert len(sent) > place
     assert problem_of(answer, 503)["code"] == "database_unavailable"
     assert stored() == before
     assert as_alice.post("/api/me/tasks", {"title": "a"}).status_code == 201

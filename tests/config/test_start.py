@@ -47,3 +47,18 @@ def test_a_worker_starts_without_what_it_may_never_need(modules: set[str]) -> No
 
 def test_a_worker_starts_with_no_more_modules_than_it_has_to(modules: set[str]) -> None:
     assert sum(name.partition(".")[0] not in OURS for name in modules) < MODULES
+
+
+def test_a_request_calls_no_receiver_of_djangos_for_connections_and_caches() -> None:
+    """Each thread keeps its connection, and config.database looks at it before it is used."""
+    receivers = "[receiver() for _, receiver, *_ in (*request_started.receivers, *request_finished.receivers)]"
+    signals = "from django.core.signals import request_finished, request_started"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import config.asgi; {signals}; print(*[each.__name__ for each in {receivers}])"],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": UNREACHABLE},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["reset_urlconf"]
