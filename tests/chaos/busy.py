@@ -18,26 +18,21 @@ from tests.chaos.load import client_of, sign_in, sign_in_several
 from tests.chaos.outcome import Outcome
 from tests.server import Server
 
+THREADS = 4  # of the service, each with a connection
 CLIENTS = 8  # two for each thread: a queue that moves is waited in for as long as it is
 LIMIT = 3  # seconds that a lock or a statement may take
 GOAL_SECONDS = float(LIMIT + WAIT_SECONDS)
 AT_ONCE = 1.0  # seconds
-RETURN_SECONDS = 2.0  # of which one may go by until the circuit breaker lets a request try again
+RETURN_SECONDS = 2.0
 REFILL_SECONDS = 3.0
 CONTROL_SECONDS = 6.0
 UNLIMITED = {"DATABASE_LOCK_TIMEOUT": "0", "DATABASE_STATEMENT_TIMEOUT": "0"}
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
-class Way(NamedTuple):
-    environment: dict[str, str]
-    connections: int
-
-
 WAYS = {
-    "lock timeout": Way({"DATABASE_LOCK_TIMEOUT": str(LIMIT)}, 4),
-    "statement timeout": Way({**UNLIMITED, "DATABASE_STATEMENT_TIMEOUT": str(LIMIT)}, 4),
-    "two threads": Way({"DATABASE_LOCK_TIMEOUT": str(LIMIT), "THREADS": "2"}, 2),
+    "lock timeout": {"DATABASE_LOCK_TIMEOUT": str(LIMIT)},
+    "statement timeout": {**UNLIMITED, "DATABASE_STATEMENT_TIMEOUT": str(LIMIT)},
 }
 
 
@@ -67,24 +62,23 @@ def locked(data_dir: Path) -> Iterator[psycopg.Connection]:
 
 
 def keep_busy(way: str, seconds: float) -> Result:
-    environment, connections = WAYS[way]
-    with folder() as path, Server(path, **environment) as server, ThreadPoolExecutor(1) as pool:
+    with folder() as path, Server(path, **WAYS[way]) as server, ThreadPoolExecutor(1) as pool:
         tokens = sign_in_several(server)
         with locked(path) as holder:
             asked = pool.submit(ask_all, server, tokens, seconds, CLIENTS)
-            wait_until_full(holder, connections)
+            wait_until_full(holder)
             slowest_health = watch_health(server, tokens[0], asked)
             waiting = pool.submit(ask_all, server, tokens, REFILL_SECONDS, CLIENTS)
-            wait_until_full(holder, connections)
+            wait_until_full(holder)
             holder.commit()
             return_seconds = wait_until_back(server, tokens)
         return result_of(asked.result() + waiting.result(), slowest_health, return_seconds)
 
 
-def wait_until_full(holder: psycopg.Connection, connections: int) -> None:
+def wait_until_full(holder: psycopg.Connection) -> None:
     deadline = time.monotonic() + 10
-    while holder.execute(WAITING).fetchone() != (connections,):
-        assert time.monotonic() < deadline, f"not all {connections} connections wait for the lock"
+    while holder.execute(WAITING).fetchone() != (THREADS,):
+        assert time.monotonic() < deadline, f"not all {THREADS} connections wait for the lock"
         time.sleep(0.01)
 
 

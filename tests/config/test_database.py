@@ -77,6 +77,13 @@ def test_within_a_transaction_no_connection_is_replaced(kept: Any) -> None:
     assert connection.connection is not kept
 
 
+def test_where_a_transaction_has_begun_a_lost_connection_is_an_outage(kept: Any) -> None:
+    with pytest.raises(OperationalError), transaction.atomic():
+        terminate(kept)
+        kept._used_at -= IDLE_SECONDS
+        run()
+
+
 @pytest.mark.parametrize("use", [query, run, begin])
 def test_a_closed_connection_is_replaced(kept: Any, use: Callable[[], None]) -> None:
     kept.close()
