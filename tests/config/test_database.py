@@ -17,7 +17,7 @@ from config.database.breaker import RETRY_SECONDS, CircuitBreaker, DatabaseAway,
 from config.database.connections import IDLE_SECONDS
 from config.observability.metrics import open_connections
 from tests.client import Api
-from tests.problems import problem_of
+from tests.problems import problem_of, stored
 from tests.tasks.test_round_trips import wire
 from users.models import User
 
@@ -126,6 +126,35 @@ def test_connections_are_counted_by_state(kept: Any) -> None:
         assert open_connections() == {"idle": before["idle"] - 1, "in use": before["in use"] + 1}
     connection.close()
     assert open_connections() == {**before, "idle": before["idle"] - 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_server_has_ended(alice: User) -> None:
+    as_alice = Api(alice)
+    with pytest.raises(OperationalError), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert as_alice.post("/api/me/tasks", {"title": "a"}).status_code == 201
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_connection_that_the_server_ends_within_a_request(alice: User, place: int) -> None:
+    as_alice, before = Api(alice), stored()
+    sent: list[str] = []
+
+    def end(execute: Any, sql: str, *rest: Any) -> Any:
+        if len(sent) == place:
+            with psycopg.connect(**connection.get_connection_params()) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+        sent.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(end):
+        answer = as_alice.post("/api/me/tasks", {"title": "a"})
+    assert len(sent) > place
+    assert problem_of(answer, 503)["code"] == "database_unavailable"
+    assert stored() == before
+    assert as_alice.post("/api/me/tasks", {"title": "a"}).status_code == 201
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jwt
-import psycopg
 import pytest
 import time_machine
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
@@ -25,7 +24,7 @@ from config.http.problems import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as real_urlpatterns
 from tests.client import Api
 from tests.factories import PASSWORD, make_task, make_tokens, make_user
-from tests.problems import exact, problem_of, send, stored
+from tests.problems import exact, problem_of, send
 from users import services
 from users.models import Session, User
 from users.tokens import own
@@ -368,35 +367,6 @@ def test_a_limit_that_cannot_be_counted(limit: Callable[..., None], address: str
 @pytest.mark.usefixtures("database_away")
 def test_the_process_lives_without_the_database() -> None:
     assert Api().get("/healthz").status_code == 200
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_connection_that_the_server_has_ended(alice: User) -> None:
-    as_alice = Api(alice)
-    with pytest.raises(OperationalError), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-    assert as_alice.post("/api/me/tasks", {"title": "a"}).status_code == 201
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("place", [0, 1])
-def test_a_connection_that_the_server_ends_within_a_request(alice: User, place: int) -> None:
-    as_alice, before = Api(alice), stored()
-    sent: list[str] = []
-
-    def end(execute: Any, sql: str, *rest: Any) -> Any:
-        if len(sent) == place:
-            with psycopg.connect(**connection.get_connection_params()) as other:
-                other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
-        sent.append(sql)
-        return execute(sql, *rest)
-
-    with connection.execute_wrapper(end):
-        answer = as_alice.post("/api/me/tasks", {"title": "a"})
-    assert len(sent) > place
-    assert problem_of(answer, 503)["code"] == "database_unavailable"
-    assert stored() == before
-    assert as_alice.post("/api/me/tasks", {"title": "a"}).status_code == 201
 
 
 @pytest.mark.django_db
