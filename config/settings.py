@@ -268,13 +268,8 @@ REST_FRAMEWORK = {
         "users.api.permissions.EmailIsVerified",
     ],
     "DEFAULT_THROTTLE_CLASSES": ["config.http.limits.throttling.CallerThrottle"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.parsers.AlwaysJSON",
-    "DEFAULT_RENDERER_CLASSES": ["config.http.parsers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": [f"config.http.parsers.{kind}Parser" for kind in ("JSON", "MergePatch", "EmptyForm")],
-    "DEFAULT_METADATA_CLASS": "config.http.parsers.AllowOnly",
     "DEFAULT_SCHEMA_CLASS": "config.http.openapi.schema.AutoSchema",
     "EXCEPTION_HANDLER": "config.http.problems.exception_handler",
-    "URL_FORMAT_OVERRIDE": None,
 }
 # The largest legal task is about 260 kB when every character is escaped.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024

@@ -4,22 +4,15 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from config.http.openapi.views import SchemaView
+from config.http.openapi.views import DocsView, SchemaView
 from config.observability import health
 from config.observability.scrape import MetricsView
 
 urlpatterns = [
-    path("api/", include("users.api.urls")),
+    *include("users.api.urls")[0].urlpatterns,  # flat, and first, as they are requested most
     path("api/schema", SchemaView.as_view(), name="schema"),
-    path(
-        "api/docs",
-        SpectacularSwaggerSplitView.as_view(
-            url_name="schema", template_name="config/swagger_ui.html", template_name_js="config/swagger_ui.js"
-        ),
-        name="docs",
-    ),
+    path("api/docs", DocsView.as_view(), name="docs"),
     path("healthz", health.LivenessView.as_view(), name="healthz"),
     path("readyz", health.ReadinessView.as_view(), name="readyz"),
 ]

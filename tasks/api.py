@@ -3,9 +3,9 @@
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from config.http import conditional
+from config.http.json import Response
 from tasks import services
 from tasks.choices import Status
 from tasks.resource import TASKS

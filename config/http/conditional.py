@@ -5,9 +5,9 @@ from typing import Any
 
 from django.http import HttpRequest
 from rest_framework.exceptions import ErrorDetail
-from rest_framework.response import Response
 
 from config.http.errors import InvalidHeader
+from config.http.json import Response
 
 _TAG = r'(?:W/)?"[!#-~\x80-\xff]*"'
 _TAGS = rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*"

@@ -9,14 +9,14 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from config.database import migrations
 from config.errors import Unavailable
 from config.http.errors import is_outage, outage_of
+from config.http.json import Response
 from config.http.openapi.schema import also_answers
 from config.server.bridge import Lane
+from config.http.views import APIView
 
 
 class MigrationsMissing(Unavailable):

@@ -13,11 +13,11 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from config.database.base import DatabaseWrapper
 from config.errors import InvalidToken, NotFound
 from config.http.request import admitted_address
+from config.http.views import APIView
 
 Families = Iterable[Any]
 _counted: dict[type[Model], tuple[str, str]] = {}  # by model, the name and the help of its counter

@@ -8,15 +8,13 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from config.http.errors import MalformedBody
-from config.http.parsers import AlwaysJSON, JSONParser, MergePatchParser
-
-MERGE_PATCH = MergePatchParser.media_type
+from config.http.parsers import MERGE_PATCH, parse_body
 
 
 def parsed(body: bytes, media_type: str = "application/json", method: str = "PATCH") -> Any:
     factory: Any = APIRequestFactory()
     request = factory.generic(method, "/", body, media_type)
-    return Request(request, parsers=[JSONParser(), MergePatchParser()], negotiator=AlwaysJSON()).data
+    return parse_body(Request(request))
 
 
 @pytest.mark.parametrize(

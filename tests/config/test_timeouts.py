@@ -14,13 +14,13 @@ from django.db import OperationalError, connection, transaction
 from django.urls import path
 from pytest_django import Settings
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from config.database import session
 from config.database.base import DatabaseWrapper
 from config.database.pipeline import Sql
 from config.environment.database_url import parse
+from config.http.json import Response
+from config.http.views import APIView
 from tests.chaos.load import sign_in_several
 from tests.client import Api
 from tests.factories import PASSWORD

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.test import APIRequestFactory, force_authenticate
-from rest_framework.views import APIView
+from rest_framework.test import APIRequestFactory
 
+from config.http.json import Response
+from config.http.views import APIView
 from tests.client import Api
-from tests.factories import PASSWORD, make_user
+from tests.factories import PASSWORD, make_tokens, make_user
 from tests.problems import problem_of, send
 from users.api.throttles import LoginThrottle
 from users.models import User
@@ -114,9 +114,8 @@ class DoorView(APIView):
 
 
 def knock(user: User | None, address: str, **body: Any) -> int:
-    request = APIRequestFactory().post("/door", body, format="json", REMOTE_ADDR=address)
-    if user is not None:
-        force_authenticate(request, user)
+    token = {} if user is None else {"HTTP_AUTHORIZATION": f"Bearer {make_tokens(user).access}"}
+    request = APIRequestFactory().post("/door", body, format="json", REMOTE_ADDR=address, **token)
     return DoorView.as_view()(request).status_code
 
 

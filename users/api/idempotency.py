@@ -19,17 +19,16 @@ from django.utils.crypto import salted_hmac
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
 from config.errors import DomainError, KeyInFlight, KeyReused, LimitReached
 from config.http.errors import InvalidHeader
-from config.http.json import to_json
+from config.http.json import Response, to_json
 from config.http.limits import counters
 from config.http.request import client_address, network
+from config.http.views import APIView
 from users import services
 from users.models import IdempotencyKey, Session, User
 from users.services import pruning

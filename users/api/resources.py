@@ -11,14 +11,14 @@ from django.utils.module_loading import import_string
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from config.database import session
 from config.errors import SearchTooSlow
 from config.http import conditional
+from config.http.json import Response
 from config.http.openapi.schema import also_answers
 from config.http.pagination import next_link
+from config.http.views import GenericViewSet
 from users.api.idempotency import idempotent
 from users.resources import feed, writes
 from users.resources.models import OwnedModel
@@ -114,9 +114,9 @@ class ResourceViewSet(GenericViewSet):
 
 
 def routes(resource: Resource) -> list[URLPattern]:
-    """The URL patterns of a resource below /api/, with those of its extra actions."""
+    """The URL patterns of a resource, with those of its extra actions."""
     view = viewset(resource)
-    collection = f"<str:user_id>/{resource.plural}"
+    collection = f"api/<str:user_id>/{resource.plural}"
     item = f"{collection}/<str:{resource.name}_id>"
     actions: list[Any] = view.get_extra_actions()
     return [

@@ -11,8 +11,8 @@ from rest_framework import serializers
 
 from config.errors import DomainError
 from config.http.fields import Clearable, EmptyIsNull
+from config.http.json import CONTENT_TYPE
 from config.http.openapi.components import Schema
-from config.http.parsers import JSONParser
 
 PROBLEMS_EXTENSION = "x-problems"
 
@@ -81,7 +81,10 @@ class AutoSchema(openapi.AutoSchema):
 
     def map_parsers(self) -> list[str]:
         """JSON alone: the second content type of PATCH would give clients the same type twice."""
-        return [JSONParser.media_type]
+        return [CONTENT_TYPE]
+
+    def map_renderers(self, attribute: str) -> list[str]:
+        return [CONTENT_TYPE]
 
 
 def also_answers(*refusals: tuple[type[DomainError], str]) -> Schema:

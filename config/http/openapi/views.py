@@ -1,23 +1,26 @@
-"""`/api/schema`: the OpenAPI document, as JSON or as YAML."""
+"""`/api/schema`, the OpenAPI document as JSON or as YAML, and `/api/docs`, its pages."""
 
 from contextlib import suppress
 from functools import cache
 
 from django.http import HttpResponse
+from django.shortcuts import render
 from drf_spectacular.renderers import OpenApiYamlRenderer
 from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from config.http.errors import InvalidHeader
 from config.http.fields import ChoiceField
+from config.http.json import CONTENT_TYPE as JSON
 from config.http.json import to_json
 from config.http.openapi.schema import Generator
 from config.http.serializers import QuerySerializer
+from config.http.views import APIView
 
-JSON, YAML = "application/json", "application/yaml"
+YAML = "application/yaml"
 # Media types of the two formats: YAML's is from RFC 9512, the others are older.
 MEDIA_TYPES = {
     **dict.fromkeys([JSON, "application/vnd.oai.openapi+json", "application/openapi+json"], JSON),
@@ -57,3 +60,16 @@ def _rendered(media_type: str) -> bytes:
     """Cached by each worker: rendering YAML takes longer than any other response."""
     document = Generator().get_schema(public=True)
     return to_json(document) if media_type == JSON else bytes(OpenApiYamlRenderer().render(document))
+
+
+class DocsView(APIView, SpectacularSwaggerSplitView):
+    """Swagger UI; drf-spectacular leaves the rendering to DRF, which looks for a format first."""
+
+    url_name = "schema"
+    template_name = "config/swagger_ui.html"
+    template_name_js = "config/swagger_ui.js"
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        page = super().get(request)
+        return render(request._request, page.template_name, page.data, page.content_type)

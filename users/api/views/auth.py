@@ -5,9 +5,9 @@ import datetime as dt
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from config.errors import InvalidToken
+from config.http.json import Response
 from config.http.openapi.schema import also_answers
 from config.server.bridge import Lane
 from users import services

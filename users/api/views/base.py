@@ -5,10 +5,10 @@ from typing import Any
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 
 from config.http.request import answering, client_address
+from config.http.views import GenericAPIView
 from users import services
 from users.api.idempotency import SignedIn
 from users.api.serializers import SignedInSerializer

@@ -1,0 +1,107 @@
+"""The base classes of all API views: DRF's, with one dispatch that has only what this API needs.
+
+There is one format and one version, and there are no forms: nothing to negotiate, and no parsers to choose from.
+"""
+
+import weakref
+from functools import cache, cached_property
+from typing import Any, NoReturn
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework import exceptions, generics, permissions, request, views, viewsets
+from rest_framework.settings import api_settings
+
+from config.http.json import Response
+from config.http.parsers import parse_body
+
+
+class Request(request.Request):
+    """DRF's, with plain attributes where DRF computes: `user` and `auth` are set by the view's authentication."""
+
+    user: Any = None
+    auth: Any = None
+
+    def __init__(self, request: HttpRequest, view: "APIView") -> None:
+        self._request = request
+        self.META, self.method = request.META, request.method
+        # Weak: in a reference cycle, both would wait for the garbage collector.
+        self.parser_context = {"view": weakref.proxy(view)}
+        self.user = api_settings.UNAUTHENTICATED_USER()
+
+    @cached_property
+    def data(self) -> Any:
+        return parse_body(self)
+
+
+_shared = cache(lambda kind: kind())  # authenticators and permissions have no state
+
+
+class APIView(views.APIView):
+    format_kwarg = None
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.args, self.kwargs = args, kwargs
+        self.request = wrapped = self.initialize_request(request)
+        try:
+            self.initial(wrapped)
+            name = str(request.method).lower()
+            handler = getattr(self, name, None) if name in self.http_method_names else None
+            response = (handler or self.http_method_not_allowed)(wrapped, *args, **kwargs)
+        except Exception as error:
+            response = self.handle_exception(error)
+        for name, value in self.default_response_headers.items():
+            response[name] = value
+        return response
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        return Request(request, self)
+
+    def initial(self, request: request.Request, *args: Any, **kwargs: Any) -> None:
+        """The checks, in this order: nothing past a limit gets to the permissions, nor to what they may read."""
+        self.perform_authentication(request)
+        self.check_throttles(request)
+        self.check_permissions(request)
+
+    def perform_authentication(self, request: request.Request) -> None:
+        """Raises NotAuthenticated for anonymous callers, where a permission excludes them."""
+        for kind in self.authentication_classes:
+            if found := _shared(kind).authenticate(request):
+                request.user, request.auth = found
+                request._request.user = request.user  # for the limits and the log
+                return
+        if permissions.IsAuthenticated in self.permission_classes:
+            raise exceptions.NotAuthenticated
+
+    def check_throttles(self, request: request.Request) -> None:
+        """One after the other: what an earlier one refuses does not use up the next."""
+        for throttle in self.get_throttles():
+            if not throttle.allow_request(request, self):
+                self.throttled(request, throttle.wait() or 0)
+
+    def get_permissions(self) -> list[Any]:
+        return [_shared(kind) for kind in self.permission_classes]
+
+    def permission_denied(
+        self, request: request.Request, message: str | None = None, code: str | None = None
+    ) -> NoReturn:
+        raise exceptions.PermissionDenied(message, code)
+
+    def raise_uncaught_exception(self, exc: Exception) -> NoReturn:
+        raise exc
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        return {"Allow": ", ".join(self.allowed_methods)}
+
+    def options(self, request: request.Request, *args: Any, **kwargs: Any) -> Response:
+        """`Allow` alone (RFC 9110, section 9.3.7); shapes are in the OpenAPI document."""
+        return Response()
+
+
+class GenericAPIView(APIView, generics.GenericAPIView):
+    """For views with a serializer."""
+
+
+class GenericViewSet(viewsets.ViewSetMixin, GenericAPIView):
+    """For views whose methods are actions."""
