@@ -94,14 +94,12 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [  # outermost first
-    "config.http.middleware.request_id",  # first, so that every answer and every line of the log has it
-    "config.observability.request_log.request_log",  # before all that refuse, so that refusals are logged and counted
-    "config.http.middleware.response_headers",  # around all that answer, static files and preflights included
-    "config.http.middleware.session_settings",  # around all that use the database
-    "django.middleware.security.SecurityMiddleware",  # HSTS, nosniff, Referrer-Policy; also on what follows refuses
-    "config.http.middleware.require_https",  # before anything is served
+    # X-Request-ID, and the line of the log; before all that refuse, so that refusals are logged and counted.
+    "config.observability.request_log.request_log",
+    # HTTPS, session settings, and the headers of all responses, of static files and preflights, too.
+    "config.http.middleware.manners",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # static files: no limits, no CORS
-    "corsheaders.middleware.CorsMiddleware",  # around refusals, which a front end has to be able to read
+    "config.http.middleware.Cors",  # around refusals, which a front end has to be able to read
     "config.http.middleware.refusals",  # of the server, of unknown hosts, of rate limits
     "config.admin.middleware.AdminMiddleware",  # sessions, CSRF and messages, for the admin alone
 ]
@@ -190,7 +188,7 @@ SILENCED_SYSTEM_CHECKS = [
     "admin.E408", "admin.E409", "admin.E410",  # config.admin.middleware.AdminMiddleware runs these, and
     "security.W003",  # Django's CsrfViewMiddleware
     "auth.W004",  # unique is the canonical form of a local account's e-mail, by which people sign in
-    "security.W002",  # config.http.middleware.response_headers sets X-Frame-Options
+    "security.W001", "security.W002",  # config.http.middleware.manners sets these headers
     "security.W005",  # subdomains of this host may be others' services
     "security.W008",  # plain HTTP is refused instead of redirected; users.W004 warns when it is not
     "security.W021",  # the operator decides about the browsers' HSTS preload list

@@ -1,10 +1,9 @@
-"""Our middleware, in the order of the settings; the request log is in `config.observability`."""
+"""Our middleware, in the order of the settings; the request log, which is the first, is in `config.observability`."""
 
-import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 
-import uuid_utils
+from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
@@ -13,28 +12,12 @@ from django.utils.cache import patch_vary_headers
 from config.database import isolation, session
 from config.http import problems
 from config.http.limits import leases, throttling
-from config.http.request import REQUEST_ID, is_in_admin
+from config.http.request import identify, is_in_admin
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
-
-
-def request_id(get_response: GetResponse) -> GetResponse:
-    """Sets X-Request-ID: the client's, if it is well-formed, else a UUIDv7."""
-
-    def middleware(request: HttpRequest) -> HttpResponse:
-        sent = request.headers.get("X-Request-ID", "")
-        request.META[REQUEST_ID] = sent if _REQUEST_ID.fullmatch(sent) else str(uuid_utils.uuid7())
-        response = get_response(request)
-        response["X-Request-ID"] = request.META[REQUEST_ID]
-        return response
-
-    return middleware
-
 
 # Scripts and styles come from our own files, never from a page. Swagger UI's style sheet and its schema explorer draw
 # small images from data: addresses.
@@ -42,24 +25,45 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_FIXED = {
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
 _SHARED_PATHS = ("/api/me/", "/api/users/me")  # each is one address for all users
 
 
-def response_headers(get_response: GetResponse) -> GetResponse:
-    """Sets the headers of caching, framing, content policy and length, unless the view has set them."""
+def manners(get_response: GetResponse) -> GetResponse:
+    """Refuses plain HTTP; sets session settings, and the headers that the view has not set: of caching, framing,
+    content policy and length.
+
+    Without a tenant no row is visible until a view has authenticated the caller; in the admin every row is.
+    """
+    fixed = {name.lower(): (name, value) for name, value in _FIXED.items()}
+    hsts = f"max-age={settings.SECURE_HSTS_SECONDS}" if settings.SECURE_HSTS_SECONDS else None
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        response = get_response(request)
+        is_in_api = request.path_info.startswith("/api/")
+        users = isolation.all_users() if not is_in_api and is_in_admin(request) else isolation.nobody()
+        with session.local(session.request_timeouts()), users:
+            response = _https_required(request) or get_response(request)
         headers = response.headers
-        headers.setdefault("X-Frame-Options", "DENY")
+        # In one step, past Django's encoding and look-ups of each, which take longer than a read of the session.
+        headers._store = {**fixed, **headers._store}
+        if hsts and request.is_secure():
+            headers.setdefault("Strict-Transport-Security", hsts)
         if headers.get("Content-Type", "").startswith("text/html"):
             headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        if "Authorization" in request.headers:
+        varies = ["origin"] if is_in_api else []  # CORS
+        if "HTTP_AUTHORIZATION" in request.META:
             # ETags are versions, so two users may have the same one. Chromium ignores Vary when it revalidates: in a
             # browser that two people share, a 304 would show one user's list to the other.
-            patch_vary_headers(response, ["Authorization"])
+            varies.append("Authorization")
             is_shared = request.path_info.startswith(_SHARED_PATHS)
             headers.setdefault("Cache-Control", "no-store" if is_shared else "private, no-cache")
+        if varies:
+            patch_vary_headers(response, varies)
         if response.status_code == 304:
             # It would be the length of the 200 (RFC 9110, section 8.6), which Django takes to be 0.
             del headers["Content-Length"]
@@ -70,41 +74,35 @@ def response_headers(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def session_settings(get_response: GetResponse) -> GetResponse:
-    """Sets the timeouts of the request's transactions, and whose rows they see: in the admin everybody's, elsewhere
-    nobody's until a view has authenticated the caller."""
-
-    def middleware(request: HttpRequest) -> HttpResponse:
-        users = isolation.all_users() if is_in_admin(request) else isolation.nobody()
-        with session.local(session.request_timeouts()), users:
-            return get_response(request)
-
-    return middleware
-
-
 _PROBES = frozenset({"/healthz", "/readyz"})
 
 
-def require_https(get_response: GetResponse) -> GetResponse:
-    """Refuses plain HTTP, where Django redirects: by then, a token or a password has been sent in the clear."""
+def _https_required(request: HttpRequest) -> HttpResponse | None:
+    """The refusal of plain HTTP, where Django redirects: by then, a token or a password has been sent in the clear."""
+    if not settings.REQUIRE_HTTPS or request.is_secure():
+        return None
+    # Load balancers and Prometheus call from the private network; METRICS_TOKEN must be sent over HTTPS.
+    path = request.path_info
+    if path in _PROBES or (path == "/metrics" and not settings.METRICS_TOKEN):
+        return None
+    if is_in_admin(request) and request.method in {"GET", "HEAD"}:  # typed into a browser
+        return HttpResponsePermanentRedirect(f"https://{request.get_host()}{request.get_full_path()}")
+    advice = "Use https; what came over http may have been read on its way, so change a password or token in it."
+    if settings.TRUSTED_PROXIES == 0:
+        advice += " If it did come over https, the operator has to set TRUSTED_PROXIES."
+    return problems.problem(request, problems.HTTPS_REQUIRED, advice)
 
-    def middleware(request: HttpRequest) -> HttpResponse:
-        # Load balancers and Prometheus call from the private network; METRICS_TOKEN must be sent over HTTPS.
-        path = request.path_info
-        may_be_plain = path in _PROBES or (path == "/metrics" and not settings.METRICS_TOKEN)
-        if not settings.REQUIRE_HTTPS or request.is_secure() or may_be_plain:
-            return get_response(request)
-        if is_in_admin(request) and request.method in {"GET", "HEAD"}:  # typed into a browser
-            return HttpResponsePermanentRedirect(f"https://{request.get_host()}{request.get_full_path()}")
-        advice = "Use https; what came over http may have been read on its way, so change a password or token in it."
-        if settings.TRUSTED_PROXIES == 0:
-            advice += " If it did come over https, the operator has to set TRUSTED_PROXIES."
-        return problems.problem(request, problems.HTTPS_REQUIRED, advice)
 
-    return middleware
+class Cors(CorsMiddleware):
+    """django-cors-headers, where a browser asks from another origin."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        is_cross_origin = "HTTP_ORIGIN" in request.META or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.META
+        return cast(HttpResponse, (super().__call__ if is_cross_origin else self.get_response)(request))
 
 
 REFUSAL_KEY = "tickbase.refusal"  # in `request.META`: a DomainError with which the server refuses the request
+MAX_HOSTS = 100  # a wildcard in ALLOWED_HOSTS admits any number
 
 
 def refusals(get_response: GetResponse) -> GetResponse:
@@ -113,16 +111,20 @@ def refusals(get_response: GetResponse) -> GetResponse:
     No middleware outside of it may use the database, which may be why the server refused.
     """
     leases.limiter()  # made before there are threads
+    known_hosts: set[str] = set()
 
     @convert_exception_to_response
-    def for_known_host(request: HttpRequest) -> HttpResponse:
+    def for_new_host(request: HttpRequest) -> HttpResponse:
         request.get_host()  # raises DisallowedHost
+        if (host := request.META.get("HTTP_HOST")) and len(known_hosts) < MAX_HOSTS:
+            known_hosts.add(host)
         return get_response(request)
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if REFUSAL_KEY in request.META:
             return _refused(request)
-        response = cast(HttpResponse, for_known_host(request))
+        is_known = request.META.get("HTTP_HOST") in known_hosts
+        response = cast(HttpResponse, (get_response if is_known else for_new_host)(request))
         return throttling.limited(request, response) if request.path_info.startswith("/api/") else response
 
     return middleware
@@ -132,13 +134,12 @@ def _refused(request: HttpRequest) -> HttpResponse:
     return problems.refused(request, request.META[REFUSAL_KEY])
 
 
-_refused_with_id = request_id(_refused)
-
-
 def refuse(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """A WSGI application that only refuses: with the request's id, without other middleware or a line in the log."""
     request = HttpRequest()
     request.META = environ
-    response = _refused_with_id(request)
+    name = identify(request)
+    response = _refused(request)
+    response["X-Request-ID"] = name
     start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
     return [response.content]

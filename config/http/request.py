@@ -1,5 +1,6 @@
 """A request: its id, whether it is for the admin, its client's address, and the current one."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -7,10 +8,19 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
+import uuid_utils
 from django.conf import settings
 from django.http import HttpRequest
 
 REQUEST_ID = "tickbase.request_id"  # the key in `request.META`
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
+
+
+def identify(request: HttpRequest) -> str:
+    """Set the request's id: the client's X-Request-ID, if it is well-formed, else a UUIDv7."""
+    sent = request.META.get("HTTP_X_REQUEST_ID")
+    name = request.META[REQUEST_ID] = sent if sent and _WELL_FORMED.fullmatch(sent) else str(uuid_utils.uuid7())
+    return name
 
 
 def request_id_of(request: HttpRequest) -> str:

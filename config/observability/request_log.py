@@ -12,7 +12,7 @@ from django.utils.functional import SimpleLazyObject
 
 from config.database.base import DatabaseWrapper
 from config.database.connections import thread
-from config.http.request import request_id_of
+from config.http.request import identify, request_id_of
 from config.observability import logs
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ Observe = Callable[[str, str, int, float, float, int], None]
 
 
 def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware; within that of the request's id, which the lines carry."""
+    """Middleware; the first, as it sets the request's id, which every response and every line of the log carries."""
     observe: Observe | None = None
     if settings.METRICS:
         from config.observability import metrics  # its library is slow to import
@@ -32,6 +32,7 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         observe = metrics.observe
 
     def middleware(request: HttpRequest) -> HttpResponse:
+        request_id = identify(request)
         entry = _Entry(request, observe)
         with entry:
             response = get_response(request)
@@ -39,6 +40,7 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
                 response.streaming_content = entry.streamed(response.streaming_content, response.status_code)
             else:
                 entry.write(response.status_code)
+        response["X-Request-ID"] = request_id
         return response
 
     return middleware

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import pytest
 from django.test import override_settings
-from django.urls import include, path
 
 import config.urls
 from tests.client import Api
@@ -38,7 +37,7 @@ def installed(resource: Resource) -> Iterator[None]:
         register(resource)
         urls = ModuleType("urls")
         urls.__dict__.update(vars(config.urls))
-        urls.__dict__["urlpatterns"] = [path("api/", include(routes(resource))), *config.urls.urlpatterns]
+        urls.__dict__["urlpatterns"] = [*routes(resource), *config.urls.urlpatterns]
         with override_settings(ROOT_URLCONF=urls):
             yield
 
