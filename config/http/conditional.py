@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from django.http import HttpRequest
+from django.http.request import HttpHeaders
 from rest_framework.exceptions import ErrorDetail
 
 from config.http.errors import InvalidHeader
@@ -31,7 +32,7 @@ def if_match(request: HttpRequest) -> frozenset[int] | None:
     Weak tags match, against section 13.1.1: a version names one state of an object, however a proxy encoded it. Tags
     that are no version match nothing. Raises InvalidHeader if the header is no list of entity tags.
     """
-    tags = _tags(request, "If-Match")
+    tags = _tags(request, "HTTP_IF_MATCH")
     if tags is None or tags == [ANY]:
         return None
     return frozenset(int(match[1]) for tag in tags if (match := _VERSION.fullmatch(tag)))
@@ -40,7 +41,7 @@ def if_match(request: HttpRequest) -> frozenset[int] | None:
 def if_none_match(request: HttpRequest) -> list[str] | None:
     """The entity tags in `If-None-Match`, or `*`; None if there is no such header. Raises InvalidHeader as `if_match`
     does."""
-    return _tags(request, "If-None-Match")
+    return _tags(request, "HTTP_IF_NONE_MATCH")
 
 
 def not_modified(tags: list[str] | None, version: int) -> Response | None:
@@ -50,18 +51,22 @@ def not_modified(tags: list[str] | None, version: int) -> Response | None:
     return Response(status=304, headers={"ETag": etag(version)})
 
 
-def _tags(request: HttpRequest, header: str) -> list[str] | None:
+def _tags(request: HttpRequest, key: str) -> list[str] | None:
     """The entity tags of a header as we sent them, before proxies changed them; or `*`."""
-    value = request.headers.get(header)
+    value = request.META.get(key)
     if value is None:
         return None
     if len(value) > MAX_LENGTH:
         message = f"Send at most {MAX_LENGTH:,} characters; the tag of the version that you have is enough."
-        raise InvalidHeader({header: [ErrorDetail(message, code="max_length")]})
+        raise _invalid(key, message, "max_length")
     value = value.strip(" \t")
     if value == ANY:
         return [ANY]
     if not _TAG_LIST.fullmatch(value):
         message = 'Send * or entity tags as you got them, with the quotes: "5".'
-        raise InvalidHeader({header: [ErrorDetail(message, code="invalid_etag")]})
+        raise _invalid(key, message, "invalid_etag")
     return [f'"{opaque}"' for opaque in _OPAQUE.findall(value)]
+
+
+def _invalid(key: str, message: str, code: str) -> InvalidHeader:
+    return InvalidHeader({HttpHeaders.parse_header_name(key): [ErrorDetail(message, code=code)]})

@@ -47,7 +47,8 @@ def manners(get_response: GetResponse) -> GetResponse:
         is_in_api = request.path_info.startswith("/api/")
         users = isolation.all_users() if not is_in_api and is_in_admin(request) else isolation.nobody()
         with session.local(session.request_timeouts()), users:
-            response = _https_required(request) or get_response(request)
+            is_plain = settings.REQUIRE_HTTPS and not request.is_secure()
+            response = (is_plain and _https_required(request)) or get_response(request)
         headers = response.headers
         # In one step, past Django's encoding and look-ups of each, which take longer than a read of the session.
         headers._store = {**fixed, **headers._store}
@@ -79,8 +80,6 @@ _PROBES = frozenset({"/healthz", "/readyz"})
 
 def _https_required(request: HttpRequest) -> HttpResponse | None:
     """The refusal of plain HTTP, where Django redirects: by then, a token or a password has been sent in the clear."""
-    if not settings.REQUIRE_HTTPS or request.is_secure():
-        return None
     # Load balancers and Prometheus call from the private network; METRICS_TOKEN must be sent over HTTPS.
     path = request.path_info
     if path in _PROBES or (path == "/metrics" and not settings.METRICS_TOKEN):

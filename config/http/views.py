@@ -12,8 +12,7 @@ from django.http.response import HttpResponseBase
 from rest_framework import exceptions, generics, permissions, request, views, viewsets
 from rest_framework.settings import api_settings
 
-from config.http.json import Response
-from config.http.parsers import parse_body
+from config.http.json import Response, parse_body
 
 
 class Request(request.Request):
@@ -29,9 +28,7 @@ class Request(request.Request):
         self.parser_context = {"view": weakref.proxy(view)}
         self.user = api_settings.UNAUTHENTICATED_USER()
 
-    @cached_property
-    def data(self) -> Any:
-        return parse_body(self)
+    data = cached_property(parse_body)
 
 
 _shared = cache(lambda kind: kind())  # authenticators and permissions have no state
@@ -44,7 +41,10 @@ class APIView(views.APIView):
         self.args, self.kwargs = args, kwargs
         self.request = wrapped = self.initialize_request(request)
         try:
-            self.initial(wrapped)
+            # Nothing past a limit gets to the permissions, nor to what they may read.
+            self.perform_authentication(wrapped)
+            self.check_throttles(wrapped)
+            self.check_permissions(wrapped)
             name = str(request.method).lower()
             handler = getattr(self, name, None) if name in self.http_method_names else None
             response = (handler or self.http_method_not_allowed)(wrapped, *args, **kwargs)
@@ -56,12 +56,6 @@ class APIView(views.APIView):
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         return Request(request, self)
-
-    def initial(self, request: request.Request, *args: Any, **kwargs: Any) -> None:
-        """The checks, in this order: nothing past a limit gets to the permissions, nor to what they may read."""
-        self.perform_authentication(request)
-        self.check_throttles(request)
-        self.check_permissions(request)
 
     def perform_authentication(self, request: request.Request) -> None:
         """Raises NotAuthenticated for anonymous callers, where a permission excludes them."""

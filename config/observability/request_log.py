@@ -12,7 +12,7 @@ from django.utils.functional import SimpleLazyObject
 
 from config.database.base import DatabaseWrapper
 from config.database.connections import thread
-from config.http.request import identify, request_id_of
+from config.http.request import identify
 from config.observability import logs
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,6 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         observe = metrics.observe
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        request_id = identify(request)
         entry = _Entry(request, observe)
         with entry:
             response = get_response(request)
@@ -40,7 +39,7 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
                 response.streaming_content = entry.streamed(response.streaming_content, response.status_code)
             else:
                 entry.write(response.status_code)
-        response["X-Request-ID"] = request_id
+        response["X-Request-ID"] = entry.request_id
         return response
 
     return middleware
@@ -50,7 +49,7 @@ class _Entry:
     """The line of one request, and the context in which its queries are counted."""
 
     def __init__(self, request: HttpRequest, observe: Observe | None) -> None:
-        self.request = request
+        self.request, self.request_id = request, identify(request)
         self.observe = observe
         self.queries = 0
         self.waited = 0.0  # for the database
@@ -58,7 +57,7 @@ class _Entry:
 
     def __enter__(self) -> None:
         """Count the queries of this thread, and put the request's id into its log records."""
-        self.token = logs.request_id.set(request_id_of(self.request))
+        self.token = logs.request_id.set(self.request_id)
         self.database = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS])
         self.queries -= self.database.messages
         if self.observe:

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from config.http.errors import MalformedBody
-from config.http.parsers import MERGE_PATCH, parse_body
+from config.http.json import MERGE_PATCH, parse_body
 
 
 def parsed(body: bytes, media_type: str = "application/json", method: str = "PATCH") -> Any:

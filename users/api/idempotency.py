@@ -73,7 +73,7 @@ def _once(handler: Handler, lifetime: dt.timedelta, signed_in: SignIn | None) ->
     @extend_schema(parameters=[PARAMETER, REPLAYED])
     @functools.wraps(handler)
     def once(view: APIView, request: Request, *args: Any, **kwargs: Any) -> Response:
-        key = request.headers.get("Idempotency-Key")
+        key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if key is None:
             return handler(view, request, *args, **kwargs)
         if len(key) > _MAX_KEY or not _WELL_FORMED.fullmatch(key):

@@ -62,17 +62,13 @@ class RateThrottle(BaseThrottle):
     """
 
     policy: ClassVar[str | None] = None
-
-    def __init__(self) -> None:
-        self._seconds_left = 0.0
+    _seconds_left = 0.0
 
     def counters(self, request: Request) -> Iterator[Counter]:
         raise NotImplementedError
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         verdicts: list[Verdict] = request.META.setdefault(_META_KEY, [])
-        if any(not verdict.decision.is_granted for verdict in verdicts):
-            return True  # DRF asks all throttles; an earlier one has refused already
         for verdict in take_each(self.counters(request), self.policy):
             verdicts.append(verdict)
             if not verdict.decision.is_granted:
@@ -131,20 +127,23 @@ def limited(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     Counts requests that no view has counted, such as those with a wrong token or for an unknown address; but not those
     that failed for want of a database, which holds the counters. Each policy is shown by the tightest of its counters.
     """
+    verdicts: list[Verdict] = request.META.get(_META_KEY, [])
     if _META_KEY not in request.META and response.status_code != problems.OUTAGE.status:
         with suppress(OperationalError, InterfaceError):
-            verdicts = request.META[_META_KEY] = list(take_each(CallerThrottle().counters(request)))
+            verdicts = list(take_each(CallerThrottle().counters(request)))
             if verdicts and not verdicts[-1].decision.is_granted:
                 response = problems.too_many(request, verdicts[-1].decision.seconds_left)
-    shown: dict[str, Verdict] = {}
-    for verdict in request.META.get(_META_KEY, []):
-        shown[verdict.policy] = min(verdict, shown.get(verdict.policy, verdict), key=lambda each: each.tightness)
-    if shown:
+    if len(verdicts) > 1:
+        shown: dict[str, Verdict] = {}
+        for verdict in verdicts:
+            shown[verdict.policy] = min(verdict, shown.get(verdict.policy, verdict), key=lambda each: each.tightness)
+        verdicts = list(shown.values())
+    if verdicts:
         response["RateLimit-Policy"] = ", ".join(
-            f'"{each.policy}";q={each.rate.limit};w={each.rate.seconds}' for each in shown.values()
+            f'"{each.policy}";q={each.rate.limit};w={each.rate.seconds}' for each in verdicts
         )
         response["RateLimit"] = ", ".join(
             f'"{each.policy}";r={each.decision.remaining};t={math.ceil(each.decision.seconds_left)}'
-            for each in shown.values()
+            for each in verdicts
         )
     return response
