@@ -69,4 +69,4 @@ def _tags(request: HttpRequest, key: str) -> list[str] | None:
 
 
 def _invalid(key: str, message: str, code: str) -> InvalidHeader:
-    return InvalidHeader({HttpHeaders.parse_header_name(key): [ErrorDetail(message, code=code)]})
+    return InvalidHeader({str(HttpHeaders.parse_header_name(key)): [ErrorDetail(message, code=code)]})

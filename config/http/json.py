@@ -85,7 +85,8 @@ def _text_of(request: Request, length: int, parameters: str) -> str:
 
 def _is_empty_form(request: Request) -> bool:
     """Whether it is a form without fields (RFC 2046, section 5.1.1); an empty body of any other type has no bytes."""
-    closing = f"--{request.content_params.get('boundary', '')}--".encode("latin-1", "replace")
+    boundary = (request.content_params or {}).get("boundary", "")
+    closing = f"--{boundary}--".encode("latin-1", "replace")
     return request.read(len(closing) + len(b"\r\n") + 1) in (closing, closing + b"\r\n")
 
 

@@ -3,14 +3,14 @@
 There is one format and one version, and there are no forms: nothing to negotiate, and no parsers to choose from.
 """
 
-import weakref
+from collections.abc import Callable
 from functools import cache, cached_property
 from typing import Any, NoReturn
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework import exceptions, generics, permissions, request, views, viewsets
-from rest_framework.settings import api_settings
 
 from config.http.json import Response, parse_body
 
@@ -18,20 +18,18 @@ from config.http.json import Response, parse_body
 class Request(request.Request):
     """DRF's, with plain attributes where DRF computes: `user` and `auth` are set by the view's authentication."""
 
-    user: Any = None
+    user: Any = AnonymousUser()
     auth: Any = None
 
     def __init__(self, request: HttpRequest, view: "APIView") -> None:
         self._request = request
         self.META, self.method = request.META, request.method
-        # Weak: in a reference cycle, both would wait for the garbage collector.
-        self.parser_context = {"view": weakref.proxy(view)}
-        self.user = api_settings.UNAUTHENTICATED_USER()
+        self.parser_context = {"view": view}
 
     data = cached_property(parse_body)
 
 
-_shared = cache(lambda kind: kind())  # authenticators and permissions have no state
+_shared: Callable[[Any], Any] = cache(lambda kind: kind())  # authenticators and permissions have no state
 
 
 class APIView(views.APIView):
@@ -52,9 +50,12 @@ class APIView(views.APIView):
             response = self.handle_exception(error)
         for name, value in self.default_response_headers.items():
             response[name] = value
+        # Bound methods (`head`, the actions of a viewset) and the request refer to the view: it would wait for the
+        # garbage collector, with the body.
+        vars(self).clear()
         return response
 
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> request.Request:
         return Request(request, self)
 
     def perform_authentication(self, request: request.Request) -> None:
@@ -88,7 +89,7 @@ class APIView(views.APIView):
     def default_response_headers(self) -> dict[str, str]:
         return {"Allow": ", ".join(self.allowed_methods)}
 
-    def options(self, request: request.Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """`Allow` alone (RFC 9110, section 9.3.7); shapes are in the OpenAPI document."""
         return Response()
 

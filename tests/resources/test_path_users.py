@@ -134,3 +134,18 @@ def test_what_is_no_user_leads_nowhere(resource: Resource, alice: User, as_alice
     for operation in operations(resource).values():
         problem_of(operation.call(as_alice, resource, row_id, user_id), 404)
     assert stored() == before
+
+
+def test_what_is_past_a_limit_changes_and_looks_up_nothing(
+    resource: Resource, alice: User, as_alice: Api, limit: Callable[..., None]
+) -> None:
+    row_id = make(resource, alice).pk
+    limit(user="1/min")
+    authentication = queries_of(lambda: as_alice.post("/api/users/me"))
+    before = stored()
+    for operation in operations(resource).values():
+        for user_id in ("me", NOBODY):
+            answer = partial(operation.call, as_alice, resource, row_id, user_id)
+            assert problem_of(answer(), 429)["code"] == "throttled"
+            assert queries_of(answer) == authentication - 1  # the first one leased the permit
+    assert stored() == before
