@@ -43,12 +43,16 @@ def manners(get_response: GetResponse) -> GetResponse:
     fixed = {name.lower(): (name, value) for name, value in _FIXED.items()}
     hsts = f"max-age={settings.SECURE_HSTS_SECONDS}" if settings.SECURE_HSTS_SECONDS else None
 
+    @convert_exception_to_response
+    def over_plain_http(request: HttpRequest) -> HttpResponse:
+        return _https_required(request) or get_response(request)
+
     def middleware(request: HttpRequest) -> HttpResponse:
         is_in_api = request.path_info.startswith("/api/")
-        users = isolation.all_users() if not is_in_api and is_in_admin(request) else isolation.nobody()
+        users = isolation.all_users() if is_in_admin(request) else isolation.nobody()
         with session.local(session.request_timeouts()), users:
             is_plain = settings.REQUIRE_HTTPS and not request.is_secure()
-            response = (is_plain and _https_required(request)) or get_response(request)
+            response = cast(HttpResponse, (over_plain_http if is_plain else get_response)(request))
         headers = response.headers
         # In one step, past Django's encoding and look-ups of each, which take longer than a read of the session.
         headers._store = {**fixed, **headers._store}

@@ -31,8 +31,10 @@ def request_id_of(request: HttpRequest) -> str:
 
 def is_in_admin(request: HttpRequest) -> bool:
     """Whether staff call, with a browser and a session; elsewhere programs do, with a token."""
+    if (path := request.path_info).startswith("/api/"):  # at once, for most requests; the admin is never below it
+        return False
     admin: str = settings.ADMIN_PATH
-    return admin != "" and request.path_info.startswith(f"/{admin}")
+    return admin != "" and path.startswith(f"/{admin}")
 
 
 _current: ContextVar[HttpRequest | None] = ContextVar("current_request", default=None)

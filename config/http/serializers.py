@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Self, cast
 from urllib.parse import parse_qsl
 
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
@@ -23,8 +23,6 @@ class StrictSerializer(serializers.Serializer):
     """A JSON object. Read-only members are ignored, so that clients may send back a representation."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, QueryDict):
-            data = {}  # an empty body labelled as a form, in which DRF takes an absent boolean for false
         if not isinstance(data, dict):
             message = "Send a JSON object."
             raise InvalidBody({"non_field_errors": [ErrorDetail(message, code="not_an_object")]})

@@ -34,6 +34,7 @@ _shared: Callable[[Any], Any] = cache(lambda kind: kind())  # authenticators and
 
 class APIView(views.APIView):
     format_kwarg = None
+    renderer_classes: Any = ()
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.args, self.kwargs = args, kwargs
@@ -74,20 +75,14 @@ class APIView(views.APIView):
             if not throttle.allow_request(request, self):
                 self.throttled(request, throttle.wait() or 0)
 
-    def get_permissions(self) -> list[Any]:
-        return [_shared(kind) for kind in self.permission_classes]
-
-    def permission_denied(
-        self, request: request.Request, message: str | None = None, code: str | None = None
-    ) -> NoReturn:
-        raise exceptions.PermissionDenied(message, code)
+    def check_permissions(self, request: request.Request) -> None:
+        for kind in self.permission_classes:
+            permission = _shared(kind)
+            if not permission.has_permission(request, self):
+                raise exceptions.PermissionDenied(getattr(permission, "message", None))
 
     def raise_uncaught_exception(self, exc: Exception) -> NoReturn:
         raise exc
-
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        return {"Allow": ", ".join(self.allowed_methods)}
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """`Allow` alone (RFC 9110, section 9.3.7); shapes are in the OpenAPI document."""
