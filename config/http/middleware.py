@@ -48,7 +48,6 @@ def manners(get_response: GetResponse) -> GetResponse:
         return _https_required(request) or get_response(request)
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        is_in_api = request.path_info.startswith("/api/")
         users = isolation.all_users() if is_in_admin(request) else isolation.nobody()
         with session.local(session.request_timeouts()), users:
             is_plain = settings.REQUIRE_HTTPS and not request.is_secure()
@@ -60,15 +59,7 @@ def manners(get_response: GetResponse) -> GetResponse:
             headers.setdefault("Strict-Transport-Security", hsts)
         if headers.get("Content-Type", "").startswith("text/html"):
             headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        varies = ["origin"] if is_in_api else []  # CORS
-        if "HTTP_AUTHORIZATION" in request.META:
-            # ETags are versions, so two users may have the same one. Chromium ignores Vary when it revalidates: in a
-            # browser that two people share, a 304 would show one user's list to the other.
-            varies.append("Authorization")
-            is_shared = request.path_info.startswith(_SHARED_PATHS)
-            headers.setdefault("Cache-Control", "no-store" if is_shared else "private, no-cache")
-        if varies:
-            patch_vary_headers(response, varies)
+        _limit_caching(request, response)
         if response.status_code == 304:
             # It would be the length of the 200 (RFC 9110, section 8.6), which Django takes to be 0.
             del headers["Content-Length"]
@@ -77,6 +68,18 @@ def manners(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+def _limit_caching(request: HttpRequest, response: HttpResponse) -> None:
+    varies = ["origin"] if request.path_info.startswith("/api/") else []  # CORS
+    if "HTTP_AUTHORIZATION" in request.META:
+        # ETags are versions, so two users may have the same one. Chromium ignores Vary when it revalidates: in a
+        # browser that two people share, a 304 would show one user's list to the other.
+        varies.append("Authorization")
+        is_shared = request.path_info.startswith(_SHARED_PATHS)
+        response.headers.setdefault("Cache-Control", "no-store" if is_shared else "private, no-cache")
+    if varies:
+        patch_vary_headers(response, varies)
 
 
 _PROBES = frozenset({"/healthz", "/readyz"})
@@ -119,14 +122,14 @@ def refusals(get_response: GetResponse) -> GetResponse:
     @convert_exception_to_response
     def for_new_host(request: HttpRequest) -> HttpResponse:
         request.get_host()  # raises DisallowedHost
-        if (host := request.META.get("HTTP_HOST")) and len(known_hosts) < MAX_HOSTS:
-            known_hosts.add(host)
+        if len(known_hosts) < MAX_HOSTS:
+            known_hosts.add(request.META.get("HTTP_HOST", request.META["SERVER_NAME"]))
         return get_response(request)
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if REFUSAL_KEY in request.META:
             return _refused(request)
-        is_known = request.META.get("HTTP_HOST") in known_hosts
+        is_known = request.META.get("HTTP_HOST", request.META["SERVER_NAME"]) in known_hosts
         response = cast(HttpResponse, (get_response if is_known else for_new_host)(request))
         return throttling.limited(request, response) if request.path_info.startswith("/api/") else response
 

@@ -7,6 +7,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from config.admin.middleware import AdminMiddleware
+from config.http.middleware import MAX_HOSTS
 from tests.pages import signed_in
 from users.models import User
 
@@ -39,3 +40,14 @@ def test_no_hook_of_the_chain_is_lost() -> None:
 def test_the_admin_without_its_slash(db: None, method: str) -> None:
     answer = getattr(Client(), method)("/admin?next=%20a&b", QUERY_STRING="next=%20a&b")
     assert (answer.status_code, answer["Location"]) == (301, "/admin/?next=%20a&b")
+
+
+def test_hosts_are_remembered_and_others_refused(settings: Settings, db: None) -> None:
+    """Known ones are checked once, and only a bounded number is remembered; unknown ones each time."""
+    settings.ALLOWED_HOSTS = [".example.com"]
+    client = Client()
+    for number in (*range(MAX_HOSTS + 10), 0):
+        assert client.get("/healthz", headers={"Host": f"a{number}.example.com"}).status_code == 200
+        assert client.get("/healthz", headers={"Host": "example.org"}).status_code == 400
+    for malformed in ("", "a0.example.com:x", "a0.example.com/", "A0.example.com@example.org"):
+        assert client.get("/healthz", headers={"Host": malformed}).status_code == 400
