@@ -74,10 +74,12 @@ class Limiter:
     def take(self, key: str, rate: Rate) -> Decision:
         """Count one request of this key. Raises what the counters raise."""
         with self._lock:
-            window = self._windows.setdefault(key, _Window())
-            self._windows.move_to_end(key)
-            if len(self._windows) > self._max_windows:
-                self._windows.popitem(last=False)  # its permits are lost, never doubled
+            if (window := self._windows.get(key)) is None:
+                window = self._windows[key] = _Window()
+                if len(self._windows) > self._max_windows:
+                    self._windows.popitem(last=False)  # its permits are lost, never doubled
+            else:
+                self._windows.move_to_end(key)
             if decision := window.spend():
                 return decision
             # While another thread takes a lease, this one takes a single permit: nobody waits, and the process does

@@ -139,11 +139,16 @@ def limited(request: HttpRequest, response: HttpResponse) -> HttpResponse:
             shown[verdict.policy] = min(verdict, shown.get(verdict.policy, verdict), key=lambda each: each.tightness)
         verdicts = list(shown.values())
     if verdicts:
-        response["RateLimit-Policy"] = ", ".join(
-            f'"{each.policy}";q={each.rate.limit};w={each.rate.seconds}' for each in verdicts
-        )
-        response["RateLimit"] = ", ".join(
-            f'"{each.policy}";r={each.decision.remaining};t={math.ceil(each.decision.seconds_left)}'
-            for each in verdicts
+        response.headers["RateLimit-Policy"] = ", ".join([_policy(each.policy, each.rate) for each in verdicts])
+        response.headers["RateLimit"] = ", ".join(
+            [
+                f'"{each.policy}";r={each.decision.remaining};t={math.ceil(each.decision.seconds_left)}'
+                for each in verdicts
+            ]
         )
     return response
+
+
+@lru_cache(maxsize=100)
+def _policy(name: str, rate: Rate) -> str:
+    return f'"{name}";q={rate.limit};w={rate.seconds}'
