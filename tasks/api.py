@@ -5,7 +5,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 
 from config.http import conditional
-from config.http.json import Response
+from config.http.views import Response
 from tasks import services
 from tasks.choices import Status
 from tasks.resource import TASKS

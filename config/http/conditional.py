@@ -8,7 +8,7 @@ from django.http.request import HttpHeaders
 from rest_framework.exceptions import ErrorDetail
 
 from config.http.errors import InvalidHeader
-from config.http.json import Response
+from config.http.views import Response
 
 _TAG = r'(?:W/)?"[!#-~\x80-\xff]*"'
 _TAGS = rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*"

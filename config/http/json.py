@@ -1,12 +1,10 @@
-"""JSON, the one format of the API: bodies are read strictly, and responses are encoded at once."""
+"""JSON, the one format of the API: encoding, and bodies of requests, which are read strictly."""
 
 import json
 import math
-from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import orjson
-from django.http import HttpResponse
 from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
@@ -24,24 +22,6 @@ _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 def to_json(value: Any) -> bytes:
     """Compact, in UTF-8. Dates and times become RFC 3339, UTC as `Z`; enumerations their values, UUIDs text."""
     return orjson.dumps(value, option=_OPTIONS)
-
-
-class Response(HttpResponse):
-    """The response of an API view, encoded at once; without data it has no body."""
-
-    def __init__(self, data: Any = None, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(b"" if data is None else to_json(data), CONTENT_TYPE, status)
-        self.data = data
-        if data is None:
-            del self.headers["Content-Type"]
-        for name, value in (headers or {}).items():
-            self.headers[name] = value
-        # Serializers and their fields refer to each other: the rows of a list would stay until the garbage collector
-        # runs, hundreds of megabytes after some lists of 2 MB.
-        if serializer := getattr(data, "serializer", None):
-            for each in (getattr(serializer, "child", None), serializer):
-                if each is not None:
-                    vars(each).clear()
 
 
 # --- Bodies of requests ------------------------------------------------------------------------------

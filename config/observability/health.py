@@ -13,10 +13,9 @@ from rest_framework.request import Request
 from config.database import migrations
 from config.errors import Unavailable
 from config.http.errors import is_outage, outage_of
-from config.http.json import Response
 from config.http.openapi.schema import also_answers
+from config.http.views import APIView, Response
 from config.server.bridge import Lane
-from config.http.views import APIView
 
 
 class MigrationsMissing(Unavailable):

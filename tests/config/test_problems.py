@@ -18,9 +18,8 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from config.database.breaker import breaker
-from config.http.json import Response
 from config.http.problems import handler400, handler403, handler404, handler500
-from config.http.views import APIView
+from config.http.views import APIView, Response
 from config.urls import urlpatterns as real_urlpatterns
 from tests.client import Api
 from tests.factories import PASSWORD, make_task, make_tokens, make_user

@@ -19,8 +19,7 @@ from config.database import session
 from config.database.base import DatabaseWrapper
 from config.database.pipeline import Sql
 from config.environment.database_url import parse
-from config.http.json import Response
-from config.http.views import APIView
+from config.http.views import APIView, Response
 from tests.chaos.load import sign_in_several
 from tests.client import Api
 from tests.factories import PASSWORD

@@ -9,8 +9,7 @@ from rest_framework import request, serializers, views
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from config.http.json import Response
-from config.http.views import APIView
+from config.http.views import APIView, Response
 from tests.client import Api
 from tests.factories import make_task
 from tests.problems import problem_of

@@ -8,8 +8,7 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from config.database.isolation import all_users
-from config.http.json import Response
-from config.http.views import APIView
+from config.http.views import APIView, Response
 from tests.client import Api
 from tests.factories import PASSWORD, make_tokens, make_user
 from tests.problems import problem_of, send

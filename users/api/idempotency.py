@@ -25,10 +25,10 @@ from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
 from config.errors import DomainError, KeyInFlight, KeyReused, LimitReached
 from config.http.errors import InvalidHeader
-from config.http.json import Response, to_json
+from config.http.json import to_json
 from config.http.limits import counters
 from config.http.request import client_address, network
-from config.http.views import APIView
+from config.http.views import APIView, Response
 from users import services
 from users.models import IdempotencyKey, Session, User
 from users.services import pruning

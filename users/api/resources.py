@@ -15,10 +15,9 @@ from rest_framework.request import Request
 from config.database import session
 from config.errors import SearchTooSlow
 from config.http import conditional
-from config.http.json import Response
 from config.http.openapi.schema import also_answers
 from config.http.pagination import next_link
-from config.http.views import GenericViewSet
+from config.http.views import GenericViewSet, Response
 from users.api.idempotency import idempotent
 from users.resources import feed, writes
 from users.resources.models import OwnedModel

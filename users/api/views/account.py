@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 from rest_framework.throttling import BaseThrottle
 
-from config.http.json import Response
 from config.http.openapi.schema import also_answers
+from config.http.views import Response
 from config.server.bridge import Lane
 from users import exports, services
 from users.api import throttles

@@ -7,8 +7,8 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
 from config.errors import InvalidToken
-from config.http.json import Response
 from config.http.openapi.schema import also_answers
+from config.http.views import Response
 from config.server.bridge import Lane
 from users import services
 from users.api import throttles
