@@ -17,13 +17,13 @@ from users.models import User
 # Calls of functions in Python, in C, and of the latter for input and output; files and functions of the project;
 # statements; messages to PostgreSQL.
 BOUNDS = {
-    "list": Counts(904, 947, 7, 32, 103, 2, 1),
-    "unchanged list": Counts(725, 670, 7, 26, 89, 1, 1),
-    "get": Counts(733, 679, 7, 27, 93, 1, 1),
-    "create": Counts(1085, 950, 13, 37, 120, 1, 1),
-    "PATCH": Counts(1097, 936, 13, 38, 129, 2, 2),
-    "complete": Counts(944, 824, 7, 38, 118, 2, 2),
-    "DELETE": Counts(899, 774, 7, 29, 101, 2, 2),
+    "list": Counts(690, 763, 7, 32, 102, 2, 1),
+    "unchanged list": Counts(511, 482, 7, 26, 88, 1, 1),
+    "get": Counts(520, 496, 7, 27, 92, 1, 1),
+    "create": Counts(842, 731, 13, 37, 119, 1, 1),
+    "PATCH": Counts(849, 715, 13, 38, 128, 2, 2),
+    "complete": Counts(709, 630, 7, 38, 118, 2, 2),
+    "DELETE": Counts(687, 593, 7, 29, 100, 2, 2),
 }
 SYSTEM_CALLS = {"list": 5, "unchanged list": 5, "get": 5, "create": 5, "PATCH": 8, "complete": 8, "DELETE": 8}
 
