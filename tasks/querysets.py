@@ -99,7 +99,13 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
 
     def with_tags(self, tags: Collection[str]) -> Self:
         """Tagged with all of `tags`, in any case."""
-        return self.filter(tag_keys__contains=[tag_key(tag) for tag in tags])
+        found = self
+        for tag in tags:
+            # A join by all columns of the index of tags: PostgreSQL knows then that its order is the list's.
+            found = found.filter(
+                tag_rows__user=F("user"), tag_rows__tag_key=tag_key(tag), tag_rows__created_at=F("created_at")
+            )
+        return found
 
     def due_before(self, date: dt.date) -> Self:
         return self.filter(LessThan(DUE, date))

@@ -4,8 +4,11 @@ import django.contrib.postgres.fields
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
+from django.db.models.functions import Length
 
 import users.resources.models
+
+models.TextField.register_lookup(Length)  # of the constraints here and in 0007
 
 
 class Migration(migrations.Migration):

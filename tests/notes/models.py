@@ -11,8 +11,8 @@ MAX_BODY = 5_000
 
 
 class Note(OwnedModel):
-    title = models.TextField()
-    body = models.TextField(blank=True, default="")
+    title = models.CharField(max_length=MAX_TITLE)
+    body = models.CharField(max_length=MAX_BODY, blank=True, default="")
 
     mutable: ClassVar[tuple[str, ...]] = ("title", "body")
 

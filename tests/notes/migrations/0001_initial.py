@@ -19,13 +19,13 @@ class Migration(migrations.Migration):
             name="Note",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("uid", models.TextField(default=users.resources.models.new_uid)),
+                ("uid", models.CharField(default=users.resources.models.new_uid, max_length=255)),
                 ("created_at", models.DateTimeField()),
                 ("updated_at", models.DateTimeField()),
                 ("version", models.BigIntegerField()),
                 ("deleted_at", models.DateTimeField(blank=True, null=True)),
-                ("title", models.TextField()),
-                ("body", models.TextField(blank=True, default="")),
+                ("title", models.CharField(max_length=100)),
+                ("body", models.CharField(blank=True, default="", max_length=5000)),
                 (
                     "user",
                     models.ForeignKey(
@@ -42,10 +42,7 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.UniqueConstraint(fields=("user", "uid"), name="notes_note_uid"),
                     models.UniqueConstraint(fields=("user", "version"), name="notes_note_version"),
-                    models.CheckConstraint(
-                        condition=models.Q(("uid__length__gte", 1), ("uid__length__lte", 255)),
-                        name="notes_note_uid_length",
-                    ),
+                    models.CheckConstraint(condition=models.Q(("uid__gt", "")), name="notes_note_uid_not_empty"),
                 ],
             },
         ),
