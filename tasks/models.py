@@ -188,9 +188,7 @@ class TaskTag(models.Model):
     )
     tag_key = models.TextField(db_collation="C")
     created_at = models.DateTimeField()
-    task = models.ForeignKey(
-        Task, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="tag_rows"
-    )
+    task = models.ForeignKey(Task, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="tag_rows")
 
     class Meta:
         default_permissions = ()

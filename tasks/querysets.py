@@ -1,7 +1,7 @@
 """The querysets of tasks. The methods read as adjectives and can be chained in any order."""
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db.models import F, Func, IntegerField, Q, Value
@@ -11,7 +11,7 @@ from django.db.models.lookups import GreaterThan, LessThan
 from config.database.queries import Param
 from tasks.choices import OPEN, Priority, Sort, Status
 from tasks.text import tag_key, words
-from users.resources.querysets import CREATED, UPDATED, OwnedQuerySet, SortKey, parse_instant
+from users.resources.querysets import CREATED, UPDATED, OwnedQuerySet, SortKey, behind, parse_instant
 
 if TYPE_CHECKING:
     from tasks.models import Task  # noqa: F401 (ruff does not see the quoted use in a base class)
@@ -69,6 +69,9 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         Sort.PRIORITY: _PRIORITY,
         Sort.TITLE: _TITLE,
     }
+    # What `sorted_by` needs to look up tags: the keys of `with_tags`, and the place of `after`.
+    _tags: tuple[str, ...] = ()
+    _place: Sequence[Any] = ()
 
     @classmethod
     def sort_key(cls, sort: str, *, descending: bool) -> SortKey:
@@ -99,12 +102,33 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
 
     def with_tags(self, tags: Collection[str]) -> Self:
         """Tagged with all of `tags`, in any case."""
-        found = self
-        for tag in tags:
-            # A join by all columns of the index of tags: PostgreSQL knows then that its order is the list's.
+        keys = [tag_key(tag) for tag in tags]
+        found = self.filter(tag_keys__contains=keys)
+        found._tags = (*self._tags, *keys)
+        return found
+
+    def after(self, sort: str, place: Sequence[Any], *, descending: bool) -> Self:
+        found = super().after(sort, place, descending=descending)
+        found._place = place
+        return found
+
+    def sorted_by(self, sort: str, *, descending: bool) -> Self:
+        """In the default order, tags are looked up in their index, however rare they are; others would sort them."""
+        found = super().sorted_by(sort, descending=descending)
+        if sort != Sort.CREATED:
+            return found
+        # By all columns of its key, so that PostgreSQL knows that its order is the list's, and enters it at the cursor.
+        row = F("tag_rows__created_at"), F("tag_rows__task")
+        entered = [behind(self._place, *row, descending=descending)] if self._place else []
+        for key in self._tags:
             found = found.filter(
-                tag_rows__user=F("user"), tag_rows__tag_key=tag_key(tag), tag_rows__created_at=F("created_at")
+                *entered, tag_rows__user=F("user"), tag_rows__tag_key=key, tag_rows__created_at=F("created_at")
             )
+        return found
+
+    def _clone(self) -> Self:
+        found: Self = super()._clone()  # type: ignore[misc]  # Django's own way to hand on attributes
+        found._tags, found._place = self._tags, self._place
         return found
 
     def due_before(self, date: dt.date) -> Self:

@@ -32,9 +32,7 @@ class Migration(migrations.Migration):
                 migrations.AlterField("task", "description", CharField(blank=True, default="", max_length=20_000)),
             ],
         ),
-        migrations.AddConstraint(
-            "task", CheckConstraint(name="tasks_task_uid_not_empty", condition=Q(uid__gt=""))
-        ),
+        migrations.AddConstraint("task", CheckConstraint(name="tasks_task_uid_not_empty", condition=Q(uid__gt=""))),
         migrations.AddConstraint(
             "task",
             CheckConstraint(

@@ -6,7 +6,9 @@ from config.database.isolation import isolate
 
 # A trigger, so that every way to write a task keeps the index of tags: REST, admin, commands, COPY and SQL by hand.
 # Two of a task's tags may have one key: those of before migration 0011.
+# No parallel workers: they would read all of a common tag's tasks before the first page is there.
 INDEX = """
+ALTER TABLE tasks_tasktag SET (parallel_workers = 0);
 CREATE FUNCTION tasks_task_index_tags() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN

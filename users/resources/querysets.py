@@ -86,9 +86,15 @@ class OwnedQuerySet(QuerySet[R]):
 
     def after(self, sort: str, place: Sequence[Any], *, descending: bool) -> Self:
         """Keyset pagination: the rows after `place`, the key and id of a row, in the order of `sorted_by`."""
-        row = _row(*self.sort_key(sort, descending=descending).expressions, F("id"))
-        last = _row(*(each if isinstance(each, Param) else Value(each) for each in place))
-        return self.filter(LessThan(row, last) if descending else GreaterThan(row, last))
+        return self.filter(
+            behind(place, *self.sort_key(sort, descending=descending).expressions, F("id"), descending=descending)
+        )
+
+
+def behind(place: Sequence[Any], *members: Any, descending: bool) -> LessThan | GreaterThan:
+    """Whether the members, as a row, come after `place`; an index on them is entered there."""
+    row, last = _row(*members), _row(*(each if isinstance(each, Param) else Value(each) for each in place))
+    return LessThan(row, last) if descending else GreaterThan(row, last)
 
 
 def _row(*members: Any) -> Func:
