@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from django.db.models import F, Func, IntegerField, Q, Value
+from django.db.models import F, Func, IntegerField, OrderBy, Q, Value
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan, LessThan
 
@@ -114,17 +114,17 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
 
     def sorted_by(self, sort: str, *, descending: bool) -> Self:
         """In the default order, tags are looked up in their index, however rare they are; others would sort them."""
-        found = super().sorted_by(sort, descending=descending)
-        if sort != Sort.CREATED:
-            return found
-        # By all columns of its key, so that PostgreSQL knows that its order is the list's, and enters it at the cursor.
+        if sort != Sort.CREATED or not self._tags:
+            return super().sorted_by(sort, descending=descending)
         row = F("tag_rows__created_at"), F("tag_rows__task")
         entered = [behind(self._place, *row, descending=descending)] if self._place else []
+        # Several are merged by the whole of their row. For one the id is enough: with a second condition PostgreSQL
+        # would expect next to nothing, and rather sort all than read in order.
+        merged = {"tag_rows__created_at": F("created_at")} if len(self._tags) > 1 else {}
+        found = self
         for key in self._tags:
-            found = found.filter(
-                *entered, tag_rows__user=F("user"), tag_rows__tag_key=key, tag_rows__created_at=F("created_at")
-            )
-        return found
+            found = found.filter(*entered, tag_rows__user=F("user"), tag_rows__tag_key=key, **merged)
+        return found.order_by(*(OrderBy(each, descending=descending) for each in row))
 
     def _clone(self) -> Self:
         found: Self = super()._clone()  # type: ignore[misc]  # Django's own way to hand on attributes

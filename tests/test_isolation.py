@@ -8,7 +8,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import Settings
 
-from tasks.models import Task
+from tasks.models import Task, TaskTag
 from tests.callers import BAD_TOKEN, COLUMNS, Caller
 from tests.client import Answer, Api
 from tests.config.test_openapi import complaints, document, resolved
@@ -84,7 +84,7 @@ def external_issuer(settings: Settings) -> None:
 @pytest.fixture
 def alice(db: None) -> User:
     user = make_user(CANARY, email=f"{CANARY}@example.com")
-    make_task(user, description=CANARY)
+    make_task(user, description=CANARY, tags=[CANARY])
     make_session(user, user_agent=CANARY)
     return user
 
@@ -124,7 +124,7 @@ def text_of(answer: Any) -> str:
 
 def rows_of(user_id: str) -> list[list[dict[str, Any]]]:
     """All that is stored of a user of ours."""
-    models: list[Any] = [Task, Feed, Session, IdempotencyKey]
+    models: list[Any] = [Task, TaskTag, Feed, Session, IdempotencyKey]
     rows = [list(model.objects.filter(user=user_id).order_by("pk").values()) for model in models]
     return [*rows, list(User.objects.filter(pk=user_id).values())]
 

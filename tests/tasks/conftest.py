@@ -12,6 +12,7 @@ from tests.problems import stored
 from users.models import IdempotencyKey, User
 
 ROWS = 6_000  # of which every other one is walter's
+COMMON_TAG, RARE_TAG = "work", "passport"  # of every other task of walter's, and of four
 
 
 @pytest.fixture
@@ -39,15 +40,17 @@ def walter(db: None) -> User:
             INSERT INTO tasks_task (user_id, uid, title, description, status, priority, tags, due_date, completed_at,
                 created_at, updated_at, version, tag_keys, search_text, title_key)
             SELECT CASE n % 2 WHEN 0 THEN {user.pk} ELSE {other.pk} END, n, 'Task', '', status,
-                (ARRAY['low', 'medium', 'high'])[1 + n % 3], '{{}}',
+                (ARRAY['low', 'medium', 'high'])[1 + n % 3], tags,
                 CASE WHEN n % 5 > 1 THEN DATE '2025-01-01' + n % 730 END, CASE status WHEN 'completed' THEN now() END,
                 TIMESTAMPTZ '2026-01-01' + interval '1 minute' * n,
-                TIMESTAMPTZ '2026-11-02' - interval '1 minute' * (n * 7919 % {ROWS}), n, '{{}}', repeat('text ', 40),
+                TIMESTAMPTZ '2026-11-02' - interval '1 minute' * (n * 7919 % {ROWS}), n, tags, repeat('text ', 40),
                 'task ' || n * 7919 % {ROWS}
             FROM generate_series(1, {ROWS}) AS n, LATERAL (SELECT CASE WHEN n % 1000 = 0 THEN 'cancelled'
-                WHEN n % 10 = 8 THEN 'pending' ELSE 'completed' END) AS state (status)
+                WHEN n % 10 = 8 THEN 'pending' ELSE 'completed' END) AS state (status),
+                LATERAL (SELECT CASE WHEN n % 1500 = 0 THEN ARRAY['{RARE_TAG}', '{COMMON_TAG}']
+                    WHEN n % 4 = 0 THEN ARRAY['{COMMON_TAG}'] ELSE '{{}}' END) AS tagged (tags)
             """
         )
         cursor.execute("INSERT INTO tasks_feed VALUES (%s, %s, 0)", [user.pk, ROWS])
-        cursor.execute("ANALYZE tasks_task")
+        cursor.execute("ANALYZE tasks_task, tasks_tasktag")
     return user

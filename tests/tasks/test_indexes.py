@@ -11,7 +11,7 @@ from tasks.choices import Sort
 from tasks.models import Task
 from tests.client import Api
 from tests.plans import explain, indexes, nodes, statements
-from tests.tasks.conftest import ROWS
+from tests.tasks.conftest import COMMON_TAG, RARE_TAG, ROWS
 from users.models import User
 from users.resources import feed
 
@@ -71,6 +71,27 @@ def test_a_page_begins_where_the_last_one_ended(walter: User, sort: str) -> None
     assert ["ROW(" in node["Index Cond"] for node in found if "Index Cond" in node] == [True]
 
 
+@pytest.mark.parametrize("sort", ["created", "-created"])
+@pytest.mark.parametrize("tags", [[COMMON_TAG], [RARE_TAG], [RARE_TAG, COMMON_TAG]])
+def test_tags_are_read_with_their_index_in_the_default_order(walter: User, tags: list[str], sort: str) -> None:
+    """However rare they are: neither all tasks of the user are read, nor all of the tag. Nothing is sorted."""
+    query = "&".join([f"sort={sort}", *(f"tag={tag}" for tag in tags)])
+    found = list(nodes(explain(walter, statement(walter, query))["Plan"]))
+    assert [node["Node Type"] for node in found if "Sort" in node["Node Type"] or "Gather" in node["Node Type"]] == []
+    first = next(node for node in found if "Index Name" in node)
+    assert first["Index Name"] == "tasks_tasktag_pkey"
+    assert "tag_key = " in first["Index Cond"]
+
+
+@pytest.mark.parametrize("sort", ["created", "-created"])
+def test_a_page_of_a_tag_begins_where_the_last_one_ended(walter: User, sort: str) -> None:
+    query = f"tag={COMMON_TAG}&sort={sort}"
+    cursor = re.search(r"cursor=([^&>]+)", Api(walter).get(f"/api/me/tasks?limit=20&{query}")["Link"])
+    assert cursor
+    found = nodes(explain(walter, statement(walter, f"{query}&cursor={cursor[1]}"))["Plan"])
+    assert next("ROW(" in node["Index Cond"] for node in found if "Index Name" in node)
+
+
 def test_what_is_due_later_is_not_read_to_find_what_is_overdue(walter: User) -> None:
     found = nodes(explain(walter, statement(walter, "overdue=true&sort=due_date"))["Plan"])
     assert [" < '" in node["Index Cond"] for node in found if "Index Cond" in node] == [True]
@@ -78,6 +99,6 @@ def test_what_is_due_later_is_not_read_to_find_what_is_overdue(walter: User) -> 
 
 def test_no_index_is_there_for_nothing(db: None) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'tasks_task'")
+        cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename IN ('tasks_task', 'tasks_tasktag')")
         names = {name for (name,) in cursor.fetchall()}
-    assert names == {index for index, _ in (*LISTS, *OTHERS)}
+    assert names == {"tasks_tasktag_pkey", *(index for index, _ in (*LISTS, *OTHERS))}

@@ -12,13 +12,13 @@ from django.db.transaction import TransactionManagementError
 
 from config.database import isolation
 from config.database.isolation import NOBODY, all_users, as_user
-from tasks.models import Task
+from tasks.models import Task, TaskTag
 from tests.client import Api
 from tests.factories import make_session, make_task, make_user
 from users import exports
 from users.models import Feed, IdempotencyKey, Session, User
 
-WITH_ROWS: list[type[Model]] = [User, Session, IdempotencyKey, Feed, Task]
+WITH_ROWS: list[type[Model]] = [User, Session, IdempotencyKey, Feed, Task, TaskTag]
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def both(alice: User, bob: User) -> None:
     """Each has a row in every table."""
     for user in (alice, bob):
         api = Api(user)
-        assert api.post(api.tasks, {"title": "A"}, idempotency_key="key").status_code == 201
+        assert api.post(api.tasks, {"title": "A", "tags": ["a"]}, idempotency_key="key").status_code == 201
 
 
 def _nobody() -> Any:
@@ -73,6 +73,7 @@ def test_nobody_sees_nothing_and_a_user_sees_the_own_rows(both: None, alice: Use
         "SELECT email FROM users_user WHERE id = %(owner)s",
         "SELECT user_agent FROM users_session WHERE user_id = %(owner)s",
         "SELECT head FROM tasks_feed WHERE user_id = %(owner)s",
+        "SELECT tag_key FROM tasks_tasktag WHERE user_id = %(owner)s",
         "SELECT body FROM users_idempotencykey WHERE user_id = %(owner)s",
     ],
 )
@@ -92,6 +93,7 @@ def test_raw_sql_does_not_reach_the_rows_of_another(both: None, alice: User, bob
         "UPDATE tasks_task SET user_id = %(other)s WHERE user_id = %(caller)s",
         "UPDATE users_session SET user_id = %(other)s WHERE user_id = %(caller)s",
         "INSERT INTO tasks_feed (user_id, head, floor) VALUES (%(other)s, 1, 0)",
+        "UPDATE tasks_tasktag SET user_id = %(other)s WHERE user_id = %(caller)s",
     ],
 )
 def test_no_row_is_written_for_another(both: None, alice: User, bob: User, sql: str) -> None:
