@@ -30,6 +30,8 @@ LISTS = {
     "priority=high": "priority=high",
     "tag=work": "tag=work",
     "tag=passport (1 in 10,000)": "tag=passport",
+    "tag=work and home": "tag=work&tag=home",
+    "tag=passport, by title": "tag=passport&sort=title",
     "due_before=today": f"due_before={TODAY}",
     "due_before (1 in 100)": f"due_before={TODAY - 588 * DAY}",
     "due on one day (1 in 1,200)": f"due_after={TODAY - DAY}&due_before={TODAY + DAY}",

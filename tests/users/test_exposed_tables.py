@@ -51,7 +51,11 @@ def test_a_forgotten_policy_is_asked_for_and_comes_with_the_next_migration(db: N
 
 @pytest.mark.parametrize(
     ("table", "app", "migration"),
-    [("tasks_task", "tasks", "0002_isolation"), ("django_session", "users", "0013_indirect_isolation")],
+    [
+        ("tasks_task", "tasks", "0002_isolation"),
+        ("django_session", "users", "0013_indirect_isolation"),
+        ("tasks_tasktag", "tasks", "0016_tag_rows"),
+    ],
 )
 def test_before_its_migration_the_check_is_silent(db: None, table: str, app: str, migration: str) -> None:
     fetch(f"DROP POLICY {table}_own ON {table}")
