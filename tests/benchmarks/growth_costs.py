@@ -20,7 +20,8 @@ def sizes() -> list[list[str]]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT relname, round(pg_relation_size(oid) / 1e6) FROM pg_class WHERE oid = ANY (%(tables)s::regclass[])"
-            " OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY (%(tables)s::regclass[])) ORDER BY 2 DESC",
+            " OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY (%(tables)s::regclass[]))"
+            " ORDER BY 2 DESC",
             {"tables": ["tasks_task", "tasks_tasktag"]},
         )
         return [[name, str(size)] for name, size in cursor.fetchall()]

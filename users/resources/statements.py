@@ -7,7 +7,7 @@ from functools import cache, cached_property, lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.db import connection
-from django.db.models import BooleanField, Field
+from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
 from config.database.pipeline import Rows, Sql
@@ -110,7 +110,7 @@ class Statements(Generic[R]):
 
     def set_each(self, user_id: int, column: str, values: Mapping[int, Any], version: int, now: dt.datetime) -> Raw:
         """Update a column of rows by id; in this order they take the versions after `version`."""
-        kind = _type(self._model._meta.get_field(column))
+        kind = _unbounded(self._model._meta.get_field(column).db_type(connection))
         sql = f"""
             UPDATE {self._table} AS changed SET {column} = new.value, version = %s + new.number, updated_at = %s
             FROM unnest(%s::bigint[], %s::{kind}[]) WITH ORDINALITY AS new (id, value, number)
@@ -121,7 +121,7 @@ class Statements(Generic[R]):
     @cached_property
     def _insertion(self) -> tuple[str, tuple[str, ...]]:
         fields = {
-            field.attname: _type(field)
+            field.attname: _unbounded(field.db_type(connection))
             for field in self._model._meta.concrete_fields
             if field.attname not in ("id", "version")
         }
@@ -148,9 +148,9 @@ def of(model: type[R]) -> Statements[R]:
     return Statements(model)
 
 
-def _type(field: "Field[Any, Any]") -> str:
-    """Without its length: an explicit cast to varchar(n) truncates silently, where the column refuses."""
-    return re.sub(r"\(.*?\)", "", str(field.db_type(connection)))
+def _unbounded(kind: str | None) -> str:
+    """A column's type without its length: an explicit cast to varchar(n) truncates silently, where the column refuses."""
+    return re.sub(r"\(.*?\)", "", str(kind))
 
 
 def _locked(rows: OwnedQuerySet[R]) -> OwnedQuerySet[R]:
