@@ -149,7 +149,7 @@ def of(model: type[R]) -> Statements[R]:
 
 
 def _unbounded(kind: str | None) -> str:
-    """A column's type without its length: an explicit cast to varchar(n) truncates silently, where the column refuses."""
+    """A type without its length: an explicit cast to varchar(n) truncates silently, where the column refuses."""
     return re.sub(r"\(.*?\)", "", str(kind))
 
 
