@@ -25,8 +25,8 @@ $$;
 CREATE TRIGGER tasks_task_tags_inserted AFTER INSERT ON tasks_task
     FOR EACH ROW WHEN (NEW.tag_keys <> '{}') EXECUTE FUNCTION tasks_task_index_tags();
 CREATE TRIGGER tasks_task_tags_updated AFTER UPDATE OF id, user_id, created_at, tag_keys ON tasks_task
-    FOR EACH ROW WHEN ((OLD.id, OLD.user_id, OLD.created_at, OLD.tag_keys)
-        IS DISTINCT FROM (NEW.id, NEW.user_id, NEW.created_at, NEW.tag_keys))
+    FOR EACH ROW WHEN (OLD.id <> NEW.id OR OLD.user_id <> NEW.user_id OR OLD.created_at <> NEW.created_at
+        OR OLD.tag_keys <> NEW.tag_keys)
     EXECUTE FUNCTION tasks_task_index_tags();
 CREATE TRIGGER tasks_task_tags_deleted AFTER DELETE ON tasks_task
     FOR EACH ROW WHEN (OLD.tag_keys <> '{}') EXECUTE FUNCTION tasks_task_index_tags();

@@ -15,7 +15,7 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tasks import services as tasks
-from tasks.models import Task
+from tasks.models import Task, TaskTag
 from tests.client import Api
 from tests.factories import PASSWORD, make_session, make_task, make_user
 from tests.pages import signed_in, submit
@@ -215,6 +215,7 @@ def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: U
 def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
     exported = {Feed, Session, IdempotencyKey, AuditEvent, TOTPDevice, StaticDevice}
     exported |= {resource.model for resource in RESOURCES}  # whose exports tests/resources looks at
+    exported |= {TaskTag}  # the index of tags, which the tasks have
     exported |= {LogEntry}  # Django's, into which nothing is written any more
     owned = {
         model
