@@ -7,6 +7,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.cache import close_caches
 from django.core.checks import CheckMessage, Warning, register
+from django.core.handlers.base import reset_urlconf
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 
@@ -19,6 +20,7 @@ class ConfigConfig(AppConfig):
         request_started.disconnect(close_old_connections)
         request_finished.disconnect(close_old_connections)
         request_finished.disconnect(close_caches)
+        request_finished.disconnect(reset_urlconf)  # config.wsgi sets none
         if not settings.DEBUG:  # else queries are logged
             request_started.disconnect(reset_queries)
         register(pool_size_is_ignored)

@@ -1,6 +1,7 @@
 """The WSGI application; `manage.py serve` runs it behind `config.asgi`, and any WSGI server can."""
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import http
+from django.utils.log import log_response
 
 from config.database import isolation
 from config.server import heads
@@ -56,6 +59,15 @@ class Application(WSGIHandler):
         except ValueError:
             environ["CONTENT_TYPE"] = ""
         return super().__call__(environ, start_response)
+
+    def get_response(self, request: HttpRequest) -> HttpResponseBase:
+        """Without setting the URLconf of the thread, which is that of the settings anyway."""
+        chain: Callable[[HttpRequest], HttpResponse] = self._middleware_chain  # type: ignore[attr-defined]
+        response = chain(request)
+        response._resource_closers.append(request.close)  # type: ignore[attr-defined]
+        if response.status_code >= 400:
+            log_response("%s: %s", response.reason_phrase, request.path, response=response, request=request)
+        return response
 
 
 application = Application()

@@ -18,6 +18,7 @@ from django.db.transaction import TransactionManagementError
 from psycopg.errors import QueryCanceled
 from psycopg.pq import TransactionStatus
 
+from config.environment.variables import of_settings
 from config.errors import SearchTooSlow
 
 SEARCH_SECONDS = 2
@@ -146,6 +147,7 @@ def search_timeout() -> Iterator[None]:
             raise SearchTooSlow("The search took too long; search for other or fewer words, or add filters.") from error
 
 
+@of_settings
 def request_timeouts() -> dict[str, str]:
     """The timeouts of a request: of a statement, of waiting for a lock, and of an idle transaction.
 

@@ -4,13 +4,19 @@ import os
 import re
 import secrets
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 
 from config.environment.rates import Rate, parse_rate
+
+Value = TypeVar("Value")
 
 # Random secrets have more: 32 hexadecimal digits have 14 distinct ones on average.
 MIN_DISTINCT_CHARACTERS = 8
@@ -178,3 +184,13 @@ def refuse_unicode_domains(**domains: str) -> None:
             raise ImproperlyConfigured(
                 f"{name} needs its domain in ASCII, as xn--…; Python may take it for another one."
             )
+
+
+def of_settings(compute: Callable[[], Value]) -> Callable[[], Value]:
+    """A cache of what is computed from settings alone, each read of which is a call in Python.
+
+    Django sends the signal where a test overrides a setting.
+    """
+    cached = cache(compute)
+    setting_changed.connect(lambda **kwargs: cached.cache_clear(), weak=False)
+    return cached

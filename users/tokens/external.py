@@ -15,6 +15,7 @@ import jwt
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from config.environment.variables import of_settings
 from config.errors import InvalidToken
 from config.values import is_numeric_date, is_storable
 from users.text import MAX_NAME, validate_email
@@ -48,6 +49,7 @@ class Identity:
     signed_in_at: dt.datetime | None  # `auth_time`, or else `iat`
 
 
+@of_settings
 def is_configured() -> bool:
     return bool(settings.JWT_EXTERNAL_JWKS_URL or settings.JWT_EXTERNAL_SECRET)
 

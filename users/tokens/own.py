@@ -20,6 +20,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 from config.database.isolation import as_user
 from config.database.queries import Compiled, Param, run
+from config.environment.variables import of_settings
 from config.errors import InvalidToken
 from config.values import is_numeric_date
 from users.models import Session, User
@@ -46,6 +47,7 @@ class KeyRing(TokenBackend):
 
     def __init__(self, signing_key: str, verifying_keys: tuple[str, ...], issuer: str, audience: str) -> None:
         super().__init__("HS256", signing_key, issuer=issuer, audience=audience, leeway=settings.JWT_LEEWAY)
+        self.leeway_seconds: float = settings.JWT_LEEWAY.total_seconds()
         self.kid = _kid(signing_key)
         self.keys = {_kid(key): key.encode() for key in (*verifying_keys, signing_key)}
 
@@ -82,12 +84,10 @@ def _kid_of(token: str) -> str:
     return kid if isinstance(kid, str) else ""
 
 
-_key_ring = lru_cache(maxsize=8)(KeyRing)
-
-
+@of_settings
 def _current_key_ring() -> KeyRing:
     verifying_keys = tuple(settings.JWT_VERIFYING_KEYS)
-    return _key_ring(settings.JWT_SIGNING_KEY, verifying_keys, settings.JWT_ISSUER, settings.JWT_AUDIENCE)
+    return KeyRing(settings.JWT_SIGNING_KEY, verifying_keys, settings.JWT_ISSUER, settings.JWT_AUDIENCE)
 
 
 class _Access(AccessToken):
@@ -167,7 +167,14 @@ def names_our_key(raw: str) -> bool:
 def read_access(raw: str) -> AccessClaims:
     """The claims of an access token that we signed and that has not expired; no session is read. Raises
     InvalidToken."""
-    claims = _verified(_Access, raw)
+    _verified(_Access, raw)
+    return _access_claims(raw, _current_key_ring())
+
+
+@lru_cache(maxsize=2048)
+def _access_claims(raw: str, keys: KeyRing) -> AccessClaims:
+    """Parsed once, as the event loop and a thread read them for each request."""
+    claims = _signed_claims(raw, keys)
     return AccessClaims(_user_id(claims), _session_id(claims), claims["ver"], claims["sub"])
 
 
@@ -218,8 +225,8 @@ def refusal() -> InvalidToken:
 
 def _verified(kind: type[Token], raw: str) -> Mapping[str, Any]:
     """The claims, with signature, issuer, audience, times and type verified. Raises InvalidToken."""
-    claims = _signed_claims(raw, _current_key_ring())
-    now, leeway = time.time(), settings.JWT_LEEWAY.total_seconds()
+    keys = _current_key_ring()
+    claims, now, leeway = _signed_claims(raw, keys), time.time(), keys.leeway_seconds
     is_over = claims["exp"] <= now - leeway
     is_early = max(claims.get("nbf", 0), claims.get("iat", 0)) > now + leeway
     if is_over or is_early or claims.get("token_type") != kind.token_type:
