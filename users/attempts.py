@@ -19,9 +19,10 @@ from config.errors import InvalidToken
 from config.http.limits.throttling import Counter, by_network
 from config.http.request import client_address, network, network_range, site
 from config.values import is_storable, trimmed
-from users.models import Session, User
+from users.models import Session
 from users.text import MAX_EMAIL, canonical_email
 from users.tokens import own
+from users.tokens.callers import Actor
 
 _SALT = "users.device"
 _COOKIE_AGE = 90 * 86_400  # seconds
@@ -60,7 +61,7 @@ def counters(
         yield everywhere
 
 
-def counters_of(scope: str, request: HttpRequest, user: User) -> Iterator[Counter]:
+def counters_of(scope: str, request: HttpRequest, user: Actor) -> Iterator[Counter]:
     """The counters of an attempt by an authenticated user."""
     narrowest, *wider = by_network(scope, request)
     yield from (narrowest, Counter(scope, f"user:{user.pk}"), *wider)

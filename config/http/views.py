@@ -53,14 +53,16 @@ _shared: Callable[[Any], Any] = cache(lambda kind: kind())  # authenticators and
 class APIView(views.APIView):
     format_kwarg = None
     renderer_classes: Any = ()
+    has_standing_in_statements = False
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.args, self.kwargs = args, kwargs
         self.request = wrapped = self.initialize_request(request)
         try:
-            # Nothing past a limit gets to the permissions, nor to what they may read.
+            # Nothing past a limit reads anything.
             self.perform_authentication(wrapped)
             self.check_throttles(wrapped)
+            self.check_standing(wrapped)
             self.check_permissions(wrapped)
             name = str(request.method).lower()
             handler = getattr(self, name, None) if name in self.http_method_names else None
@@ -92,6 +94,12 @@ class APIView(views.APIView):
         for throttle in self.get_throttles():
             if not throttle.allow_request(request, self):
                 self.throttled(request, throttle.wait() or 0)
+
+    def check_standing(self, request: request.Request) -> None:
+        """Read whether the caller may still act, unless every statement of the view contains that condition."""
+        caller: Any = request.auth
+        if caller is not None and not self.has_standing_in_statements:
+            caller.require_standing()
 
     def check_permissions(self, request: request.Request) -> None:
         for kind in self.permission_classes:

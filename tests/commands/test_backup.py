@@ -183,7 +183,7 @@ def test_a_newer_tickbase_makes_room_for_an_older_one(source: Database, backup: 
     assert used.manage("restore", str(backup), "--replace").returncode == 0
     assert used.rows() == source.rows()
     assert used.schema() == source.schema()
-    functions = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+    functions = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY proname"
     assert used.fetch(functions) == source.fetch(functions)
 
 

@@ -149,3 +149,12 @@ def test_what_is_past_a_limit_changes_and_looks_up_nothing(
             assert problem_of(answer(), 429)["code"] == "throttled"
             assert queries_of(answer) == 0
     assert stored() == before
+
+
+@pytest.mark.django_db
+def test_an_account_past_its_limit_is_not_read(as_alice: Api, limit: Callable[..., None]) -> None:
+    limit(user="1/min")
+    as_alice.get("/api/users/me")  # leases the only permit
+    for path in ("/api/users/me", "/api/users/me/sessions", "/api/users/me/export"):
+        assert problem_of(as_alice.get(path), 429)["code"] == "throttled"
+        assert queries_of(partial(as_alice.get, path)) == 0

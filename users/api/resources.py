@@ -36,7 +36,7 @@ class ResourceViewSet(GenericViewSet):
     resource: ClassVar[Resource]
     examples: ClassVar[dict[str, list[OpenApiExample]]] = {}  # by action, in place of the resource's example
 
-    checks_standing: ClassVar[bool] = True  # each statement of the kit contains the caller's
+    has_standing_in_statements = True
 
     @property
     def caller(self) -> Caller:

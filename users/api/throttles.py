@@ -7,6 +7,7 @@ from rest_framework.request import Request
 
 from config.http.limits.throttling import CallerThrottle, Counter, RateThrottle, by_network
 from users import attempts
+from users.tokens.callers import Caller
 
 
 class LoginThrottle(RateThrottle):
@@ -18,7 +19,8 @@ class LoginThrottle(RateThrottle):
     scope: ClassVar[str] = "login"
 
     def counters(self, request: Request) -> Iterator[Counter]:
-        if request.user and request.user.is_authenticated:
+        if isinstance(request.user, Caller):
+            request.user.require_standing()  # an ended session must not use up the attempts of its account
             return attempts.counters_of(self.scope, request, request.user)
         return attempts.counters(self.scope, request, lambda: _email(request), attempts.SessionProof.of(request))
 

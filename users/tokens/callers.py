@@ -65,6 +65,10 @@ class Caller:
         condition = _IN_VERIFIED_SESSION if self._needs_verified_email else _IN_SESSION
         return Standing(_SESSION, condition, (self.pk, claims.version, claims.session_id))
 
+    def require_standing(self) -> None:
+        """Raises InvalidToken unless the session and the account live."""
+        self.grant  # noqa: B018 (reads them)
+
     def require_verified_email(self) -> None:
         """From now on, the caller may only act with a verified address; an external account's is its issuer's matter.
 
