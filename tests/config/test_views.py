@@ -13,7 +13,7 @@ from config.http.views import APIView, Response
 from tests.client import Api
 from tests.factories import make_task
 from tests.problems import problem_of
-from users.models import User
+from users.models import Session, User
 
 Limit = Callable[..., None]
 
@@ -110,3 +110,12 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(alice: User, as_alice
     finally:
         gc.enable()
     assert [vars(each) for each in left if vars(each)] == []
+
+
+@pytest.mark.urls(__name__)
+def test_a_view_that_reads_no_account_refuses_an_ended_session_all_the_same(as_alice: Api) -> None:
+    assert as_alice.get("/api/probe").status_code == 200
+    Session.objects.all().delete()
+    asked.clear()
+    assert problem_of(as_alice.get("/api/probe"), 401)["code"] == "invalid_token"
+    assert asked == []
