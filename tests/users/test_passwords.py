@@ -282,6 +282,16 @@ def test_where_it_is_required_only_the_account_can_be_used_before(
     assert Api().post("/api/me/tasks", {"title": "A"}, authorization=authorization).status_code == 201
 
 
+def test_an_earlier_answer_is_not_replayed_to_an_unverified_address(alice: User, settings: Settings) -> None:
+    settings.EMAIL_VERIFICATION = "required"
+    services.verify_email(mailed.EMAIL_VERIFICATION.make(alice))
+    api = Api(alice)
+    assert api.post("/api/me/tasks", {"title": "A"}, idempotency_key="k").status_code == 201
+    services.update_account(alice, email="new@example.com")
+    refused = api.post("/api/me/tasks", {"title": "A"}, idempotency_key="k")
+    assert problem_of(refused, 403)["code"] == "email_unverified"
+
+
 def test_a_foreign_path_is_refused_as_such_before_that(alice: User, bob: User, settings: Settings) -> None:
     settings.EMAIL_VERIFICATION = "required"
     assert problem_of(Api(alice).get(f"/api/{bob.pk}/tasks"), 403)["code"] == "permission_denied"

@@ -50,8 +50,10 @@ class Caller:
 
     @cached_property
     def grant(self) -> Grant:
-        """The session and the account, read once. Raises InvalidToken."""
-        return self._read()
+        """The session and the account, read once. Raises InvalidToken and EmailUnverified."""
+        grant = self._read()
+        self._verify_email(grant)
+        return grant
 
     @property
     def zone(self) -> ZoneInfo:
@@ -75,18 +77,17 @@ class Caller:
         Raises EmailUnverified if the account has been read already.
         """
         self._needs_verified_email = self._claims is not None
-        if "grant" in vars(self):
-            self._verify_email()
+        if grant := vars(self).get("grant"):
+            self._verify_email(grant)
 
     def verify(self) -> None:
         """Read the account anew. Raises InvalidToken or EmailUnverified if the caller may not act."""
         vars(self).pop("grant", None)
         if self.grant.user.pk != self.pk:  # an external account was deleted, and opened anew by another token
             raise own.refusal()
-        self._verify_email()
 
-    def _verify_email(self) -> None:
-        if self._needs_verified_email and not self.grant.user.is_email_verified:
+    def _verify_email(self, grant: Grant) -> None:
+        if self._needs_verified_email and not grant.user.is_email_verified:
             raise EmailUnverified("Confirm your e-mail address first; POST /api/users/me/verification sends a mail.")
 
 
