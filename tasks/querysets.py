@@ -35,6 +35,7 @@ DUE_DESCENDING = _or("due_date", f"DATE '{NEVER_DESCENDING}'")
 DUE_TIME = _or("due_at", f"TIMESTAMPTZ '{END_OF_DAY}'")
 
 NEAR = dt.timedelta(days=3)
+MAX_LOOKED_UP = 3  # tags in their index; to plan more joins takes longer than to filter by the rest
 
 
 def _due_to_text(task: Any) -> str | None:
@@ -120,9 +121,10 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         entered = [behind(self._place, *row, descending=descending)] if self._place else []
         # Several are merged by the whole of their row. For one the id is enough: with a second condition PostgreSQL
         # would expect next to nothing, and rather sort all than read in order.
-        merged = {"tag_rows__created_at": F("created_at")} if len(self._tags) > 1 else {}
+        tags = self._tags[:MAX_LOOKED_UP]
+        merged = {"tag_rows__created_at": F("created_at")} if len(tags) > 1 else {}
         found = self
-        for key in self._tags:
+        for key in tags:
             found = found.filter(*entered, tag_rows__user=F("user"), tag_rows__tag_key=key, **merged)
         return found.order_by(*(OrderBy(each, descending=descending) for each in row))
 
