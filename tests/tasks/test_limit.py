@@ -73,6 +73,17 @@ def test_a_task_that_is_brought_back_counts(alice: User) -> None:
     assert counts_of(alice) == (3, 4)
 
 
+def test_tombstones_of_a_higher_limit_keep_no_task_from_being_brought_back(alice: User, settings: Settings) -> None:
+    tasks = [make_task(alice) for _ in range(3)]
+    for task in tasks:
+        services.delete_task(alice, task.pk)
+    settings.LIMIT_TASKS = 1
+    services.restore_task(alice, tasks[0].pk)
+    assert counts_of(alice) == (1, 3)
+    with pytest.raises(LimitReached):
+        services.restore_task(alice, tasks[1].pk)
+
+
 def test_what_is_refused_or_not_found_counts_nothing(as_alice: Api, alice: User) -> None:
     task = make_task(alice)
     assert as_alice.post("/api/me/tasks", {"title": "Twin", "uid": task.uid}).status_code == 409

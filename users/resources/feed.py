@@ -90,7 +90,9 @@ def take(
     tables, condition, standing = standing_of(user)
     taking = [*growth, user.pk, *standing]
     if growth.live > 0:
-        taking += [growth.live, limit.most, growth.stored, min(2 * limit.most, UNLIMITED)]
+        # What is restored is stored already, however many tombstones are left of a higher limit.
+        most_stored = min(2 * limit.most, UNLIMITED) if growth.stored else UNLIMITED
+        taking += [growth.live, limit.most, growth.stored, most_stored]
     statement = Raw(_taking(tables, condition, sql, is_limited=growth.live > 0), [*taking, *params])
     return then.result(run(statement, commit=commit))
 
@@ -131,7 +133,7 @@ def explain(user: Actor, growth: Growth = UNCHANGED, limit: Limit = Limit()) -> 
     if growth.live > 0 and feed.live + growth.live > limit.most:
         detail = f"You have {feed.live} {limit.plural}, and may have {limit.most}; delete some first."
         raise LimitReached(detail, limit=limit.most)
-    if growth.live > 0 and feed.stored + growth.stored > 2 * limit.most:
+    if growth.stored > 0 and feed.stored + growth.stored > 2 * limit.most:
         raise TombstonesFull
 
 
