@@ -18,7 +18,7 @@ from config.database.breaker import breaker
 
 PATIENCE = 1.0  # seconds without an answer
 IDLE_SECONDS = 0.05  # after which a connection is looked at before its next use
-MAX_PREPARED = 200  # of each connection; each takes the server some kilobytes
+MAX_PREPARED = 64  # of each connection; each takes the server 50 to 200 kB
 LONGEST = 2000  # characters of a statement; longer ones are searches for many words
 
 

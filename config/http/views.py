@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import exceptions, generics, permissions, request, views, viewsets
 
+from config.errors import InvalidToken
 from config.http.json import CONTENT_TYPE, parse_body, to_json
 
 
@@ -68,6 +69,8 @@ class APIView(views.APIView):
             handler = getattr(self, name, None) if name in self.http_method_names else None
             response = (handler or self.http_method_not_allowed)(wrapped, *args, **kwargs)
         except Exception as error:
+            if isinstance(error, InvalidToken):  # nobody: counted by network
+                request.user = AnonymousUser()
             response = self.handle_exception(error)
         for name, value in self.default_response_headers.items():
             response[name] = value

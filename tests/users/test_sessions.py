@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -369,3 +370,18 @@ def test_an_ended_session_reads_nothing(alice: User) -> None:
     Session.objects.all().delete()
     for answer in (api.get(path), api.get(api.tasks)):
         assert answer.status_code == 401 and b"secret" not in answer.content
+
+
+@pytest.mark.parametrize(
+    "request_", [("options", "/api/me/tasks"), ("get", "/api/me/tasks?limit=x"), ("get", "/api/9/tasks")]
+)
+def test_an_ended_session_does_not_use_up_the_limit_of_its_account(
+    alice: User, limit: Callable[..., None], method: str, path: str
+) -> None:
+    """Its requests that fail before a statement could tell that it has ended."""
+    limit(user="100/min")
+    ended, other = Api(alice), Api(alice)
+    Session.objects.order_by("created_at").first().delete()  # type: ignore[union-attr]
+    answers = [getattr(ended, method)(path).status_code for _ in range(120)]
+    assert answers[-1] == 401
+    assert other.get("/api/me/tasks").status_code == 200

@@ -34,6 +34,8 @@ class BearerAuthentication(JWTAuthentication):
             # answers it with the stored response only.
             is_repeatable = "HTTP_IDEMPOTENCY_KEY" in request.META and getattr(view, "ends_its_token", False)
             claims = own.read_access(token)
+            if not is_repeatable and own.is_refused(claims):
+                raise own.refusal()
             read = partial(own.authenticate, token, outdated=is_repeatable)
             caller = Caller(claims.user_id, claims.public_id, read, claims)
         isolation.enter(caller.pk)

@@ -40,13 +40,14 @@ def prune_tombstones(model: type[OwnedModel], before: dt.datetime, batch: int = 
 
 @retried_transaction
 def make_room(user: Actor, model: type[OwnedModel], most: int) -> None:
-    """Delete the user's oldest tombstones, a hundredth of the limit, when they have reached it.
+    """Delete the user's oldest tombstones, a hundredth of the limit or what exceeds it, when they have reached it.
 
     Then recount the rows: so writes that bypassed the counters (by hand, or by an older version during an upgrade)
     cannot block the user.
     """
-    _prune_batch(model, user.pk, LAST_INSTANT, 0, max(1, most // 100))
     rows = model.objects.for_user(user)
+    excess = rows.count() - 2 * most  # after the limit was lowered
+    _prune_batch(model, user.pk, LAST_INSTANT, 0, min(max(1, most // 100, excess + 1), BATCH))
     Feed.objects.filter(pk=user.pk).update(live=rows.visible().count(), stored=rows.count())
 
 

@@ -20,7 +20,8 @@ class Standing(NamedTuple):
     """The tables and the condition in SQL under which somebody may act; the account is `users_user AS account`.
 
     Every statement for a caller contains it, so that the session's and the account's life are checked where the work is
-    done: a session that ends between two statements of a request ends their effect, too.
+    done: a session that ends between two statements of a request ends their effect, too. A statement that waits for a
+    lock has checked it before.
     """
 
     tables: str
@@ -52,6 +53,8 @@ class Caller:
     def grant(self) -> Grant:
         """The session and the account, read once. Raises InvalidToken and EmailUnverified."""
         grant = self._read()
+        if grant.user.pk != self.pk:  # an external account was deleted, and opened anew by another token
+            raise own.refusal()
         self._verify_email(grant)
         return grant
 
@@ -83,8 +86,7 @@ class Caller:
     def verify(self) -> None:
         """Read the account anew. Raises InvalidToken or EmailUnverified if the caller may not act."""
         vars(self).pop("grant", None)
-        if self.grant.user.pk != self.pk:  # an external account was deleted, and opened anew by another token
-            raise own.refusal()
+        self.require_standing()
 
     def _verify_email(self, grant: Grant) -> None:
         if self._needs_verified_email and not grant.user.is_email_verified:

@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -25,6 +26,7 @@ from config.errors import InvalidToken
 from config.values import is_numeric_date
 from users.models import Session, User
 
+REFUSED_SECONDS, MAX_REFUSED = 10.0, 2048
 MAX_TOKEN = 4096  # characters; ours have about 400
 _MOMENTS = ("exp", "nbf", "iat")
 # PyJWT accepts as a NumericDate what can be converted to an integer, and simplejwt fails on years beyond the calendar:
@@ -187,11 +189,30 @@ def authenticate(raw: str, *, outdated: bool = False) -> Grant:
     with as_user(claims.user_id):
         session = next(iter(run(_SESSION.given(session=claims.session_id, user=claims.user_id))), None)
     if session is None:
+        remember_refusal(claims)
         raise refusal()
     is_outdated = outdated and is_valid_for(session.user, claims.version + 1)
     if not is_outdated and not is_valid_for(session.user, claims.version):
+        remember_refusal(claims)
         raise refusal()
     return Grant(session.user, session, session.created_at, is_outdated)
+
+
+_refused: dict[tuple[uuid.UUID, int], float] = {}  # until when, in time.monotonic(), by session and token version
+
+
+def remember_refusal(claims: AccessClaims) -> None:
+    """For REFUSED_SECONDS, since an account may be activated again."""
+    _refused[claims.session_id, claims.version] = time.monotonic() + REFUSED_SECONDS
+    while len(_refused) > MAX_REFUSED:
+        with suppress(StopIteration, KeyError, RuntimeError):  # another thread was faster
+            del _refused[next(iter(_refused))]
+
+
+def is_refused(claims: AccessClaims) -> bool:
+    """Whether this process has just seen that the token's session has ended: its requests must not use up the limits of
+    the account, which are counted before the session is read."""
+    return _refused.get((claims.session_id, claims.version), 0.0) > time.monotonic()
 
 
 def bearer(authorization: str) -> str | None:

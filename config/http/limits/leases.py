@@ -8,6 +8,7 @@ exact.
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -71,8 +72,8 @@ class Limiter:
         self._lock = threading.Lock()
         self._windows: OrderedDict[str, _Window] = OrderedDict()  # least recently used first
 
-    def take(self, key: str, rate: Rate) -> Decision:
-        """Count one request of this key. Raises what the counters raise."""
+    def take(self, key: str, rate: Rate, before_lease: Callable[[], None] | None = None) -> Decision:
+        """Count one request of this key. Raises what the counters raise, and `before_lease`, which is called first."""
         with self._lock:
             if (window := self._windows.get(key)) is None:
                 window = self._windows[key] = _Window()
@@ -87,6 +88,8 @@ class Limiter:
             takes_lease = not window.is_leasing
             window.is_leasing = True
         try:
+            if before_lease:
+                before_lease()
             return self._lease(window, key, rate, lease_of(rate) if takes_lease else 1)
         finally:
             if takes_lease:

@@ -4,7 +4,7 @@ The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -34,6 +34,7 @@ class Counter(NamedTuple):
     scope: str
     identity: str
     is_wide: bool = False
+    before_lease: Callable[[], None] | None = None  # called before more permits are leased; may raise
 
     @property
     def rate(self) -> Rate | None:
@@ -86,7 +87,8 @@ class CallerThrottle(RateThrottle):
     def counters(self, request: HttpRequest | Request) -> Iterator[Counter]:
         user = getattr(request, "user", None)  # DRF sets it; sessions exist only in the admin
         if user is not None and user.is_authenticated:
-            yield Counter("user", str(user.pk))
+            # An ended session must not use up the limit of its account: now and then it is read before it is counted.
+            yield Counter("user", str(user.pk), before_lease=getattr(user, "require_standing", None))
         else:
             yield from by_network("anon", request)
 
@@ -109,7 +111,8 @@ def take_each(counters: Iterable[Counter], policy: str | None = None) -> Iterato
         rate, name = counter.rate, policy or counter.scope
         if rate is None:
             continue
-        verdict = Verdict(name, rate, leases.limiter().take(_key(name, counter.identity, settings.SECRET_KEY), rate))
+        key = _key(name, counter.identity, settings.SECRET_KEY)
+        verdict = Verdict(name, rate, leases.limiter().take(key, rate, counter.before_lease))
         yield verdict
         if not verdict.decision.is_granted:
             return
@@ -128,7 +131,7 @@ def limited(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     that failed for want of a database, which holds the counters. Each policy is shown by the tightest of its counters.
     """
     verdicts: list[Verdict] = request.META.get(_META_KEY, [])
-    if _META_KEY not in request.META and response.status_code != problems.OUTAGE.status:
+    if not request.META.get(_META_KEY) and response.status_code != problems.OUTAGE.status:
         with suppress(OperationalError, InterfaceError):
             verdicts = list(take_each(CallerThrottle().counters(request)))
             if verdicts and not verdicts[-1].decision.is_granted:
