@@ -68,7 +68,7 @@ def test_a_race_that_is_lost_twice_is_decided_by_the_lock(resource: Resource, al
 
     def changes(found: OwnedModel) -> dict[str, Any]:
         attempts.append(found.version)
-        if len(attempts) <= writes.OPTIMISTIC:
+        if len(attempts) <= writes.OPTIMISTIC_ATTEMPTS:
             rename(resource, row, f"theirs {len(attempts)}")
         return named(resource, "mine")
 

@@ -40,7 +40,7 @@ def check_no_update_is_lost(resource: Resource, attempts: int) -> None:
     successes = statuses.count(200)
     assert text_of(resource, row) == str(successes)
     # Nothing but a lost attempt takes a number that no row has, and each request makes at most so many.
-    assert successes <= row.version - 1 <= head_of(user) - 1 <= successes + writes.OPTIMISTIC * 8 * attempts
+    assert successes <= row.version - 1 <= head_of(user) - 1 <= successes + writes.OPTIMISTIC_ATTEMPTS * 8 * attempts
     assert successes + statuses.count(412) == 8 * attempts
     assert 0 < successes < 8 * attempts  # else nobody was in anybody's way
 

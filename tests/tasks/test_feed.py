@@ -227,4 +227,4 @@ def test_writers_of_one_user_never_lose_an_update(transactional_db: None) -> Non
         thread.join()
     task.refresh_from_db()
     assert task.status == "pending"
-    assert 121 <= task.version == head_of(user) <= 121 + 120 * writes.OPTIMISTIC
+    assert 121 <= task.version == head_of(user) <= 121 + 120 * writes.OPTIMISTIC_ATTEMPTS

@@ -5,7 +5,6 @@ from typing import NamedTuple, TypeVar
 
 from django.db import connection
 
-from config.database.pipeline import Rows
 from config.database.queries import Raw, Statement, run
 from config.errors import Gone, LimitReached
 from users.models import Feed, User
@@ -154,16 +153,10 @@ def lock(user: User) -> None:
     Feed.objects.select_for_update().filter(user=user).first()
 
 
-class Version(Raw):
-    """A statement that reads the change counter: 0 before the first change, None if the user may not act."""
-
-    def result(self, rows: Rows) -> int | None:  # type: ignore[override]
-        return rows[0][0] if rows else None
-
-
-def version(user: Actor) -> Version:
+def version(user: Actor) -> Raw:
+    """A statement that reads the change counter, 0 before the first change; no row if the user may not act."""
     tables, condition, standing = standing_of(user)
-    return Version(_version(tables, condition), standing)
+    return Raw(_version(tables, condition), standing)
 
 
 @lru_cache(maxsize=16)
@@ -174,9 +167,9 @@ def _version(tables: str, condition: str) -> str:
 
 def current_version(user: Actor) -> int:
     """The user's change counter. Raises what `Caller.verify` raises."""
-    while (current := run(version(user))) is None:
+    while not (found := run(version(user))):
         explain(user)
-    return current
+    return int(found[0][0])
 
 
 def since(user: User, model: type[M], version: int) -> list[M]:

@@ -165,9 +165,9 @@ class ListQuery(QuerySerializer):
         `Caller.verify` raises.
         """
         while True:
-            version, found = run_pair(feed.version(user), cls.rows(user.pk, query, columns, **clock))
-            if version is not None:
-                return version, found
+            versions, found = run_pair(feed.version(user), cls.rows(user.pk, query, columns, **clock))
+            if versions:
+                return versions[0][0], found
             feed.explain(user)
 
     @classmethod

@@ -19,10 +19,10 @@ from users.tokens.callers import Actor, standing_of
 R = TypeVar("R", bound=OwnedModel)
 
 
-class Standing(NamedTuple):
-    """A query of one row that tells a caller who may not act from a row that does not exist."""
+class Lookup(NamedTuple, Generic[R]):
+    """A query of one row, joined to the standing of an actor: so one who may not act is told from a missing row."""
 
-    query: Query[Any]
+    query: Query[R]
     actor: Actor
 
     @property
@@ -31,7 +31,7 @@ class Standing(NamedTuple):
         tables, condition, standing = standing_of(self.actor)
         return _joined(tables, condition, sql), [*params, *standing]
 
-    def result(self, rows: Rows) -> list[Any]:
+    def result(self, rows: Rows) -> list[R | None]:
         """Empty if the actor may not act, None in place of a row that does not exist."""
         return [self.query.result([row])[0] if row[0] is not None else None for row in rows]
 
@@ -73,16 +73,16 @@ class Statements(Generic[R]):
         rows: OwnedQuerySet[R] = self._model.objects.for_user(Param("user"))
         return rows
 
-    def _compile_shown(self, columns: tuple[str, ...]) -> Compiled[R]:
+    def _compile_shown(self, columns: tuple[str, ...]) -> Compiled[Any]:
         return Compiled(lambda: self._of_user().visible().filter(pk=Param("id")).columns(columns))
 
-    def show(self, actor: Actor, pk: int, columns: tuple[str, ...]) -> Standing:
+    def show(self, actor: Actor, pk: int, columns: tuple[str, ...]) -> Lookup[Any]:
         """A row as a tuple of these columns, the first of them the id."""
-        return Standing(self._shown(columns).given(user=actor.pk, id=pk), actor)
+        return Lookup(self._shown(columns).given(user=actor.pk, id=pk), actor)
 
-    def read(self, actor: Actor, pk: int) -> Standing:
+    def read(self, actor: Actor, pk: int) -> Lookup[R]:
         """A row as an instance."""
-        return Standing(self._row.given(user=actor.pk, id=pk), actor)
+        return Lookup(self._row.given(user=actor.pk, id=pk), actor)
 
     def lock(self, user_id: int, pk: int) -> Locking[R]:
         return Locking(self._visible.given(user=user_id, id=pk))

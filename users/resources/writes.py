@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
@@ -24,7 +24,7 @@ from users.tokens.callers import Actor
 
 R = TypeVar("R", bound=OwnedModel)
 
-OPTIMISTIC = 2  # attempts of a change before it takes the lock
+OPTIMISTIC_ATTEMPTS = 2  # of a change, before it takes the lock
 
 
 class UidTaken(Conflict):
@@ -103,8 +103,8 @@ def change(
 
     Raises RowNotFound, Invalid, and StaleVersion unless the version is among the expected ones.
     """
-    for _ in range(OPTIMISTIC):
-        row = _read(user, model, pk, expected)
+    for _ in range(OPTIMISTIC_ATTEMPTS):
+        row: R = _checked(_looked_up(statements.of(model).read(user, pk)), model, expected)
         now = timezone.now()
         changed = row.apply(changes(row), user, now)
         if not changed:
@@ -137,18 +137,16 @@ def _change_locked(
 def show(user: Actor, model: type[OwnedModel], pk: int, columns: tuple[str, ...]) -> tuple[Any, ...]:
     """A visible row as a tuple of these columns, in one statement. Raises RowNotFound and what `Caller.verify`
     raises."""
-    while not (found := run(statements.of(model).show(user, pk, columns))):
-        feed.explain(user)
-    if found[0] is None:
+    row: tuple[Any, ...] | None = _looked_up(statements.of(model).show(user, pk, columns))
+    if row is None:
         raise no_such(model)
-    return cast(tuple[Any, ...], found[0])
+    return row
 
 
-def _read(user: Actor, model: type[R], pk: int, expected: Collection[int] | None) -> R:
-    while not (found := run(statements.of(model).read(user, pk))):
-        feed.explain(user)
-    row: R | None = found[0]
-    return _checked(row, model, expected)
+def _looked_up(lookup: statements.Lookup[R]) -> R | None:
+    while not (found := run(lookup)):
+        feed.explain(lookup.actor)
+    return found[0]
 
 
 def locked(

@@ -17,7 +17,7 @@ class EmailUnverified(Forbidden):
 
 
 class Standing(NamedTuple):
-    """The tables and the condition in SQL under which somebody may act; the account is `users_user AS account`.
+    """The tables and the condition in SQL under which an actor may act; the account is `users_user AS account`.
 
     Every statement for a caller contains it, so that the session's and the account's life are checked where the work is
     done: a session that ends between two statements of a request ends their effect, too. A statement that waits for a
