@@ -81,7 +81,7 @@ class Task(OwnedModel):
             *OwnedModel.Meta.constraints,
             models.CheckConstraint(name="tasks_task_valid", condition=_VALID),
         ]
-        # Each serves a query in tests/tasks/test_indexes.py; for their cost see docs/performance.md.
+        # Each serves a query in tests/tasks/test_indexes.py; for their cost see docs/performance-growth.md.
         indexes = [
             _live("list", F("created_at").desc(), F("id").desc()),
             _live("status", "status", F("created_at").desc(), F("id").desc(), include=["completed_at"]),

@@ -124,7 +124,7 @@ class DateField(serializers.Field):
         return date
 
     def to_representation(self, value: dt.date) -> dt.date:
-        return value  # the renderer writes it
+        return value  # orjson writes it
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)
@@ -150,4 +150,4 @@ class InstantField(serializers.Field):
         return instant
 
     def to_representation(self, value: dt.datetime) -> dt.datetime:
-        return value.astimezone(dt.UTC)  # the renderer writes it
+        return value.astimezone(dt.UTC)  # orjson writes it

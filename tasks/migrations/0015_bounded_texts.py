@@ -15,7 +15,7 @@ REPLACED = ("title", "description", "tags", "uid_length", "status", "priority", 
 class Migration(migrations.Migration):
     """Lengths by type and the other rules in one CHECK, as PostgreSQL parses each CHECK for every write.
 
-    PostgreSQL writes the table and its indexes anew, while nobody else reads or writes it (docs/operations.md says for
+    PostgreSQL writes the table and its indexes anew, while nobody else reads or writes it (docs/deployment.md says for
     how long): all columns in one statement, so that it does so once. What the constraints allowed, the new ones do.
     """
 

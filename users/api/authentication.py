@@ -17,7 +17,8 @@ from users.tokens.callers import Caller
 
 
 class BearerAuthentication(JWTAuthentication):
-    """Sets `request.user` and `request.auth` to the Caller whom the token names; no query is run."""
+    """Returns the Caller that the token names, as `request.user` and as `request.auth`; no query is run for a token of
+    ours. Raises InvalidToken."""
 
     def __init__(self) -> None:
         pass  # simplejwt's looks up the user model for each request

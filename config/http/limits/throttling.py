@@ -85,7 +85,7 @@ class CallerThrottle(RateThrottle):
     """The default of all views: a user is counted by account, everybody else by network."""
 
     def counters(self, request: HttpRequest | Request) -> Iterator[Counter]:
-        user = getattr(request, "user", None)  # DRF sets it; sessions exist only in the admin
+        user = getattr(request, "user", None)  # the view's authentication sets it; sessions exist only in the admin
         if user is not None and user.is_authenticated:
             # An ended session must not use up the limit of its account: now and then it is read before it is counted.
             yield Counter("user", str(user.pk), before_lease=getattr(user, "require_standing", None))

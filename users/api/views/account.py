@@ -52,7 +52,7 @@ class OwnAccountView(AccountView):
     permission_classes = (IsAuthenticated,)
 
     @property
-    def caller(self) -> User:
+    def account(self) -> User:
         """The account of the authenticated caller; permissions exclude anonymous ones."""
         return grant_of(self.request).user
 
@@ -78,7 +78,7 @@ class MeView(OwnAccountView):
         examples=[_USER],
     )
     def get(self, request: Request) -> Response:
-        return Response(self.get_serializer(self.caller).data)
+        return Response(self.get_serializer(self.account).data)
 
     @idempotent
     @extend_schema(
@@ -92,7 +92,7 @@ class MeView(OwnAccountView):
         ],
     )
     def patch(self, request: Request) -> Response:
-        user = services.update_profile(self.caller, **self.validated(request, partial=True))
+        user = services.update_profile(self.account, **self.validated(request, partial=True))
         return Response(self.get_serializer(user).data)
 
     @extend_schema(
@@ -153,7 +153,7 @@ class VerificationView(OwnAccountView):
     )
     def post(self, request: Request) -> Response:
         self.validated(request)
-        services.request_email_verification(self.caller)
+        services.request_email_verification(self.account)
         return Response(status=202)
 
 
@@ -169,7 +169,7 @@ class SessionsView(OwnAccountView):
         examples=[OpenApiExample("This one", value=_SESSION, response_only=True)],
     )
     def get(self, request: Request) -> Response:
-        sessions = Session.objects.for_user(self.caller).live().order_by("-last_used_at", "-pk")
+        sessions = Session.objects.for_user(self.account).live().order_by("-last_used_at", "-pk")
         return Response(self.get_serializer(sessions[: services.MAX_SESSIONS], many=True).data)
 
     @extend_schema(
@@ -180,7 +180,7 @@ class SessionsView(OwnAccountView):
         responses={204: None},
     )
     def delete(self, request: Request) -> Response:
-        services.end_other_sessions(self.caller, grant_of(request).session)
+        services.end_other_sessions(self.account, grant_of(request).session)
         return Response(status=204)
 
 
@@ -202,7 +202,7 @@ class SessionView(OwnAccountView):
             parsed_id = uuid.UUID(session_id)
         except ValueError as error:
             raise services.no_such_session() from error
-        services.end_session(self.caller, parsed_id)
+        services.end_session(self.account, parsed_id)
         return Response(status=204)
 
 
@@ -224,4 +224,4 @@ class ExportView(OwnAccountView):
             "Cache-Control": "no-store",
             "Content-Disposition": 'attachment; filename="tickbase-export.json"',
         }
-        return StreamingHttpResponse(exports.stream(self.caller), content_type="application/json", headers=headers)
+        return StreamingHttpResponse(exports.stream(self.account), content_type="application/json", headers=headers)
