@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.checks import run_checks
+from django.http import HttpRequest
 from django.middleware.csrf import CsrfViewMiddleware
 from django.test import Client
 from pytest_django import Settings
@@ -42,8 +43,24 @@ def test_the_admin_without_its_slash(db: None, method: str) -> None:
     assert (answer.status_code, answer["Location"]) == (301, "/admin/?next=%20a&b")
 
 
-def test_hosts_are_remembered_and_others_refused(settings: Settings, db: None) -> None:
-    """Known ones are checked once, and only a bounded number is remembered; unknown ones each time."""
+def test_known_hosts_are_checked_once_and_a_bounded_number_is_remembered(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, db: None
+) -> None:
+    settings.ALLOWED_HOSTS = [".example.com"]
+    client, get_host = Client(), HttpRequest.get_host
+    checked: list[str] = []
+
+    def note(request: HttpRequest) -> str:
+        checked.append(request.META["HTTP_HOST"])
+        return get_host(request)
+
+    monkeypatch.setattr(HttpRequest, "get_host", note)
+    for number in (0, 0, *range(1, MAX_HOSTS + 1), MAX_HOSTS):
+        assert client.get("/healthz", headers={"Host": f"a{number}.example.com"}).status_code == 200
+    assert checked == [f"a{number}.example.com" for number in (*range(MAX_HOSTS + 1), MAX_HOSTS)]
+
+
+def test_hosts_that_are_not_allowed_are_refused_each_time(settings: Settings, db: None) -> None:
     settings.ALLOWED_HOSTS = [".example.com"]
     client = Client()
     for number in (*range(MAX_HOSTS + 10), 0):
