@@ -97,7 +97,7 @@ MIDDLEWARE = [  # outermost first
     # X-Request-ID, and the line of the log; before all that refuse, so that refusals are logged and counted.
     "config.observability.request_log.request_log",
     # HTTPS, session settings, and the headers of all responses, of static files and preflights, too.
-    "config.http.middleware.manners",
+    "config.http.middleware.security",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # static files: no limits, no CORS
     "config.http.middleware.Cors",  # around refusals, which a front end has to be able to read
     "config.http.middleware.refusals",  # of the server, of unknown hosts, of rate limits
@@ -188,7 +188,7 @@ SILENCED_SYSTEM_CHECKS = [
     "admin.E408", "admin.E409", "admin.E410",  # config.admin.middleware.AdminMiddleware runs these, and
     "security.W003",  # Django's CsrfViewMiddleware
     "auth.W004",  # unique is the canonical form of a local account's e-mail, by which people sign in
-    "security.W001", "security.W002",  # config.http.middleware.manners sets these headers
+    "security.W001", "security.W002",  # config.http.middleware.security sets these headers
     "security.W005",  # subdomains of this host may be others' services
     "security.W008",  # plain HTTP is refused instead of redirected; users.W004 warns when it is not
     "security.W021",  # the operator decides about the browsers' HSTS preload list

@@ -85,10 +85,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _configure_connection(self, connection: Any) -> bool:
         """Prepared statements are safe on direct connections. A pooler such as PgBouncer before 1.21 hands out another
         session for each transaction, which may lack them; it reports another process id than the server's."""
-        allowed: str | bool = settings.DATABASE_PREPARED_STATEMENTS
-        if allowed == "auto":
-            allowed = connection.execute("SELECT pg_backend_pid()").fetchone() == (connection.info.backend_pid,)
-        connection.prepared.is_allowed = allowed in ("on", True)
+        if settings.DATABASE_PREPARED_STATEMENTS == "auto":
+            [process_id] = connection.execute("SELECT pg_backend_pid()").fetchone()
+            connection.prepared.is_allowed = process_id == connection.info.backend_pid
+        else:
+            connection.prepared.is_allowed = settings.DATABASE_PREPARED_STATEMENTS == "on"
         connection.adapters.register_loader("timestamptz", InstantLoader)
         return bool(super()._configure_connection(connection))  # type: ignore[misc]  # unknown to the stubs
 

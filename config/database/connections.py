@@ -53,7 +53,8 @@ class Prepared:
         self._numbers = count()
 
     def new_name(self, sql: str) -> bytes | None:
-        """None if the statement shall not be prepared. No name is ever used again."""
+        """None if the statement shall not be prepared; else the least recently used one gives way. No name is ever used
+        again."""
         if not self.is_allowed or len(sql) > LONGEST:
             return None
         if len(self.names) >= MAX_PREPARED:
@@ -111,7 +112,7 @@ class Connection(psycopg.Connection[Any]):
         try:
             return super().wait(self._watched(gen), *args, **kwargs)
         except psycopg.errors.ReadOnlySqlTransaction as error:
-            raise self.given_up(error) from error
+            raise self.give_up(error) from error
         finally:
             self._used_at = time.monotonic()
             thread.waited += self._used_at - began
@@ -126,8 +127,8 @@ class Connection(psycopg.Connection[Any]):
             self._used_at = time.monotonic()
             thread.waited += self._used_at - began
 
-    def given_up(self, error: psycopg.errors.ReadOnlySqlTransaction) -> ServerIsReadOnly:
-        """It would refuse every write; a new connection may lead to the primary."""
+    def give_up(self, error: psycopg.errors.ReadOnlySqlTransaction) -> ServerIsReadOnly:
+        """Close it, as it would refuse every write; a new connection may lead to the primary. Returns what to raise."""
         self.close()
         return ServerIsReadOnly(str(error))
 

@@ -40,7 +40,7 @@ def pipeline(connection: Connection, statements: Sequence[Sql], *, commits: bool
     try:
         results = _run(connection, commands)
     except errors.ReadOnlySqlTransaction as error:
-        raise connection.given_up(error) from error
+        raise connection.give_up(error) from error
     except (errors.FeatureNotSupported, errors.InvalidSqlStatementName):
         # A migration or a pooler has invalidated a prepared statement.
         connection.prepared.forgotten += connection.prepared.names.values()

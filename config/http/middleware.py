@@ -34,9 +34,9 @@ _FIXED = {
 _SHARED_PATHS = ("/api/me/", "/api/users/me")  # each is one address for all users
 
 
-def manners(get_response: GetResponse) -> GetResponse:
-    """Refuses plain HTTP; sets session settings, and the headers that the view has not set: of caching, framing,
-    content policy and length.
+def security(get_response: GetResponse) -> GetResponse:
+    """In place of Django's SecurityMiddleware and its smaller kin: refuses plain HTTP, sets session settings, and the
+    headers that the view has not set, of caching, framing, content policy and length.
 
     Without a tenant no row is visible until a view has authenticated the caller; in the admin every row is.
     """
