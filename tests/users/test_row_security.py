@@ -129,7 +129,7 @@ def test_a_list_is_still_read_in_the_order_of_its_index(alice: User) -> None:
 
 
 def test_the_name_ends_with_its_transaction(transactional_db: None) -> None:
-    """What a pool hands on tells nothing, whether a transaction ended well or not, or was a single statement."""
+    """A kept connection carries nothing over, whether a transaction ended well or not, or was a single statement."""
     user = make_user()
     with as_user(user.pk):
         assert User.objects.count() == 1

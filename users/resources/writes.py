@@ -1,5 +1,6 @@
-"""Writes of resources, the only ones: each function is one transaction and takes one number of the change counter.
+"""Writes of resources, the only ones, and the read of one row, which has the same errors.
 
+Each write takes effect in one transaction, with one number of the change counter; `change` may need several attempts.
 Lock order: the account, its feed, then the row; `users.api.idempotency` has the whole.
 """
 
