@@ -66,8 +66,8 @@ class Statements(Generic[R]):
         self._visible = Compiled(lambda: _locked(self._of_user().visible()))
         self._deleted = Compiled(lambda: _locked(self._of_user().deleted()))
         self._shown = lru_cache(maxsize=16)(self._compile_shown)
-        self._change = lru_cache(maxsize=256)(self._update)
-        self._exchange = lru_cache(maxsize=256)(self._update_if_same)
+        self._update_sql = lru_cache(maxsize=256)(self._make_update)
+        self._compare_and_set_sql = lru_cache(maxsize=256)(self._make_compare_and_set)
 
     def _of_user(self) -> OwnedQuerySet[R]:
         rows: OwnedQuerySet[R] = self._model.objects.for_user(Param("user"))
@@ -98,7 +98,7 @@ class Statements(Generic[R]):
     def update(self, row: R, fields: Sequence[str]) -> Raw:
         """The change of a locked row."""
         values = [getattr(row, name) for name in fields]
-        return Raw(self._change(tuple(fields)), [*values, row.pk, row.user_id])
+        return Raw(self._update_sql(tuple(fields)), [*values, row.pk, row.user_id])
 
     def compare_and_set(self, row: R, fields: Sequence[str]) -> Raw:
         """A statement for `feed.take`: changes the row if it is still visible and at its version; returns the new one.
@@ -106,7 +106,7 @@ class Statements(Generic[R]):
         The row is found again after the wait for the feed's lock, and then compared again.
         """
         values = [getattr(row, name) for name in fields]
-        return Raw(self._exchange(tuple(fields)), [*values, row.pk, row.user_id, row.version])
+        return Raw(self._compare_and_set_sql(tuple(fields)), [*values, row.pk, row.user_id, row.version])
 
     def set_each(self, user_id: int, column: str, values: Mapping[int, Any], version: int, now: dt.datetime) -> Raw:
         """Update a column of rows by id; in this order they take the versions after `version`."""
@@ -130,11 +130,11 @@ class Statements(Generic[R]):
         sql = f"INSERT INTO {self._table} ({columns}, version) {source} RETURNING version, id"  # nosec B608
         return sql, tuple(fields)
 
-    def _update(self, fields: tuple[str, ...]) -> str:
+    def _make_update(self, fields: tuple[str, ...]) -> str:
         assignments = ", ".join(f"{name} = %s" for name in fields)
         return f"UPDATE {self._table} SET {assignments} WHERE id = %s AND user_id = %s RETURNING id"  # nosec B608
 
-    def _update_if_same(self, fields: tuple[str, ...]) -> str:
+    def _make_compare_and_set(self, fields: tuple[str, ...]) -> str:
         assignments = ", ".join(f"{name} = %s" for name in fields)
         same = "id = %s AND user_id = %s AND version = %s AND deleted_at IS NULL"
         return (
