@@ -372,9 +372,10 @@ def test_an_ended_session_reads_nothing(alice: User) -> None:
         assert answer.status_code == 401 and b"secret" not in answer.content
 
 
-@pytest.mark.parametrize(
-    "request_", [("options", "/api/me/tasks"), ("get", "/api/me/tasks?limit=x"), ("get", "/api/9/tasks")]
-)
+NOT_STATED = [("options", "/api/me/tasks"), ("get", "/api/me/tasks?limit=x"), ("get", "/api/9/tasks")]
+
+
+@pytest.mark.parametrize(("method", "path"), NOT_STATED)
 def test_an_ended_session_does_not_use_up_the_limit_of_its_account(
     alice: User, limit: Callable[..., None], method: str, path: str
 ) -> None:
