@@ -8,6 +8,7 @@ only their harmless part is kept.
 import datetime as dt
 import logging
 import re
+import time
 import traceback
 from contextvars import ContextVar
 from functools import lru_cache
@@ -34,7 +35,7 @@ def configuration(level: str, form: str, *, debug: bool) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": lambda: formatter(shows_text=debug)}},
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "handlers": {"console": {"()": Console, "formatter": "line"}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
             # Without Django's own handlers and formats.
@@ -47,6 +48,34 @@ def configuration(level: str, form: str, *, debug: bool) -> dict[str, Any]:
             "django.security.DisallowedHost": {"level": "CRITICAL"},
         },
     }
+
+
+# What logging finds out about every record, and our lines do not show: other formatters look for it.
+_UNKNOWN = vars(logging.LogRecord("", logging.INFO, "", 0, "", None, None))
+
+
+class RequestRecord(logging.LogRecord):
+    """A record of the request log, made in a tenth of the time."""
+
+    def __init__(self, name: str, message: str, fields: dict[str, Any]) -> None:
+        self.__dict__ |= _UNKNOWN
+        self.name, self.msg, self.fields, self.created = name, message, fields, time.time()
+
+
+class Console(logging.StreamHandler[Any]):
+    """Logging's handler, with one write of the whole line and without the calls in between."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        if self.filters and not self.filter(record):
+            return False
+        try:
+            line = f"{self.formatter.format(record)}\n"  # type: ignore[union-attr]  # `configuration` sets one
+            with self.lock:  # type: ignore[union-attr]
+                self.stream.write(line)
+                self.stream.flush()
+        except Exception:
+            self.handleError(record)
+        return True
 
 
 class _Formatter(logging.Formatter):
@@ -67,7 +96,7 @@ class JSONFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": _time(record).replace("+00:00", "Z"),
+            "time": f"{_time(record)}Z",
             "level": record.levelname,
             "logger": record.name,
             "message": message_of(record),
@@ -82,13 +111,21 @@ class LineFormatter(_Formatter):
     """One line per record, for people; a traceback below it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{name}={value}" for name, value in fields_of(record).items() if name not in _IN_MESSAGE)
-        head = f"{_time(record)[11:23]} {record.levelname} {record.name}: {message_of(record)} {fields}"
-        return "\n".join(filter(None, (_clean(head.rstrip()), self.exception_of(record).rstrip())))
+        fields = "".join([f" {name}={value}" for name, value in fields_of(record).items() if name not in _IN_MESSAGE])
+        head = _clean(f"{_time(record)[11:]} {record.levelname} {record.name}: {message_of(record)}{fields}".rstrip())
+        exception = self.exception_of(record).rstrip() if record.exc_info else ""
+        return f"{head}\n{exception}" if exception else head
 
 
 def _time(record: logging.LogRecord) -> str:
-    return dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")
+    """In UTC, without the offset."""
+    seconds = int(record.created)
+    return f"{_second(seconds)}.{int((record.created - seconds) * 1000):03d}"
+
+
+@lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()[: len("2026-11-30T09:30:00")]
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:

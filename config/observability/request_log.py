@@ -111,7 +111,7 @@ class _Entry:
             "queries": queries,
             "user": _user_of(self.request),
         }
-        logger.info("%s %s %s", method, route, status, extra={"fields": fields})
+        logger.handle(logs.RequestRecord(logger.name, f"{method} {route} {status}", fields))
 
 
 def _user_of(request: HttpRequest) -> str | None:
