@@ -1,5 +1,7 @@
 """An abstract model whose instances are made quickly."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Self
 
 from django.db import models
@@ -23,3 +25,22 @@ class RowModel(models.Model):
         state.adding, state.db = False, db
         instance.__dict__ |= zip(field_names, values, strict=True)
         return instance
+
+    @classmethod
+    def made_of(cls, **values: Any) -> Self:
+        """An instance that is not stored, with these columns and the defaults of the others."""
+        instance = cls.__new__(cls)
+        instance._state = ModelState()
+        constants, callables = _defaults(cls)
+        instance.__dict__ |= constants | {name: default() for name, default in callables.items()} | values
+        return instance
+
+
+@cache
+def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+    """By column: those that are values, and those that are made anew for each instance."""
+    fields = {field.attname: field for field in model._meta.concrete_fields}
+    callables = {
+        name: field.default for name, field in fields.items() if callable(field.default) and field.has_default()
+    }
+    return {name: field.get_default() for name, field in fields.items() if name not in callables}, callables

@@ -64,7 +64,7 @@ def security(get_response: GetResponse) -> GetResponse:
             # It would be the length of the 200 (RFC 9110, section 8.6), which Django takes to be 0.
             del headers["Content-Length"]
         elif not response.streaming and "Content-Length" not in headers:
-            headers["Content-Length"] = str(len(response.content))
+            response["Content-Length"] = str(len(response.content))
         return response
 
     return middleware
@@ -77,9 +77,12 @@ def _limit_caching(request: HttpRequest, response: HttpResponse) -> None:
         # browser that two people share, a 304 would show one user's list to the other.
         varies.append("Authorization")
         is_shared = request.path_info.startswith(_SHARED_PATHS)
-        response.headers.setdefault("Cache-Control", "no-store" if is_shared else "private, no-cache")
-    if varies:
+        if "Cache-Control" not in response.headers:
+            response["Cache-Control"] = "no-store" if is_shared else "private, no-cache"
+    if "Vary" in response.headers:
         patch_vary_headers(response, varies)
+    elif varies:
+        response["Vary"] = ", ".join(varies)
 
 
 _PROBES = frozenset({"/healthz", "/readyz"})

@@ -1,7 +1,7 @@
 """Strict serializers of bodies and query strings: unknown members and parameters are errors."""
 
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, Self, cast
@@ -21,6 +21,11 @@ MAX_CACHED = 512  # characters of a query string
 
 class StrictSerializer(serializers.Serializer):
     """A JSON object. Read-only members are ignored, so that clients may send back a representation."""
+
+    @cached_property
+    def _writable_fields(self) -> list[Any]:
+        """DRF's, which looks for them in every validation."""
+        return [field for field in self.fields.values() if not field.read_only]
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):

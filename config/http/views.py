@@ -39,13 +39,24 @@ class Response(HttpResponse):
         if data is None:
             del self.headers["Content-Type"]
         for name, value in (headers or {}).items():
-            self.headers[name] = value
+            self[name] = value
         # Serializers and their fields refer to each other: the rows of a list would stay until the garbage collector
         # runs, hundreds of megabytes after some lists of 2 MB.
         if serializer := getattr(data, "serializer", None):
             for each in (getattr(serializer, "child", None), serializer):
                 if each is not None:
                     vars(each).clear()
+
+    # Django looks up each header by its name in lower case, and encodes it: most of the calls of a small response.
+
+    def items(self) -> Any:
+        return self.headers._store.values()
+
+    def __setitem__(self, header: Any, value: Any) -> None:
+        if isinstance(value, str) and value.isascii() and value.isprintable():
+            self.headers._store[header.lower()] = header, value
+        else:
+            super().__setitem__(header, value)
 
 
 _shared: Callable[[Any], Any] = cache(lambda kind: kind())  # authenticators and permissions have no state

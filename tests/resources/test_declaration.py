@@ -65,3 +65,12 @@ def test_pruning_rows_without_a_limit_leaves_the_count_of_those_with_one(alice: 
     services.delete_note(alice, note.pk)
     assert sum(pruning.prune_tombstones(Note, timezone.now())) == 1
     assert (alice.feed.live, alice.feed.stored) == (1, 1)
+
+
+def test_an_instance_made_of_columns_has_the_defaults_of_the_model(resource: Resource) -> None:
+    made, ordinary = (make() for make in (resource.model.made_of, resource.model))
+    differing = {"uid", "_state"}
+    assert {name: value for name, value in vars(made).items() if name not in differing} == {
+        name: value for name, value in vars(ordinary).items() if name not in differing
+    }
+    assert made._state.adding and made.uid != resource.model.made_of().uid

@@ -79,7 +79,7 @@ def _insert(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any]) -> R
     """One statement. Within a transaction, such as that of an Idempotency-Key, a savepoint saves it from a taken
     uid."""
     now = timezone.now()
-    row = model(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
+    row = model.made_of(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
     row.apply(sent, user, now)
     with transaction.atomic() if connection.in_atomic_block else nullcontext():
         row.version, row.pk = feed.advance(

@@ -142,8 +142,8 @@ def limited(request: HttpRequest, response: HttpResponse) -> HttpResponse:
             shown[verdict.policy] = min(verdict, shown.get(verdict.policy, verdict), key=lambda each: each.tightness)
         verdicts = list(shown.values())
     if verdicts:
-        response.headers["RateLimit-Policy"] = ", ".join([_policy(each.policy, each.rate) for each in verdicts])
-        response.headers["RateLimit"] = ", ".join(
+        response["RateLimit-Policy"] = ", ".join([_policy(each.policy, each.rate) for each in verdicts])
+        response["RateLimit"] = ", ".join(
             [
                 f'"{each.policy}";r={each.decision.remaining};t={math.ceil(each.decision.seconds_left)}'
                 for each in verdicts
