@@ -17,15 +17,15 @@ from users.models import User
 # Calls of functions in Python, in C, and of the latter for input and output; files and functions of the project;
 # statements; messages to PostgreSQL.
 BOUNDS = {
-    "list": Counts(690, 763, 7, 32, 102, 2, 1),
-    "unchanged list": Counts(511, 482, 7, 26, 88, 1, 1),
-    "get": Counts(520, 496, 7, 27, 92, 1, 1),
-    "create": Counts(842, 731, 13, 37, 119, 1, 1),
-    "PATCH": Counts(849, 715, 13, 38, 128, 2, 2),
-    "complete": Counts(709, 630, 7, 38, 118, 2, 2),
-    "DELETE": Counts(687, 593, 7, 29, 100, 2, 2),
+    "list": Counts(325, 450, 3, 30, 98, 2, 1),
+    "unchanged list": Counts(262, 295, 3, 24, 85, 1, 1),
+    "get": Counts(273, 303, 3, 25, 89, 1, 1),
+    "create": Counts(515, 506, 9, 36, 117, 1, 1),
+    "PATCH": Counts(534, 505, 10, 36, 124, 2, 2),
+    "complete": Counts(408, 406, 4, 36, 114, 2, 2),
+    "DELETE": Counts(402, 383, 4, 27, 98, 2, 2),
 }
-SYSTEM_CALLS = {"list": 5, "unchanged list": 5, "get": 5, "create": 5, "PATCH": 8, "complete": 8, "DELETE": 8}
+SYSTEM_CALLS = {"list": 4, "unchanged list": 4, "get": 4, "create": 4, "PATCH": 7, "complete": 7, "DELETE": 7}
 
 
 @pytest.fixture
