@@ -15,7 +15,8 @@ from itertools import count
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db import connection
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
@@ -84,7 +85,7 @@ def routes(user: User) -> dict[str, Route]:
 def counted(user: User, route: Route) -> Counts:
     """The user is committed for real: within the transaction of a test, a request's own would be none."""
     prepare = _warm(user, route)
-    with _own_log():
+    with _as_served():
         samples = [_profiled(prepare()) + _sent(prepare()) for _ in range(SAMPLES)]
     return Counts(*map(min, zip(*samples, strict=True)))
 
@@ -92,7 +93,7 @@ def counted(user: User, route: Route) -> Counts:
 def counted_system_calls(user: User, route: Route) -> int:
     """Raises NotPermittedError."""
     prepare = _warm(user, route)
-    with _own_log():
+    with _as_served():
         return min(system_calls.count(prepare()) for _ in range(SAMPLES))
 
 
@@ -127,8 +128,10 @@ def _ask(application: Application, environ: "WSGIEnvironment", status: int) -> N
 
 
 @contextmanager
-def _own_log() -> Iterator[None]:
-    """Without the handlers that pytest adds."""
+def _as_served() -> Iterator[None]:
+    """Without the handlers that pytest adds, and the receivers that Django's test client connects."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
     before = logging.root.handlers
     logging.root.handlers = [each for each in before if not type(each).__module__.startswith("_pytest")]
     try:

@@ -91,6 +91,7 @@ def counted_by_each(server: Server) -> list[float]:
 def test_the_counts_of_two_workers_add_up(metered: Server, alice_headers: dict[str, str]) -> None:
     created = {"method": "POST", "route": TASKS, "status": "201"}
     of_route = {"method": "POST", "route": TASKS}
+    create(metered, alice_headers, 1)  # the first change of the account makes its counter, which takes more messages
     before, total = scrape(metered), 0
     while total < 40 or 0 in counted_by_each(metered):
         create(metered, alice_headers, 20)
@@ -106,8 +107,7 @@ def test_the_counts_of_two_workers_add_up(metered: Server, alice_headers: dict[s
     assert grown("tickbase_http_requests_total", **created) == total
     assert grown("tickbase_http_request_duration_seconds_count", **of_route) == total
     assert grown("tickbase_http_request_duration_seconds_bucket", **of_route, le="+Inf") == total
-    # One message each, and three more for the first change of the account, which makes its counter.
-    assert grown("tickbase_database_queries_total", **of_route) == total + 3
+    assert grown("tickbase_database_queries_total", **of_route) == total
     in_database = grown("tickbase_database_seconds_total", **of_route)
     assert 0 < in_database < grown("tickbase_http_request_duration_seconds_sum", **of_route)
 
