@@ -258,7 +258,13 @@ def count(file: Path, text: str) -> int:
 
 @contextmanager
 def running_server() -> Iterator[Server]:
-    with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), WORKERS="2", THREADS="8") as server:
+    # Each writer that is in the queue for a feed ahead of the Rival costs a second, PostgreSQL's `deadlock_timeout`:
+    # the last of a user's would wait longer for it than a request may.
+    patient = {"DATABASE_LOCK_TIMEOUT": "9"}
+    with (
+        TemporaryDirectory(prefix="tickbase-") as folder,
+        Server(Path(folder), WORKERS="2", THREADS="8", **patient) as server,
+    ):
         yield server
 
 
