@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 import unicodedata
+from contextlib import suppress
 from typing import Any
 
 FIRST_DATE = dt.date(1900, 1, 1)
@@ -16,6 +17,13 @@ _LAST_SECOND = 253_402_300_000  # Unix time, in the year 9999
 def is_numeric_date(value: Any) -> bool:
     """Whether it is a NumericDate (RFC 7519, section 2) that `datetime` can represent; NaN is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LAST_SECOND
+
+
+def keep_newest(entries: dict[Any, Any], most: int) -> None:
+    """Delete the oldest entries beyond `most`. Other threads may write meanwhile: each step is atomic."""
+    while len(entries) > most:
+        with suppress(StopIteration, KeyError, RuntimeError):  # another thread was faster
+            del entries[next(iter(entries))]
 
 
 # --- Text -------------------------------------------------------------------------------------------

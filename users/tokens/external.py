@@ -6,7 +6,6 @@ No claim is trusted before the signature is verified, and the header never choos
 import datetime as dt
 import hashlib
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,7 +16,7 @@ from django.core.exceptions import ValidationError
 
 from config.environment.variables import of_settings
 from config.errors import InvalidToken
-from config.values import is_numeric_date, is_storable
+from config.values import is_numeric_date, is_storable, keep_newest
 from users.text import MAX_NAME, validate_email
 from users.tokens.keysets import KeyCache
 
@@ -61,11 +60,8 @@ def verify(raw: str) -> Identity:
     except jwt.PyJWTError as error:
         logger.debug("A token of the external issuer is refused: %s", type(error).__name__)
         raise InvalidToken("The token is invalid or has expired; sign in again.") from error
-    # Threads write while the event loop reads: each step is atomic.
     _verified.setdefault(_digest(raw), (identity.subject, None))
-    while len(_verified) > REMEMBERED:
-        with suppress(StopIteration, KeyError, RuntimeError):  # another thread was faster
-            del _verified[next(iter(_verified))]
+    keep_newest(_verified, REMEMBERED)
     return identity
 
 

@@ -7,7 +7,6 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -23,10 +22,11 @@ from config.database.isolation import as_user
 from config.database.queries import Compiled, Param, run
 from config.environment.variables import of_settings
 from config.errors import InvalidToken
-from config.values import is_numeric_date
+from config.values import is_numeric_date, keep_newest
 from users.models import Session, User
 
 REFUSED_SECONDS, MAX_REFUSED = 10.0, 2048
+_refused: dict[tuple[uuid.UUID, int], float] = {}  # until when, in time.monotonic(), by session and token version
 MAX_TOKEN = 4096  # characters; ours have about 400
 _MOMENTS = ("exp", "nbf", "iat")
 # PyJWT accepts as a NumericDate what can be converted to an integer, and simplejwt fails on years beyond the calendar:
@@ -198,15 +198,10 @@ def authenticate(raw: str, *, outdated: bool = False) -> Grant:
     return Grant(session.user, session, session.created_at, is_outdated)
 
 
-_refused: dict[tuple[uuid.UUID, int], float] = {}  # until when, in time.monotonic(), by session and token version
-
-
 def remember_refusal(claims: AccessClaims) -> None:
     """For REFUSED_SECONDS, since an account may be activated again."""
     _refused[claims.session_id, claims.version] = time.monotonic() + REFUSED_SECONDS
-    while len(_refused) > MAX_REFUSED:
-        with suppress(StopIteration, KeyError, RuntimeError):  # another thread was faster
-            del _refused[next(iter(_refused))]
+    keep_newest(_refused, MAX_REFUSED)
 
 
 def is_refused(claims: AccessClaims) -> bool:
