@@ -16,7 +16,7 @@ from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, reset_queries
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
@@ -129,7 +129,9 @@ def _ask(application: Application, environ: "WSGIEnvironment", status: int) -> N
 
 @contextmanager
 def _as_served() -> Iterator[None]:
-    """Without the handlers that pytest adds, and the receivers that Django's test client connects."""
+    """Without the handlers that pytest adds, and the receivers that Django's test helpers connect: its client one,
+    and whatever has captured queries before another."""
+    request_started.disconnect(reset_queries)
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     before = logging.root.handlers
