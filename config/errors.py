@@ -81,6 +81,12 @@ class LimitReached(Conflict):
         self.limit = limit
 
 
+class OperationTooLarge(DomainError):
+    status = 422
+    code = "operation_too_large"
+    title = "The operation is too large"
+
+
 class KeyInFlight(Conflict):
     code = "idempotency_key_in_flight"
     title = "The first request is still in flight"

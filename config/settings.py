@@ -317,6 +317,8 @@ RATE_LIMITS = {
     "register": env_rate("RATE_LIMIT_REGISTER", "20/hour"),
     "mail": env_rate("RATE_LIMIT_MAIL", "10/hour"),
 }
+TRASH_DAYS = env_int("TRASH_DAYS", 30, minimum=1, maximum=36_500)  # in which a deleted row can be restored
+HISTORY_DAYS = env_int("HISTORY_DAYS", 90, minimum=1, maximum=36_500)  # in which a change can be seen and undone
 LIMIT_TASKS = env_int("LIMIT_TASKS", 100_000, minimum=0, maximum=999_999_999)  # of an account; 0 disables it
 
 # Conditions of /metrics, each of which must hold where it is set; with neither, there is no such route and no metric.

@@ -141,9 +141,9 @@ class TaskAdmin(ResourceAdmin):
 
     @admin.action(description="Complete", permissions=["change"])
     def complete(self, request: HttpRequest, queryset: TaskQuerySet) -> Done:
-        complete = partial(services.complete_task, completed=True)
-        return self.run_each(request, queryset.not_completed(), complete, "Completed")
+        complete = partial(services.complete_tasks, completed=True)
+        return self.run_many(request, queryset.not_completed(), complete, "Completed")
 
     @admin.action(description="Reopen", permissions=["change"])
     def reopen(self, request: HttpRequest, queryset: TaskQuerySet) -> Done:
-        return self.run_each(request, queryset.closed(), partial(services.complete_task, completed=False), "Reopened")
+        return self.run_many(request, queryset.closed(), partial(services.complete_tasks, completed=False), "Reopened")

@@ -16,7 +16,8 @@ from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is
 from tasks.choices import OPEN, Priority, Status
 from tasks.querysets import DUE, DUE_DESCENDING, DUE_TIME, PRIORITY_RANK, TaskQuerySet
 from tasks.text import UNIT_SEPARATOR, fold_all, tag_key
-from users.resources.models import OwnedModel
+from users.models import Kind
+from users.resources.models import Diff, OwnedModel
 
 if TYPE_CHECKING:
     from users.tokens.callers import Actor
@@ -42,7 +43,7 @@ _VALID = Q(
     LessThanOrEqual(Func(F("tags"), function="CARDINALITY", output_field=IntegerField()), MAX_TAGS),
     Exact(Exact(F("status"), Status.COMPLETED), IsNull(F("completed_at"), False)),
     Q(due_at=None) | Q(due_date__isnull=False),
-    title__gt="",
+    Q(title__gt="") | Q(erased_at__isnull=False),
     status__in=Status.values,
     priority__in=Priority.values,
 )
@@ -83,6 +84,7 @@ class Task(OwnedModel):
         ]
         # Each serves a query in tests/tasks/test_indexes.py; for their cost see docs/performance-growth.md.
         indexes = [
+            *OwnedModel.Meta.indexes,
             _live("list", F("created_at").desc(), F("id").desc()),
             _live("status", "status", F("created_at").desc(), F("id").desc(), include=["completed_at"]),
             _live("updated", "updated_at", "id"),
@@ -111,11 +113,15 @@ class Task(OwnedModel):
                 raise Invalid(rule, pointer=f"/{member}")
         self.update_derived_fields(now, known)
 
-    def return_from_trash(self, user: "Actor") -> list[str]:
-        if self.due_at is None:
-            return []
-        self.due_date = self.due_at.astimezone(user.zone).date()  # the time zone may have changed meanwhile
-        return ["due_date"]
+    def kind_of(self, diff: Diff) -> Kind:
+        before, after = diff.get("status", (None, None))
+        if after == Status.COMPLETED:
+            return Kind.COMPLETED
+        return Kind.REOPENED if before == Status.COMPLETED and after in OPEN else Kind.UPDATED
+
+    def follow_zone(self, user: "Actor") -> None:
+        if self.due_at is not None:
+            self.due_date = self.due_at.astimezone(user.zone).date()
 
     def _with_one_status(self, sent: dict[str, Any]) -> dict[str, Any]:
         """`completed` is a view on `status`. If the two contradict each other, the one that changes counts."""

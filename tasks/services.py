@@ -2,8 +2,10 @@
 
 import datetime as dt
 from collections.abc import Collection
+from functools import partial
 from typing import TypedDict, Unpack
 
+from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from config.environment.rates import Rate
@@ -11,8 +13,9 @@ from config.errors import LimitReached
 from config.http.limits import counters
 from tasks.choices import Status
 from tasks.models import Task
-from users.models import User
-from users.resources import feed, writes
+from users.models import Kind, User
+from users.resources import feed, log, operations, writes
+from users.resources.log import Changed
 from users.tokens.callers import Actor
 
 # Timed tasks that changes of an account's time zone may recompute. A hundred thousand take seconds; meanwhile the
@@ -63,16 +66,32 @@ def complete_task(
 ) -> Task:
     """Complete or reopen; None toggles. Raises TaskNotFound and StaleVersion."""
 
-    def completion(task: Task) -> TaskChanges:
-        wanted = not task.is_completed if completed is None else completed
-        return {"status": Status.COMPLETED if wanted else Status.PENDING}
-
-    return writes.change(user, Task, task_id, completion, expected_version)
+    return writes.change(user, Task, task_id, partial(_completion, completed), expected_version)
 
 
-def delete_task(user: Actor, task_id: int, *, expected_version: Collection[int] | None = None) -> None:
+def complete_tasks(user: Actor, task_ids: Collection[int], completed: bool) -> list[Task]:
+    """Complete or reopen those that are there, as one operation. Returns those that have changed."""
+    return operations.change(user, Task, task_ids, partial(_completion, completed))
+
+
+def _completion(completed: bool | None, task: Task) -> TaskChanges:
+    wanted = not task.is_completed if completed is None else completed
+    return {"status": Status.COMPLETED if wanted else Status.PENDING}
+
+
+def delete_task(user: Actor, task_id: int, *, expected_version: Collection[int] | None = None) -> Task:
     """Turn the task into a tombstone. Raises TaskNotFound and StaleVersion."""
-    writes.bury(user, Task, task_id, expected_version)
+    return writes.bury(user, Task, task_id, expected_version)
+
+
+def delete_tasks(user: Actor, task_ids: Collection[int]) -> list[Task]:
+    """Turn those that are there into tombstones, as one operation."""
+    return operations.bury(user, Task, task_ids)
+
+
+def restore_tasks(user: Actor, task_ids: Collection[int]) -> list[Task]:
+    """Restore those that are tombstones, as one operation. Raises LimitReached."""
+    return operations.revive(user, Task, task_ids)
 
 
 def restore_task(user: Actor, task_id: int) -> Task:
@@ -84,19 +103,19 @@ def recompute_days(user: User) -> None:
     """Recompute `due_date` of timed tasks for an account's new time zone: one operation, with a version for each task.
 
     Runs within the transaction that changes the time zone and has locked the account. Tombstones follow when they are
-    restored. Raises LimitReached.
+    restored. In the log the actor is Tickbase itself, so that `undo` takes nothing of it back. Raises LimitReached.
     """
-    feed.lock(user)
+    locked, now = feed.lock(user), timezone.now()
     timed = Task.objects.for_user(user).visible().exclude(due_at=None).order_by("version")
     _count_moved(user, timed.count())
-    zone = user.zone
-    days = {
-        task_id: day
-        for task_id, due_at, due_date in timed.values_list("pk", "due_at", "due_date")
-        if due_at and (day := due_at.astimezone(zone).date()) != due_date
-    }
-    if days:
-        writes.set_each(user, Task, "due_date", days)
+    changes = []
+    for task in timed.only("user_id", "version", "due_at", "due_date", "deleted_at"):
+        before = {"due_date": task.due_date}
+        task.follow_zone(user)
+        if diff := task.diff(before):
+            changes.append(Changed(task, Kind.UPDATED, diff))
+    for start in range(0, len(changes), operations.MAX_ROWS):
+        operations.store(user, locked, changes[start : start + operations.MAX_ROWS], now, actor=log.WORKER)
 
 
 def _count_moved(user: User, tasks: int) -> None:

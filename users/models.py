@@ -1,8 +1,8 @@
-"""Models of accounts, sessions, idempotency keys, the audit log and the change counter."""
+"""Models of accounts, sessions, idempotency keys, the audit log, the change counter and the log of changes."""
 
 import datetime as dt
 import uuid
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
 
 import uuid_utils.compat
@@ -26,6 +26,9 @@ from users.text import (
     opaque_string,
     validate_email,
 )
+
+if TYPE_CHECKING:
+    from users.tokens.callers import Caller
 
 EMAIL_TAKEN = "users_user_email_canonical"
 
@@ -276,3 +279,57 @@ class Feed(RowModel):
     class Meta:
         db_table = "tasks_feed"  # from when tasks were the only resource
         constraints = [models.CheckConstraint(name="tasks_feed_order", condition=Q(head__gte=F("floor")))]
+
+
+class Kind(models.TextChoices):
+    """What a change did to a row."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    COMPLETED = "completed"
+    REOPENED = "reopened"
+    ADVANCED = "advanced"
+    SKIPPED = "skipped"
+    MOVED = "moved"
+    DELETED = "deleted"
+    RESTORED = "restored"
+    ERASED = "erased"
+    UNDONE = "undone"
+
+
+class ChangeQuerySet(models.QuerySet["Change"]):
+    def for_user(self, user: "User | Caller") -> Self:
+        """The first wall: every read begins here."""
+        return self.filter(user=user.pk)
+
+
+class Change(RowModel):
+    """An entry of the log: the change of one row. Appended by the statement that writes the row, in commit order.
+
+    An operation is what one request did; its id is its last version. The primary key is the only index: the entries of
+    a row are a linked list from its version, by `previous`, and those of an operation are consecutive.
+    """
+
+    pk = models.CompositePrimaryKey("user", "version")
+    # Without a constraint, whose check would cost each write: who writes has locked the account.
+    user = models.ForeignKey(User, models.CASCADE, db_constraint=False, db_index=False, related_name="changes")
+    version = models.BigIntegerField()
+    operation = models.BigIntegerField()
+    kind = models.CharField(max_length=20)  # a Kind
+    type = models.CharField(max_length=60)  # the resource's name
+    object_id = models.BigIntegerField()
+    previous = models.BigIntegerField(null=True)  # the row's version before, also from before the log
+    undoes = models.BigIntegerField(null=True)  # an operation
+    at = models.DateTimeField()
+    actor = models.TextField()
+    # By column, the value before and after; of a new row, those that differ from their defaults. Empty once erased.
+    diff = models.JSONField(default=dict)
+
+    objects = ChangeQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        """Without user text, as the admin shows this also to staff without the permission to view text."""
+        return f"{self.kind} {self.type} {self.object_id}"

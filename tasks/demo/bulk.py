@@ -5,10 +5,12 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from django.db import connection
+from django.utils import timezone
 
 from config.database.transactions import retried_transaction
+from config.http.json import to_json
 from tasks.models import Task
-from users.resources import feed
+from users.resources import feed, log
 from users.resources.models import new_uid
 
 # Columns that `Task.apply` sets.
@@ -17,6 +19,10 @@ CONTENT = (
 )  # fmt: skip
 _COLUMNS = ", ".join(("user_id", "uid", "created_at", "updated_at", "completed_at", "version", *CONTENT))
 _SELECT = f"SELECT {_COLUMNS}"
+_INCOMING = f"{_SELECT}, '{{}}'::jsonb AS diff FROM tasks_task"  # nosec B608: constants of ours
+_INSERT = log.appended_new(
+    f"INSERT INTO tasks_task ({_COLUMNS}) {_SELECT} FROM incoming RETURNING user_id, version, id"  # nosec B608
+)
 _content = attrgetter(*CONTENT)
 
 
@@ -39,17 +45,22 @@ def create_tasks(tasks: list[NewTask]) -> None:
         counts[task.user_id] = counts.get(task.user_id, 0) + 1
     versions = feed.reserve(counts, feed.CREATED)
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TEMPORARY TABLE incoming ON COMMIT DROP AS {_SELECT} FROM tasks_task WITH NO DATA")
-        with cursor.copy(f"COPY incoming ({_COLUMNS}) FROM STDIN") as copy:
+        cursor.execute(f"CREATE TEMPORARY TABLE incoming ON COMMIT DROP AS {_INCOMING} WITH NO DATA")
+        with cursor.copy(f"COPY incoming ({_COLUMNS}, diff) FROM STDIN") as copy:
             for task in tasks:
                 changed_at = task.completed_at or task.created_at
                 version = versions[task.user_id] = versions[task.user_id] + 1
                 copy.write_row(
                     (task.user_id, new_uid(), task.created_at, changed_at, task.completed_at, version)
-                    + _content(task.like)
+                    + (*_content(task.like), _diff(task))
                 )
-        cursor.execute(f"INSERT INTO tasks_task ({_COLUMNS}) {_SELECT} FROM incoming")  # nosec B608
+        cursor.execute(_INSERT, log.entries_new(Task.type_name(), timezone.now()))
         cursor.execute("DROP TABLE incoming")  # within another transaction there may be a next batch
+
+
+def _diff(task: NewTask) -> str:
+    completed = {"completed_at": (None, task.completed_at)} if task.completed_at else {}
+    return to_json({**task.like.content(), **completed}).decode()
 
 
 def vacuum() -> None:

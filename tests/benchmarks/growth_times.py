@@ -16,10 +16,10 @@ from tasks import services
 from tasks.choices import Sort
 from tasks.models import Task
 from tasks.querysets import TaskQuerySet
+from tests.changes import changed_since
 from tests.client import Api
 from tests.plans import explain, statements
 from users.models import User
-from users.resources import feed
 
 REPEATS = 21
 TODAY = timezone.now().date()
@@ -112,7 +112,7 @@ def _get(user: User) -> str:
 def _since(user: User) -> str:
     with as_user(user.pk):
         version = Task.objects.for_user(user).order_by("-version").values_list("version", flat=True)[50]
-        return statements(lambda: feed.since(user, Task, version))[0]
+        return statements(lambda: changed_since(user, Task, version))[0]
 
 
 def _create(user: User) -> float:

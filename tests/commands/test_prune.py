@@ -19,6 +19,7 @@ from config.http.limits import counters
 from config.models import RateLimit
 from tasks import services
 from tasks.models import Task
+from tests.changes import changed_since
 from tests.client import Api
 from tests.factories import head_of, make_session, make_task, make_user
 from users.models import Feed, IdempotencyKey, Session, SpentInvitation, User
@@ -89,9 +90,9 @@ def test_a_client_behind_the_floor_is_told_and_others_are_not(alice: User) -> No
     late = make_task(alice)
     prune()
     with pytest.raises(feed.CursorExpired):
-        feed.since(alice, Task, gone.version - 1)
-    assert feed.since(alice, Task, gone.version) == [late]
-    assert feed.since(alice, Task, 0) == [kept, late]
+        changed_since(alice, Task, gone.version - 1)
+    assert changed_since(alice, Task, gone.version) == [late]
+    assert changed_since(alice, Task, 0) == [kept, late]
 
 
 def test_the_floor_is_read_after_the_changes(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +108,7 @@ def test_the_floor_is_read_after_the_changes(alice: User, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Task.objects, "for_user", prune_first)
     with pytest.raises(feed.CursorExpired):
-        feed.since(alice, Task, gone.version - 1)
+        changed_since(alice, Task, gone.version - 1)
 
 
 def test_tombstones_go_in_the_order_of_their_versions(alice: User) -> None:
@@ -195,11 +196,11 @@ class Client(threading.Thread):
 
     def sync(self) -> None:
         try:
-            changes = feed.since(self.user, Task, self.cursor)
+            changes = changed_since(self.user, Task, self.cursor)
         except feed.CursorExpired:
             self.replica, self.cursor = {}, 0
             self.restarts += 1
-            changes = feed.since(self.user, Task, 0)
+            changes = changed_since(self.user, Task, 0)
         for task in changes:
             if task.deleted_at:
                 self.replica.pop(task.pk, None)

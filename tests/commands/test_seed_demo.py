@@ -14,10 +14,10 @@ from tasks import services
 from tasks.demo import bulk
 from tasks.demo.content import LANGUAGES, Author
 from tasks.models import Task
+from tests.changes import changed_since
 from tests.client import Api
 from tests.factories import PASSWORD, head_of, make_task, make_user
 from users.models import Feed, User
-from users.resources import feed
 from users.services import AccountGone
 
 SCRIPTS = {"LATIN", "CYRILLIC", "ARABIC", "CJK", "HIRAGANA", "KATAKANA", "DEVANAGARI", "HANGUL"}
@@ -113,7 +113,7 @@ def test_bulk_goes_on_where_other_writes_were(alice: User, bob: User) -> None:
     author = Author(LANGUAGES[0], now)
     bulk.create_tasks([*author.tasks(alice, 3), *author.tasks(bob, 2), *author.tasks(alice, 1)])
     assert (head_of(alice), head_of(bob)) == (5, 2)
-    assert sorted(task.version for task in feed.since(alice, Task, 1)) == [2, 3, 4, 5]
+    assert sorted(task.version for task in changed_since(alice, Task, 1)) == [2, 3, 4, 5]
     assert make_task(alice).version == 6
 
 

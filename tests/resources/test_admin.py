@@ -10,12 +10,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tests.audited import events, only, staff_changes
+from tests.changes import changed_since
 from tests.factories import head_of, make_user
 from tests.pages import Page, open_page, send, signed_in, submit, wait_for_a_lock
 from tests.resources.declared import make, named, rename, text_of
 from users.audit import Action
 from users.models import User
-from users.resources import feed
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
@@ -115,7 +115,7 @@ def test_bulk_delete_leaves_tombstones_in_each_owners_feed(
     assert f"Successfully deleted 3 {resource.plural}." in page.messages
     assert list(resource.model.objects.visible()) == [kept]
     assert (resource.model.objects.count(), head_of(alice), head_of(bob)) == (4, 4, 3)
-    assert sorted(row.version for row in feed.since(alice, resource.model, 2)) == [3, 4]
+    assert sorted(row.version for row in changed_since(alice, resource.model, 2)) == [3, 4]
 
 
 def test_a_bulk_delete_that_fails_halfway_leaves_no_trace(
@@ -160,7 +160,7 @@ def test_the_trash_holds_tombstones_which_come_back_to_their_owner(
     assert f"Restored: 1 {resource.name}." in act(staff, trash, "restore", row).messages
     assert (listed(staff, rows), listed(staff, trash)) == ([kept.pk, row.pk], [])
     assert resource.model.objects.values(*resource.text, "uid").get(pk=row.pk) == sent
-    assert [each.pk for each in feed.since(alice, resource.model, 3)] == [row.pk]
+    assert [each.pk for each in changed_since(alice, resource.model, 3)] == [row.pk]
     assert head_of(alice) == 4
 
 

@@ -1,12 +1,13 @@
 """Checks that versions count every change of a user and no write undoes another, for the suite and for what fails."""
 
+from tests.changes import changed_since
 from tests.client import Api
 from tests.factories import head_of, make_user
 from tests.problems import problem_of
 from tests.races import Rival, at_once
 from tests.resources.declared import address, label, make, named, rename, text_of
 from users.models import User
-from users.resources import feed, writes
+from users.resources import writes
 from users.resources.resource import Resource
 
 
@@ -62,6 +63,6 @@ def check_every_write_takes_the_next_number(resource: Resource, user: User) -> N
     ]
     for number, write in enumerate(changes, start=2):
         write()
-        (changed,) = feed.since(user, resource.model, number - 1)
+        (changed,) = changed_since(user, resource.model, number - 1)
         assert changed.version == head_of(user) == number
         assert changed == resource.model.objects.for_user(user).get(version=number)

@@ -18,6 +18,7 @@ from tasks import services
 from tasks.demo import bulk
 from tasks.models import Task
 from tests.audited import events, staff_changes
+from tests.changes import changed_since
 from tests.client import Api
 from tests.factories import head_of, make_session, make_task, make_user
 from tests.pages import Page, open_page, send, signed_in
@@ -25,7 +26,6 @@ from tests.problems import stored
 from users import services as accounts
 from users.audit import Action
 from users.models import User
-from users.resources import feed
 
 LIST = "/admin/tasks/task/"
 Typed = dict[str, str | list[str]]
@@ -64,7 +64,7 @@ def test_a_status_changed_in_the_list_is_a_change_that_clients_see(staff: Client
     assert "2 tasks were changed successfully." in page.messages
     seen = Api(alice).get(f"/api/me/tasks/{task.pk}").json()
     assert (seen["status"], seen["completed"], seen["version"]) == ("completed", True, 3)
-    assert [each.pk for each in feed.since(alice, Task, 2)] == [task.pk]
+    assert [each.pk for each in changed_since(alice, Task, 2)] == [task.pk]
     assert (head_of(alice), head_of(bob), staff_changes()) == (3, 2, 2)
     other.refresh_from_db()
     assert other.version == 2

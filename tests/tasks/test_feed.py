@@ -11,12 +11,13 @@ from django.db import connections, transaction
 from config.database.isolation import all_users
 from tasks import services
 from tasks.models import Task
+from tests.changes import changed_since
 from tests.client import Api
 from tests.factories import caller_of, head_of, make_task, make_user
 from tests.plans import explain, nodes, statements
 from tests.races import Rival
 from users.models import User
-from users.resources import feed, writes
+from users.resources import writes
 
 WRITERS = 8
 SECONDS = 3.0
@@ -43,7 +44,7 @@ def test_users_count_apart(alice: User, bob: User) -> None:
     make_task(alice)
     assert make_task(bob).version == 1
     assert (head_of(alice), head_of(bob)) == (2, 1)
-    assert len(feed.since(bob, Task, 0)) == 1
+    assert len(changed_since(bob, Task, 0)) == 1
 
 
 def test_refused_writes_give_their_number_back(as_alice: Api, alice: User) -> None:
@@ -59,9 +60,9 @@ def test_since_holds_tombstones_and_only_the_last_change_of_each_task(alice: Use
     first, second = make_task(alice), make_task(alice)
     services.complete_task(alice, first.pk)
     services.delete_task(alice, second.pk)
-    changes = [(task.pk, task.version, task.deleted_at is not None) for task in feed.since(alice, Task, 1)]
+    changes = [(task.pk, task.version, task.deleted_at is not None) for task in changed_since(alice, Task, 1)]
     assert changes == [(first.pk, 3, False), (second.pk, 4, True)]
-    assert feed.since(alice, Task, 4) == []
+    assert changed_since(alice, Task, 4) == []
 
 
 def test_a_task_is_locked_by_a_condition_on_the_number_that_was_taken(alice: User) -> None:
@@ -105,7 +106,7 @@ def test_every_write_replayed_from_the_feed_gives_the_fresh_state(alice: User) -
     for write in writes:
         cursor = max((version for version, *_ in replica.values()), default=0)
         write()
-        replica |= state(feed.since(alice, Task, cursor))
+        replica |= state(changed_since(alice, Task, cursor))
         assert replica == state(list(Task.objects.for_user(alice)))
 
 
@@ -164,7 +165,7 @@ def test_a_reader_sees_every_change_of_8_concurrent_writers_once_and_in_order() 
     replica: State = {}
     while True:
         writing = any(writer.is_alive() for writer in writers)
-        changes = feed.since(user, Task, seen[-1][0] if seen else 0)
+        changes = changed_since(user, Task, seen[-1][0] if seen else 0)
         seen += [(task.version, task.pk) for task in changes]
         replica |= state(changes)
         if not writing:

@@ -14,6 +14,7 @@ from pytest_django import Settings
 from config.errors import DomainError, LimitReached
 from tasks import services
 from tasks.models import Task
+from tests.changes import changed_since
 from tests.client import Answer, Api
 from tests.factories import head_of, make_task, make_user
 from tests.pages import send, signed_in
@@ -165,8 +166,8 @@ def test_of_as_many_tombstones_as_there_may_be_tasks_the_oldest_goes(as_alice: A
     assert not Task.objects.filter(pk=oldest.pk).exists()
     assert Feed.objects.get(user=alice).floor == oldest.version
     with pytest.raises(feed.CursorExpired):
-        feed.since(alice, Task, oldest.version - 1)
-    assert kept in feed.since(alice, Task, oldest.version)
+        changed_since(alice, Task, oldest.version - 1)
+    assert kept in changed_since(alice, Task, oldest.version)
 
 
 def test_with_a_key_too(as_alice: Api, alice: User) -> None:

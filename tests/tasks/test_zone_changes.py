@@ -14,13 +14,13 @@ from time_machine import TimeMachineFixture
 from config.environment.rates import Rate
 from tasks import services
 from tasks.models import Task
+from tests.changes import changed_since
 from tests.client import Api
 from tests.factories import head_of, make_task, make_user
 from tests.pages import signed_in, submit
 from tests.problems import problem_of, stored
 from users import services as accounts
 from users.models import User
-from users.resources import feed
 
 KIRITIMATI, PAGO_PAGO = "Pacific/Kiritimati", "Pacific/Pago_Pago"  # UTC+14 and UTC-11
 NOON = dt.datetime(2026, 12, 1, 12, 0, tzinfo=dt.UTC)
@@ -81,7 +81,7 @@ def test_tasks_that_move_take_consecutive_numbers_in_one_change(walter: User, ti
     services.update_task(walter, moving[0].pk, {"title": "changed later"})
     time_machine.move_to(NOON, tick=False)
     move(walter, PAGO_PAGO)
-    changed = feed.since(walter, Task, 4)
+    changed = changed_since(walter, Task, 4)
     assert [(task.pk, task.version) for task in changed] == [(moving[1].pk, 5), (moving[0].pk, 6)]
     assert {task.updated_at for task in changed} == {NOON}
     assert head_of(walter) == 6

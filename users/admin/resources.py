@@ -1,7 +1,8 @@
 """ResourceAdmin: the text permission, the trash, writes through services, and the audit of reads."""
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -17,7 +18,6 @@ from users.audit import Action
 from users.models import User
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
-from users.resources.writes import RowNotFound
 
 
 class ResourceAdmin(AuditedAdmin):
@@ -161,7 +161,7 @@ class ResourceAdmin(AuditedAdmin):
         self.resource.delete(obj.user, obj.pk)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self.call_each(queryset, self.resource.delete)
+        self.call_many(queryset, self.resource.delete_many)
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Any:
         """The rows alone: deleting makes tombstones, and nothing cascades."""
@@ -174,21 +174,22 @@ class ResourceAdmin(AuditedAdmin):
 
     @admin.action(description="Restore", permissions=["change"])
     def restore(self, request: HttpRequest, queryset: Any) -> Done:
-        return self.run_each(request, queryset.deleted(), self.resource.restore, "Restored")
+        return self.run_many(request, queryset.deleted(), self.resource.restore_many, "Restored")
 
-    def run_each(self, request: HttpRequest, rows: QuerySet[Any], service: Callable[..., Any], did: str) -> Done:
-        """The body of an action: call a service for each row, and show their number."""
-        done = self.call_each(rows, service)
+    def run_many(self, request: HttpRequest, rows: QuerySet[Any], service: Callable[..., Any], did: str) -> Done:
+        """The body of an action: call a service for the rows, and show how many it has changed."""
+        done = self.call_many(rows, service)
         name = self.opts.verbose_name if len(done) == 1 else self.opts.verbose_name_plural
         self.message_user(request, f"{did}: {len(done)} {name}.", messages.SUCCESS)
         return Done(done)
 
-    def call_each(self, rows: QuerySet[Any], service: Callable[..., Any]) -> list[Any]:
-        """Call a service for each row, ordered by owner: concurrent actions lock feeds in one order. Rows that are gone
-        are skipped."""
-        done = []
-        for row in rows.order_by("user_id", "pk"):
-            with suppress(RowNotFound):
-                service(row.user, row.pk)
-                done.append(row)
+    def call_many(self, rows: QuerySet[Any], service: Callable[..., Any]) -> list[Any]:
+        """Call a service with the rows of each owner, which is one operation of theirs; returns those that it changed.
+
+        Ordered by owner: concurrent actions lock feeds in one order.
+        """
+        done: list[Any] = []
+        for owner, owned in groupby(rows.order_by("user_id", "pk"), attrgetter("user")):
+            chosen = {row.pk: row for row in owned}
+            done += [chosen[row.pk] for row in service(owner, chosen)]
         return done

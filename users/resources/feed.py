@@ -6,14 +6,12 @@ from typing import NamedTuple, TypeVar
 from django.db import connection
 
 from config.database.queries import Raw, Statement, run
-from config.errors import Gone, LimitReached
-from users.models import Feed, User
-from users.resources.models import OwnedModel
+from config.errors import LimitReached
+from users.models import Feed
 from users.services import AccountGone
 from users.tokens.callers import Actor, Caller, standing_of
 
 R = TypeVar("R")
-M = TypeVar("M", bound=OwnedModel)
 
 # The account is locked first, as the sub-select is evaluated before the scan of the feed.
 _ADVANCE = """
@@ -60,11 +58,6 @@ class TombstonesFull(Exception):
     """The limit of rows is reached by tombstones, not by visible rows."""
 
 
-class CursorExpired(Gone):
-    code = "cursor_expired"
-    title = "The cursor is too old"
-
-
 def take(
     user: Actor,
     then: Statement[list[R]],
@@ -74,6 +67,8 @@ def take(
     commit: bool = False,
 ) -> list[R]:
     """Increment the user's change counter in a CTE and run `then` with it, which finds it as `taken.head`.
+
+    `then` comes after `WITH taken AS (…)`: a statement, or further CTEs.
 
     Without a standing, a feed, or room below the limit there is no number, and `then` must do nothing.
 
@@ -99,7 +94,7 @@ def take(
 @lru_cache(maxsize=1024)
 def _taking(tables: str, condition: str, then: str, *, is_limited: bool) -> str:
     advance = _ADVANCE.format(tables=tables, condition=condition) + (_WITHIN if is_limited else "")
-    return f"WITH taken AS ({advance} RETURNING head) {then}"
+    return f"WITH taken AS ({advance} RETURNING head){then}"
 
 
 def advance(
@@ -130,10 +125,14 @@ def explain(user: Actor, growth: Growth = UNCHANGED, limit: Limit = Limit()) -> 
     if feed is None:
         raise AccountGone("The account was deleted.")
     if growth.live > 0 and feed.live + growth.live > limit.most:
-        detail = f"You have {feed.live} {limit.plural}, and may have {limit.most}; delete some first."
-        raise LimitReached(detail, limit=limit.most)
+        raise _limit_reached(feed.live, limit)
     if growth.stored > 0 and feed.stored + growth.stored > 2 * limit.most:
         raise TombstonesFull
+
+
+def _limit_reached(live: int, limit: Limit) -> LimitReached:
+    detail = f"You have {live} {limit.plural}, and may have {limit.most}; delete some first."
+    return LimitReached(detail, limit=limit.most)
 
 
 def reserve(amounts: dict[int, int], growth: Growth = UNCHANGED) -> dict[int, int]:
@@ -148,9 +147,32 @@ def reserve(amounts: dict[int, int], growth: Growth = UNCHANGED) -> dict[int, in
     return {user_id: head - amounts[user_id] for user_id, head in heads.items()}
 
 
-def lock(user: User) -> None:
-    """Lock the user's feed until the commit, for operations that read rows before they `reserve` numbers."""
-    Feed.objects.select_for_update().filter(user=user).first()
+def lock(user: Actor) -> Feed:
+    """Lock the user's account and feed until the commit, for operations that read rows before they take numbers.
+
+    Raises what `explain` raises.
+    """
+    assert connection.in_atomic_block, "the lock belongs to the transaction of its change"
+    tables, condition, standing = standing_of(user)
+    while not (found := run(Raw(_locking(tables, condition), [user.pk, *standing]))):
+        explain(user)
+    ((head, floor, live, stored),) = found
+    return Feed(user_id=user.pk, head=head, floor=floor, live=live, stored=stored)
+
+
+@lru_cache(maxsize=16)
+def _locking(tables: str, condition: str) -> str:
+    acting = f"EXISTS (SELECT FROM {tables} WHERE {condition} FOR KEY SHARE OF account)"  # nosec B608
+    return f"SELECT head, floor, live, stored FROM tasks_feed WHERE user_id = %s AND {acting} FOR UPDATE"  # nosec B608
+
+
+def take_many(feed: Feed, count: int, growth: Growth, limit: Limit) -> range:
+    """The next `count` versions of a locked feed. Raises LimitReached."""
+    if growth.live > 0 and feed.live + growth.live > limit.most:
+        raise _limit_reached(feed.live, limit)
+    feed.head, feed.live, feed.stored = feed.head + count, feed.live + growth.live, feed.stored + growth.stored
+    feed.save(update_fields=["head", "live", "stored"])
+    return range(feed.head - count + 1, feed.head + 1)
 
 
 def version(user: Actor) -> Raw:
@@ -170,15 +192,3 @@ def current_version(user: Actor) -> int:
     while not (found := run(version(user))):
         explain(user)
     return int(found[0][0])
-
-
-def since(user: User, model: type[M], version: int) -> list[M]:
-    """The rows that changed after `version`, tombstones included, each as it is now, oldest change first.
-
-    Raises CursorExpired for a version below the floor, since tombstones after it were pruned; at 0, the first sync
-    needs none. The floor is read last, as pruning raises it in the transaction that deletes them.
-    """
-    changes = list(model.objects.for_user(user).changed_after(version))
-    if version > 0 and Feed.objects.filter(user=user, floor__gt=version).exists():
-        raise CursorExpired(f"Too much has been deleted since then; fetch all {model._meta.verbose_name_plural} anew.")
-    return changes

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import uuid_utils
@@ -12,12 +13,15 @@ from django.db.models import Q
 from config.database.models import RowModel
 from config.errors import Invalid
 from config.values import is_storable, nfc
+from users.models import Kind
 from users.resources.querysets import OwnedQuerySet
 
 if TYPE_CHECKING:
     from users.tokens.callers import Actor
 
 MAX_UID = 255
+
+Diff = Mapping[str, tuple[Any, Any]]  # by column, the value before and after
 
 
 def new_uid() -> str:
@@ -32,9 +36,9 @@ class ImmutableUid(Invalid):
 class OwnedModel(RowModel):
     """A row that belongs to a user. Subclasses add fields and rules; `users.resources.writes` stores them.
 
-    Their `Meta` extends this one's constraints; every unique constraint begins with `user`, so that the table can be
-    distributed by it (docs/scaling.md). PostgreSQL parses each CHECK for every write, but not the length of a
-    CharField: texts are bounded by `max_length`, and one CHECK holds the rest.
+    Their `Meta` extends this one's constraints and indexes; every unique constraint begins with `user`, so that the
+    table can be distributed by it (docs/scaling.md). PostgreSQL parses each CHECK for every write, but not the length
+    of a CharField: texts are bounded by `max_length`, and one CHECK holds the rest.
     """
 
     user = models.ForeignKey(
@@ -45,12 +49,14 @@ class OwnedModel(RowModel):
     updated_at = models.DateTimeField()
     version = models.BigIntegerField()
     deleted_at = models.DateTimeField(null=True, blank=True)
+    erased_at = models.DateTimeField(null=True, blank=True)  # of a tombstone without content, which cannot come back
 
     objects = OwnedQuerySet.as_manager()
 
     next_version: int  # of a locked row: the version after its change
+    operation: int | None = None  # that has changed this row just now
 
-    mutable: ClassVar[tuple[str, ...]]  # columns that are compared to detect a change
+    mutable: ClassVar[tuple[str, ...]]  # columns that are compared to detect a change, named as the API's members
     derived: ClassVar[tuple[str, ...]] = ()  # those of them that are computed from others
     # Properties that a serializer shows, as expressions in SQL, so that lists read them without instances.
     expressions: ClassVar[Mapping[str, Any]] = {}
@@ -61,16 +67,29 @@ class OwnedModel(RowModel):
         abstract = True
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(fields=["user", "uid"], name="%(app_label)s_%(class)s_uid"),
-            models.UniqueConstraint(fields=["user", "version"], name="%(app_label)s_%(class)s_version"),
             models.CheckConstraint(name="%(app_label)s_%(class)s_uid_not_empty", condition=Q(uid__gt="")),
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(
+                "user",
+                models.F("deleted_at").desc(),
+                models.F("id").desc(),
+                name="%(app_label)s_%(class)s_trash",
+                condition=Q(deleted_at__isnull=False),
+            )
         ]
 
     def __str__(self) -> str:
         """Without user text, as the admin shows this also to staff without the permission to view text."""
         return f"{type(self).__name__} {self.pk}"
 
-    def apply(self, sent: Mapping[str, Any], user: "Actor", now: dt.datetime) -> list[str]:
-        """Assign the fields that were sent, and derive others; returns the names of the fields that changed.
+    @classmethod
+    def type_name(cls) -> str:
+        """The resource's name: `task`."""
+        return str(cls._meta.verbose_name).replace(" ", "_")
+
+    def apply(self, sent: Mapping[str, Any], user: "Actor", now: dt.datetime) -> Diff:
+        """Assign the fields that were sent, and derive others; returns what has changed.
 
         The user's time zone is only asked for where a field depends on it, since that may need a query. A change of
         `derived` columns alone is none, so that a client can send back what it got.
@@ -78,18 +97,53 @@ class OwnedModel(RowModel):
         """
         if "uid" in sent and nfc(sent["uid"]) != nfc(self.uid):
             raise ImmutableUid(f"The uid of a {self._meta.verbose_name} never changes.", pointer="/uid")
-        before = {name: getattr(self, name) for name in self.mutable}
+        before = self.values()
         self.take_over({name: value for name, value in sent.items() if name != "uid"}, user, now)
         if not (1 <= len(self.uid) <= MAX_UID and is_storable(self.uid)):
             raise Invalid(f"A uid has 1 to {MAX_UID} characters.", pointer="/uid")
-        changed = [name for name in self.mutable if getattr(self, name) != before[name]]
-        return [] if set(changed) <= set(self.derived) else changed
+        return self.diff(before)
+
+    def values(self) -> dict[str, Any]:
+        """The columns that a change is made of."""
+        return {name: getattr(self, name) for name in (*self.mutable, "deleted_at")}
+
+    def diff(self, before: Mapping[str, Any]) -> Diff:
+        """What has changed since these `values`; nothing, if only derived columns have."""
+        diff = {name: (old, new) for name, old in before.items() if (new := getattr(self, name)) != old}
+        return diff if diff.keys() - set(self.derived) else {}
+
+    @classmethod
+    @cache
+    def blank(cls) -> dict[str, Any]:
+        """The defaults of the columns that the log tells of."""
+        return {name: default for name, default in cls._defaults().items() if name not in cls.derived}
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        fields = {field.attname: field for field in cls._meta.concrete_fields}
+        return {name: fields[name].get_default() for name in cls.mutable}
+
+    def content(self) -> Diff:
+        """Of a new row, the columns that differ from their defaults."""
+        return {name: (None, value) for name, blank in self.blank().items() if (value := getattr(self, name)) != blank}
+
+    def erase(self, now: dt.datetime) -> None:
+        """Leave nothing but the tombstone."""
+        self.erased_at = now
+        for name, default in self._defaults().items():
+            setattr(self, name, default)
+
+    def kind_of(self, diff: Diff) -> Kind:
+        """What a change is called in the log."""
+        return Kind.UPDATED
 
     def take_over(self, sent: dict[str, Any], user: "Actor", now: dt.datetime) -> None:
         """Assign the fields that were sent, and derive others. Raises Invalid where a rule of the row is violated."""
         for name, value in sent.items():
             setattr(self, name, value)
 
-    def return_from_trash(self, user: "Actor") -> list[str]:
-        """Recompute the fields that depend on the owner's time zone; returns their names."""
-        return []
+    def update_derived_fields(self, now: dt.datetime) -> None:
+        """Set the columns that are computed from others."""
+
+    def follow_zone(self, user: "Actor") -> None:
+        """Recompute the fields that depend on the owner's time zone, which may have changed since they were stored."""

@@ -63,9 +63,9 @@ class OwnedQuerySet(QuerySet[R]):
         """Tombstones."""
         return self.exclude(deleted_at=None)
 
-    def changed_after(self, version: int) -> Self:
-        """Including tombstones, the oldest change first."""
-        return self.filter(version__gt=version).order_by("version")
+    def trashed(self) -> Self:
+        """Tombstones that can be restored."""
+        return self.deleted().filter(erased_at=None)
 
     def updated_since(self, instant: dt.datetime) -> Self:
         return self.filter(updated_at__gte=instant)

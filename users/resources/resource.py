@@ -21,9 +21,11 @@ class Resource:
     """A table of users' rows, with everything that REST, admin, export and commands need to serve it.
 
     `create(user, **fields)`, `update(user, id, changes, *, expected_version)`, `delete(user, id, *, expected_version)`
-    and `restore(user, id)` are services. `text` are the fields that only staff with the permission `view_…_text` sees,
-    and that the audit never holds; the first of them is the title. `viewset` is the dotted name of a ResourceViewSet
-    with actions of its own; `dashboard`, of a function that makes the context of the admin's first page from a request.
+    and `restore(user, id)` are services; `delete_many(user, ids)` and `restore_many(user, ids)` do the same with
+    several rows, as one operation, and return those that they have changed. `text` are the fields that only staff with
+    the permission `view_…_text` sees, and that the audit never holds; the first of them is the title. `viewset` is the
+    dotted name of a ResourceViewSet with actions of its own; `dashboard`, of a function that makes the context of the
+    admin's first page from a request.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Resource:
     update: Callable[..., Any]
     delete: Callable[..., Any]
     restore: Callable[..., Any]
+    delete_many: Callable[..., Any]
+    restore_many: Callable[..., Any]
     text: tuple[str, ...]
     example: Mapping[str, Any]
     icon: str
@@ -70,13 +74,15 @@ def register(resource: Resource) -> None:
     """Register a resource and its section of the export, in the `ready()` of its app.
 
     The export has the columns of the serializer, and when the row was deleted. Raises ImproperlyConfigured for a second
-    resource with a limit.
+    resource with a limit, and for a name that is not that of the model.
     """
     limited = [each.name for each in _registered.values() if each.model.limit_setting and each.name != resource.name]
     if limited and resource.model.limit_setting:
         raise ImproperlyConfigured(
             f"{resource.name} and {limited[0]} both have a limit_setting, but the change counter counts one model."
         )
+    if resource.name != resource.model.type_name():
+        raise ImproperlyConfigured(f"{resource.name} is named otherwise than its model: {resource.model.type_name()}.")
     _registered[resource.name] = resource
     columns = {field.attname for field in resource.model._meta.concrete_fields} - {"user_id"}
     exported = [name for name in resource.serializer._declared_fields if name in columns]

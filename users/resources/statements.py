@@ -1,8 +1,7 @@
 """SQL of the most frequent requests, compiled once per model: reads from QuerySets, writes from its columns."""
 
-import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache, cached_property, lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -12,6 +11,8 @@ from django.db.models.expressions import RawSQL
 
 from config.database.pipeline import Rows, Sql
 from config.database.queries import Compiled, Param, Query, Raw
+from config.http.json import to_json
+from users.resources import log
 from users.resources.models import OwnedModel
 from users.resources.querysets import OwnedQuerySet
 from users.tokens.callers import Actor, standing_of
@@ -49,7 +50,7 @@ class Locking(NamedTuple, Generic[R]):
     @property
     def statement(self) -> Sql:
         sql, params = self.query.statement
-        locked = f"SELECT taken.head, found.* FROM taken LEFT JOIN LATERAL ({sql}) AS found ON true"  # nosec B608
+        locked = f" SELECT taken.head, found.* FROM taken LEFT JOIN LATERAL ({sql}) AS found ON true"  # nosec B608
         return locked, params
 
     def result(self, rows: Rows) -> list[tuple[int, R | None]]:
@@ -64,9 +65,10 @@ class Statements(Generic[R]):
         self._table = model._meta.db_table
         self._row = Compiled(lambda: self._of_user().visible().filter(pk=Param("id")))
         self._visible = Compiled(lambda: _locked(self._of_user().visible()))
-        self._deleted = Compiled(lambda: _locked(self._of_user().deleted()))
+        self._trashed = Compiled(lambda: _locked(self._of_user().trashed()))
         self._shown = lru_cache(maxsize=16)(self._compile_shown)
         self._update_sql = lru_cache(maxsize=256)(self._make_update)
+        self._update_each_sql = lru_cache(maxsize=64)(self._make_update_each)
         self._compare_and_set_sql = lru_cache(maxsize=256)(self._make_compare_and_set)
 
     def _of_user(self) -> OwnedQuerySet[R]:
@@ -87,36 +89,31 @@ class Statements(Generic[R]):
     def lock(self, user_id: int, pk: int) -> Locking[R]:
         return Locking(self._visible.given(user=user_id, id=pk))
 
-    def lock_deleted(self, user_id: int, pk: int) -> Locking[R]:
-        return Locking(self._deleted.given(user=user_id, id=pk))
+    def lock_trashed(self, user_id: int, pk: int) -> Locking[R]:
+        return Locking(self._trashed.given(user=user_id, id=pk))
 
-    def insert(self, row: R) -> Raw:
+    def insert(self, row: R, entry: Sequence[Any]) -> Raw:
         """A statement for `feed.advance`: returns the number and the new row's id."""
         sql, names = self._insertion
-        return Raw(sql, [getattr(row, name) for name in names])
+        return Raw(sql, [*(getattr(row, name) for name in names), *entry])
 
-    def update(self, row: R, fields: Sequence[str]) -> Raw:
+    def update(self, row: R, fields: Sequence[str], entry: Sequence[Any]) -> Raw:
         """The change of a locked row."""
         values = [getattr(row, name) for name in fields]
-        return Raw(self._update_sql(tuple(fields)), [*values, row.pk, row.user_id])
+        return Raw(self._update_sql(tuple(fields)), [*values, row.pk, row.user_id, *entry])
 
-    def compare_and_set(self, row: R, fields: Sequence[str]) -> Raw:
+    def compare_and_set(self, row: R, fields: Sequence[str], entry: Sequence[Any]) -> Raw:
         """A statement for `feed.take`: changes the row if it is still visible and at its version; returns the new one.
 
         The row is found again after the wait for the feed's lock, and then compared again.
         """
         values = [getattr(row, name) for name in fields]
-        return Raw(self._compare_and_set_sql(tuple(fields)), [*values, row.pk, row.user_id, row.version])
+        return Raw(self._compare_and_set_sql(tuple(fields)), [*values, row.pk, row.user_id, row.version, *entry])
 
-    def set_each(self, user_id: int, column: str, values: Mapping[int, Any], version: int, now: dt.datetime) -> Raw:
-        """Update a column of rows by id; in this order they take the versions after `version`."""
-        kind = _unbounded(self._model._meta.get_field(column).db_type(connection))
-        sql = f"""
-            UPDATE {self._table} AS changed SET {column} = new.value, version = %s + new.number, updated_at = %s
-            FROM unnest(%s::bigint[], %s::{kind}[]) WITH ORDINALITY AS new (id, value, number)
-            WHERE changed.id = new.id AND changed.user_id = %s
-        """  # nosec B608: names of the model's
-        return Raw(sql, [version, now, list(values), list(values.values()), user_id])
+    def update_each(self, user_id: int, rows: Sequence[R], fields: Sequence[str], entries: Sequence[Any]) -> Raw:
+        """The changes of locked rows of this user."""
+        values = [{name: getattr(row, name) for name in ("id", *fields)} for row in rows]
+        return Raw(self._update_each_sql(tuple(fields)), [to_json(values).decode(), user_id, *entries])
 
     @cached_property
     def _insertion(self) -> tuple[str, tuple[str, ...]]:
@@ -128,19 +125,30 @@ class Statements(Generic[R]):
         columns, values = ", ".join(fields), ", ".join(f"%s::{kind}" for kind in fields.values())
         source = f"SELECT {values}, taken.head FROM taken"  # nosec B608: names of the model's
         sql = f"INSERT INTO {self._table} ({columns}, version) {source} RETURNING version, id"  # nosec B608
-        return sql, tuple(fields)
+        return f", {log.appended(sql)}", tuple(fields)
 
     def _make_update(self, fields: tuple[str, ...]) -> str:
         assignments = ", ".join(f"{name} = %s" for name in fields)
-        return f"UPDATE {self._table} SET {assignments} WHERE id = %s AND user_id = %s RETURNING id"  # nosec B608
+        sql = f"UPDATE {self._table} SET {assignments} WHERE id = %s AND user_id = %s RETURNING id, version"  # nosec B608
+        return f"WITH {log.appended(sql)}"
 
     def _make_compare_and_set(self, fields: tuple[str, ...]) -> str:
         assignments = ", ".join(f"{name} = %s" for name in fields)
         same = "id = %s AND user_id = %s AND version = %s AND deleted_at IS NULL"
-        return (
+        sql = (
             f"UPDATE {self._table} SET {assignments}, version = taken.head"  # nosec B608
-            f" FROM taken WHERE {same} RETURNING version"
+            f" FROM taken WHERE {same} RETURNING id, version"
         )
+        return f", {log.appended(sql)}"
+
+    def _make_update_each(self, fields: tuple[str, ...]) -> str:
+        assignments = ", ".join(f"{name} = new.{name}" for name in fields)
+        sql = (
+            f"UPDATE {self._table} AS old SET {assignments}"  # nosec B608
+            f" FROM jsonb_populate_recordset(NULL::{self._table}, %s::jsonb) AS new"
+            " WHERE old.id = new.id AND old.user_id = %s RETURNING old.id, old.version"
+        )
+        return f"WITH {log.appended_each(sql)}"
 
 
 @cache

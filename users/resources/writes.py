@@ -14,12 +14,12 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from config.database import session
 from config.database.queries import run
 from config.database.transactions import retried, retried_transaction
 from config.errors import Conflict, NotFound, PreconditionFailed, violated_constraint
 from config.values import nfc
-from users.resources import feed, pruning, statements
+from users.models import Kind
+from users.resources import feed, log, pruning, statements
 from users.resources.models import OwnedModel, new_uid
 from users.tokens.callers import Actor
 
@@ -67,7 +67,7 @@ def insert(user: Actor, model: type[R], sent: Mapping[str, Any]) -> R:
         try:
             return _insert(user, model, uid, rest)
         except feed.TombstonesFull:
-            pruning.make_room(user, model, _limit(model).most)
+            pruning.make_room(user, model, limit_of(model).most)
         except IntegrityError as error:
             if violated_constraint(error) == f"{model._meta.db_table}_uid":
                 raise _uid_taken(user, model, uid) from error
@@ -81,11 +81,13 @@ def _insert(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any]) -> R
     now = timezone.now()
     row = model.made_of(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
     row.apply(sent, user, now)
+    entry = log.entry(user, log.Changed(row, Kind.CREATED, row.content()), now)
     with transaction.atomic() if connection.in_atomic_block else nullcontext():
         row.version, row.pk = feed.advance(
-            user, statements.of(model).insert(row), _grown(model, feed.CREATED), limit=_limit(model)
+            user, statements.of(model).insert(row, entry), _grown(model, feed.CREATED), limit=limit_of(model)
         )
     row._state.adding = False
+    row.operation = row.version
     return row
 
 
@@ -107,13 +109,15 @@ def change(
     for _ in range(OPTIMISTIC_ATTEMPTS):
         row: R = _checked(_looked_up(statements.of(model).read(user, pk)), model, expected)
         now = timezone.now()
-        changed = row.apply(changes(row), user, now)
-        if not changed:
+        diff = row.apply(changes(row), user, now)
+        if not diff:
             return row
         row.updated_at = now
-        written = feed.take(user, statements.of(model).compare_and_set(row, (*changed, "updated_at")))
+        entry = log.entry(user, log.Changed(row, row.kind_of(diff), diff), now)
+        written = feed.take(user, statements.of(model).compare_and_set(row, (*diff, "updated_at"), entry))
         if written:
-            ((row.version,),) = written
+            ((row.version, _),) = written
+            row.operation = row.version
             return row
     return _change_locked(user, model, pk, changes, expected)
 
@@ -128,9 +132,9 @@ def _change_locked(
     with transaction.atomic():
         row = locked(user, model, pk, expected)
         now = timezone.now()
-        changed = row.apply(changes(row), user, now)
-        if changed:
-            return _store(row, changed, now)
+        diff = row.apply(changes(row), user, now)
+        if diff:
+            return _store(user, row, log.Changed(row, row.kind_of(diff), diff), now)
         transaction.set_rollback(True)
         return row
 
@@ -188,39 +192,39 @@ def bury(user: Actor, model: type[R], pk: int, expected: Collection[int] | None 
     row = locked(user, model, pk, expected, _grown(model, feed.DELETED))
     now = timezone.now()
     row.deleted_at = now
-    return _store(row, ["deleted_at"], now)
+    return _store(user, row, log.Changed(row, Kind.DELETED, {"deleted_at": (None, now)}), now)
 
 
 @retried_transaction
 def revive(user: Actor, model: type[R], pk: int) -> R:
     """Restore a tombstone; its uid was kept. Raises RowNotFound for all but tombstones, and LimitReached."""
-    deleted = statements.of(model).lock_deleted(user.pk, pk)
-    taken: tuple[int, R | None] = feed.advance(user, deleted, _grown(model, feed.RESTORED), limit=_limit(model))
+    trashed = statements.of(model).lock_trashed(user.pk, pk)
+    taken: tuple[int, R | None] = feed.advance(user, trashed, _grown(model, feed.RESTORED), limit=limit_of(model))
     version, row = taken
     if row is None:
         name = model._meta.verbose_name
         raise not_found(model)(f"There is no deleted {name} with this id; its tombstone may be gone.")
-    row.deleted_at, row.next_version = None, version
-    return _store(row, ["deleted_at", *row.return_from_trash(user)], timezone.now())
+    row.next_version = version
+    return _store(user, row, revived(row, user), timezone.now())
 
 
-def set_each(user: Actor, model: type[OwnedModel], column: str, values: Mapping[int, Any]) -> None:
-    """Set a column of the user's rows, by id, each to its own value: one operation of n numbers for n rows.
-
-    The caller has read the rows under `feed.lock`. Without a statement timeout.
-    """
-    version = feed.reserve({user.pk: len(values)})[user.pk]
-    with session.local({"statement_timeout": "0"}):
-        run(statements.of(model).set_each(user.pk, column, values, version, timezone.now()))
+def revived(row: OwnedModel, user: Actor) -> log.Changed:
+    """The change that takes a tombstone out of the trash."""
+    before = row.values()
+    row.deleted_at = None
+    row.follow_zone(user)
+    return log.Changed(row, Kind.RESTORED, row.diff(before))
 
 
-def _store(row: R, changed: list[str], now: dt.datetime) -> R:
+def _store(user: Actor, row: R, changed: log.Changed, now: dt.datetime) -> R:
+    entry = log.entry(user, changed, now)
     row.version, row.updated_at = row.next_version, now
-    run(statements.of(type(row)).update(row, [*changed, "version", "updated_at"]), commit=True)
+    run(statements.of(type(row)).update(row, (*changed.diff, "version", "updated_at"), entry), commit=True)
+    row.operation = row.version
     return row
 
 
-def _limit(model: type[OwnedModel]) -> feed.Limit:
+def limit_of(model: type[OwnedModel]) -> feed.Limit:
     most = model.limit_setting and getattr(settings, model.limit_setting)
     return feed.Limit(most, str(model._meta.verbose_name_plural)) if most else feed.Limit()
 

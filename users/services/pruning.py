@@ -4,7 +4,7 @@ Each function yields the number of rows that a transaction has deleted. Locked r
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from django.contrib.sessions.models import Session as AdminSession
@@ -59,6 +59,12 @@ def _prune_rows(expired: QuerySet[Any], batch: int) -> int:
     model: type[Model] = expired.model
     some = expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:batch]
     return model._default_manager.filter(pk__in=list(some)).delete()[0]
+
+
+def forget_answers(user_id: int, object_ids: Collection[int]) -> None:
+    """Delete the user's idempotency keys whose answers may show these objects, whatever their type."""
+    ids = "|".join(map(str, object_ids))
+    IdempotencyKey.objects.filter(user_id=user_id, body__regex=rf'"id":({ids})\y').delete()
 
 
 @all_users()

@@ -63,6 +63,11 @@ class Caller:
         return self.grant.user.zone
 
     @property
+    def actor(self) -> str:
+        """Who changes something, for the log."""
+        return f"session:{self._claims.session_id}" if self._claims else "external"
+
+    @property
     def standing(self) -> Standing:
         claims = self._claims
         if claims is None:

@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 ("updated_at", models.DateTimeField()),
                 ("version", models.BigIntegerField()),
                 ("deleted_at", models.DateTimeField(blank=True, null=True)),
+                ("erased_at", models.DateTimeField(blank=True, null=True)),
                 ("title", models.CharField(max_length=100)),
                 ("body", models.CharField(blank=True, default="", max_length=5000)),
                 (
@@ -37,11 +38,19 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "indexes": [
+                    models.Index(
+                        models.F("user"),
+                        models.OrderBy(models.F("deleted_at"), descending=True),
+                        models.OrderBy(models.F("id"), descending=True),
+                        condition=models.Q(("deleted_at__isnull", False)),
+                        name="notes_note_trash",
+                    )
+                ],
                 "permissions": [("view_note_text", "Can view text of notes")],
                 "abstract": False,
                 "constraints": [
                     models.UniqueConstraint(fields=("user", "uid"), name="notes_note_uid"),
-                    models.UniqueConstraint(fields=("user", "version"), name="notes_note_version"),
                     models.CheckConstraint(condition=models.Q(("uid__gt", "")), name="notes_note_uid_not_empty"),
                 ],
             },

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -17,8 +18,6 @@ from users.resources import pruning
 from users.resources.resource import registered
 from users.services import pruning as accounts
 
-DAYS = 30
-
 
 class Prunable(NamedTuple):
     name: str
@@ -28,22 +27,30 @@ class Prunable(NamedTuple):
 
 class Command(BaseCommand):
     help = (
-        "Remove expired sessions, idempotency keys, invitations and rate-limit windows, and the traces of rows that "
-        "were deleted long ago. Works in small transactions and can run while the service does, for example daily."
+        "Remove expired sessions, idempotency keys, invitations and rate-limit windows; empty the trash of what was "
+        "deleted long ago, and cut off the log of changes. Works in small transactions and can run while the service "
+        "does, for example daily."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
+            "--trash-days",
+            type=whole_number(1, 36_500),
+            default=settings.TRASH_DAYS,
+            help="keep deleted rows for so many days, in which they can be restored (TRASH_DAYS, now %(default)s)",
+        )
+        parser.add_argument(
+            "--history-days",
             "--days",
             type=whole_number(1, 36_500),
-            default=DAYS,
-            help="keep the traces of deleted rows for so many days (default %(default)s); "
+            default=settings.HISTORY_DAYS,
+            help="keep the log of changes for so many days (HISTORY_DAYS, now %(default)s); "
             "a device that has not synced for longer has to fetch everything anew",
         )
         parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
-    def handle(self, *args: Any, days: int, dry_run: bool, **options: Any) -> None:
-        for each in prunables(timezone.now(), days):
+    def handle(self, *args: Any, trash_days: int, history_days: int, dry_run: bool, **options: Any) -> None:
+        for each in prunables(timezone.now(), trash_days, history_days):
             count = each.due()
             if dry_run:
                 self.stdout.write(f"{each.name}: {count} would be removed")
@@ -56,8 +63,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{each.name}: {removed} removed")
 
 
-def prunables(now: dt.datetime, days: int) -> list[Prunable]:
-    before = now - dt.timedelta(days=days)
+def prunables(now: dt.datetime, trash_days: int, history_days: int) -> list[Prunable]:
+    before = now - dt.timedelta(days=history_days)
     keys, invitations = accounts.expired_idempotency_keys(now), accounts.expired_invitations(now)
     admin_sessions, windows = accounts.expired_admin_sessions(now), RateLimit.objects.filter(resets_at__lte=Now())
     return [
@@ -68,9 +75,22 @@ def prunables(now: dt.datetime, days: int) -> list[Prunable]:
         Prunable("rate-limit windows that have ended", windows.count, prune_windows),
         *(
             Prunable(
-                f"{resource.model._meta.verbose_name_plural} deleted more than {days} days ago",
-                pruning.old_tombstones(resource.model, before).count,
-                partial(pruning.prune_tombstones, resource.model, before),
+                f"{resource.model._meta.verbose_name_plural} deleted more than {trash_days} days ago",
+                pruning.trashed(resource.model, now - dt.timedelta(days=trash_days)).count,
+                partial(pruning.empty_trash, resource.model, now - dt.timedelta(days=trash_days)),
+            )
+            for resource in registered()
+        ),
+        Prunable(
+            f"changes of more than {history_days} days ago",
+            lambda: pruning.old_entries(before).count(),
+            lambda: pruning.cut_log(before),
+        ),
+        *(
+            Prunable(
+                f"traces of erased {resource.model._meta.verbose_name_plural}",
+                pruning.below_floor(resource.model).count,
+                partial(pruning.prune_tombstones, resource.model),
             )
             for resource in registered()
         ),
