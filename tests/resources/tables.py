@@ -36,4 +36,4 @@ def check_what_is_unique_is_so_for_a_user(resource: Resource) -> None:
         )
         unique = [columns for (columns,) in cursor.fetchall()]
     assert [columns for columns in unique if columns[0] != "user_id"] == []
-    assert ["user_id", "uid"] in unique and ["user_id", "version"] in unique
+    assert ["user_id", "uid"] in unique

@@ -63,7 +63,9 @@ def test_pruning_rows_without_a_limit_leaves_the_count_of_those_with_one(alice: 
     make_task(alice)
     note = services.create_note(alice, title="Groceries")
     services.delete_note(alice, note.pk)
-    assert sum(pruning.prune_tombstones(Note, timezone.now())) == 1
+    assert sum(pruning.empty_trash(Note, timezone.now())) == 1
+    assert sum(pruning.cut_log(timezone.now())) == 4
+    assert sum(pruning.prune_tombstones(Note)) == 1
     assert (alice.feed.live, alice.feed.stored) == (1, 1)
 
 

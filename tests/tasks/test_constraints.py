@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from tasks.models import Task
 from tests.factories import make_task
-from users.models import User
-from users.resources import feed, statements
+from users.models import Kind, User
+from users.resources import feed, log, statements
 
 NOW = timezone.now()
 TODAY = NOW.date()
@@ -63,6 +63,7 @@ def test_the_insert_of_the_service_truncates_nothing(alice: User, column: str) -
     task = make_task(alice)
     task.uid = "another"
     setattr(task, column, TOO_LONG[column])
+    entry = log.entry(alice, log.Changed(task, Kind.CREATED, {}), task.updated_at)
     with pytest.raises(DataError, match="value too long"), transaction.atomic():
-        feed.advance(alice, statements.of(Task).insert(task))
+        feed.advance(alice, statements.of(Task).insert(task, entry))
     assert Task.objects.count() == 1

@@ -1,7 +1,6 @@
 """Who moves to another time zone takes the days of their timed tasks along, as one change."""
 
 import datetime as dt
-import re
 from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -109,7 +108,7 @@ def test_many_tasks_take_one_statement(walter: User) -> None:
         make_task(walter, due_at=NOON)
     with CaptureQueriesContext(connection) as captured:
         move(walter, PAGO_PAGO)
-    written = [query["sql"] for query in captured if re.match(r"\s*UPDATE tasks_task\b", query["sql"])]
+    written = [query["sql"] for query in captured if "UPDATE tasks_task " in query["sql"]]
     assert (len(written), head_of(walter)) == (1, 10)
 
 
