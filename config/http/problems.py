@@ -37,6 +37,17 @@ class Kind(NamedTuple):
     def of(cls, error: DomainError | type[DomainError]) -> Self:
         return cls(error.status, error.code, error.title)
 
+    def body(self, detail: str, request_id: str, **members: Any) -> dict[str, Any]:
+        return {
+            "type": f"urn:tickbase:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": detail,
+            "code": self.code,
+            "request_id": request_id,
+            **members,
+        }
+
 
 INVALID = Kind(400, "invalid", "The request is not valid")
 METHOD_NOT_ALLOWED = Kind(405, "method_not_allowed", "Method not allowed")
@@ -79,16 +90,8 @@ def problem(
     if is_in_admin(request):
         page = render_to_string("config/problem.html", {"title": kind.title, "detail": _clean(detail)})
         return HttpResponse(page, status=kind.status, headers=headers)
-    body = {
-        "type": f"urn:tickbase:problem:{kind.code}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": _clean(detail),
-        "code": kind.code,
-        "request_id": request_id_of(request),
-        **members,
-    }
-    return HttpResponse(to_json(body), status=kind.status, content_type=CONTENT_TYPE, headers=headers)
+    body = to_json(kind.body(_clean(detail), request_id_of(request), **members))
+    return HttpResponse(body, status=kind.status, content_type=CONTENT_TYPE, headers=headers)
 
 
 def _clean(text: str) -> str:
@@ -113,17 +116,13 @@ def too_many(request: HttpRequest, seconds: float) -> HttpResponse:
     return problem(request, THROTTLED, detail, headers={"Retry-After": str(wait)})
 
 
-def _too_large(request: HttpRequest) -> HttpResponse:
-    return problem(request, TOO_LARGE, "The body is larger than 1 MiB; send less at a time.")
-
-
 def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
     """DRF's EXCEPTION_HANDLER. On None, Django logs the exception and answers through handler500."""
     request = context["request"]
     if isinstance(exc, exceptions.ValidationError):
         return _validation_problem(request, exc)
     if isinstance(exc, RequestDataTooBig):
-        return _too_large(request)
+        return handler400(request, exc)
     if is_outage(exc):
         exc = outage_of(exc)
     if isinstance(exc, exceptions.Throttled):
@@ -187,12 +186,10 @@ def _flatten(detail: Any, location: str, place: str = "") -> Iterator[dict[str, 
 
 
 def _api_problem(request: HttpRequest, exc: exceptions.APIException, view: "APIView") -> HttpResponse:
-    kind = next((KINDS[base] for base in type(exc).__mro__ if base in KINDS), None)
-    if kind is None:
-        kind = Kind(exc.status_code, str(exc.default_code), "Request refused")
-    headers: dict[str, str] = {}
-    if auth_header := getattr(exc, "auth_header", None):
-        headers["WWW-Authenticate"] = auth_header
+    other = Kind(exc.status_code, str(exc.default_code), "Request refused")
+    kind = next((KINDS[base] for base in type(exc).__mro__ if base in KINDS), other)
+    auth_header = getattr(exc, "auth_header", None)
+    headers = {"WWW-Authenticate": auth_header} if auth_header else {}
     detail = DETAILS.get(type(exc), str(exc.detail))
     if isinstance(exc, exceptions.MethodNotAllowed):
         detail = f"This address takes {', '.join(view.allowed_methods)}."
@@ -204,7 +201,7 @@ def _api_problem(request: HttpRequest, exc: exceptions.APIException, view: "APIV
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, RequestDataTooBig):
-        return _too_large(request)
+        return problem(request, TOO_LARGE, "The body is larger than 1 MiB; send less at a time.")
     if isinstance(exception, TooManyFieldsSent):
         return problem(request, TOO_LARGE, "The form has too many fields; choose fewer rows at a time.")
     if isinstance(exception, DisallowedHost):

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from rest_framework import exceptions, generics, permissions, request, views, viewsets
+from rest_framework import exceptions, generics, parsers, permissions, request, views, viewsets
 
 from config.errors import InvalidToken
 from config.http.json import CONTENT_TYPE, parse_body, to_json
@@ -64,7 +64,7 @@ _shared: Callable[[Any], Any] = cache(lambda kind: kind())  # authenticators and
 
 class APIView(views.APIView):
     format_kwarg = None
-    renderer_classes: Any = ()
+    parser_classes = (parsers.JSONParser,)  # for the OpenAPI document: the second type of PATCH would double its types
     has_standing_in_statements = False
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -10,7 +10,6 @@ from config.http import problems
 
 Schema = dict[str, Any]
 
-
 PROBLEM: Schema = {
     "type": "object",
     "description": "RFC 9457 problem details: the one format of every error.",
@@ -44,9 +43,7 @@ PROBLEM_ERROR: Schema = {
 }
 
 
-class Shared(NamedTuple):
-    """The response to a problem that many operations have in common."""
-
+class Answer(NamedTuple):
     name: str
     kind: problems.Kind
     description: str
@@ -54,77 +51,77 @@ class Shared(NamedTuple):
     members: Mapping[str, Any] = {}  # of the example
 
 
-_SHARED = (
-    Shared(
+_ANSWERS = (
+    Answer(
         "Invalid",
         problems.INVALID,
         "Something in the request is invalid; `errors` name it.",
         "/title: This field may not be blank.",
         {"errors": [{"pointer": "/title", "code": "blank", "detail": "This field may not be blank."}]},
     ),
-    Shared(
+    Answer(
         "Unauthenticated",
         problems.KINDS[exceptions.NotAuthenticated],
         "No valid token; sign in and send `Authorization: Bearer …`.",
         problems.DETAILS[exceptions.NotAuthenticated],
     ),
-    Shared(
+    Answer(
         "Forbidden",
         problems.FORBIDDEN,
         "The path names another user, whether or not that user exists; or `email_unverified`, where that is required.",
         "This address belongs to another user; use your own id or 'me'.",
     ),
-    Shared("NotFound", problems.NOT_FOUND, "Not yours, or not there."),
-    Shared(
+    Answer("NotFound", problems.NOT_FOUND, "Not yours, or not there."),
+    Answer(
         "Stale",
         problems.Kind.of(PreconditionFailed),
         "It has changed since; `current` carries it as it is now.",
         "The task is at version 6 now; merge your change into `current` and try again.",
     ),
-    Shared(
+    Answer(
         "InFlight",
         problems.Kind.of(KeyInFlight),
         "A request with this `Idempotency-Key` is still being answered; or `limit_reached`: too many answers are kept.",
         "A request with this Idempotency-Key is being answered; wait for it or try again.",
     ),
-    Shared(
+    Answer(
         "KeyReused",
         problems.Kind.of(KeyReused),
         "This `Idempotency-Key` came with another body before.",
         "This Idempotency-Key came with another body before; choose a new key.",
     ),
-    Shared(
+    Answer(
         "TooSlow",
         problems.Kind.of(BodyTooSlow),
         "The body did not arrive within 30 seconds.",
         "The body did not arrive within 30 seconds; send it again.",
     ),
-    Shared(
+    Answer(
         "TooLarge",
         problems.TOO_LARGE,
         "The body is larger than 1 MiB.",
         "The body is larger than 1 MiB; send less at a time.",
     ),
-    Shared(
+    Answer(
         "NotJSON",
         problems.KINDS[exceptions.UnsupportedMediaType],
         "The body must be JSON.",
         problems.DETAILS[exceptions.UnsupportedMediaType],
     ),
-    Shared(
+    Answer(
         "Throttled",
         problems.THROTTLED,
         "Too many requests; try again after `Retry-After` seconds.",
         "Too many requests; try again in 42 seconds.",
     ),
-    Shared(
+    Answer(
         "Unavailable",
         problems.OUTAGE,
         "The database is away, or the service is overloaded; try again after `Retry-After` seconds.",
         "The database cannot answer now; try again in a moment.",
     ),
 )
-PROBLEMS = {shared.kind.status: shared for shared in _SHARED}
+PROBLEMS = {answer.kind.status: answer for answer in _ANSWERS}
 SUCCESSES = {
     200: "Success.",
     201: "Created.",

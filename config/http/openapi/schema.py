@@ -1,33 +1,18 @@
-"""drf-spectacular's generator and AutoSchema, adapted to our fields and views."""
+"""drf-spectacular's AutoSchema, adapted to our fields and views."""
 
-import threading
 from copy import copy
-from typing import Any, ClassVar
+from typing import Any
 
 from drf_spectacular import openapi
 from drf_spectacular.drainage import get_override
-from drf_spectacular.generators import SchemaGenerator
 from rest_framework import serializers
 
 from config.errors import DomainError
 from config.http.fields import Clearable, EmptyIsNull
-from config.http.json import CONTENT_TYPE
-from config.http.openapi.components import Schema
+from config.http.openapi.components import Answer, Schema
+from config.http.problems import Kind
 
 PROBLEMS_EXTENSION = "x-problems"
-
-
-class Generator(SchemaGenerator):
-    """Caches the document: it takes long to generate, and lazy loading fails for two first requests at a time."""
-
-    _lock = threading.Lock()
-    _documents: ClassVar[dict[bool, Schema]] = {}
-
-    def get_schema(self, request: Any = None, public: bool = False) -> Schema:
-        with self._lock:
-            if public not in self._documents:
-                self._documents[public] = super().get_schema(request, public)
-            return self._documents[public]
 
 
 class AutoSchema(openapi.AutoSchema):
@@ -66,27 +51,23 @@ class AutoSchema(openapi.AutoSchema):
         fields = getattr(serializer, "fields", {})
         return name if any(field.required for field in fields.values()) else name.removeprefix("Patched")
 
-    def _get_request_body(self, direction: str = "request") -> Schema | None:
+    def _get_request_body(self, direction: str = "request") -> Any:
         """The body of a DELETE, which drf-spectacular leaves out: the view's `delete_serializer_class`."""
         if self.method != "DELETE" or not hasattr(self.view, "delete_serializer_class"):
-            declared: Schema | None = super()._get_request_body(direction)
-            return declared
+            return super()._get_request_body(direction)
         self.method = "POST"
         try:
-            body: Schema = super()._get_request_body(direction)
+            body = super()._get_request_body(direction)
         finally:
             self.method = "DELETE"
         body.pop("required", None)
         return body
 
-    def map_parsers(self) -> list[str]:
-        """JSON alone: the second content type of PATCH would give clients the same type twice."""
-        return [CONTENT_TYPE]
-
-    def map_renderers(self, attribute: str) -> list[str]:
-        return [CONTENT_TYPE]
-
 
 def also_answers(*refusals: tuple[type[DomainError], str]) -> Schema:
     """For `extend_schema(extensions=…)`: errors that the shape of the operation does not imply, each described."""
-    return {PROBLEMS_EXTENSION: {error.status: (error, description) for error, description in refusals}}
+    answers = [
+        Answer(error.__name__, Kind.of(error), description, description.replace("`", ""))
+        for error, description in refusals
+    ]
+    return {PROBLEMS_EXTENSION: {answer.kind.status: answer for answer in answers}}

@@ -2,21 +2,15 @@
 
 from pathlib import Path
 
-_DESCRIPTION = Path(__file__).resolve().parents[3] / "docs" / "openapi.md"
-
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tickbase",
     "VERSION": "0.1.0",
-    "DESCRIPTION": _DESCRIPTION.read_text(),
+    "DESCRIPTION": (Path(__file__).resolve().parents[3] / "docs" / "openapi.md").read_text(),
     "CONTACT": {"name": "The operator of this server"},
     "LICENSE": {"name": "MIT", "identifier": "MIT"},
     "OAS_VERSION": "3.1.0",
     "SERVERS": [{"url": "/", "description": "The host that this document came from."}],
-    "DEFAULT_GENERATOR_CLASS": "config.http.openapi.schema.Generator",
     "SCHEMA_PATH_PREFIX": "/api",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PUBLIC": True,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
     "SORT_OPERATIONS": False,
@@ -31,8 +25,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.http.openapi.hooks.inline_null",
-        "config.http.openapi.hooks.require_answered_members",
-        "config.http.openapi.hooks.refuse_unknown_members",
+        "config.http.openapi.hooks.close_objects",
         "config.http.openapi.hooks.declare_answers",
         "users.api.resources.describe_tags",
     ],

@@ -1,10 +1,13 @@
 """`/api/schema`, the OpenAPI document as JSON or as YAML, and `/api/docs`, its pages."""
 
+import threading
 from contextlib import suppress
 from functools import cache
+from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
@@ -16,7 +19,6 @@ from config.http.errors import InvalidHeader
 from config.http.fields import ChoiceField
 from config.http.json import CONTENT_TYPE as JSON
 from config.http.json import to_json
-from config.http.openapi.schema import Generator
 from config.http.serializers import QuerySerializer
 from config.http.views import APIView
 
@@ -51,15 +53,23 @@ class SchemaView(APIView):
             with suppress(ValueError):  # parameters that cannot be decoded
                 names = [f"{each.main_type}/{each.sub_type}".lower() for each in request.accepted_types]
                 media_type = next((name for name in names if name in MEDIA_TYPES), JSON)
-        document = _rendered(MEDIA_TYPES[media_type])
+        with _generating:
+            document = _rendered(MEDIA_TYPES[media_type])
         return HttpResponse(document, content_type=media_type, headers={"Vary": "Accept"})
+
+
+_generating = threading.Lock()  # lazy loading fails for two first requests at a time
+
+
+@cache
+def _document() -> Any:
+    return SchemaGenerator().get_schema(public=True)
 
 
 @cache
 def _rendered(media_type: str) -> bytes:
-    """Cached by each worker: rendering YAML takes longer than any other response."""
-    document = Generator().get_schema(public=True)
-    return to_json(document) if media_type == JSON else bytes(OpenApiYamlRenderer().render(document))
+    """Cached by each worker, as the document: both take longer than any other response."""
+    return to_json(_document()) if media_type == JSON else bytes(OpenApiYamlRenderer().render(_document()))
 
 
 class DocsView(APIView, SpectacularSwaggerSplitView):
