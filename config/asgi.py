@@ -9,7 +9,7 @@ from django.urls import URLResolver, get_resolver, reverse
 from django.utils.module_loading import import_string
 
 from config.http.middleware import REFUSAL_KEY, refuse
-from config.http.request import WIDER, address_in, network, site
+from config.http.request import WIDER, client_address, network, site
 from config.server.bridge import Bridge, Lane
 from config.wsgi import application as wsgi_application
 
@@ -44,7 +44,7 @@ def lane_of(method: str, path: str, query: str = "") -> Lane:
 
 def networks_of(environ: "WSGIEnvironment") -> dict[str, int]:
     """The client's network and its limit; for IPv6 also its site, a /48, which holds 65,536 networks."""
-    return _networks(address_in(environ), settings.NETWORK_REQUESTS)
+    return _networks(client_address(environ), settings.NETWORK_REQUESTS)
 
 
 @lru_cache(maxsize=4096)

@@ -52,11 +52,11 @@ def _due_from_text(text: str) -> tuple[dt.date, dt.datetime]:
     return dt.date.fromisoformat(date), parse_instant(moment) if moment else END_OF_DAY
 
 
-def _rank_from_text(text: str) -> tuple[int]:
-    return (max(-1, min(int(text), len(Priority))),)  # a forged one need not fit into PostgreSQL's integer
-
-
-_PRIORITY = SortKey((PRIORITY_RANK,), lambda task: str(Priority.values.index(task.priority)), _rank_from_text)
+_PRIORITY = SortKey(
+    (PRIORITY_RANK,),
+    lambda task: str(Priority.values.index(task.priority)),
+    lambda text: (max(-1, min(int(text), len(Priority))),),  # a forged one need not fit into PostgreSQL's integer
+)
 _TITLE = SortKey((F("title_key"),), lambda task: task.title_key, lambda text: (text,), columns=("title_key",))
 _DUE = SortKey((DUE, DUE_TIME), _due_to_text, _due_from_text, absent=(NEVER, END_OF_DAY))
 _DUE_DESCENDING = _DUE._replace(expressions=(DUE_DESCENDING, DUE_TIME), absent=(NEVER_DESCENDING, END_OF_DAY))

@@ -50,7 +50,7 @@ def counters(
         yield Counter(scope, f"device:{proof.device}")
         if (known := email()) and proof.is_for(known):
             return
-    address = client_address(request)
+    address = client_address(request.META)
     narrowest, *wider = by_network(scope, request)
     yield narrowest
     if tried := email():

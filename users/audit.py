@@ -98,7 +98,7 @@ def record(
         subject_email=subject.email if subject else email,
         object_type=of._meta.label_lower if of else "",
         object_id=str(of.pk) if of else "",
-        address=(client_address(request) or None) if request else None,
+        address=(client_address(request.META) or None) if request else None,
         request_id=request_id_of(request) if request else logs.request_id.get(),
         details=details,
     )

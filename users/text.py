@@ -58,19 +58,14 @@ def validate_email(email: str) -> None:
     if len(email) <= MAX_EMAIL:
         name, _, domain = email.rpartition("@")
         with suppress(UnicodeError):
-            address = f"{name}@{_registrable(domain)}"
+            if not domain.isascii():  # by the registration rules of IDNA 2008
+                import idna  # as in config.values
+
+                domain = idna.encode(domain, uts46=True, std3_rules=True).decode()
+            address = f"{name}@{domain}"
             if address.isascii() and len(address) <= MAX_EMAIL and len(name) <= MAX_LOCAL_PART:
                 return _is_well_formed(address)
     raise ValidationError(_is_well_formed.message, code=_is_well_formed.code)
-
-
-def _registrable(domain: str) -> str:
-    """The domain in ASCII, by the registration rules of IDNA 2008. Raises UnicodeError."""
-    if domain.isascii():
-        return domain
-    import idna  # as in config.values
-
-    return idna.encode(domain, uts46=True, std3_rules=True).decode()
 
 
 def opaque_string(password: str) -> str:

@@ -44,8 +44,6 @@ _last_probed: dict[tuple[str, int], tuple[float, bool]] = {}  # by server: when,
 
 
 class Prepared:
-    """The prepared statements of one connection."""
-
     def __init__(self) -> None:
         self.is_allowed = False
         self.names: dict[str, bytes] = {}  # by statement, the least recently used first

@@ -52,11 +52,6 @@ def _name(user_id: int) -> str:
     return str(int(user_id))
 
 
-def current_user_id() -> str:
-    """The current tenant: a user's id, NOBODY, or ALL."""
-    return session.current(_SETTING)
-
-
 def each_as(user_id: int, items: Iterator[Item]) -> Iterator[Item]:
     """The items of a generator, which runs as this tenant at each step, in whichever thread."""
     while True:

@@ -36,10 +36,6 @@ _NONE: dict[str, str] = {}
 _current: ContextVar[dict[str, str]] = ContextVar("local_settings", default=_NONE)
 
 
-def current(name: str) -> str:
-    return _current.get().get(name, "")
-
-
 def enter(settings: dict[str, str]) -> None:
     """Set session settings until the innermost `local` ends."""
     _current.set(_current.get() | settings)
@@ -149,10 +145,7 @@ def search_timeout() -> Iterator[None]:
 
 @of_settings
 def request_timeouts() -> dict[str, str]:
-    """The timeouts of a request: of a statement, of waiting for a lock, and of an idle transaction.
-
-    Migrations, other commands and exports, which go on after their request, have none.
-    """
+    """Migrations, other commands and exports, which go on after their request, have none."""
     return {
         "statement_timeout": f"{django_settings.DATABASE_STATEMENT_TIMEOUT}s",
         "lock_timeout": f"{django_settings.DATABASE_LOCK_TIMEOUT}s",

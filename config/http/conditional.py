@@ -39,8 +39,7 @@ def if_match(request: HttpRequest) -> frozenset[int] | None:
 
 
 def if_none_match(request: HttpRequest) -> list[str] | None:
-    """The entity tags in `If-None-Match`, or `*`; None if there is no such header. Raises InvalidHeader as `if_match`
-    does."""
+    """The entity tags in `If-None-Match`, or `*`; None if there is no such header. Raises InvalidHeader."""
     return _tags(request, "HTTP_IF_NONE_MATCH")
 
 
@@ -58,15 +57,11 @@ def _tags(request: HttpRequest, key: str) -> list[str] | None:
         return None
     if len(value) > MAX_LENGTH:
         message = f"Send at most {MAX_LENGTH:,} characters; the tag of the version that you have is enough."
-        raise _invalid(key, message, "max_length")
-    value = value.strip(" \t")
-    if value == ANY:
+        error = ErrorDetail(message, code="max_length")
+    elif (value := value.strip(" \t")) == ANY:
         return [ANY]
-    if not _TAG_LIST.fullmatch(value):
-        message = 'Send * or entity tags as you got them, with the quotes: "5".'
-        raise _invalid(key, message, "invalid_etag")
-    return [f'"{opaque}"' for opaque in _OPAQUE.findall(value)]
-
-
-def _invalid(key: str, message: str, code: str) -> InvalidHeader:
-    return InvalidHeader({str(HttpHeaders.parse_header_name(key)): [ErrorDetail(message, code=code)]})
+    elif _TAG_LIST.fullmatch(value):
+        return [f'"{opaque}"' for opaque in _OPAQUE.findall(value)]
+    else:
+        error = ErrorDetail('Send * or entity tags as you got them, with the quotes: "5".', code="invalid_etag")
+    raise InvalidHeader({str(HttpHeaders.parse_header_name(key)): [error]})

@@ -40,14 +40,14 @@ class TextField(serializers.CharField):
         self.validators[self.validators.index(slow)] = lambda text: None if is_storable(str(text)) else slow(text)
 
     def run_validation(self, data: Any = empty) -> Any:
-        if data is not empty and data is not None and not isinstance(data, str):
-            self.fail("invalid")
         if isinstance(data, str):
             fits = trimmed(data, self.max_length) is not None if self.trim_whitespace else len(data) <= self.max_length
             if not fits:
                 self.fail("max_length", max_length=self.max_length)
             if self.is_for_people and not self.allow_blank and not is_visible(data):
                 self.fail("blank")
+        elif data is not empty and data is not None:
+            self.fail("invalid")
         return super().run_validation(data)
 
 
@@ -70,8 +70,6 @@ class EmptyIsNull(serializers.Field):
 
 
 class ChoiceField(serializers.ChoiceField):
-    """One of a few JSON strings."""
-
     default_error_messages = {"invalid_choice": "Use one of: {known}."}
 
     def to_internal_value(self, data: Any) -> Any:
@@ -81,8 +79,6 @@ class ChoiceField(serializers.ChoiceField):
 
 
 class BooleanField(serializers.BooleanField):
-    """JSON `true` or `false`."""
-
     default_error_messages = {"invalid": "Use true or false."}
 
     def to_internal_value(self, data: Any) -> bool:
@@ -96,11 +92,10 @@ class ListField(serializers.ListField):
 
     default_error_messages = {"not_a_list": "Send a JSON array."}
 
-    def to_internal_value(self, data: Any) -> list[Any]:
+    def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
-        elements: list[Any] = super().to_internal_value(data)
-        return elements
+        return super().to_internal_value(data)
 
 
 @extend_schema_field(OpenApiTypes.DATE)

@@ -24,9 +24,6 @@ def to_json(value: Any) -> bytes:
     return orjson.dumps(value, option=_OPTIONS)
 
 
-# --- Bodies of requests ------------------------------------------------------------------------------
-
-
 def parse_body(request: Request) -> Any:
     """The value of a JSON body, which PATCH applies as a JSON Merge Patch under either media type; {} if it is empty.
 
@@ -43,8 +40,12 @@ def parse_body(request: Request) -> Any:
     media_type = media_type.strip().lower()
     if media_type == CONTENT_TYPE or (media_type == MERGE_PATCH and request.method == "PATCH"):
         return _loads(_text_of(request, length, sent if parameters else ""))
-    if media_type == FORM and _is_empty_form(request):
-        return {}
+    if media_type == FORM:
+        # One without fields is empty (RFC 2046, section 5.1.1); an empty body of any other type has no bytes.
+        boundary = (request.content_params or {}).get("boundary", "")
+        closing = f"--{boundary}--".encode("latin-1", "replace")
+        if request.read(len(closing) + len(b"\r\n") + 1) in (closing, closing + b"\r\n"):
+            return {}
     raise UnsupportedMediaType(sent)
 
 
@@ -61,13 +62,6 @@ def _text_of(request: Request, length: int, parameters: str) -> str:
         return body.decode()
     except UnicodeDecodeError as error:
         raise MalformedBody(f"The body is not UTF-8: byte {error.start} is invalid.") from error
-
-
-def _is_empty_form(request: Request) -> bool:
-    """Whether it is a form without fields (RFC 2046, section 5.1.1); an empty body of any other type has no bytes."""
-    boundary = (request.content_params or {}).get("boundary", "")
-    closing = f"--{boundary}--".encode("latin-1", "replace")
-    return request.read(len(closing) + len(b"\r\n") + 1) in (closing, closing + b"\r\n")
 
 
 def _loads(text: str) -> Any:

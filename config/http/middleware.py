@@ -37,8 +37,6 @@ _SHARED_PATHS = ("/api/me/", "/api/users/me")  # each is one address for all use
 def security(get_response: GetResponse) -> GetResponse:
     """In place of Django's SecurityMiddleware and its smaller kin: refuses plain HTTP, sets session settings, and the
     headers that the view has not set, of caching, framing, content policy and length.
-
-    Without a tenant no row is visible until a view has authenticated the caller; in the admin every row is.
     """
     fixed = {name.lower(): (name, value) for name, value in _FIXED.items()}
     hsts = f"max-age={settings.SECURE_HSTS_SECONDS}" if settings.SECURE_HSTS_SECONDS else None
@@ -85,14 +83,11 @@ def _limit_caching(request: HttpRequest, response: HttpResponse) -> None:
         response["Vary"] = ", ".join(varies)
 
 
-_PROBES = frozenset({"/healthz", "/readyz"})
-
-
 def _https_required(request: HttpRequest) -> HttpResponse | None:
     """The refusal of plain HTTP, where Django redirects: by then, a token or a password has been sent in the clear."""
     # Load balancers and Prometheus call from the private network; METRICS_TOKEN must be sent over HTTPS.
     path = request.path_info
-    if path in _PROBES or (path == "/metrics" and not settings.METRICS_TOKEN):
+    if path in {"/healthz", "/readyz"} or (path == "/metrics" and not settings.METRICS_TOKEN):
         return None
     if is_in_admin(request) and request.method in {"GET", "HEAD"}:  # typed into a browser
         return HttpResponsePermanentRedirect(f"https://{request.get_host()}{request.get_full_path()}")
@@ -131,7 +126,7 @@ def refusals(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if REFUSAL_KEY in request.META:
-            return _refused(request)
+            return problems.refused(request, request.META[REFUSAL_KEY])
         is_known = request.META.get("HTTP_HOST", request.META["SERVER_NAME"]) in known_hosts
         response = cast(HttpResponse, (get_response if is_known else for_new_host)(request))
         return throttling.limited(request, response) if request.path_info.startswith("/api/") else response
@@ -139,16 +134,12 @@ def refusals(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def _refused(request: HttpRequest) -> HttpResponse:
-    return problems.refused(request, request.META[REFUSAL_KEY])
-
-
 def refuse(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """A WSGI application that only refuses: with the request's id, without other middleware or a line in the log."""
     request = HttpRequest()
     request.META = environ
     name = identify(request)
-    response = _refused(request)
+    response = problems.refused(request, request.META[REFUSAL_KEY])
     response["X-Request-ID"] = name
     start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
     return [response.content]

@@ -2,6 +2,7 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
 from typing import NamedTuple, Self
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.encoding import escape_uri_path
 
 from config.http.serializers import query_of, query_pairs
+from config.values import is_storable
 
 
 class Cursor(NamedTuple):
@@ -24,16 +26,13 @@ class Cursor(NamedTuple):
     @classmethod
     def decode(cls, text: str) -> Self:
         """Parse a cursor. Raises ValueError for any text that `encode` does not make."""
-        try:
+        with suppress(TypeError, RecursionError):
             raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
             sort, key, id_ = json.loads(raw)
             if isinstance(sort, str) and isinstance(key, str | None) and type(id_) is int and 0 < id_ < 2**63:
-                (key or "").encode()  # no lone surrogates
                 cursor = cls(sort, key, id_)
-                if cursor.encode() == text and "\0" not in (key or ""):
+                if is_storable(key or "") and cursor.encode() == text:
                     return cursor
-        except (TypeError, RecursionError) as error:
-            raise ValueError("not a cursor") from error
         raise ValueError("not a cursor")
 
 

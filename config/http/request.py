@@ -25,8 +25,7 @@ def identify(request: HttpRequest) -> str:
 
 def request_id_of(request: HttpRequest) -> str:
     """Empty before the middleware has set it."""
-    value: str = request.META.get(REQUEST_ID, "")
-    return value
+    return str(request.META.get(REQUEST_ID, ""))
 
 
 def is_in_admin(request: HttpRequest) -> bool:
@@ -47,7 +46,6 @@ def current_request() -> HttpRequest | None:
 
 @contextmanager
 def answering(request: HttpRequest) -> Iterator[None]:
-    """Makes `request` the current one."""
     token = _current.set(request)
     try:
         yield
@@ -60,13 +58,8 @@ def answering(request: HttpRequest) -> Iterator[None]:
 MAX_ENTRY = 100  # characters of an address with its zone, brackets, port and spaces
 
 
-def client_address(request: HttpRequest) -> str:
-    """The client's IP address; empty when it is unknown, as over a unix socket."""
-    return address_in(request.META)
-
-
-def address_in(environ: Mapping[str, Any]) -> str:
-    """The client's IP address of a WSGI environ."""
+def client_address(environ: Mapping[str, Any]) -> str:
+    """The client's IP address, of a WSGI environ or `request.META`; empty when it is unknown, as over a unix socket."""
     return _forwarded_address(environ) or _normalised(environ.get("REMOTE_ADDR", ""))
 
 
@@ -76,7 +69,7 @@ def admitted_address(request: HttpRequest) -> str:
     The proxy's own address, which `client_address` falls back to, is often on such a list.
     """
     is_forwarded = settings.TRUSTED_PROXIES > 0 and "HTTP_X_FORWARDED_FOR" in request.META
-    return _forwarded_address(request.META) if is_forwarded else client_address(request)
+    return _forwarded_address(request.META) if is_forwarded else client_address(request.META)
 
 
 def _forwarded_address(environ: Mapping[str, Any]) -> str:

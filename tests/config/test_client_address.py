@@ -47,7 +47,7 @@ def test_the_entries_of_trusted_proxies_are_believed(
     request = RequestFactory().get("/", REMOTE_ADDR=PROXY)
     if forwarded is not None:
         request.META["HTTP_X_FORWARDED_FOR"] = forwarded
-    assert client_address(request) == address
+    assert client_address(request.META) == address
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_peer_is_taken_as_the_server_names_it(peer: str | None, address: str
     request = RequestFactory().get("/", REMOTE_ADDR=peer)
     if peer is None:
         del request.META["REMOTE_ADDR"]  # as over a unix socket
-    assert client_address(request) == address
+    assert client_address(request.META) == address
 
 
 @pytest.mark.parametrize(

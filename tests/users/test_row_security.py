@@ -10,7 +10,7 @@ from django.db import ProgrammingError, connection, transaction
 from django.db.models import Model
 from django.db.transaction import TransactionManagementError
 
-from config.database import isolation
+from config.database import isolation, session
 from config.database.isolation import NOBODY, all_users, as_user
 from tasks.models import Task, TaskTag
 from tests.client import Api
@@ -241,13 +241,17 @@ def test_no_user_is_everybody(user_id: int) -> None:
 # --- Who asks ---------------------------------------------------------------------------------------
 
 
+def tenant() -> str:
+    return session._current.get().get(isolation._SETTING, NOBODY)
+
+
 @pytest.fixture
 def asked(db: None) -> Iterator[list[str]]:
     """Who asked in the statements that the service sent."""
     seen: list[str] = []
 
     def note(execute: Callable[..., Any], *args: Any) -> Any:
-        seen.append(isolation.current_user_id())
+        seen.append(tenant())
         return execute(*args)
 
     with connection.execute_wrapper(note):
@@ -276,7 +280,7 @@ def test_a_request_leaves_nothing_behind(alice: User) -> None:
     api = Api(alice)
     with _nobody():
         assert api.get(api.tasks).status_code == 200
-        assert isolation.current_user_id() == NOBODY
+        assert tenant() == NOBODY
         assert list(Task.objects.all()) == []
 
 

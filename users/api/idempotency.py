@@ -107,7 +107,7 @@ class _Attempt:
         grant = request.user.grant if isinstance(request.user, Caller) else None
         self.user = grant.user if grant else None
         # Anonymous callers are told apart by network. One who shares it also needs the same body for the answer.
-        self.scope = f"user {self.user.pk}" if self.user else f"address {network(client_address(request))}"
+        self.scope = f"user {self.user.pk}" if self.user else f"address {network(client_address(request.META))}"
         match = request.resolver_match
         assert match is not None  # a view is running
         # Without `user_id`: `me` in a path is the same route as the caller's id.

@@ -21,10 +21,8 @@ MAX_WINDOWS = 10_000  # in the memory of a process; about 3 MB
 
 
 class Decision(NamedTuple):
-    """Whether a request is within its limit, and what is left of the window."""
-
     is_granted: bool
-    remaining: int
+    remaining: int  # of the window
     seconds_left: float
 
 
@@ -48,7 +46,6 @@ class _Window:
         return Decision(True, self.permits + self.unleased, seconds_left)
 
     def add(self, permits: int, unleased: int, ends_at: float) -> None:
-        """Add a lease."""
         now = time.monotonic()
         if ends_at <= now:
             return  # the shared counters took longer to answer than the window lasts
@@ -109,5 +106,4 @@ class Limiter:
 
 @cache
 def limiter() -> Limiter:
-    """This process's."""
     return Limiter()

@@ -95,7 +95,7 @@ class CallerThrottle(RateThrottle):
 
 def by_network(scope: str, request: HttpRequest | Request) -> Iterator[Counter]:
     """The counters of a client address: its network's, and for IPv6 its site's."""
-    address = client_address(request)
+    address = client_address(request.META)
     yield Counter(scope, network(address))
     if whole_site := site(address):
         yield Counter(scope, whole_site, is_wide=True)
@@ -142,13 +142,9 @@ def limited(request: HttpRequest, response: HttpResponse) -> HttpResponse:
             shown[verdict.policy] = min(verdict, shown.get(verdict.policy, verdict), key=lambda each: each.tightness)
         verdicts = list(shown.values())
     if verdicts:
-        response["RateLimit-Policy"] = ", ".join([_policy(each.policy, each.rate) for each in verdicts])
-        response["RateLimit"] = ", ".join(
-            [
-                f'"{each.policy}";r={each.decision.remaining};t={math.ceil(each.decision.seconds_left)}'
-                for each in verdicts
-            ]
-        )
+        remaining = [f'"{name}";r={left.remaining};t={math.ceil(left.seconds_left)}' for name, _, left in verdicts]
+        response["RateLimit-Policy"] = ", ".join([_policy(name, rate) for name, rate, _ in verdicts])
+        response["RateLimit"] = ", ".join(remaining)
     return response
 
 

@@ -57,4 +57,4 @@ def signed_in(session: Session, status: int = 200) -> SignedIn:
 
 
 def device_of(request: Request) -> services.Device:
-    return services.Device(request.headers.get("User-Agent", ""), client_address(request) or None)
+    return services.Device(request.headers.get("User-Agent", ""), client_address(request.META) or None)
