@@ -23,11 +23,12 @@ from tests.client import Api
 from tests.factories import make_user
 from tests.server import Server
 from users import audit
-from users.models import AuditEvent, User
+from users.models import AuditEvent, Epoch, User
 
 pytest_plugins = ["tests.processes"]
 
 AUDIT = AuditEvent._meta.db_table
+EPOCH = Epoch._meta.db_table
 
 # The same examples in every run of the suite; `make fuzz` looks for new ones, and for longer.
 hypothesis_settings.register_profile("suite", derandomize=True, deadline=None)
@@ -44,13 +45,15 @@ def pytest_xdist_auto_num_workers() -> int:
 def few_rows_are_deleted() -> Iterator[None]:
     """What `transactional_db` leaves: Django would truncate, which makes new files of every table and index.
 
-    Types of content and permissions stay, as the migrations made them; the audit, which refuses, is pruned.
+    Types of content and permissions stay, as the migrations made them, and the epoch, in which accounts count from 0
+    again; the audit, which refuses, is pruned.
     """
-    kept = {ContentType._meta.db_table, Permission._meta.db_table, AUDIT}
+    kept = {ContentType._meta.db_table, Permission._meta.db_table, AUDIT, EPOCH}
 
     def deletes(self: Any, style: Any, tables: list[str], **options: Any) -> list[str]:
         as_all = "SELECT set_config('tickbase.user_id', '0', true)"  # for the policies of row level security
         others = [f"DELETE FROM {name}" for name in tables if name not in kept]
+        others.append(f"UPDATE {EPOCH} SET base = 0")
         return [as_all, *others, audit._PERMIT, f"DELETE FROM {AUDIT}", audit._FORBID]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -12,9 +12,10 @@ from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, OperationalError
 from jwt import PyJWKClientError
 
-from config.database import isolation, migrations
+from config.database import isolation, migrations, timeline
 from config.operations import doctor
 from users.models import User
+from users.services import epochs
 from users.text import canonical_email, known_timezones, validate_email
 from users.tokens.keysets import fetch_keys
 
@@ -148,6 +149,18 @@ def _gets_mail(email: str, canonical: str) -> bool:
     except ValidationError:
         return False
     return canonical == canonical_email(email)
+
+
+@doctor.register("epoch", "migrations")
+def the_history_is_the_same(**kwargs: Any) -> list[CheckMessage]:
+    """After a point-in-time recovery nobody runs a command of ours. A set-back snapshot of a disk leaves no trace."""
+    epoch = epochs.current()
+    began, now = epoch.timeline, timeline.current()
+    if None in (began, now) or began == now:
+        return [Info(f"It began on {epoch.began_at:%Y-%m-%d}, and nothing tells of a recovery since.", id="users.I005")]
+    what = f"PostgreSQL was recovered or promoted since it began: its timeline was {began}, and is {now}."
+    hint = "If that may have lost writes, run `python manage.py new_epoch`; if not, that only ends this warning."
+    return [Warning(what, hint=hint, id="users.W007")]
 
 
 @doctor.register("external issuer")

@@ -1,4 +1,4 @@
-"""Models of accounts, sessions, idempotency keys, the audit log, the change counter and the log of changes."""
+"""Models of accounts, sessions, idempotency keys, the audit log, the change counter, and the log with its epoch."""
 
 import datetime as dt
 import uuid
@@ -333,3 +333,22 @@ class Change(RowModel):
     def __str__(self) -> str:
         """Without user text, as the admin shows this also to staff without the permission to view text."""
         return f"{self.kind} {self.type} {self.object_id}"
+
+
+class Epoch(models.Model):
+    """The history that the database is in, in one row; `users.services.epochs` begins a new one after a restore.
+
+    Its columns stay as they are: `restore` writes them before the migrations that the backup lacks.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
+    value = models.BigIntegerField()  # random: in every cursor, so that those of another history are refused
+    base = models.BigIntegerField(default=0)  # where the counter of an account begins that has no feed yet
+    timeline = models.BigIntegerField(null=True)  # PostgreSQL's, at the beginning; null where it is not told
+    began_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="users_epoch_one", condition=Q(id=1)),
+            models.CheckConstraint(name="users_epoch_value", condition=Q(value__gt=0)),
+        ]

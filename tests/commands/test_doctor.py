@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.db import connection
 from pytest_django import Settings
 
+from config.database import timeline
 from config.operations import doctor
 from config.operations.doctor import registry
 from tests.commands.databases import Database, database
@@ -193,6 +194,17 @@ def test_programs_that_are_too_old(db: None, monkeypatch: pytest.MonkeyPatch) ->
 def test_time_zones_that_are_not_known_here(db: None) -> None:
     User.objects.filter(pk=make_user().pk).update(timezone="Mars/Olympus")
     assert find("time zones").msg == "Accounts have unknown ones: Mars/Olympus."
+
+
+def test_a_database_that_was_recovered_until_a_new_epoch_begins(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find("epoch").level == checks.INFO
+    monkeypatch.setattr(timeline, "current", lambda: 7)
+    found = find("epoch")
+    assert (found.level, found.id, "and is 7" in found.msg) == (checks.WARNING, "users.W007", True)
+    call_command("new_epoch", stdout=StringIO())
+    assert find("epoch").level == checks.INFO
+    monkeypatch.setattr(timeline, "current", lambda: None)  # where nobody may ask
+    assert find("epoch").level == checks.INFO
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SIGNING_KEY", "JWT_EXTERNAL_SECRET"])

@@ -17,8 +17,8 @@ BEFORE, AFTER = "0008", "0011"  # of texts that are folded in another way
 
 
 def migrate(*name: str) -> None:
-    """To this one, or to the latest, which the service needs."""
-    call_command("migrate", "tasks", *name, verbosity=0)
+    """To this one, or to the latest of every app, which the service needs."""
+    call_command("migrate", *(("tasks", *name) if name else ()), verbosity=0)
 
 
 @pytest.fixture

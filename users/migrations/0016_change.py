@@ -6,7 +6,7 @@ from config.database.isolation import isolate
 
 
 class Migration(migrations.Migration):
-    dependencies = [("users", "0014_feed")]
+    dependencies = [("users", "0015_epoch")]
 
     operations = [
         migrations.CreateModel(

@@ -22,16 +22,18 @@ _WITHIN = " AND live + %s <= %s AND stored + %s <= %s"
 
 _OPEN = """
     INSERT INTO tasks_feed (user_id, head, floor, live, stored)
-    SELECT id, 0, 0, 0, 0 FROM users_user WHERE id = %s FOR KEY SHARE
+    SELECT account.id, base, base, 0, 0 FROM users_user AS account, users_epoch
+    WHERE account.id = %s FOR KEY SHARE OF account
     ON CONFLICT (user_id) DO NOTHING RETURNING user_id
 """
 
 _RESERVE = """
     INSERT INTO tasks_feed AS feed (user_id, head, floor, live, stored)
-    SELECT id, amount, 0, amount * %s, amount * %s FROM users_user JOIN unnest(%s::bigint[], %s::bigint[])
-        AS asked (user_id, amount) ON id = user_id ORDER BY id FOR KEY SHARE OF users_user
-    ON CONFLICT (user_id) DO UPDATE SET
-        head = feed.head + EXCLUDED.head, live = feed.live + EXCLUDED.live, stored = feed.stored + EXCLUDED.stored
+    SELECT account.id, base + amount, base, amount * %s, amount * %s
+    FROM users_epoch, users_user AS account JOIN unnest(%s::bigint[], %s::bigint[]) AS asked (user_id, amount)
+        ON account.id = user_id ORDER BY account.id FOR KEY SHARE OF account
+    ON CONFLICT (user_id) DO UPDATE SET head = feed.head + EXCLUDED.head - EXCLUDED.floor,
+        live = feed.live + EXCLUDED.live, stored = feed.stored + EXCLUDED.stored
     RETURNING user_id, head
 """
 
@@ -176,7 +178,7 @@ def take_many(feed: Feed, count: int, growth: Growth, limit: Limit) -> range:
 
 
 def version(user: Actor) -> Raw:
-    """A statement that reads the change counter, 0 before the first change; no row if the user may not act."""
+    """A statement that reads the change counter, its base before the first change; no row if the user may not act."""
     tables, condition, standing = standing_of(user)
     return Raw(_version(tables, condition), standing)
 
@@ -184,7 +186,8 @@ def version(user: Actor) -> Raw:
 @lru_cache(maxsize=16)
 def _version(tables: str, condition: str) -> str:
     joined = f"{tables} LEFT JOIN tasks_feed AS feed ON feed.user_id = account.id"
-    return f"SELECT coalesce(feed.head, 0) FROM {joined} WHERE {condition}"  # nosec B608: constants of ours
+    head = "coalesce(feed.head, (SELECT base FROM users_epoch))"
+    return f"SELECT {head} FROM {joined} WHERE {condition}"  # nosec B608: constants of ours
 
 
 def current_version(user: Actor) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core import checks
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 from django.utils.text import get_text_list
@@ -50,6 +51,8 @@ class Command(BaseCommand):
         except ProgramError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Restored {held}.")
+        # By its name, since counters are the users app's. Whoever is killed before has not been told that all is done.
+        call_command("new_epoch", stdout=self.stdout)
         if missing := migrations.missing():
             self.stdout.write(f"{len(missing)} migrations are missing; apply them: python manage.py migrate")
         self.check(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS])
