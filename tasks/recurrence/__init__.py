@@ -1,0 +1,1 @@
+"""Recurrence, pure: a rule and a due in, the next dues out. Services call `series` and `words`."""
