@@ -262,8 +262,7 @@ def _hours(rule: Rule, zone: ZoneInfo, anchor: dt.datetime, after: dt.datetime) 
         return
     begin = anchor.replace(tzinfo=dt.UTC)
     if rule.minutes:
-        local = begin.astimezone(zone)
-        begin -= (local - (local.dst() or dt.timedelta())).minute * _MINUTE  # dst() is 30 minutes on Lord Howe
+        begin -= to_wall(begin, zone).minute * _MINUTE
     found, misses = after, 0
     for near, periods in _periods(rule, zone, begin, after):
         times = [time for period in periods for time in _times(rule, zone, period)]

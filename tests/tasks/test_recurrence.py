@@ -153,6 +153,13 @@ def test_a_leap_day_is_never_too_far(first: str, frequency: str) -> None:
     assert (following.month, following.day) == (2, 29)
 
 
+@pytest.mark.parametrize("frequency", ["YEARLY", "MONTHLY", "DAILY"])
+def test_what_comes_after_more_than_eight_years_is_not_waited_for(frequency: str) -> None:
+    monday = due("2044-02-29")
+    found = series.start(f"FREQ={frequency};BYMONTH=2;BYMONTHDAY=29;BYDAY=MO", UTC, monday)
+    assert series.preview(found, monday, 2) == ([monday], True)
+
+
 def test_the_stored_rule() -> None:
     karachi, moment = ZoneInfo("Asia/Karachi"), instant("2026-12-01T04:00Z")
     for sent, stored in [
@@ -178,11 +185,17 @@ FACTS = [
     ("FREQ=DAILY", "Europe/Berlin", "2026-10-24T00:30Z 2026-10-25T00:30Z 2026-10-26T01:30Z"),
     # Both in the gap and after it: in the order of time, each moment once.
     ("FREQ=DAILY;BYHOUR=2,3;BYMINUTE=0,30", "Europe/Berlin", "2026-03-28T02:30Z 2026-03-29T01:00Z 2026-03-29T01:30Z"),
+    (
+        "FREQ=DAILY;BYHOUR=2,3;BYMINUTE=0,45;BYSETPOS=2,3",
+        "Europe/Berlin",
+        "2026-03-28T02:00Z 2026-03-29T01:00Z 2026-03-29T01:45Z",
+    ),
     # Half an hour of summer time: 02:15 is in the gap, 01:45 comes twice.
     ("FREQ=DAILY", "Australia/Lord_Howe", "2026-10-02T15:45Z 2026-10-03T15:45Z 2026-10-04T15:15Z"),
     ("FREQ=DAILY", "Australia/Lord_Howe", "2026-04-03T14:45Z 2026-04-04T14:45Z 2026-04-05T15:15Z"),
     ("FREQ=HOURLY", "Australia/Lord_Howe", "2026-10-03T14:45Z 2026-10-03T15:45Z 2026-10-03T16:45Z"),
     ("FREQ=HOURLY;BYMINUTE=0", "Australia/Lord_Howe", "2026-10-03T14:30Z 2026-10-03T16:00Z 2026-10-03T17:00Z"),
+    ("FREQ=HOURLY;BYHOUR=4;BYMINUTE=15", "Australia/Lord_Howe", "2026-10-02T17:45Z 2026-10-03T17:15Z"),
     # Samoa had no 30 December 2011; the day belongs to no zone.
     ("FREQ=DAILY", "Pacific/Apia", "2011-12-28T19:00Z 2011-12-29T19:00Z 2011-12-30T19:00Z 2011-12-31T19:00Z"),
     ("FREQ=DAILY;INTERVAL=2", "Pacific/Apia", "2011-12-28T19:00Z 2011-12-30T19:00Z 2011-12-31T19:00Z"),
@@ -205,6 +218,7 @@ FACTS = [
     ("FREQ=DAILY", "UTC", "2000-02-28 2000-02-29"),
     ("FREQ=YEARLY;INTERVAL=10", "UTC", "1900-01-01 1910-01-01 1920-01-01"),
     ("FREQ=YEARLY;INTERVAL=999", "UTC", "1900-01-01 2899-01-01"),
+    ("FREQ=WEEKLY;INTERVAL=500;BYDAY=MO", "UTC", "2100-05-03 2109-12-02"),
 ]
 
 

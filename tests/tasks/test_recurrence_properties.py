@@ -141,6 +141,23 @@ def test_in_utc_the_occurrences_are_those_of_dateutil(text: str, due: dt.datetim
     assert series.preview(found, due, 26).occurrences[1 : len(expected) + 1] == expected
 
 
+@given(texts(("HOURLY",)), zones, NEAR)
+def test_hours_are_counted_in_utc_and_named_in_local_time(text: str, zone: ZoneInfo, due: dt.datetime) -> None:
+    assume("BYMINUTE" not in text and "BYSETPOS" not in text)
+    found = started(text, zone, due)
+    rule, expected, at = found.rule, [], due
+    for _ in range(400 * 24 // rule.interval):
+        at += dt.timedelta(hours=rule.interval)
+        wall = calendar.to_wall(at, zone)
+        lasting = (wall.replace(day=1) + dt.timedelta(days=32)).replace(day=1) - wall.replace(day=1)  # the month
+        ends = {wall.day, wall.day - lasting.days - 1}
+        named = [not rule.months or wall.month in rule.months, not rule.hours or wall.hour in rule.hours]
+        named.append(not rule.weekdays or (wall.weekday(), 0) in rule.weekdays)
+        if all(named) and (not rule.month_days or ends & set(rule.month_days)):
+            expected.append(at)
+    assert series.preview(found, due, 101).occurrences[1 : len(expected) + 1] == expected[:100]
+
+
 @given(texts(), dues)
 def test_the_canonical_form_is_its_own(text: str, due: Due) -> None:
     stored = started(f"rrule:{text.lower()}", UTC, due).rule

@@ -19,6 +19,12 @@ COMPLETED = [
     ("FREQ=WEEKLY;BYDAY=MO", "2026-09-14T08:00Z", "2026-09-30T10:00Z", "2026-10-05T08:00Z"),
     ("FREQ=DAILY", "2026-09-14T10:00Z", "2026-09-14T09:00Z", "2026-09-15T10:00Z"),
     ("FREQ=HOURLY", "2026-09-14T10:00Z", "2026-09-14T12:00Z", "2026-09-14T13:00Z"),
+    # Late, and still in phase with the first.
+    ("FREQ=HOURLY;INTERVAL=5", "2026-09-14T10:00Z", "2026-09-14T17:00Z", "2026-09-14T20:00Z"),
+    ("FREQ=DAILY;INTERVAL=5", "2026-09-01", "2026-09-08T10:00Z", "2026-09-11"),
+    ("FREQ=WEEKLY;INTERVAL=2", "2026-09-14", "2026-09-22T10:00Z", "2026-09-28"),
+    ("FREQ=MONTHLY;INTERVAL=5", "2026-01-10", "2026-02-15T10:00Z", "2026-06-10"),
+    ("FREQ=YEARLY;INTERVAL=3", "2020-05-01", "2021-06-01T10:00Z", "2023-05-01"),
     ("FREQ=YEARLY;BYDAY=2SU;BYMONTH=5", "2026-05-10", "2026-05-10T20:00Z", "2027-05-09"),
 ]
 FROM_COMPLETION = [
@@ -102,6 +108,13 @@ def test_a_time_in_a_gap_comes_back_the_next_day() -> None:
     assert advance.series is not None and advance.due is not None
     assert advance.series.anchor == dt.datetime(2026, 3, 29, 2, 30)  # noqa: DTZ001  # a wall clock, which nobody saw
     assert series.complete(advance.series, advance.due, instant("2026-03-29T01:30Z")).due == due("2026-03-30T00:30Z")
+
+
+def test_a_day_that_was_left_out_is_the_day_after() -> None:
+    """Samoa's Friday, 30 December 2011, looked for on the Saturday."""
+    first = due("2011-12-23T19:00Z")
+    found = series.start("FREQ=WEEKLY;BYDAY=FR", ZoneInfo("Pacific/Apia"), first)
+    assert series.complete(found, first, instant("2011-12-30T12:00Z")).due == due("2011-12-30T19:00Z")
 
 
 def test_missed_ones_use_up_the_count() -> None:
