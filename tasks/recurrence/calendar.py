@@ -290,8 +290,8 @@ def _periods(
         while True:
             yield period, [period]
             period += step
-    # About these hours after midnight, as clocks may change during the day.
-    near = {hour + change for hour in rule.hours or range(24) for change in (-1, 0, 1)}
+    hours = set(rule.hours or range(24))
+    around = {hour + change for hour in hours for change in (-1, 0, 1)}  # after midnight, if the clock is changed
     today = to_wall(period, zone).date()
     for day in _days(rule, 1, today, today):
         noon, periods = day.replace(hour=12, tzinfo=dt.UTC), list[dt.datetime]()
@@ -300,6 +300,8 @@ def _periods(
             midnight, end = to_utc(day, zone), to_utc(day + _DAY, zone)
             period += max(0, (midnight - _HOUR - period) // step + 1) * step
             first, count = (period - midnight) // _HOUR, max(0, -((period - end) // step))
+            is_plain = end - midnight == _DAY and not (rule.minutes and (period - midnight) % _HOUR)
+            near = hours if is_plain else around
             periods = [period + index * step for index in range(count) if first + index * rule.interval in near]
             period += count * step
         yield noon, periods
@@ -320,5 +322,6 @@ def _times(rule: Rule, zone: ZoneInfo, period: dt.datetime) -> list[tuple[dt.dat
     if not any(is_named):
         return []
     minutes = sorted((minute - wall.minute) % 60 for minute in rule.minutes) if rule.minutes else [0]
-    passed = [minute * _MINUTE for minute in minutes if is_named[wall.minute + minute > 59]]
-    return [(wall + passed[each], period + passed[each]) for each in _positions(rule, len(passed))]
+    minutes = [minute for minute in minutes if is_named[wall.minute + minute > 59]]
+    passed = [minutes[position] * _MINUTE for position in _positions(rule, len(minutes))]
+    return [(wall + each, period + each) for each in passed]
