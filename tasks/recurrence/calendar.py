@@ -300,7 +300,7 @@ def _periods(
             midnight, end = to_utc(day, zone), to_utc(day + _DAY, zone)
             period += max(0, (midnight - _HOUR - period) // step + 1) * step
             first, count = (period - midnight) // _HOUR, max(0, -((period - end) // step))
-            is_plain = end - midnight == _DAY and not (rule.minutes and (period - midnight) % _HOUR)
+            is_plain = end - midnight == _DAY and not (rule.minutes and (period - midnight) % _HOUR >= _MINUTE)
             near = hours if is_plain else around
             periods = [period + index * step for index in range(count) if first + index * rule.interval in near]
             period += count * step
