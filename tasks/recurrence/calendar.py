@@ -22,7 +22,7 @@ from tasks.recurrence.rules import Rule
 Due = dt.date  # all-day; a timed one is of the subclass dt.datetime, an aware instant in UTC
 
 HORIZON = 8 * 365 + 2  # days: 29 February 1896 to 1904
-MAX_MISSES = 1_000  # days, or hours of different days, tried in a row: more than two years
+MAX_MISSES = 1_000  # days, or hours more than ten apart, tried in a row: more than a year
 _LONGEST = {"YEARLY": 366, "MONTHLY": 31, "WEEKLY": 7, "DAILY": 1, "HOURLY": 1}  # days
 _LIBRARY: dict[str, Literal[0, 1, 2]] = {"YEARLY": rrule.YEARLY, "MONTHLY": rrule.MONTHLY, "WEEKLY": rrule.WEEKLY}
 _DAY, _HOUR, _MINUTE = dt.timedelta(days=1), dt.timedelta(hours=1), dt.timedelta(minutes=1)
@@ -286,7 +286,7 @@ def _periods(
     """
     step = dt.timedelta(hours=rule.interval)
     period = begin + (after - begin) // step * step
-    if _density(rule) * rule.interval > 24:  # then most days that are named have no hour of the rule
+    if _density(rule) * rule.interval > 10:  # then hours in vain cost less than days in vain
         while True:
             yield period, [period]
             period += step
