@@ -19,7 +19,7 @@ WRITES = {
     "asave", "adelete", "aupdate", "acreate", "aget_or_create", "aupdate_or_create", "abulk_create", "abulk_update",
 }  # fmt: skip
 # What a module, or a package around it, is called that may write. `resource.create(…)` and its kind are services.
-WRITERS = {"services", "database", "models", "writes", "feed", "log", "audit", "pruning"}
+WRITERS = {"services", "database", "models", "writes", "feed", "log", "audit", "pruning", "tombstones"}
 
 
 def _files(*folders: str) -> list[str]:

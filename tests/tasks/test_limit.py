@@ -9,19 +9,19 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
 from pytest_django import Settings
 
 from config.errors import DomainError, LimitReached
 from tasks import services
 from tasks.models import Task
-from tests.changes import changed_since
 from tests.client import Answer, Api
 from tests.factories import head_of, make_task, make_user
 from tests.pages import send, signed_in
 from tests.problems import problem_of
 from tests.races import at_once
-from users.models import Feed, User
-from users.resources import feed, pruning
+from users.models import Change, Feed, User
+from users.resources import log, pruning, tombstones
 
 
 @pytest.fixture(autouse=True)
@@ -165,9 +165,11 @@ def test_of_as_many_tombstones_as_there_may_be_tasks_the_oldest_goes(as_alice: A
     assert counts_of(alice) == (2, 6)
     assert not Task.objects.filter(pk=oldest.pk).exists()
     assert Feed.objects.get(user=alice).floor == oldest.version
-    with pytest.raises(feed.CursorExpired):
-        changed_since(alice, Task, oldest.version - 1)
-    assert kept in changed_since(alice, Task, oldest.version)
+    with pytest.raises(log.CursorExpired):
+        log.entries(alice, oldest.version - 1, 100)
+    assert kept.pk in {entry.object_id for entry in log.entries(alice, oldest.version, 100)}
+    told = Change.objects.filter(user=alice, object_id=oldest.pk).values_list("diff", flat=True)
+    assert list(told) == [{}, {}]
 
 
 def test_with_a_key_too(as_alice: Api, alice: User) -> None:
@@ -181,7 +183,7 @@ def test_a_hundredth_goes_at_once(alice: User, settings: Settings) -> None:
     settings.LIMIT_TASKS = 200
     for _ in range(3):
         services.delete_task(alice, make_task(alice).pk)
-    pruning.make_room(alice, Task, 200)
+    tombstones.make_room(alice, Task, 200)
     assert counts_of(alice) == (0, 1)
 
 
@@ -197,7 +199,9 @@ def test_counts_that_are_wrong_come_right_when_room_is_made(as_alice: Api, alice
 def test_pruning_by_age_is_counted(alice: User) -> None:
     services.delete_task(alice, make_task(alice).pk)
     make_task(alice)
-    assert sum(pruning.prune_tombstones(Task, Task.objects.deleted().get().updated_at.replace(year=2900))) == 1
+    later = timezone.now() + dt.timedelta(days=1)
+    assert [sum(each) for each in (pruning.empty_trash(Task, later), pruning.cut_log(later))] == [1, 4]
+    assert sum(pruning.prune_tombstones(Task)) == 1
     assert counts_of(alice) == (1, 1)
 
 

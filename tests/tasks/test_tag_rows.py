@@ -47,7 +47,7 @@ def test_it_follows_the_requests_of_a_client(alice: User, as_alice: Api) -> None
     assert entries() == set()
 
 
-def test_a_tombstone_keeps_its_entries_until_it_is_pruned(alice: User) -> None:
+def test_a_tombstone_keeps_its_entries_until_it_is_erased(alice: User) -> None:
     task = make_task(alice, tags=["a"])
     services.delete_task(alice, task.pk)
     assert len(entries()) == 1
@@ -55,7 +55,7 @@ def test_a_tombstone_keeps_its_entries_until_it_is_pruned(alice: User) -> None:
     assert [found["id"] for found in Api(alice).get("/api/me/tasks?tag=a").json()] == [task.pk]
     services.delete_task(alice, task.pk)
     assert Api(alice).get("/api/me/tasks?tag=a").json() == []
-    assert sum(pruning.prune_tombstones(Task, timezone.now() + dt.timedelta(days=1))) == 1
+    assert sum(pruning.empty_trash(Task, timezone.now() + dt.timedelta(days=1))) == 1
     assert entries() == set()
 
 

@@ -19,7 +19,7 @@ from config.database.transactions import retried, retried_transaction
 from config.errors import Conflict, NotFound, PreconditionFailed, violated_constraint
 from config.values import nfc
 from users.models import Kind
-from users.resources import feed, log, pruning, statements
+from users.resources import feed, log, statements, tombstones
 from users.resources.models import OwnedModel, new_uid
 from users.tokens.callers import Actor
 
@@ -67,7 +67,7 @@ def insert(user: Actor, model: type[R], sent: Mapping[str, Any]) -> R:
         try:
             return _insert(user, model, uid, rest)
         except feed.TombstonesFull:
-            pruning.make_room(user, model, limit_of(model).most)
+            tombstones.make_room(user, model, limit_of(model).most)
         except IntegrityError as error:
             if violated_constraint(error) == f"{model._meta.db_table}_uid":
                 raise _uid_taken(user, model, uid) from error

@@ -27,9 +27,9 @@ class Prunable(NamedTuple):
 
 class Command(BaseCommand):
     help = (
-        "Remove expired sessions, idempotency keys, invitations and rate-limit windows; empty the trash of what was "
-        "deleted long ago, and cut off the log of changes. Works in small transactions and can run while the service "
-        "does, for example daily."
+        "Remove expired sessions, idempotency keys, invitations and rate-limit windows. Empty the trash of what was "
+        "deleted long ago, then cut off the log of changes, then remove the tombstones that no device needs any more. "
+        "Works in small transactions and can run while the service does, for example daily."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             "--trash-days",
             type=whole_number(1, 36_500),
             default=settings.TRASH_DAYS,
-            help="keep deleted rows for so many days, in which they can be restored (TRASH_DAYS, now %(default)s)",
+            help="keep what is in the trash for so many days, then erase its text (TRASH_DAYS, now %(default)s)",
         )
         parser.add_argument(
             "--history-days",
@@ -82,13 +82,13 @@ def prunables(now: dt.datetime, trash_days: int, history_days: int) -> list[Prun
             for resource in registered()
         ),
         Prunable(
-            f"changes of more than {history_days} days ago",
+            f"changes older than {history_days} days",
             lambda: pruning.old_entries(before).count(),
             lambda: pruning.cut_log(before),
         ),
         *(
             Prunable(
-                f"traces of erased {resource.model._meta.verbose_name_plural}",
+                f"tombstones of erased {resource.model._meta.verbose_name_plural}",
                 pruning.below_floor(resource.model).count,
                 partial(pruning.prune_tombstones, resource.model),
             )
