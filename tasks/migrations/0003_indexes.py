@@ -1,16 +1,9 @@
 from typing import Any
 
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations
 from django.db.models import F, Func, Index, IntegerField, OrderBy, Q
 
-
-class AddIndexAnew(AddIndexConcurrently):
-    """Writes go on meanwhile. What an interrupted run left, which may be invalid, is built again."""
-
-    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.index.name}")
-        super().database_forwards(app_label, schema_editor, from_state, to_state)
+from tasks.migrations._indexes import AddIndexAnew
 
 
 def live(name: str, *columns: Any, **only: Any) -> AddIndexAnew:

@@ -1,7 +1,9 @@
 from typing import Any
 
-from django.contrib.postgres.operations import AddIndexConcurrently, ValidateConstraint
+from django.contrib.postgres.operations import ValidateConstraint
 from django.db import migrations, models
+
+from tasks.migrations._indexes import AddIndexAnew
 
 FEW = 1000  # feeds, whose writers wait for a statement
 RAISE = """
@@ -27,7 +29,7 @@ class Migration(migrations.Migration):
 
     operations = [
         ValidateConstraint("task", "tasks_task_valid"),
-        AddIndexConcurrently(
+        AddIndexAnew(
             "task",
             models.Index(
                 models.F("user"),

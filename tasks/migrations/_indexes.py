@@ -5,6 +5,15 @@ from typing import Any
 from django.contrib.postgres.operations import AddIndexConcurrently
 
 
+class AddIndexAnew(AddIndexConcurrently):
+    """Writes go on meanwhile. What an interrupted run left, which may be invalid, is built again."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        self._ensure_not_in_transaction(schema_editor)
+        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.index.name}")
+        super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
 class ReplaceIndex(AddIndexConcurrently):
     """Built beside the old one of its name, whose place it then takes: no list is without an index meanwhile."""
 
