@@ -13,8 +13,6 @@ from tasks.models import Task
 from tests.plans import explain, statements
 from users.models import User
 
-WRITES = 200
-
 
 def sizes() -> list[list[str]]:
     with connection.cursor() as cursor:
@@ -22,39 +20,40 @@ def sizes() -> list[list[str]]:
             "SELECT relname, round(pg_relation_size(oid) / 1e6) FROM pg_class WHERE oid = ANY (%(tables)s::regclass[])"
             " OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY (%(tables)s::regclass[]))"
             " ORDER BY 2 DESC",
-            {"tables": ["tasks_task", "tasks_tasktag"]},
+            {"tables": ["tasks_task", "tasks_tasktag", "users_change"]},
         )
         return [[name, str(size)] for name, size in cursor.fetchall()]
 
 
-def writes() -> list[list[str]]:
+def writes(repeats: int) -> list[list[str]]:
     """With all indexes, without each, and without all of them; by a user whose reads nobody measures."""
     user = User.objects.order_by("pk").reverse()[0]
     names = [index.name for index in Task._meta.indexes]
     without = {"none": [], **{name: [name] for name in names}, "all of these": names}
-    return [[what, *_cost(user, dropped)] for what, dropped in without.items()]
+    return [[what, *_cost(user, dropped, repeats)] for what, dropped in without.items()]
 
 
-def _cost(user: User, dropped: list[str]) -> list[str]:
+def _cost(user: User, dropped: list[str], repeats: int) -> list[str]:
     with transaction.atomic():
         with all_users(), connection.cursor() as cursor:
             for name in dropped:
                 cursor.execute(f"DROP INDEX {name}")
-        tasks = list(Task.objects.for_user(user).visible().pending()[:WRITES])
-        inserted = [_write(user, "WITH", lambda: services.create_task(user, title="Call them")) for _ in tasks]
-        completed = [_write(user, "UPDATE", partial(services.complete_task, user, task.pk)) for task in tasks]
+        create = partial(services.create_task, user, title="Call them")
+        tasks = [create() for _ in range(repeats)]
+        inserted = [_write(user, create) for _ in tasks]
+        completed = [_write(user, partial(services.complete_task, user, task.pk)) for task in tasks]
         transaction.set_rollback(True)
     return [*_summary(inserted), *_summary(completed)]
 
 
-def _write(user: User, verb: str, call: Callable[[], Any]) -> tuple[int, float]:
+def _write(user: User, call: Callable[[], Any]) -> tuple[int, float]:
     """WAL bytes and milliseconds of the statement, which is undone, explained and undone again.
 
-    A new task's statement takes its number, too.
+    It takes the number, writes the row and appends to the log.
     """
     with transaction.atomic():
         with as_user(user.pk):
-            (sql,) = statements(call, verb)
+            (sql,) = statements(call, "WITH")
         transaction.set_rollback(True)
     with transaction.atomic():
         explained = explain(user, sql, "ANALYZE, WAL, TIMING OFF")

@@ -51,12 +51,20 @@ _INDEX_TAGS = """
     SELECT user_id, tag_key, created_at, id FROM tasks_task, unnest(tag_keys) AS tag_key ORDER BY 1, 2, 3, 4
 """
 
+# As if nothing had been changed since it was written.
+_FILL_LOG = """
+    INSERT INTO users_change (user_id, version, operation, kind, type, object_id, at, actor, diff)
+    SELECT user_id, version, version, 'created', 'task', id, created_at, 'command',
+        jsonb_build_object('title', jsonb_build_array(NULL, title), 'description', jsonb_build_array(NULL, description))
+    FROM tasks_task
+"""
+
 
 def prepare(rows: int) -> None:
     """Fill the tables unless an earlier run has, and clear away what it left."""
     if not Task.objects.exists():
         _seed(rows)
-    for table in ("users_user", "tasks_feed", "tasks_task", "tasks_tasktag"):
+    for table in ("users_user", "users_change", "tasks_feed", "tasks_task", "tasks_tasktag"):
         _run(f"VACUUM (ANALYZE) {table}")
 
 
@@ -77,6 +85,10 @@ def _seed(rows: int) -> None:
     _run(_INDEX_TAGS)
     _run("ALTER TABLE tasks_task ENABLE TRIGGER USER")
     _tell("filled the index of tags")
+    _run("ALTER TABLE users_change DROP CONSTRAINT users_change_pkey")
+    _run(_FILL_LOG)
+    _run("ALTER TABLE users_change ADD PRIMARY KEY (user_id, version)")
+    _tell("filled the log")
     _run("ALTER TABLE tasks_task RESET (autovacuum_enabled)")
 
 

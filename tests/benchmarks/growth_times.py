@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from config.database.isolation import as_user
@@ -16,12 +17,11 @@ from tasks import services
 from tasks.choices import Sort
 from tasks.models import Task
 from tasks.querysets import TaskQuerySet
-from tests.changes import changed_since
 from tests.client import Api
 from tests.plans import explain, statements
-from users.models import User
+from users.models import Change, User
+from users.resources import log
 
-REPEATS = 21
 TODAY = timezone.now().date()
 DAY = dt.timedelta(days=1)
 LISTS = {
@@ -47,12 +47,13 @@ ABSENT = ["zebra", "unicorn", "quark", "walrus", "xylophone"]  # from the texts
 Statement = Callable[[User], str]
 
 
-def medians(users: dict[int, User]) -> list[list[str]]:
+def medians(users: dict[int, User], repeats: int) -> list[list[str]]:
     """A row for each kind of read, and one for a write."""
     found = {
-        name: _medians([(user, statement(user)) for user in users.values()]) for name, statement in _reads().items()
+        name: _medians([(user, statement(user)) for user in users.values()], repeats)
+        for name, statement in _reads().items()
     }
-    found["create"] = [_create(user) for user in users.values()]
+    found["create"] = [_create(user, 10 * repeats) for user in users.values()]
     return [[name, *(f"{time:.2f}" for time in times), f"{times[-1] / times[0]:.1f}"] for name, times in found.items()]
 
 
@@ -62,9 +63,9 @@ def searches(users: dict[int, User]) -> list[list[str]]:
     return [["nothing found", *(f"{_p95(user, words):.1f}" for user in users.values())]]
 
 
-def _medians(asked: list[tuple[User, str]]) -> list[float]:
+def _medians(asked: list[tuple[User, str]], repeats: int) -> list[float]:
     """In turns, so that whatever else the machine does falls on all of them alike."""
-    rounds = [[execution_time(user, sql) for user, sql in asked] for _ in range(REPEATS)]
+    rounds = [[execution_time(user, sql) for user, sql in asked] for _ in range(repeats)]
     return [statistics.median(times) for times in zip(*rounds, strict=True)]
 
 
@@ -82,7 +83,8 @@ def _reads() -> dict[str, Statement]:
     pages = {f"sort={sort}": _list(f"sort={sort}") for sort in SORTS}
     deep = {f"sort={sort}, behind 9 tenths": partial(_deep, sort=sort) for sort in SORTS}
     lists = {name: _list(query) for name, query in LISTS.items()}
-    return {**pages, **deep, **lists, "total=true": _total, "get": _get, "feed.since, 50 changes": _since}
+    rest = {"total=true": _total, "get": _get, "trash": _trash, "log.entries, 50 changes": _entries}
+    return {**pages, **deep, **lists, **rest}
 
 
 def _list(query: str) -> Statement:
@@ -109,13 +111,19 @@ def _get(user: User) -> str:
     return statements(lambda: Api(user).get(f"/api/me/tasks/{task.pk}"))[0]
 
 
-def _since(user: User) -> str:
+def _trash(user: User) -> str:
+    trashed = Task.objects.for_user(user).trashed().order_by(F("deleted_at").desc(), F("id").desc())
     with as_user(user.pk):
-        version = Task.objects.for_user(user).order_by("-version").values_list("version", flat=True)[50]
-        return statements(lambda: changed_since(user, Task, version))[0]
+        return statements(lambda: list(trashed[:50]))[0]
 
 
-def _create(user: User) -> float:
+def _entries(user: User) -> str:
+    with as_user(user.pk):
+        after = Change.objects.for_user(user).order_by("-version").values_list("version", flat=True)[50]
+        return statements(lambda: log.entries(user, after, 50), containing="users_change")[0]
+
+
+def _create(user: User, times: int) -> float:
     """As the service waits for its message; the commit is left out, for it waits for the disk."""
     spent: list[float] = []
 
@@ -127,6 +135,6 @@ def _create(user: User) -> float:
             spent.append((time.perf_counter() - start) * 1000)
 
     with as_user(user.pk), connection.execute_wrapper(timed):
-        for _ in range(10 * REPEATS):
+        for _ in range(times):
             services.create_task(user, title="Call the dentist", description="About the invoice", tags=["health"])
     return statistics.median(spent)
