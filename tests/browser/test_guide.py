@@ -1,4 +1,4 @@
-"""docs/guide/browsers.md is true: its code runs in a browser, in pages of another origin than the service's."""
+"""The guide's code for browsers runs in one, in pages of another origin than the service's."""
 
 import json
 import re
@@ -24,6 +24,7 @@ from tests.server import ROOT, Server
 GUIDE = ROOT / "docs/guide/browsers.md"
 BASE, GRACE = "http://127.0.0.1:8000", "grace@example.com"
 MODULE, APP, AGAIN = steps(GUIDE.read_text(), "js")
+[UNDO] = steps((ROOT / "docs/guide/history.md").read_text(), "js")
 [TYPED] = steps(GUIDE.read_text(), "ts")
 COMPILE = "--strict --allowJs --checkJs --skipLibCheck --target es2022 --module esnext --moduleResolution bundler"
 SPOIL = (
@@ -51,7 +52,7 @@ def folder(server: Server) -> Iterator[Path]:
     with TemporaryDirectory(prefix="tickbase-") as name:
         folder = Path(name)
         httpx.post(f"{server.base}/api/auth/register", json={"email": GRACE, "password": PASSWORD}).raise_for_status()
-        for file, script in (("tickbase", MODULE), ("app", APP), ("again", AGAIN)):
+        for file, script in (("tickbase", MODULE), ("app", APP), ("again", AGAIN), ("undo", UNDO)):
             (folder / f"{file}.js").write_text(script.code.replace(BASE, server.base))
         (folder / "index.html").write_text(PAGE)
         yield folder
@@ -93,6 +94,10 @@ def printed(tab: Page, script: str) -> list[str]:
 def test_the_app_prints_what_the_page_shows(open_tab: Callable[[], Page]) -> None:
     assert printed(open_tab(), "app.js") == APP.shown.splitlines()
     assert printed(open_tab(), "again.js") == AGAIN.shown.splitlines()
+
+
+def test_the_undo_button_prints_what_its_page_shows(open_tab: Callable[[], Page]) -> None:
+    assert printed(open_tab(), "undo.js") == UNDO.shown.splitlines()
 
 
 @pytest.mark.node
