@@ -11,7 +11,8 @@ from tasks.choices import Status
 from tasks.resource import TASKS
 from tasks.serializers import CompletionSerializer, TaskSerializer
 from users.api.idempotency import idempotent
-from users.api.resources import ETAG, IF_MATCH, ResourceViewSet, answered
+from users.api.operations import ETAG, IF_MATCH, answered
+from users.api.resources import ResourceViewSet
 
 _COMPLETED = {"status": "completed", "completed": True, "completed_at": "2026-11-23T09:30:00.123456Z"}
 _COMPLETE = [

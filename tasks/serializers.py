@@ -15,7 +15,7 @@ from config.http.fields import (
 )
 from config.http.serializers import StrictSerializer
 from tasks.choices import Priority, Status
-from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE
+from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
 from users.resources.serializers import ResourceSerializer
 
 
@@ -50,7 +50,7 @@ class TagsField(Clearable, ListField):
 
 
 class TaskSerializer(ResourceSerializer):
-    plural = "tasks"
+    model = Task
 
     title = TextField(max_length=MAX_TITLE)
     description = DescriptionField(cleared="", max_length=MAX_DESCRIPTION, allow_blank=True, trim_whitespace=False)

@@ -13,7 +13,7 @@ class BodyField(Clearable, TextField):
 
 
 class NoteSerializer(ResourceSerializer):
-    plural = "notes"
+    model = Note
 
     title = TextField(max_length=MAX_TITLE)
     body = BodyField(cleared="", max_length=MAX_BODY, allow_blank=True, trim_whitespace=False)

@@ -15,9 +15,9 @@ _LAST = ("created_at", "updated_at", "version")
 
 
 class ResourceSerializer(StrictSerializer):
-    """Subclasses declare the other members, which come between `user_id` and `created_at`."""
+    """Subclasses declare their model, and the other members, which come between `user_id` and `created_at`."""
 
-    plural: ClassVar[str] = "rows"
+    model: ClassVar[type[OwnedModel]]
 
     id = serializers.IntegerField(read_only=True)
     uid = TextField(max_length=MAX_UID)
@@ -27,12 +27,12 @@ class ResourceSerializer(StrictSerializer):
     version = serializers.IntegerField(read_only=True, help_text="Grows with every change; in quotes, the ETag.")
 
     def __init_subclass__(cls) -> None:
-        fields = dict(cls._declared_fields)
+        fields, plural = dict(cls._declared_fields), cls.model._meta.verbose_name_plural
         fields["uid"] = TextField(
             max_length=MAX_UID,
             trim_whitespace=False,
             required=False,
-            help_text=f"Unique among your {cls.plural}; made by you or else by us, and then fixed.",
+            help_text=f"Unique among your {plural}; made by you or else by us, and then fixed.",
         )
         cls._declared_fields = fields | {name: fields.pop(name) for name in _LAST}
 

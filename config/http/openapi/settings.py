@@ -27,7 +27,7 @@ SPECTACULAR_SETTINGS = {
         "config.http.openapi.hooks.inline_null",
         "config.http.openapi.hooks.close_objects",
         "config.http.openapi.hooks.declare_answers",
-        "users.api.resources.describe_tags",
+        "users.api.operations.describe_tags",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
