@@ -11,7 +11,7 @@ from tasks.choices import Status
 from tasks.resource import TASKS
 from tasks.serializers import CompletionSerializer, TaskSerializer
 from users.api.idempotency import idempotent
-from users.api.operations import ETAG, IF_MATCH, answered
+from users.api.operations import ETAG, IF_MATCH, OPERATION, answered
 from users.api.resources import ResourceViewSet
 
 _COMPLETED = {"status": "completed", "completed": True, "completed_at": "2026-11-23T09:30:00.123456Z"}
@@ -33,7 +33,7 @@ class TaskViewSet(ResourceViewSet):
         operation_id="completeTask",
         summary="Complete or reopen a task; without a body, toggle it",
         description="Send `completed` to be sure of the outcome: a toggle that is sent twice takes itself back.",
-        parameters=[IF_MATCH, ETAG],
+        parameters=[IF_MATCH, ETAG, OPERATION],
         request=CompletionSerializer,
         responses=TaskSerializer,
         examples=_COMPLETE,

@@ -94,9 +94,9 @@ def restore_tasks(user: Actor, task_ids: Collection[int]) -> list[Task]:
     return operations.revive(user, Task, task_ids)
 
 
-def restore_task(user: Actor, task_id: int) -> Task:
-    """Restore a task from its tombstone. Raises TaskNotFound for all but tombstones, and LimitReached."""
-    return writes.revive(user, Task, task_id)
+def restore_task(user: Actor, task_id: int, *, expected_version: Collection[int] | None = None) -> Task:
+    """Take a task out of the trash. Raises TaskNotFound for all that is not in it, StaleVersion and LimitReached."""
+    return writes.revive(user, Task, task_id, expected_version)
 
 
 def recompute_days(user: User) -> None:

@@ -44,8 +44,8 @@ class Api:
     def patch(self, path: str, body: Any = None, **headers: str) -> Answer:
         return self.client.patch(path, body, format="json", headers=_headers(headers))
 
-    def delete(self, path: str, **headers: str) -> Answer:
-        return self.client.delete(path, headers=_headers(headers))
+    def delete(self, path: str, body: Any = None, **headers: str) -> Answer:
+        return self.client.delete(path, body, format="json", headers=_headers(headers))
 
 
 def address_in(answer: Any, header: str) -> str:

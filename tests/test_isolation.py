@@ -1,6 +1,7 @@
-"""Every operation of accounts, for everybody who may call it, or tries to; tests/resources has those of resources."""
+"""Every operation of accounts and of the trash, for everybody who may call it; those of resources have their own."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import Settings
 
+from tasks import services as tasks
 from tasks.models import Task, TaskTag
 from tests.callers import BAD_TOKEN, COLUMNS, Caller
 from tests.client import Answer, Api
@@ -42,6 +44,8 @@ logout           | 204 | 204                    | 204                    | 204  
 forgotPassword   | 202 | 202                    | 202                    | 202                   | 202
 resetPassword    | 204 | 204                    | 204                    | 204                   | 204
 verifyEmail      | 204 | 204                    | 204                    | 204                   | 204
+listTrash        | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
+emptyTrash       | 204 | 403 permission_denied  | 204                    | 401 not_authenticated | 401 invalid_token
 getLiveness      | 200 | 200                    | 200                    | 200                   | 200
 getReadiness     | 200 | 200                    | 200                    | 200                   | 200
 """
@@ -85,6 +89,7 @@ def external_issuer(settings: Settings) -> None:
 def alice(db: None) -> User:
     user = make_user(CANARY, email=f"{CANARY}@example.com")
     make_task(user, description=CANARY, tags=[CANARY])
+    tasks.delete_task(user, make_task(user, title=CANARY).pk)
     make_session(user, user_agent=CANARY)
     return user
 
@@ -160,7 +165,7 @@ def assert_is_as_declared(text: str, name: str, status: str) -> None:
     assert media is None or complaints(json.loads(text), media["schema"]) == []
 
 
-@pytest.mark.parametrize("name", ["getMe", "exportMe", "listSessions"])
+@pytest.mark.parametrize("name", ["getMe", "exportMe", "listSessions", "listTrash"])
 def test_the_owner_sees_what_nobody_else_does(alice: User, name: str) -> None:
     """So that the table would notice it in the answer to another."""
     assert CANARY in text_of(call(Api(alice), name, World.of(alice)))
@@ -181,7 +186,7 @@ def test_every_address_below_api_stands_in_the_document() -> None:
 def routes(resolver: URLResolver, prefix: str = "/") -> Iterator[tuple[str, str]]:
     """Methods and paths, as the document writes them; HEAD and OPTIONS come with every view."""
     for pattern in resolver.url_patterns:
-        path = prefix + str(pattern.pattern).replace("<str:", "{").replace(">", "}")
+        path = prefix + re.sub("<(str|uid):(.*?)>", r"{\2}", str(pattern.pattern))
         if isinstance(pattern, URLResolver):
             yield from routes(pattern, path)
         else:

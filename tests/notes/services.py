@@ -26,8 +26,8 @@ def delete_notes(user: Actor, note_ids: Collection[int]) -> list[Note]:
     return operations.bury(user, Note, note_ids)
 
 
-def restore_note(user: Actor, note_id: int) -> Note:
-    return writes.revive(user, Note, note_id)
+def restore_note(user: Actor, note_id: int, *, expected_version: Collection[int] | None = None) -> Note:
+    return writes.revive(user, Note, note_id, expected_version)
 
 
 def restore_notes(user: Actor, note_ids: Collection[int]) -> list[Note]:

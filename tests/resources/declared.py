@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from django.test import override_settings
@@ -86,26 +87,66 @@ class Operation(NamedTuple):
     has_body: bool
     status: int
     suffix: str = ""
+    is_by_uid: bool = False
+    is_in_trash: bool = False  # its address is there
+    is_of_trash: bool = False  # it is about a row in the trash
+
+    @property
+    def makes_rows(self) -> bool:
+        """Whether it creates the row that is not there."""
+        return self.is_by_uid and self.method == "PUT"
+
+    def prepare(self, resource: Resource, row: OwnedModel) -> None:
+        """Put the row where the operation finds it."""
+        if self.is_of_trash:
+            resource.delete(row.user, row.pk)
 
     def call(self, api: Api, resource: Resource, row_id: object, user_id: object = "me", **environ: str) -> Any:
+        return self.at(self.place(resource, row_id, user_id), api, resource, **environ)
+
+    def at(self, place: str, api: Api, resource: Resource, **environ: str) -> Any:
         """Requests of the same id, so that answers can be compared byte for byte."""
-        place = address(resource, row_id if self.is_of_one else None, user_id) + self.suffix
         body = named(resource, "New") if self.has_body else b""
         return send(api, self.method, place, body, HTTP_X_REQUEST_ID="same", **environ)
+
+    def place(self, resource: Resource, row_id: object, user_id: object) -> str:
+        if self.is_in_trash:
+            return f"/api/{user_id}/trash/{resource.name}/{row_id}"
+        if self.is_by_uid:
+            return by_uid(resource, uid_of(resource, row_id), user_id)
+        return address(resource, row_id if self.is_of_one else None, user_id) + self.suffix
+
+
+def by_uid(resource: Resource, encoded: object, user_id: object = "me") -> str:
+    return f"{address(resource, user_id=user_id)}/by-uid/{encoded}"
+
+
+def uid_of(resource: Resource, row_id: object) -> str:
+    """As it stands in a path; of what is no row, the text that is none of ours, either."""
+    row = resource.model.objects.filter(pk=row_id).first() if isinstance(row_id, int) and row_id < 2**63 else None
+    return quote(row.uid, safe="") if row else str(row_id)
 
 
 def operations(resource: Resource) -> dict[str, Operation]:
     """By operation id, what the resource serves; actions of its own are called without a body."""
     actions: list[Any] = viewset(resource).get_extra_actions()
+    title = resource.title
+    of_row = {
+        f"get{title}": Operation("GET", True, False, 200),
+        f"put{title}": Operation("PUT", True, True, 200),
+        f"update{title}": Operation("PATCH", True, True, 200),
+        f"delete{title}": Operation("DELETE", True, False, 204),
+    }
     return {
         f"list{resource.titles}": Operation("GET", False, False, 200),
-        f"create{resource.title}": Operation("POST", False, True, 201),
-        f"get{resource.title}": Operation("GET", True, False, 200),
-        f"put{resource.title}": Operation("PUT", True, True, 200),
-        f"update{resource.title}": Operation("PATCH", True, True, 200),
-        f"delete{resource.title}": Operation("DELETE", True, False, 204),
+        f"create{title}": Operation("POST", False, True, 201),
+        **of_row,
+        **{f"{name}ByUid": operation._replace(is_by_uid=True) for name, operation in of_row.items()},
+        f"erase{title}": Operation("DELETE", True, False, 204, is_in_trash=True, is_of_trash=True),
         **{
-            f"{name}{resource.title}": Operation(method.upper(), True, False, 200, f"/{action.url_path}")
+            f"{name}{title}": Operation(
+                method.upper(), True, False, 200, f"/{action.url_path}", is_of_trash=name == "restore"
+            )
             for action in actions
             for method, name in action.mapping.items()
         },
@@ -113,12 +154,21 @@ def operations(resource: Resource) -> dict[str, Operation]:
 
 
 def of_one(resource: Resource) -> dict[str, Operation]:
-    return {name: operation for name, operation in operations(resource).items() if operation.is_of_one}
+    """Those of a row that has to be there, and not in the trash."""
+    return {
+        name: operation
+        for name, operation in operations(resource).items()
+        if operation.is_of_one and not (operation.makes_rows or operation.is_of_trash)
+    }
 
 
 def changing(resource: Resource) -> dict[str, Operation]:
     """Those that write a row that is there."""
-    return {name: operation for name, operation in of_one(resource).items() if operation.method != "GET"}
+    return {
+        name: operation
+        for name, operation in operations(resource).items()
+        if operation.is_of_one and operation.method != "GET"
+    }
 
 
 # --- Rows -------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
-"""Idempotency-Key: a create or a change that is sent twice takes effect once."""
+"""Idempotency-Key: a write that is sent twice takes effect once."""
 
 from tests.client import Answer, Api
+from tests.factories import head_of
 from tests.problems import exact, problem_of, stored
 from tests.resources.declared import Operation, address, each, make, named, operations, required
 from users.models import IdempotencyKey, User
@@ -9,9 +10,7 @@ from users.resources.resource import Resource
 
 
 def keyed(resource: Resource) -> dict[str, Operation]:
-    return {
-        name: operation for name, operation in operations(resource).items() if operation.method in ("POST", "PATCH")
-    }
+    return {name: operation for name, operation in operations(resource).items() if operation.method != "GET"}
 
 
 def is_replayed(answer: Answer) -> bool:
@@ -22,17 +21,20 @@ def is_replayed(answer: Answer) -> bool:
 def test_the_same_request_replays_the_stored_answer(
     resource: Resource, as_alice: Api, row: OwnedModel, case: Operation
 ) -> None:
+    case.prepare(resource, row)
     first = case.call(as_alice, resource, row.pk, HTTP_IDEMPOTENCY_KEY="k1")
     after = stored()
     second = case.call(as_alice, resource, row.pk, HTTP_IDEMPOTENCY_KEY="k1")
     assert (first.status_code, is_replayed(first), is_replayed(second)) == (case.status, False, True)
     assert exact(first) == [part for part in exact(second) if part != ("Idempotency-Replayed", "true")]
     assert stored() == after
-    assert first["ETag"] and ("Location" in first) == (case.status == 201)
+    assert first["Tickbase-Operation"] == str(head_of(row.user))
+    assert ("ETag" in first, "Location" in first) == (case.method != "DELETE", case.status == 201)
 
 
 @each(keyed)
 def test_another_body_is_refused(resource: Resource, as_alice: Api, row: OwnedModel, case: Operation) -> None:
+    case.prepare(resource, row)
     case.call(as_alice, resource, row.pk, HTTP_IDEMPOTENCY_KEY="k1")
     before = stored()
     other = case._replace(has_body=False) if case.has_body else case._replace(has_body=True)
@@ -82,9 +84,25 @@ def test_a_refused_request_stores_no_key(resource: Resource, as_alice: Api, row:
     assert as_alice.post(collection, sent, idempotency_key="k1").status_code == 201
 
 
-def test_other_methods_are_idempotent_by_themselves(resource: Resource, as_alice: Api, row: OwnedModel) -> None:
+def test_a_put_of_a_version_is_answered_again_when_that_has_become_another(
+    resource: Resource, as_alice: Api, row: OwnedModel
+) -> None:
+    path, sent = address(resource, row.pk), named(resource, "New")
+    first = as_alice.put(path, sent, idempotency_key="k1", if_match='"1"')
+    second = as_alice.put(path, sent, idempotency_key="k1", if_match='"1"')
+    assert (first.status_code, second.status_code, second.json()) == (200, 200, first.json())
+    assert as_alice.put(path, sent, if_match='"1"').status_code == 412
+
+
+def test_a_delete_that_is_sent_twice_is_done_twice(resource: Resource, as_alice: Api, row: OwnedModel) -> None:
+    path = address(resource, row.pk)
+    assert [as_alice.delete(path, idempotency_key="k1").status_code for _ in range(2)] == [204, 204]
+    assert as_alice.delete(path, idempotency_key="k2").status_code == 404
+
+
+def test_a_read_needs_no_key(resource: Resource, as_alice: Api, row: OwnedModel) -> None:
     for operation in operations(resource).values():
-        if operation.method in ("GET", "PUT", "DELETE"):
+        if operation.method == "GET":
             answer = operation.call(as_alice, resource, row.pk, HTTP_IDEMPOTENCY_KEY="k1")
             assert answer.status_code == operation.status
     assert not IdempotencyKey.objects.exists()

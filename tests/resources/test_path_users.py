@@ -98,8 +98,9 @@ def own_paths(resource: Resource) -> dict[str, tuple[Operation, Path]]:
 
 @each(own_paths)
 def test_the_own_path(resource: Resource, alice: User, as_alice: Api, case: tuple[Operation, Path]) -> None:
-    operation, path = case
-    answer = operation.call(as_alice, resource, make(resource, alice).pk, path(alice))
+    (operation, path), row = case, make(resource, alice)
+    operation.prepare(resource, row)
+    answer = operation.call(as_alice, resource, row.pk, path(alice))
     assert answer.status_code == operation.status
 
 
@@ -110,7 +111,8 @@ def test_any_other_path_is_refused_before_anything_is_looked_up(
     row_id, user_id = make(resource, alice).pk, path(alice)
     before = stored()
     for operation in operations(resource).values():
-        answer, nobodys = (partial(operation.call, as_alice, resource, row_id, name) for name in (user_id, NOBODY))
+        places = [operation.place(resource, row_id, name) for name in (user_id, NOBODY)]
+        answer, nobodys = (partial(operation.at, place, as_alice, resource) for place in places)
         assert problem_of(answer(), 403)["code"] == "permission_denied"
         assert queries_of(answer) == 0
         assert exact(answer()) == exact(nobodys())
@@ -121,7 +123,8 @@ def test_any_other_path_is_refused_before_anything_is_looked_up(
 def test_who_has_no_token_is_told_the_same_of_every_path(resource: Resource, alice: User, path: Path) -> None:
     row_id, user_id = make(resource, alice).pk, path(alice)
     for operation in operations(resource).values():
-        answer, nobodys = (partial(operation.call, Api(), resource, row_id, name) for name in (user_id, NOBODY))
+        places = [operation.place(resource, row_id, name) for name in (user_id, NOBODY)]
+        answer, nobodys = (partial(operation.at, place, Api(), resource) for place in places)
         assert problem_of(answer(), 401)["code"] == "not_authenticated"
         assert queries_of(answer) == 0
         assert exact(answer()) == exact(nobodys())
@@ -145,7 +148,7 @@ def test_what_is_past_a_limit_changes_and_looks_up_nothing(
     before = stored()
     for operation in operations(resource).values():
         for user_id in ("me", NOBODY):
-            answer = partial(operation.call, as_alice, resource, row_id, user_id)
+            answer = partial(operation.at, operation.place(resource, row_id, user_id), as_alice, resource)
             assert problem_of(answer(), 429)["code"] == "throttled"
             assert queries_of(answer) == 0
     assert stored() == before

@@ -18,6 +18,7 @@ from django.utils.crypto import salted_hmac
 from config.database.isolation import all_users
 from config.database.queries import Raw
 from tasks.models import Task
+from tasks.services import delete_task
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, head_of, make_task, make_user
 from tests.pages import wait_for_a_lock
@@ -309,10 +310,23 @@ def idempotent_operations() -> list[str]:
     )
 
 
+def deleted(task: Task) -> int:
+    delete_task(task.user, task.pk)
+    return task.pk
+
+
 ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
     "createTask": lambda api: ("post", "/api/me/tasks", TASK),
     "updateTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
     "completeTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}/complete", None),
+    "putTask": lambda api: ("put", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
+    "deleteTask": lambda api: ("delete", f"/api/me/tasks/{Task.objects.get().pk}", None),
+    "putTaskByUid": lambda api: ("put", "/api/me/tasks/by-uid/new", TASK),
+    "updateTaskByUid": lambda api: ("patch", f"/api/me/tasks/by-uid/{Task.objects.get().uid}", {"title": "New"}),
+    "deleteTaskByUid": lambda api: ("delete", f"/api/me/tasks/by-uid/{Task.objects.get().uid}", None),
+    "restoreTask": lambda api: ("post", f"/api/me/tasks/{deleted(Task.objects.get())}/restore", None),
+    "eraseTask": lambda api: ("delete", f"/api/me/trash/task/{deleted(Task.objects.get())}", None),
+    "emptyTrash": lambda api: ("delete", "/api/me/trash", None),
     "updateMe": lambda api: ("patch", "/api/users/me", {"name": "New"}),
     "changePassword": lambda api: (
         "post", "/api/users/me/password", {"current_password": PASSWORD, "new_password": "staple the battery"},
@@ -334,13 +348,13 @@ ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
 }  # fmt: skip
 
 
-def test_every_post_and_patch_takes_a_key() -> None:
+def test_every_post_and_patch_takes_a_key_and_all_writes_to_what_a_user_has() -> None:
     document = yaml.safe_load((settings.BASE_DIR / "docs/openapi.yaml").read_text())
     written = [
         operation["operationId"]
-        for methods in document["paths"].values()
+        for path, methods in document["paths"].items()
         for method, operation in methods.items()
-        if method in {"post", "patch"}
+        if method in {"post", "patch"} or (method in {"put", "delete"} and "{user_id}" in path)
     ]
     assert sorted(written) == idempotent_operations() == sorted(ROUTES)
 

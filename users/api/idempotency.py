@@ -42,7 +42,7 @@ _ROW_BYTES = 512  # a row without its body, with its index entries
 _MAX_KEY = 255
 _VISIBLE_ASCII = "[!-~]+"
 _WELL_FORMED = re.compile(_VISIBLE_ASCII)
-_KEPT_HEADERS = ("ETag", "Location")
+_KEPT_HEADERS = ("ETag", "Tickbase-Operation", "Location")  # in their order, which JSONB does not keep
 
 Handler = Callable[..., Response]
 
@@ -171,7 +171,8 @@ class _Attempt:
             raise KeyReused("This Idempotency-Key came with another body before; choose a new key.")
         if stored.session is None or self.signed_in is None:
             body = orjson.loads(stored.body) if stored.body else None
-            response = Response(body, stored.status, headers=stored.headers)
+            headers = {name: stored.headers[name] for name in _KEPT_HEADERS if name in stored.headers}
+            response = Response(body, stored.status, headers=headers)
         elif stored.session.generation == stored.generation:
             response = self.signed_in(stored.session, stored.status)
         else:

@@ -1,24 +1,31 @@
 """The REST API of every resource: its viewset and its routes."""
 
 import re
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, ClassVar, cast
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, register_converter
+from django.urls.converters import StringConverter
 from django.utils.module_loading import import_string
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from rest_framework.decorators import action
 from rest_framework.request import Request
 
 from config.database import session
 from config.http import conditional
 from config.http.pagination import next_link
 from config.http.views import GenericViewSet, Response
+from config.values import is_storable, nfc
 from users.api import operations
 from users.api.idempotency import idempotent
-from users.resources import feed, writes
-from users.resources.models import OwnedModel
+from users.api.serializers import NothingSerializer
+from users.resources import feed, trash, writes
+from users.resources.models import MAX_UID, ImmutableUid, OwnedModel
 from users.resources.resource import Resource, registered
 from users.tokens.callers import Caller
+
+Refusal = Callable[[type[OwnedModel]], writes.RowNotFound]
 
 _MAX_ID = 2**63 - 1  # a bigint
 _ID = re.compile(r"[1-9][0-9]{0,18}")
@@ -26,11 +33,26 @@ _COLLECTION: Any = {"get": "list", "post": "create"}
 _ITEM: Any = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
 
 
+class UidConverter(StringConverter):
+    regex = "(?s:.+)"  # any text, also with slashes and line ends
+
+
+register_converter(UidConverter, "uid")
+
+
+def numbered(operation: int | None) -> dict[str, str]:
+    """The header that names an operation; none if nothing has changed."""
+    return {} if operation is None else {"Tickbase-Operation": str(operation)}
+
+
 class ResourceViewSet(GenericViewSet):
-    """The six actions of every resource; a subclass adds its own."""
+    """The actions of every resource; a subclass adds its own."""
 
     resource: ClassVar[Resource]
+    key: ClassVar[str] = "id"  # the column by which the address names a row
     examples: ClassVar[dict[str, list[OpenApiExample]]] = {}  # by action, in place of the resource's example
+
+    describe: ClassVar[Callable[[Resource, operations.Examples], dict[str, Any]]] = staticmethod(operations.by_id)
 
     has_standing_in_statements = True
 
@@ -46,12 +68,16 @@ class ResourceViewSet(GenericViewSet):
         is_needed = method == "options" or not hasattr(self, method)
         return super().default_response_headers if is_needed else {}
 
-    def row_id(self) -> int:
+    def row_id(self, refusal: Refusal = writes.no_such) -> int:
         """Raises RowNotFound for malformed ids, as for those that do not exist."""
         text = self.kwargs[f"{self.resource.name}_id"]
         if not _ID.fullmatch(text) or int(text) > _MAX_ID:
-            raise writes.no_such(self.resource.model)
+            raise refusal(self.resource.model)
         return int(text)
+
+    def row_key(self) -> int | str:
+        """The value of `key`. Raises RowNotFound as `row_id` does."""
+        return self.row_id()
 
     def list(self, request: Request, **address: str) -> Response:
         user, lists, columns = self.caller, self.resource.list_query, self.resource.serializer.columns()
@@ -80,12 +106,13 @@ class ResourceViewSet(GenericViewSet):
 
     def retrieve(self, request: Request, **address: str) -> Response:
         serializer, tags = self.resource.serializer, conditional.if_none_match(request)
-        row = writes.show(self.caller, self.resource.model, self.row_id(), serializer.columns())
+        row = writes.show(self.caller, self.resource.model, self.row_key(), serializer.columns(), self.key)
         (shown,) = serializer.represent([row], self.caller.public_id)
         if unchanged := conditional.not_modified(tags, shown["version"]):
             return unchanged
         return Response(shown, headers={"ETag": conditional.etag(shown["version"])})
 
+    @idempotent
     def update(self, request: Request, **address: str) -> Response:
         return self._changed(request)
 
@@ -98,29 +125,94 @@ class ResourceViewSet(GenericViewSet):
         expected = conditional.if_match(request)
         return self.answer(self.resource.update(self.caller, self.row_id(), changes, expected_version=expected))
 
+    @idempotent
     def destroy(self, request: Request, **address: str) -> Response:
         expected = conditional.if_match(request)
-        self.resource.delete(self.caller, self.row_id(), expected_version=expected)
-        return Response(status=204)
+        row = self.resource.delete(self.caller, self.row_id(), expected_version=expected)
+        return Response(status=204, headers=numbered(row.operation))
+
+    @idempotent
+    @action(detail=True, methods=["post"])
+    def restore(self, request: Request, **address: str) -> Response:
+        NothingSerializer.validated(request.data)
+        expected, pk = conditional.if_match(request), self.row_id(writes.not_in_trash)
+        return self.answer(self.resource.restore(self.caller, pk, expected_version=expected))
 
     def answer(self, row: OwnedModel, status: int = 200) -> Response:
-        headers = {"ETag": conditional.etag(row.version)}
+        headers = {"ETag": conditional.etag(row.version), **numbered(row.operation)}
         return Response(self.resource.serializer.represent_row(row, self.caller.public_id), status, headers=headers)
+
+
+class ByUid(ResourceViewSet):
+    """The same for rows that are named by their uid, before the resource's own viewset."""
+
+    key = "uid"
+    describe = staticmethod(operations.by_uid)
+
+    def row_key(self) -> str:
+        """In NFC, as it is stored. Bytes that are not UTF-8 come percent-encoded, by Django."""
+        uid: str = self.kwargs["uid"]
+        if len(uid) > MAX_UID or not is_storable(uid):
+            raise writes.no_such(self.resource.model, self.key)
+        return nfc(uid)
+
+    def row_id(self, refusal: Refusal = writes.no_such) -> int:
+        (pk,) = writes.show(self.caller, self.resource.model, self.row_key(), ("id",), self.key)
+        return int(pk)
+
+    @idempotent
+    def update(self, request: Request, **address: str) -> Response:
+        """Change the row, or create it where nobody expects one to be there."""
+        while True:
+            try:
+                return self._changed(request)
+            except writes.RowNotFound:
+                if "HTTP_IF_MATCH" in request.META:
+                    raise
+            try:
+                return self._created(request)
+            except writes.UidTaken as taken:
+                if taken.current is None:
+                    raise  # else another request was faster: there is a row to change now
+
+    def _created(self, request: Request) -> Response:
+        sent: dict[str, Any] = {"uid": self.kwargs["uid"], **request.data}
+        row = self.resource.serializer.validated({**sent, "uid": self.kwargs["uid"]})
+        if nfc(sent["uid"]) != nfc(row["uid"]):
+            raise ImmutableUid("This is not the uid of the address; leave it out.", pointer="/uid")
+        created = self.resource.create(self.caller, **row)
+        response = self.answer(created, status=201)
+        response["Location"] = f"../{created.pk}"
+        return response
+
+
+class InTrash(ResourceViewSet):
+    """A row in the trash; `restore` is at its own address."""
+
+    describe = staticmethod(operations.in_trash)
+
+    @idempotent
+    def destroy(self, request: Request, **address: str) -> Response:
+        expected, pk = conditional.if_match(request), self.row_id(writes.not_in_trash)
+        return Response(status=204, headers=numbered(trash.erase(self.caller, self.resource.model, pk, expected)))
 
 
 def routes(resource: Resource) -> list[URLPattern]:
     """The URL patterns of a resource, with those of its extra actions."""
-    view = viewset(resource)
-    collection = f"api/<str:user_id>/{resource.plural}"
-    item = f"{collection}/<str:{resource.name}_id>"
+    view, by_uid, in_trash = (viewset(resource, *mixin) for mixin in ([], [ByUid], [InTrash]))
+    collection, row_id = f"api/<str:user_id>/{resource.plural}", f"<str:{resource.name}_id>"
+    item, trashed = f"{collection}/{row_id}", f"api/<str:user_id>/trash/{resource.name}/{row_id}"
     actions: list[Any] = view.get_extra_actions()
     return [
         path(collection, view.as_view(_COLLECTION), name=resource.plural),
         path(item, view.as_view(_ITEM), name=resource.name),
+        # Before the actions, whose names are uids, too.
+        path(f"{collection}/by-uid/<uid:uid>", by_uid.as_view(_ITEM), name=f"{resource.name}-by-uid"),
         *(
             path(f"{item}/{each.url_path}", view.as_view({**each.mapping}), name=f"{resource.name}-{each.url_path}")
             for each in actions
         ),
+        path(trashed, in_trash.as_view({"delete": "destroy"}), name=f"{resource.name}-in-trash"),
     ]
 
 
@@ -128,17 +220,19 @@ def urlpatterns() -> list[URLPattern]:
     return [route for resource in registered() for route in routes(resource)]
 
 
-def viewset(resource: Resource) -> type[ResourceViewSet]:
+def viewset(resource: Resource, *mixin: type[ResourceViewSet]) -> type[ResourceViewSet]:
     """The resource's subclass of its viewset, with OpenAPI descriptions."""
-    base: type[ResourceViewSet] = import_string(resource.viewset)
+    own: type[ResourceViewSet] = import_string(resource.viewset)
     members = {
         "resource": resource,
         "serializer_class": resource.serializer,
         "lookup_url_kwarg": f"{resource.name}_id",
-        "__module__": base.__module__,
+        "__module__": own.__module__,
     }
-    view: type[ResourceViewSet] = type(f"{resource.title}ViewSet", (base,), members)
+    name = "".join(each.__name__ for each in mixin)
+    view: type[ResourceViewSet] = type(f"{resource.title}{name}ViewSet", (*mixin, own), members)
     row_id = extend_schema(parameters=[operations.row_id(resource)])
-    own = {action.__name__: row_id for action in view.get_extra_actions()}
-    described: type[ResourceViewSet] = extend_schema_view(**operations.described(resource, base.examples), **own)(view)
-    return extend_schema(tags=[resource.plural], parameters=[operations.USER_ID])(described)
+    actions = {each.__name__: row_id for each in view.get_extra_actions()}
+    described = view.describe(resource, own.examples)
+    documented: type[ResourceViewSet] = extend_schema_view(**{**actions, **described})(view)
+    return extend_schema(tags=[resource.plural], parameters=[operations.USER_ID])(documented)

@@ -6,6 +6,7 @@ from users.api import resources, views
 
 urlpatterns = [
     *resources.urlpatterns(),  # first, as they are requested most
+    path("api/<str:user_id>/trash", views.TrashView.as_view(), name="trash"),
     path("api/auth/register", views.RegisterView.as_view(), name="register"),
     path("api/auth/login", views.LoginView.as_view(), name="login"),
     path("api/auth/refresh", views.RefreshView.as_view(), name="refresh"),

@@ -21,11 +21,11 @@ class Resource:
     """A table of users' rows, with everything that REST, admin, export and commands need to serve it.
 
     `create(user, **fields)`, `update(user, id, changes, *, expected_version)`, `delete(user, id, *, expected_version)`
-    and `restore(user, id)` are services; `delete_many(user, ids)` and `restore_many(user, ids)` do the same with
-    several rows, as one operation, and return those that they have changed. `text` are the fields that only staff with
-    the permission `view_…_text` sees, and that the audit never holds; the first of them is the title. `viewset` is the
-    dotted name of a ResourceViewSet with actions of its own; `dashboard`, of a function that makes the context of the
-    admin's first page from a request.
+    and `restore(user, id, *, expected_version)` are services that return the row; `delete_many(user, ids)` and
+    `restore_many(user, ids)` do the same with several rows, as one operation, and return those that they have changed.
+    `text` are the fields that only staff with the permission `view_…_text` sees, and that the audit never holds; the
+    first of them is the title. `viewset` is the dotted name of a ResourceViewSet with actions of its own; `dashboard`,
+    of a function that makes the context of the admin's first page from a request.
     """
 
     name: str

@@ -75,12 +75,12 @@ class Statements(Generic[R]):
         rows: OwnedQuerySet[R] = self._model.objects.for_user(Param("user"))
         return rows
 
-    def _compile_shown(self, columns: tuple[str, ...]) -> Compiled[Any]:
-        return Compiled(lambda: self._of_user().visible().filter(pk=Param("id")).columns(columns))
+    def _compile_shown(self, columns: tuple[str, ...], by: str) -> Compiled[Any]:
+        return Compiled(lambda: self._of_user().visible().filter(**{by: Param("key")}).columns(columns))
 
-    def show(self, actor: Actor, pk: int, columns: tuple[str, ...]) -> Lookup[Any]:
-        """A row as a tuple of these columns, the first of them the id."""
-        return Lookup(self._shown(columns).given(user=actor.pk, id=pk), actor)
+    def show(self, actor: Actor, key: int | str, columns: tuple[str, ...], by: str) -> Lookup[Any]:
+        """A row, by its id or its uid, as a tuple of these columns, the first of them the id."""
+        return Lookup(self._shown(columns, by).given(user=actor.pk, key=key), actor)
 
     def read(self, actor: Actor, pk: int) -> Lookup[R]:
         """A row as an instance."""

@@ -50,9 +50,13 @@ def not_found(model: type[OwnedModel]) -> type[RowNotFound]:
     return type(f"{model.__name__}NotFound", (RowNotFound,), members)
 
 
-def no_such(model: type[OwnedModel]) -> RowNotFound:
+def no_such(model: type[OwnedModel], by: str = "id") -> RowNotFound:
     """One error for another user's row and for one that does not exist."""
-    return not_found(model)(f"You have no {model._meta.verbose_name} with this id.")
+    return not_found(model)(f"You have no {model._meta.verbose_name} with this {by}.")
+
+
+def not_in_trash(model: type[OwnedModel]) -> RowNotFound:
+    return not_found(model)(f"There is no {model._meta.verbose_name} with this id in your trash.")
 
 
 def insert(user: Actor, model: type[R], sent: Mapping[str, Any]) -> R:
@@ -107,7 +111,7 @@ def change(
     Raises RowNotFound, Invalid, and StaleVersion unless the version is among the expected ones.
     """
     for _ in range(OPTIMISTIC_ATTEMPTS):
-        row: R = _checked(_looked_up(statements.of(model).read(user, pk)), model, expected)
+        row: R = checked(_looked_up(statements.of(model).read(user, pk)), model, expected)
         now = timezone.now()
         diff = row.apply(changes(row), user, now)
         if not diff:
@@ -139,12 +143,16 @@ def _change_locked(
         return row
 
 
-def show(user: Actor, model: type[OwnedModel], pk: int, columns: tuple[str, ...]) -> tuple[Any, ...]:
-    """A visible row as a tuple of these columns, in one statement. Raises RowNotFound and what `Caller.verify`
-    raises."""
-    row: tuple[Any, ...] | None = _looked_up(statements.of(model).show(user, pk, columns))
+def show(
+    user: Actor, model: type[OwnedModel], key: int | str, columns: tuple[str, ...], by: str = "id"
+) -> tuple[Any, ...]:
+    """A visible row, by its id or its uid, as a tuple of these columns, in one statement.
+
+    Raises RowNotFound and what `Caller.verify` raises.
+    """
+    row: tuple[Any, ...] | None = _looked_up(statements.of(model).show(user, key, columns, by))
     if row is None:
-        raise no_such(model)
+        raise no_such(model, by)
     return row
 
 
@@ -169,12 +177,12 @@ def locked(
     assert connection.in_atomic_block, "the lock belongs to the transaction of its change"
     taken: tuple[int, R | None] = feed.advance(user, statements.of(model).lock(user.pk, pk), growth)
     version, found = taken
-    row = _checked(found, model, expected)
+    row = checked(found, model, expected)
     row.next_version = version
     return row
 
 
-def _checked(row: R | None, model: type[R], expected: Collection[int] | None) -> R:
+def checked(row: R | None, model: type[R], expected: Collection[int] | None) -> R:
     if row is None:
         raise no_such(model)
     if expected is not None and row.version not in expected:
@@ -196,14 +204,17 @@ def bury(user: Actor, model: type[R], pk: int, expected: Collection[int] | None 
 
 
 @retried_transaction
-def revive(user: Actor, model: type[R], pk: int) -> R:
-    """Restore a tombstone; its uid was kept. Raises RowNotFound for all but tombstones, and LimitReached."""
+def revive(user: Actor, model: type[R], pk: int, expected: Collection[int] | None = None) -> R:
+    """Restore a tombstone; its uid was kept.
+
+    Raises RowNotFound for all but tombstones that can be restored, StaleVersion and LimitReached.
+    """
     trashed = statements.of(model).lock_trashed(user.pk, pk)
     taken: tuple[int, R | None] = feed.advance(user, trashed, _grown(model, feed.RESTORED), limit=limit_of(model))
-    version, row = taken
-    if row is None:
-        name = model._meta.verbose_name
-        raise not_found(model)(f"There is no deleted {name} with this id; its tombstone may be gone.")
+    version, found = taken
+    if found is None:
+        raise not_in_trash(model)
+    row = checked(found, model, expected)
     row.next_version = version
     return _store(user, row, revived(row, user), timezone.now())
 

@@ -93,7 +93,7 @@ def _implied_statuses(path: str, operation: Schema) -> set[int]:
         400: True,  # also for a Host that is not allowed
         401: bool(operation.get("security")),
         403: "{user_id}" in path,
-        404: "_id}" in path.replace("{user_id}", ""),
+        404: "{" in path.replace("{user_id}", ""),
         409: "Idempotency-Key" in headers,
         412: "If-Match" in headers,
         408: "requestBody" in operation,

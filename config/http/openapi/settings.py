@@ -19,6 +19,7 @@ SPECTACULAR_SETTINGS = {
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "TAGS": [
+        {"name": "trash", "description": "What was deleted and can be restored."},
         {"name": "accounts", "description": "Sign-up, sign-in and the caller's own account."},
         {"name": "health", "description": "For load balancers and orchestrators."},
     ],

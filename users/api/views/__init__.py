@@ -1,4 +1,4 @@
-"""Views of sign-in and of the caller's own account."""
+"""Views of sign-in, of the caller's own account, and of the trash."""
 
 from users.api.views.account import ExportView, MeView, PasswordView, SessionsView, SessionView, VerificationView
 from users.api.views.auth import (
@@ -10,6 +10,7 @@ from users.api.views.auth import (
     ResetPasswordView,
     VerifyEmailView,
 )
+from users.api.views.trash import TrashView
 
 __all__ = [
     "ExportView",
@@ -23,6 +24,7 @@ __all__ = [
     "ResetPasswordView",
     "SessionView",
     "SessionsView",
+    "TrashView",
     "VerificationView",
     "VerifyEmailView",
 ]

@@ -1,0 +1,123 @@
+"""The views of the trash; those of a single row in it are the resource's (`users.api.resources`)."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, PolymorphicProxySerializer, extend_schema
+from rest_framework.request import Request
+
+from config.errors import OperationTooLarge
+from config.http.fields import ChoiceField, InstantField, TextField
+from config.http.openapi.schema import also_answers
+from config.http.pagination import Cursor, next_link
+from config.http.serializers import QuerySerializer
+from config.http.views import APIView, Response
+from users.api.idempotency import idempotent
+from users.api.operations import OPERATION, USER_ID, answered, header
+from users.api.resources import numbered
+from users.resources import trash
+from users.resources.lists import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, CountField, CursorField
+from users.resources.querysets import parse_instant
+from users.resources.resource import Resource, registered
+from users.resources.serializers import ResourceSerializer
+
+_DELETED_AT = "2026-11-23T11:10:00.654321Z"
+
+
+class TypeField(TextField):
+    """The name of a resource."""
+
+    default_error_messages = {"invalid_choice": "Use one of: {known}."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        by_name = {resource.name: resource for resource in registered()}
+        if data not in by_name:
+            self.fail("invalid_choice", known=", ".join(by_name))
+        return by_name[data]
+
+
+class PlaceField(CursorField):
+    def to_internal_value(self, data: Any) -> trash.Place:
+        name, deleted_at, pk = super().to_internal_value(data)
+        try:
+            if name in {resource.name for resource in registered()}:
+                return trash.Place(parse_instant(deleted_at or ""), name, pk)
+        except ValueError:
+            pass
+        self.fail("invalid_cursor")
+
+
+class TypeQuery(QuerySerializer):
+    type = TypeField(required=False, max_length=60)
+
+
+class TrashQuery(TypeQuery):
+    limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Objects per page.")
+    cursor = PlaceField(required=False, max_length=MAX_CURSOR, help_text="From the Link header.")
+
+
+def _serializer(resource: Resource) -> type[ResourceSerializer]:
+    """For the OpenAPI document."""
+    more = {"type": ChoiceField(choices=[resource.name], read_only=True), "deleted_at": InstantField(read_only=True)}
+    return type(f"Trashed{resource.title}Serializer", (resource.serializer,), more)
+
+
+_TYPE = OpenApiParameter("type", str, enum=[each.name for each in registered()], description="Only this type.")
+_TRASHED: Any = {resource.name: _serializer(resource) for resource in registered()}
+
+
+class TrashView(APIView):
+    @extend_schema(
+        operation_id="listTrash",
+        summary="What you have deleted",
+        description="Objects of all types, the last deleted first, until they are restored or erased. Each has its "
+        "`type` and `deleted_at` beside its own members; `Link` leads to the next page.",
+        tags=["trash"],
+        parameters=[USER_ID, TrashQuery, _TYPE, header("Link", 'The next page: `<…>; rel="next"`.', 200)],
+        responses={
+            200: PolymorphicProxySerializer(
+                component_name="Trashed", serializers=_TRASHED, resource_type_field_name="type", many=True
+            )
+        },
+        examples=[
+            OpenApiExample(
+                f"A {resource.name.replace('_', ' ')}",
+                value=answered(resource, type=resource.name, deleted_at=_DELETED_AT),
+                response_only=True,
+            )
+            for resource in registered()
+        ],
+    )
+    def get(self, request: Request, user_id: str) -> Response:
+        query = TrashQuery.validated(request)
+        limit = query["limit"]
+        found = trash.page(request.user, _chosen(query), limit + 1, query.get("cursor"))
+        headers = {}
+        if len(found) > limit:
+            deleted_at, name, pk = found[limit - 1].place
+            headers["Link"] = next_link(request, Cursor(name, deleted_at.isoformat(), pk))
+        return Response([_shown(each, request.user.public_id) for each in found[:limit]], headers=headers)
+
+    @idempotent
+    @extend_schema(
+        operation_id="emptyTrash",
+        summary="Empty the trash",
+        description="Erases all that is in it, or all of one type, for good: the text is gone at once, also from the "
+        "history. It is one operation, and nothing brings it back.",
+        tags=["trash"],
+        parameters=[USER_ID, _TYPE, OPERATION],
+        responses={204: None},
+        extensions=also_answers(
+            (OperationTooLarge, "There are more objects than one operation may change; erase those of one type.")
+        ),
+    )
+    def delete(self, request: Request, user_id: str) -> Response:
+        return Response(status=204, headers=numbered(trash.empty(request.user, _chosen(TypeQuery.validated(request)))))
+
+
+def _chosen(query: Any) -> tuple[Resource, ...]:
+    return (query["type"],) if "type" in query else registered()
+
+
+def _shown(trashed: trash.Trashed, public_id: str) -> dict[str, Any]:
+    (shown,) = trashed.resource.serializer.represent([trashed.row], public_id)
+    return {"type": trashed.resource.name, **shown, "deleted_at": trashed.place.deleted_at}

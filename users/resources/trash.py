@@ -1,0 +1,67 @@
+"""The trash: what was deleted, of all resources as one list, until it is restored or erased."""
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
+
+from django.db.models import F
+
+from users.resources import operations, writes
+from users.resources.models import OwnedModel
+from users.resources.querysets import behind
+from users.resources.resource import Resource
+from users.tokens.callers import Actor
+
+MAX_ID = 2**63 - 1  # a bigint
+
+
+class Place(NamedTuple):
+    """Where a row stands in the list, which is in descending order of it."""
+
+    deleted_at: dt.datetime
+    type: str
+    id: int
+
+
+class Trashed(NamedTuple):
+    place: Place
+    resource: Resource
+    row: tuple[Any, ...]  # the columns of the resource's serializer
+
+
+def page(user: Actor, resources: Iterable[Resource], limit: int, after: Place | None = None) -> list[Trashed]:
+    """Up to `limit` rows of these resources behind a place: a query of each resource, whose rows are merged."""
+    found = [trashed for resource in resources for trashed in _rows(user, resource, limit, after)]
+    return sorted(found, key=lambda trashed: trashed.place, reverse=True)[:limit]
+
+
+def _rows(user: Actor, resource: Resource, limit: int, after: Place | None) -> list[Trashed]:
+    rows = resource.model.objects.for_user(user).trashed()
+    if after is not None:
+        # Of the rows that were deleted at that moment, all of the types behind it, and none of those before it.
+        last = after.id if resource.name == after.type else MAX_ID if resource.name < after.type else 0
+        rows = rows.filter(behind((after.deleted_at, last), F("deleted_at"), F("id"), descending=True))
+    columns = resource.serializer.columns()
+    read = rows.order_by("-deleted_at", "-id")[:limit].columns(("deleted_at", "id", *columns))
+    return [Trashed(Place(at, resource.name, pk), resource, tuple(row)) for at, pk, *row in read]
+
+
+def empty(user: Actor, resources: Iterable[Resource]) -> int | None:
+    """Erase all that is in the trash of these resources, as one operation; None if there is nothing.
+
+    Raises OperationTooLarge.
+    """
+    return operations.erase(user, [resource.model.objects.trashed() for resource in resources])
+
+
+def erase(user: Actor, model: type[OwnedModel], pk: int, expected: Collection[int] | None = None) -> int:
+    """Erase one row. Returns the operation; raises RowNotFound for all that is not in the trash, and StaleVersion
+    unless the version is among the expected ones."""
+    rows = model.objects.filter(pk=pk)
+    wanted = rows if expected is None else rows.filter(version__in=expected)
+    while (operation := operations.erase(user, [wanted])) is None:
+        row = rows.for_user(user).trashed().first()
+        if row is None:
+            raise writes.not_in_trash(model)
+        writes.checked(row, model, expected)
+    return operation
