@@ -38,6 +38,7 @@ LISTS = [
 ]
 OTHERS: list[tuple[str, Callable[[User, Task], Any]]] = [
     ("tasks_task_pkey", lambda walter, task: Api(walter).get(f"/api/me/tasks/{task.pk}")),
+    ("tasks_task_uid", lambda walter, task: Api(walter).get(f"/api/me/tasks/by-uid/{task.uid}")),
     ("tasks_task_uid", lambda walter, task: Api(walter).post("/api/me/tasks", {"title": "A", "uid": task.uid})),
     ("tasks_task_trash", lambda walter, task: list(Task.objects.for_user(walter).deleted().order_by("-deleted_at"))),
 ]
@@ -105,8 +106,25 @@ def test_what_is_due_later_is_not_read_to_find_what_is_overdue(walter: User) -> 
     assert [" < '" in node["Index Cond"] for node in found if "Index Cond" in node] == [True]
 
 
+def test_the_trash_is_read_with_its_index(walter: User) -> None:
+    """In its order, from the place where the last page ended; nothing is sorted."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE tasks_task SET deleted_at = now() - interval '1 minute' * id WHERE id % 3 = 0")
+        cursor.execute("ANALYZE tasks_task")
+    api, path = Api(walter), "/api/me/trash?limit=20"
+    cursor_of_first = re.search(r"cursor=([^&>]+)", api.get(path)["Link"])
+    assert cursor_of_first
+    for query in ("", f"&cursor={cursor_of_first[1]}"):
+        (sql,) = statements(lambda query=query: api.get(path + query))  # type: ignore[misc]
+        found = list(nodes(explain(walter, sql)["Plan"]))
+        assert [node["Node Type"] for node in found if "Sort" in node["Node Type"]] == []
+        (index,) = [node for node in found if "Index Name" in node]
+        assert index["Index Name"] == "tasks_task_trash"
+        assert ("ROW(" in index["Index Cond"]) == bool(query)
+
+
 def test_no_index_is_there_for_nothing(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename IN ('tasks_task', 'tasks_tasktag')")
         names = {name for (name,) in cursor.fetchall()}
-    assert names == {"tasks_tasktag_pkey", *(index for index, _ in (*LISTS, *OTHERS))}
+    assert names == {"tasks_tasktag_pkey", "tasks_task_trash", *(index for index, _ in (*LISTS, *OTHERS))}

@@ -52,7 +52,7 @@ class ResourceViewSet(GenericViewSet):
     key: ClassVar[str] = "id"  # the column by which the address names a row
     examples: ClassVar[dict[str, list[OpenApiExample]]] = {}  # by action, in place of the resource's example
 
-    describe: ClassVar[Callable[[Resource, operations.Examples], dict[str, Any]]] = staticmethod(operations.by_id)
+    describe: ClassVar[Any] = staticmethod(operations.by_id)  # its OpenAPI, by action
 
     has_standing_in_statements = True
 
@@ -176,9 +176,9 @@ class ByUid(ResourceViewSet):
                     raise  # else another request was faster: there is a row to change now
 
     def _created(self, request: Request) -> Response:
-        sent: dict[str, Any] = {"uid": self.kwargs["uid"], **request.data}
-        row = self.resource.serializer.validated({**sent, "uid": self.kwargs["uid"]})
-        if nfc(sent["uid"]) != nfc(row["uid"]):
+        body: Any = request.data
+        row = self.resource.serializer.validated({**body, "uid": self.kwargs["uid"]})
+        if nfc(body.get("uid", row["uid"])) != nfc(row["uid"]):
             raise ImmutableUid("This is not the uid of the address; leave it out.", pointer="/uid")
         created = self.resource.create(self.caller, **row)
         response = self.answer(created, status=201)

@@ -42,7 +42,7 @@ def _rows(user: Actor, resource: Resource, limit: int, after: Place | None) -> l
         last = after.id if resource.name == after.type else MAX_ID if resource.name < after.type else 0
         rows = rows.filter(behind((after.deleted_at, last), F("deleted_at"), F("id"), descending=True))
     columns = resource.serializer.columns()
-    read = rows.order_by("-deleted_at", "-id")[:limit].columns(("deleted_at", "id", *columns))
+    read: Any = rows.order_by("-deleted_at", "-id")[:limit].columns(("deleted_at", "id", *columns))
     return [Trashed(Place(at, resource.name, pk), resource, tuple(row)) for at, pk, *row in read]
 
 

@@ -1,12 +1,20 @@
 """The views of the trash; those of a single row in it are the resource's (`users.api.resources`)."""
 
-from typing import Any
+from typing import Any, cast
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, PolymorphicProxySerializer, extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    PolymorphicProxySerializer,
+    extend_schema,
+    extend_schema_field,
+)
+from rest_framework import serializers
 from rest_framework.request import Request
 
 from config.errors import OperationTooLarge
-from config.http.fields import ChoiceField, InstantField, TextField
+from config.http.fields import ChoiceField, InstantField
 from config.http.openapi.schema import also_answers
 from config.http.pagination import Cursor, next_link
 from config.http.serializers import QuerySerializer
@@ -19,11 +27,13 @@ from users.resources.lists import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, CountFie
 from users.resources.querysets import parse_instant
 from users.resources.resource import Resource, registered
 from users.resources.serializers import ResourceSerializer
+from users.tokens.callers import Caller
 
 _DELETED_AT = "2026-11-23T11:10:00.654321Z"
 
 
-class TypeField(TextField):
+@extend_schema_field(OpenApiTypes.STR)
+class TypeField(serializers.Field):
     """The name of a resource."""
 
     default_error_messages = {"invalid_choice": "Use one of: {known}."}
@@ -36,7 +46,7 @@ class TypeField(TextField):
 
 
 class PlaceField(CursorField):
-    def to_internal_value(self, data: Any) -> trash.Place:
+    def to_internal_value(self, data: Any) -> Any:
         name, deleted_at, pk = super().to_internal_value(data)
         try:
             if name in {resource.name for resource in registered()}:
@@ -47,7 +57,7 @@ class PlaceField(CursorField):
 
 
 class TypeQuery(QuerySerializer):
-    type = TypeField(required=False, max_length=60)
+    type = TypeField(required=False)
 
 
 class TrashQuery(TypeQuery):
@@ -88,14 +98,14 @@ class TrashView(APIView):
         ],
     )
     def get(self, request: Request, user_id: str) -> Response:
-        query = TrashQuery.validated(request)
+        user, query = cast(Caller, request.user), TrashQuery.validated(request)
         limit = query["limit"]
-        found = trash.page(request.user, _chosen(query), limit + 1, query.get("cursor"))
+        found = trash.page(user, _chosen(query), limit + 1, query.get("cursor"))
         headers = {}
         if len(found) > limit:
             deleted_at, name, pk = found[limit - 1].place
             headers["Link"] = next_link(request, Cursor(name, deleted_at.isoformat(), pk))
-        return Response([_shown(each, request.user.public_id) for each in found[:limit]], headers=headers)
+        return Response([_shown(each, user.public_id) for each in found[:limit]], headers=headers)
 
     @idempotent
     @extend_schema(
@@ -111,7 +121,8 @@ class TrashView(APIView):
         ),
     )
     def delete(self, request: Request, user_id: str) -> Response:
-        return Response(status=204, headers=numbered(trash.empty(request.user, _chosen(TypeQuery.validated(request)))))
+        operation = trash.empty(cast(Caller, request.user), _chosen(TypeQuery.validated(request)))
+        return Response(status=204, headers=numbered(operation))
 
 
 def _chosen(query: Any) -> tuple[Resource, ...]:
