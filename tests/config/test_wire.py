@@ -257,6 +257,17 @@ def test_a_foreign_page_gets_no_cors_headers(wire: Wire, method: str, origin: st
     assert not [name for name in reply.headers if name.lower().startswith("access-control-")]
 
 
+# --- Addresses --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoded, uid", [("a%2Fb", "a/b"), ("%2E%2E", ".."), ("..", ".."), ("a%2F..%2Fb", "a/../b")])
+def test_a_uid_arrives_with_its_slashes_and_dots(wire: Wire, encoded: str, uid: str) -> None:
+    body, path = b'{"title": "a"}', f"/api/me/tasks/by-uid/{encoded}"
+    reply = wire.as_user("PUT", path, JSON, f"Content-Length: {len(body)}", body=body)
+    assert (reply.status_code, reply.json()["uid"]) == (201, uid)
+    assert wire.as_user("GET", path).json() == reply.json()
+
+
 # --- The database goes away -------------------------------------------------------------------------
 
 END_CONNECTIONS = """
