@@ -126,6 +126,17 @@ def test_a_read_is_one_message_as_that_by_id(resource: Resource, as_alice: Api, 
         assert len(queries) == 1
 
 
+def test_a_write_looks_the_id_up_first(resource: Resource, as_alice: Api, alice: User) -> None:
+    for call, more in ((as_alice.patch, [named(resource, "New")]), (as_alice.delete, [])):
+        counts = []
+        for path_of in (lambda row: address(resource, row.pk), lambda row: by_uid(resource, row.uid)):
+            path = path_of(make(resource, alice))
+            with CaptureQueriesContext(connection) as queries:
+                assert call(path, *more).status_code < 300
+            counts.append(len(queries))
+        assert counts[1] == counts[0] + 1
+
+
 def test_the_addresses_below_a_uid_are_uids(resource: Resource, as_alice: Api, row: OwnedModel) -> None:
     assert problem_of(as_alice.post(f"{by_uid(resource, row.uid)}/restore"), 405)
     assert problem_of(as_alice.get(by_uid(resource, "")), 404)

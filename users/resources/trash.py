@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import F
 
+from config.database.transactions import retried_transaction
 from users.resources import operations, writes
 from users.resources.models import OwnedModel
 from users.resources.querysets import behind
@@ -54,6 +55,7 @@ def empty(user: Actor, resources: Iterable[Resource]) -> int | None:
     return operations.erase(user, [resource.model.objects.trashed() for resource in resources])
 
 
+@retried_transaction
 def erase(user: Actor, model: type[OwnedModel], pk: int, expected: Collection[int] | None = None) -> int:
     """Erase one row. Returns the operation; raises RowNotFound for all that is not in the trash, and StaleVersion
     unless the version is among the expected ones."""

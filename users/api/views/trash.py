@@ -14,7 +14,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from config.errors import OperationTooLarge
-from config.http.fields import ChoiceField, InstantField
+from config.http.fields import MAX_CHOICE, ChoiceField, InstantField
 from config.http.openapi.schema import also_answers
 from config.http.pagination import Cursor, next_link
 from config.http.serializers import QuerySerializer
@@ -40,7 +40,7 @@ class TypeField(serializers.Field):
 
     def to_internal_value(self, data: Any) -> Any:
         by_name = {resource.name: resource for resource in registered()}
-        if data not in by_name:
+        if len(data) > MAX_CHOICE or data not in by_name:
             self.fail("invalid_choice", known=", ".join(by_name))
         return by_name[data]
 
