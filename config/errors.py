@@ -24,6 +24,11 @@ class DomainError(Exception):
         self.pointer = pointer
         self.current = current
 
+    @property
+    def members(self) -> dict[str, Any]:
+        """What a problem has beside its standard members (RFC 9457, section 3.2)."""
+        return {}
+
 
 class Invalid(DomainError):
     """The values contradict each other or the stored object."""
@@ -79,6 +84,10 @@ class LimitReached(Conflict):
     def __init__(self, detail: str, *, limit: int) -> None:
         super().__init__(detail)
         self.limit = limit
+
+    @property
+    def members(self) -> dict[str, Any]:
+        return {"limit": self.limit}
 
 
 class OperationTooLarge(DomainError):

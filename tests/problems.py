@@ -26,7 +26,7 @@ def problem_of(answer: Answer, status: int) -> dict[str, Any]:
     text = answer.content.decode()
     problem: dict[str, Any] = json.loads(text)
     assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json"), text
-    assert REQUIRED <= problem.keys() <= REQUIRED | {"errors", "current", "limit"}
+    assert REQUIRED <= problem.keys() <= REQUIRED | {"errors", "current", "limit", "changes"}
     assert (problem["status"], problem["request_id"]) == (status, answer["X-Request-ID"])
     assert problem["type"] == f"urn:tickbase:problem:{problem['code']}"
     assert re.fullmatch(r"[a-z_]+", problem["code"])

@@ -18,7 +18,7 @@ from tests.factories import PASSWORD, make_session, make_task, make_tokens, make
 from tests.issuer import AUDIENCE, ISSUER, SECRET
 from tests.problems import exact, problem_of, stored
 from tests.resources.declared import operations
-from users.models import Feed, IdempotencyKey, Session, User
+from users.models import Change, Feed, IdempotencyKey, Session, User
 from users.resources.resource import registered
 from users.tokens import mailed
 
@@ -46,6 +46,8 @@ resetPassword    | 204 | 204                    | 204                    | 204  
 verifyEmail      | 204 | 204                    | 204                    | 204                   | 204
 listTrash        | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 emptyTrash       | 204 | 403 permission_denied  | 204                    | 401 not_authenticated | 401 invalid_token
+listHistory      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
+undo             | 200 | 403 permission_denied  | 404 operation_not_found | 401 not_authenticated | 401 invalid_token
 getLiveness      | 200 | 200                    | 200                    | 200                   | 200
 getReadiness     | 200 | 200                    | 200                    | 200                   | 200
 """
@@ -68,6 +70,7 @@ BODIES: dict[str, Callable[[User], Any]] = {
     "logout": lambda dave: {"refresh": make_tokens(dave).refresh},
     "forgotPassword": lambda dave: {"email": dave.email},
     "resetPassword": lambda dave: {"token": mailed.PASSWORD_RESET.make(dave), "password": NEW_PASSWORD},
+    "undo": lambda dave: {"operation": 1},
     "verifyEmail": lambda dave: {"token": mailed.EMAIL_VERIFICATION.make(dave)},
 }
 OPERATIONS = {
@@ -129,7 +132,7 @@ def text_of(answer: Any) -> str:
 
 def rows_of(user_id: str) -> list[list[dict[str, Any]]]:
     """All that is stored of a user of ours."""
-    models: list[Any] = [Task, TaskTag, Feed, Session, IdempotencyKey]
+    models: list[Any] = [Task, TaskTag, Feed, Change, Session, IdempotencyKey]
     rows = [list(model.objects.filter(user=user_id).order_by("pk").values()) for model in models]
     return [*rows, list(User.objects.filter(pk=user_id).values())]
 
@@ -165,7 +168,7 @@ def assert_is_as_declared(text: str, name: str, status: str) -> None:
     assert media is None or complaints(json.loads(text), media["schema"]) == []
 
 
-@pytest.mark.parametrize("name", ["getMe", "exportMe", "listSessions", "listTrash"])
+@pytest.mark.parametrize("name", ["getMe", "exportMe", "listSessions", "listTrash", "listHistory"])
 def test_the_owner_sees_what_nobody_else_does(alice: User, name: str) -> None:
     """So that the table would notice it in the answer to another."""
     assert CANARY in text_of(call(Api(alice), name, World.of(alice)))

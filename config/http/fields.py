@@ -51,6 +51,17 @@ class TextField(serializers.CharField):
         return super().run_validation(data)
 
 
+class IntegerField(serializers.IntegerField):
+    """A JSON number without a fraction."""
+
+    default_error_messages = {"invalid": "Send a whole JSON number."}
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:  # a boolean is an int, too
+            self.fail("invalid")
+        return data
+
+
 class Clearable(serializers.Field):
     """Mixin of a field that null in a request resets to `cleared`; responses never have null."""
 

@@ -3,7 +3,7 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 from urllib.parse import urlencode
 
 from django.http import HttpRequest
@@ -36,7 +36,13 @@ class Cursor(NamedTuple):
         raise ValueError("not a cursor")
 
 
-def next_link(request: HttpRequest, cursor: Cursor) -> str:
+class Encodable(Protocol):
+    """A cursor of any list."""
+
+    def encode(self) -> str: ...
+
+
+def next_link(request: HttpRequest, cursor: Encodable) -> str:
     """The `Link` header of the next page: this request's URL, with `cursor`.
 
     A relative reference (RFC 8288, section 3.2), since a proxy may serve us at another host or below a path. It begins

@@ -14,7 +14,7 @@ from django.utils.encoding import escape_uri_path
 from django.views import defaults
 from rest_framework import exceptions
 
-from config.errors import BodyCutOff, DomainError, Failed, InvalidToken, LimitReached
+from config.errors import BodyCutOff, DomainError, Failed, InvalidToken
 from config.http.errors import MAX_ERRORS, DatabaseUnavailable, InvalidBody, is_outage, outage_of
 from config.http.json import to_json
 from config.http.request import is_in_admin, request_id_of
@@ -137,15 +137,13 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
 
 
 def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> HttpResponse:
-    members: dict[str, Any] = {}
+    members = exc.members
     # A 400 of a service reads like one of a serializer.
     kind = INVALID if exc.status == INVALID.status else Kind.of(exc)
     if exc.pointer is not None:
         members["errors"] = [{"pointer": exc.pointer, "code": exc.code, "detail": exc.detail}]
     if exc.current is not None:
         members["current"] = view.get_serializer(exc.current).data  # type: ignore[attr-defined]
-    if isinstance(exc, LimitReached):
-        members["limit"] = exc.limit
     headers = _retry_after(exc)
     if exc.status == 401:
         # `invalid_token` (RFC 6750, section 3) is about the header's token: views without authentication, such as

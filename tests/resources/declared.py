@@ -15,6 +15,7 @@ from tests.notes.resource import NOTES
 from tests.problems import send
 from users import exports
 from users.api.resources import routes, viewset
+from users.api.views import history
 from users.models import User
 from users.resources import resource as registry
 from users.resources.models import OwnedModel
@@ -38,7 +39,7 @@ def installed(resource: Resource) -> Iterator[None]:
         register(resource)
         urls = ModuleType("urls")
         urls.__dict__.update(vars(config.urls))
-        urls.__dict__["urlpatterns"] = [*routes(resource), *config.urls.urlpatterns]
+        urls.__dict__["urlpatterns"] = [*routes(resource), *history.routes(resource), *config.urls.urlpatterns]
         with override_settings(ROOT_URLCONF=urls):
             yield
 
@@ -90,6 +91,7 @@ class Operation(NamedTuple):
     is_by_uid: bool = False
     is_in_trash: bool = False  # its address is there
     is_of_trash: bool = False  # it is about a row in the trash
+    finds_deleted: bool = False  # of one that is in the trash
 
     @property
     def makes_rows(self) -> bool:
@@ -143,6 +145,7 @@ def operations(resource: Resource) -> dict[str, Operation]:
         **of_row,
         **{f"{name}ByUid": operation._replace(is_by_uid=True) for name, operation in of_row.items()},
         f"erase{title}": Operation("DELETE", True, False, 204, is_in_trash=True, is_of_trash=True),
+        f"list{title}History": Operation("GET", True, False, 200, "/history", finds_deleted=True),
         **{
             f"{name}{title}": Operation(
                 method.upper(), True, False, 200, f"/{action.url_path}", is_of_trash=name == "restore"

@@ -84,7 +84,7 @@ def test_what_is_no_id_and_what_was_deleted_are_as_the_row_of_another(resource: 
     before = stored()
     foreign = case.call(api, resource, world.row.pk)
     assert problem_of(foreign, 404)["code"] == f"{resource.name}_not_found"
-    for row_id in [gone.pk, *NO_IDS]:
+    for row_id in [*([] if case.finds_deleted else [gone.pk]), *NO_IDS]:
         assert exact(case.call(api, resource, row_id)) == exact(foreign), row_id
     assert stored() == before
 

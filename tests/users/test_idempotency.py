@@ -319,6 +319,7 @@ ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
     "restoreTask": lambda api: ("post", f"/api/me/tasks/{deleted(Task.objects.get())}/restore", None),
     "eraseTask": lambda api: ("delete", f"/api/me/trash/task/{deleted(Task.objects.get())}", None),
     "emptyTrash": lambda api: ("delete", "/api/me/trash", None),
+    "undo": lambda api: ("post", "/api/me/undo", {"operation": 1}),
     "updateMe": lambda api: ("patch", "/api/users/me", {"name": "New"}),
     "changePassword": lambda api: (
         "post", "/api/users/me/password", {"current_password": PASSWORD, "new_password": "staple the battery"},

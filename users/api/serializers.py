@@ -1,4 +1,4 @@
-"""Serializers of accounts, sign-in and sessions."""
+"""Serializers of accounts, sign-in and sessions, and of the log."""
 
 from typing import Any
 
@@ -8,9 +8,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from config.http.fields import InstantField, TextField
+from config.http.fields import InstantField, IntegerField, TextField
 from config.http.serializers import StrictSerializer
-from users.models import Session, validate_timezone
+from users.models import Kind, Session, validate_timezone
+from users.resources.history import MAX_VERSION
 from users.text import MAX_EMAIL, MAX_NAME, MAX_PASSWORD, validate_email
 from users.tokens.own import MAX_TOKEN
 
@@ -130,3 +131,45 @@ class SignedInSerializer(serializers.Serializer):
     refresh = serializers.CharField()
     token_type = serializers.ChoiceField(["Bearer"])
     expires_in = serializers.IntegerField(help_text="Seconds that the access token lives.")
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "additionalProperties": {"type": "array", "items": {}, "minItems": 2, "maxItems": 2},
+    }
+)
+class DiffField(serializers.DictField):
+    pass
+
+
+class EntrySerializer(serializers.Serializer):
+    version = serializers.IntegerField(help_text="The object's from then on.")
+    operation = serializers.IntegerField(help_text="The number of what the request has done, which `undo` takes.")
+    kind = serializers.ChoiceField(Kind.choices)
+    type = serializers.CharField(help_text="The name of the object's resource.")
+    object_id = serializers.IntegerField()
+    at = InstantField()
+    actor = serializers.CharField(help_text="`session:…`, `staff:…`, `command`, `worker` or `external`.")
+    diff = DiffField(
+        help_text="By member, its values before and after; of a new object, those that differ from the defaults. "
+        "Empty once the object is erased."
+    )
+    undoes = serializers.IntegerField(allow_null=True, help_text="The operation that this one has taken back.")
+
+
+class UndoSerializer(StrictSerializer):
+    operation = IntegerField(
+        min_value=1, max_value=MAX_VERSION, required=False, help_text="By default your session's last one."
+    )
+
+
+class ChangedSerializer(serializers.Serializer):
+    type = serializers.CharField()
+    id = serializers.IntegerField()
+    version = serializers.IntegerField()
+
+
+class UndoneSerializer(serializers.Serializer):
+    operation = serializers.IntegerField()
+    changed = ChangedSerializer(many=True)

@@ -49,11 +49,12 @@ class CountField(serializers.IntegerField):
 
 
 class CursorField(TextField):
+    decode: ClassVar[Any] = Cursor.decode  # raises ValueError
     default_error_messages = {"invalid_cursor": "Take the cursor from the Link header, unchanged."}
 
     def to_internal_value(self, data: Any) -> Any:
         try:
-            return Cursor.decode(super().to_internal_value(data))
+            return self.decode(super().to_internal_value(data))
         except ValueError:
             self.fail("invalid_cursor")
 

@@ -1,17 +1,23 @@
 """The log of a user's changes: an entry for each row, appended by the statement that writes it, in commit order."""
 
 import datetime as dt
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+
+from django.db.models import Subquery
+from django.db.models.functions import Coalesce
 
 from config.errors import Gone
 from config.http.json import to_json
 from config.http.request import current_request, is_in_admin
-from users.models import Change, Feed, Kind, User
+from users.models import Change, ChangeQuerySet, Feed, Kind, User
 from users.resources.models import Diff, OwnedModel
 from users.tokens.callers import Actor, Caller
 
 COMMAND, WORKER = "command", "worker"
+_PLACE = struct.Struct(">qq")  # of a cursor, before it becomes text
 
 # Of the row that the CTE `written` returns.
 _APPEND = """
@@ -37,6 +43,40 @@ _APPEND_NEW = """
 class CursorExpired(Gone):
     code = "cursor_expired"
     title = "The cursor is too old"
+
+
+class Cursor(NamedTuple):
+    """A place in a user's log: the history that the database was in, and a version."""
+
+    epoch: int
+    version: int
+
+    def encode(self) -> str:
+        """As opaque text."""
+        return urlsafe_b64encode(_PLACE.pack(*self)).rstrip(b"=").decode()
+
+    @classmethod
+    def decode(cls, text: str) -> Self:
+        """Raises ValueError for any text that `encode` does not make."""
+        try:
+            cursor = cls(*_PLACE.unpack(urlsafe_b64decode(text.encode("ascii") + b"==")))
+        except struct.error as error:
+            raise ValueError("not a cursor") from error
+        if min(cursor) < 0 or cursor.encode() != text:
+            raise ValueError("not a cursor")
+        return cursor
+
+    def require_kept(self, user: Actor) -> None:
+        """Raises CursorExpired for a cursor of another history, and for one below the floor, up to which entries may
+        be gone. To be called after they were read, as pruning raises the floor in the transaction that deletes them.
+        """
+        if self.epoch != current_epoch() or Feed.objects.filter(pk=user.pk, floor__gt=self.version).exists():
+            raise CursorExpired("Too much has changed since then; fetch everything anew.")
+
+
+def current_epoch() -> int:
+    """The history that the database is in."""
+    return 0
 
 
 class Changed(NamedTuple):
@@ -118,12 +158,14 @@ def erase(user: Actor, type_name: str, object_ids: Collection[int]) -> None:
 
 
 def entries(user: Actor, after: int, limit: int) -> list[Change]:
-    """Up to `limit` entries after this version, the oldest first.
-
-    Raises CursorExpired for a version below the floor, up to which entries may be gone. The floor is read last, as
-    pruning raises it in the transaction that deletes them.
-    """
+    """Up to `limit` entries after this version, the oldest first. Raises CursorExpired."""
     found = list(Change.objects.for_user(user).filter(version__gt=after).order_by("version")[:limit])
-    if Feed.objects.filter(pk=user.pk, floor__gt=after).exists():
-        raise CursorExpired("Too much has changed since then; fetch everything anew.")
+    Cursor(current_epoch(), after).require_kept(user)
     return found
+
+
+def of_operation(user: Actor, operation: int) -> ChangeQuerySet:
+    """The entries of an operation: those from its number down to that of another one, as they are consecutive."""
+    own = Change.objects.for_user(user)
+    before = own.filter(version__lt=operation).exclude(operation=operation).order_by("-version").values("version")[:1]
+    return own.filter(version__gt=Coalesce(Subquery(before), 0), version__lte=operation, operation=operation)

@@ -1,9 +1,11 @@
 """Undo: an operation that puts back what another one has changed."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
+from django.db.models import F, Q
 from django.utils import timezone
 
 from config.database.transactions import retried_transaction
@@ -15,9 +17,12 @@ from users.resources.models import OwnedModel
 from users.resources.resource import registered
 from users.tokens.callers import Actor
 
-Rows = dict[tuple[str, int], OwnedModel]  # by type and id
+Key = tuple[str, int]  # the type and the id of an object
+Rows = Mapping[Key, OwnedModel]
+Conflicts = dict[Key, list[str]]  # by object, the members that differ
 
-LOOK_BACK = 1000  # entries read at once, in search of the last operation
+LOOK_BACK = 100  # operations read at once, in search of the last one
+MAX_CONFLICTS = 100  # in one answer
 
 
 class NoSuchOperation(NotFound):
@@ -36,14 +41,19 @@ class TooOldToUndo(Gone):
 
 
 class ChangedSince(Conflict):
-    """`changes` names the objects and their members that are not as the operation has left them."""
+    """Some members are not as the operation has left them."""
 
     code = "changed_since"
     title = "It has changed since"
 
-    def __init__(self, changes: list[dict[str, Any]]) -> None:
+    def __init__(self, conflicts: Mapping[Key, Collection[str]]) -> None:
         super().__init__("Something has changed since; undo that first, or change it by hand.")
-        self.changes = changes
+        self.conflicts = conflicts
+
+    @property
+    def members(self) -> dict[str, Any]:
+        some = islice(self.conflicts.items(), MAX_CONFLICTS)
+        return {"changes": [{"type": name, "id": pk, "members": [*members]} for (name, pk), members in some]}
 
 
 @retried_transaction
@@ -56,11 +66,14 @@ def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
     """
     locked, now = feed.lock(user), timezone.now()
     if operation is None:
-        operation = last_operation(user)
-    entries = _entries_of(user, operation, locked.floor)
+        operation = last_operation(user, locked.floor)
+    if operation <= locked.floor:
+        raise TooOldToUndo("The log does not reach back so far.")
+    entries = _entries_of(user, operation)
     rows = _locked_rows(user, entries)
     before = {key: row.values() for key, row in rows.items()}
-    _put_back(rows, entries, now)
+    if conflicts := _put_back(rows, entries, now):
+        raise ChangedSince(conflicts)
     changes = []
     for key, row in rows.items():
         row.follow_zone(user)
@@ -73,14 +86,9 @@ def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
     return [each.row for each in changes]
 
 
-def _entries_of(user: Actor, operation: int, floor: int) -> list[Change]:
-    """The entries of an operation, the last one first: those from its number down to that of another operation."""
-    own = Change.objects.for_user(user)
-    before = own.filter(version__lt=operation).exclude(operation=operation).order_by("-version").values("version")[:1]
-    first = before[0]["version"] if before else 0
-    entries = list(own.filter(version__gt=first, version__lte=operation, operation=operation).order_by("-version"))
-    if not entries and operation <= floor:
-        raise TooOldToUndo("The log does not reach back so far.")
+def _entries_of(user: Actor, operation: int) -> list[Change]:
+    """The last one first."""
+    entries = list(log.of_operation(user, operation).order_by("-version"))
     if not entries:
         raise NoSuchOperation("You have no operation with this number.")
     if any(entry.kind == Kind.ERASED for entry in entries):
@@ -90,17 +98,17 @@ def _entries_of(user: Actor, operation: int, floor: int) -> list[Change]:
 
 def _locked_rows(user: Actor, entries: list[Change]) -> Rows:
     """What is erased or pruned is missing."""
-    rows: Rows = {}
+    rows: dict[Key, OwnedModel] = {}
     for resource in registered():
-        pks = {entry.object_id for entry in entries if entry.type == resource.name}
-        stored = resource.model.objects.for_user(user).filter(pk__in=pks, erased_at=None)
-        rows |= {(resource.name, row.pk): row for row in stored.select_for_update().order_by("pk")}
+        if pks := {entry.object_id for entry in entries if entry.type == resource.name}:
+            stored = resource.model.objects.for_user(user).filter(pk__in=pks, erased_at=None)
+            rows |= {(resource.name, row.pk): row for row in stored.select_for_update().order_by("pk")}
     return rows
 
 
-def _put_back(rows: Rows, entries: list[Change], now: dt.datetime) -> None:
-    """Set the values of before. Raises ChangedSince."""
-    conflicts: dict[tuple[str, int], list[str]] = {}
+def _put_back(rows: Rows, entries: list[Change], now: dt.datetime) -> Conflicts:
+    """Set the values of before. Returns those that are not as the operation has left them."""
+    conflicts: Conflicts = {}
     for entry in entries:
         key = entry.type, entry.object_id
         if key not in rows:
@@ -108,47 +116,42 @@ def _put_back(rows: Rows, entries: list[Change], now: dt.datetime) -> None:
             continue
         row, (before, after) = rows[key], _sides(rows[key], entry)
         if changed := [name for name, value in after.items() if getattr(row, name) != value]:
-            conflicts[key] = [*conflicts.get(key, []), *changed]
+            conflicts.setdefault(key, []).extend(changed)
         for name, value in before.items():
             setattr(row, name, value)
         if entry.kind == Kind.CREATED:
             row.deleted_at = now
-    if conflicts:
-        raise ChangedSince([{"type": type_, "id": pk, "members": names} for (type_, pk), names in conflicts.items()])
+    return conflicts
 
 
 def _sides(row: OwnedModel, entry: Change) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What an entry's members were before and after, by column, as Python's values. A new row had none before."""
+    """What an entry's members were before and after, by column, as Python's values. A new row had none before.
+
+    Who has deleted it since has changed it, too.
+    """
     read = {field.attname: field.to_python for field in row._meta.concrete_fields}
-    after = {name: read[name](new) for name, (_, new) in entry.diff.items()}
-    if entry.kind == Kind.CREATED:
-        return {}, {**row.blank(), "deleted_at": None, **after}
-    return {name: read[name](old) for name, (old, _) in entry.diff.items()}, after
+    before = {name: read[name](old) for name, (old, _) in entry.diff.items()}
+    after = {"deleted_at": None, **{name: read[name](new) for name, (_, new) in entry.diff.items()}}
+    return ({}, {**row.blank(), **after}) if entry.kind == Kind.CREATED else (before, after)
 
 
-def last_operation(user: Actor) -> int:
+def last_operation(user: Actor, floor: int) -> int:
     """The actor's last operation that is not undone, other than undoing. Raises NothingToUndo."""
     actor = log.actor_of(user)
     undone: set[int] = set()
-    for operation, by, undoes in _operations(user):
+    for operation, undoes in _operations(user, actor, floor):
         if operation in undone:
             continue
-        if undoes is not None:
-            undone.add(undoes)
-        elif by == actor:
+        if undoes is None:
             return operation
+        undone.add(undoes)
     raise NothingToUndo("You have done nothing since you signed in that could be undone.")
 
 
-def _operations(user: Actor) -> Iterator[tuple[int, str, int | None]]:
-    """Operations with their actor and what they undo, the last one first."""
-    before = None
-    while True:
-        entries = Change.objects.for_user(user)
-        if before is not None:
-            entries = entries.filter(version__lt=before)
-        page = list(entries.order_by("-version").values_list("version", "operation", "actor", "undoes")[:LOOK_BACK])
-        if not page:
-            return
-        yield from (row[1:] for row in page if row[0] == row[1])
-        before = page[-1][0]
+def _operations(user: Actor, actor: str, floor: int) -> Iterator[tuple[int, int | None]]:
+    """The actor's operations, and everybody's that undo one, with what they undo; the last one first."""
+    lasts = Change.objects.for_user(user).filter(Q(actor=actor) | Q(undoes__isnull=False), version=F("operation"))
+    page = lasts.filter(version__gt=floor).order_by("-version").values_list("version", "undoes")
+    while found := list(page[:LOOK_BACK]):
+        yield from found
+        page = page.filter(version__lt=found[-1][0])

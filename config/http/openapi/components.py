@@ -26,6 +26,11 @@ PROBLEM: Schema = {
             "items": {"$ref": "#/components/schemas/ProblemError"},
         },
         "limit": {"type": "integer", "description": "With `limit_reached`: how many there may be."},
+        "changes": {
+            "type": "array",
+            "description": "With `changed_since`: what has changed, up to a hundred objects.",
+            "items": {"$ref": "#/components/schemas/ProblemChange"},
+        },
     },
     "required": ["type", "title", "status", "detail", "code", "request_id"],
 }
@@ -40,6 +45,21 @@ PROBLEM_ERROR: Schema = {
         "detail": {"type": "string", "description": "One sentence for people."},
     },
     "required": ["code", "detail"],
+}
+PROBLEM_CHANGE: Schema = {
+    "type": "object",
+    "description": "An object that has changed.",
+    "properties": {
+        "type": {"type": "string", "description": "The name of its resource.", "examples": ["task"]},
+        "id": {"type": "integer", "format": "int64"},
+        "members": {
+            "type": "array",
+            "description": "Those that differ; `id` if the object is gone for good.",
+            "items": {"type": "string"},
+            "examples": [["title"]],
+        },
+    },
+    "required": ["type", "id", "members"],
 }
 
 

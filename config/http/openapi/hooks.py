@@ -38,13 +38,17 @@ def inline_null(result: Schema, generator: Any, request: Any, public: bool) -> S
 def declare_answers(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
     """The problems that the shape of an operation implies, rate limit headers, and a description of each success."""
     declared = result["components"]
-    declared["schemas"] |= {"Problem": components.PROBLEM, "ProblemError": components.PROBLEM_ERROR}
+    declared["schemas"] |= {
+        "Problem": components.PROBLEM,
+        "ProblemChange": components.PROBLEM_CHANGE,
+        "ProblemError": components.PROBLEM_ERROR,
+    }
     declared["responses"] = {}
     declared["headers"] = components.RATE_LIMIT_HEADERS
     enums = {str(schema["enum"]): name for name, schema in declared["schemas"].items() if "enum" in schema}
     for path, operations in result["paths"].items():
         result["paths"][path] = operations = dict(sorted(operations.items(), key=lambda item: _METHODS.index(item[0])))
-        resource = _resource(operations) if "{user_id}" in path else None
+        resource = _resource(operations, declared["schemas"]) if "{user_id}" in path else None
         for operation in operations.values():
             _tidy(operation, enums, components.RATE_LIMITS if path.startswith(_LIMITED) else {})
             described = operation.pop(PROBLEMS_EXTENSION, {})
@@ -55,11 +59,15 @@ def declare_answers(result: Schema, generator: Any, request: Any, public: bool) 
     return result
 
 
-def _resource(operations: dict[str, Schema]) -> str | None:
-    """The name of the response schema of the operations of one path."""
-    responses = [response for operation in operations.values() for response in operation["responses"].values()]
-    schemas = [media["schema"] for response in responses for media in response.get("content", {}).values()]
-    return next((str(schema["$ref"]).rpartition("/")[2] for schema in schemas if "$ref" in schema), None)
+def _resource(operations: dict[str, Schema], schemas: dict[str, Schema]) -> str | None:
+    """The name of the response schema of the operations of one path, if that is an object with a version."""
+    for operation in operations.values():
+        for response in operation["responses"].values():
+            for media in response.get("content", {}).values():
+                name = str(media["schema"].get("$ref", "")).rpartition("/")[2]
+                if "version" in schemas.get(name, {}).get("properties", {}):
+                    return name
+    return None
 
 
 def _tidy(operation: Schema, enums: dict[str, str], rate_limits: Schema) -> None:

@@ -20,6 +20,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "TAGS": [
         {"name": "trash", "description": "What was deleted and can be restored."},
+        {"name": "history", "description": "What has changed, and how to take it back."},
         {"name": "accounts", "description": "Sign-up, sign-in and the caller's own account."},
         {"name": "health", "description": "For load balancers and orchestrators."},
     ],

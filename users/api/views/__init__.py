@@ -1,4 +1,4 @@
-"""Views of sign-in, of the caller's own account, and of the trash."""
+"""Views of sign-in, of the caller's own account, of the trash and of the log."""
 
 from users.api.views.account import ExportView, MeView, PasswordView, SessionsView, SessionView, VerificationView
 from users.api.views.auth import (
@@ -10,11 +10,13 @@ from users.api.views.auth import (
     ResetPasswordView,
     VerifyEmailView,
 )
+from users.api.views.history import HistoryView, UndoView
 from users.api.views.trash import TrashView
 
 __all__ = [
     "ExportView",
     "ForgotPasswordView",
+    "HistoryView",
     "LoginView",
     "LogoutView",
     "MeView",
@@ -25,6 +27,7 @@ __all__ = [
     "SessionView",
     "SessionsView",
     "TrashView",
+    "UndoView",
     "VerificationView",
     "VerifyEmailView",
 ]
