@@ -16,6 +16,7 @@ from django.db.models import F, Q
 from django.utils.timezone import now
 
 from config.database.models import RowModel
+from config.database.queries import Param
 from config.errors import violated_constraint
 from users.text import (
     MAX_EMAIL,
@@ -298,9 +299,9 @@ class Kind(models.TextChoices):
 
 
 class ChangeQuerySet(models.QuerySet["Change"]):
-    def for_user(self, user: "User | Caller") -> Self:
+    def for_user(self, user: "User | Caller | Param") -> Self:
         """The first wall: every read begins here."""
-        return self.filter(user=user.pk)
+        return self.filter(user=user if isinstance(user, Param) else user.pk)
 
 
 class Change(RowModel):

@@ -113,6 +113,13 @@ def run(query: Statement[R], *, commit: bool = False) -> R:
     return query.result(rows)
 
 
+def run_all(queries: Sequence[Statement[Any]], *, commit: bool = False) -> list[Any]:
+    """Run statements in one message, each after the one before; `commit` as `run` does."""
+    database: Any = connections[DEFAULT_DB_ALIAS]
+    found = database.run(*(query.statement for query in queries), commit=commit)
+    return [query.result(rows) for query, rows in zip(queries, found, strict=True)]
+
+
 def run_pair(first: Statement[R], second: Statement[S]) -> tuple[R, S]:
     """Run two statements in one message, and so in one round trip."""
     database: Any = connections[DEFAULT_DB_ALIAS]

@@ -1,11 +1,11 @@
 """The change counter: one number per user, in commit order."""
 
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
 
-from config.database.queries import Raw, Statement, run
+from config.database.queries import Raw, Statement, run, run_all
 from config.errors import LimitReached
 from users.models import Feed
 from users.services import AccountGone
@@ -36,6 +36,8 @@ _RESERVE = """
         live = feed.live + EXCLUDED.live, stored = feed.stored + EXCLUDED.stored
     RETURNING user_id, head
 """
+
+_TAKE_MANY = "UPDATE tasks_feed SET head = %s, live = %s, stored = %s WHERE user_id = %s"
 
 
 class Growth(NamedTuple):
@@ -154,12 +156,21 @@ def lock(user: Actor) -> Feed:
 
     Raises what `explain` raises.
     """
+    feed, _ = lock_and_read(user)
+    return feed
+
+
+def lock_and_read(user: Actor, *reads: Statement[Any]) -> tuple[Feed, list[Any]]:
+    """`lock`, and in the same message statements that run once it is locked, and so see what whoever waited sees."""
     assert connection.in_atomic_block, "the lock belongs to the transaction of its change"
     tables, condition, standing = standing_of(user)
-    while not (found := run(Raw(_locking(tables, condition), [user.pk, *standing]))):
+    locking = Raw(_locking(tables, condition), [user.pk, *standing])
+    while True:
+        found, *rows = run_all([locking, *reads])
+        if found:
+            ((head, floor, live, stored),) = found
+            return Feed(user_id=user.pk, head=head, floor=floor, live=live, stored=stored), rows
         explain(user)
-    ((head, floor, live, stored),) = found
-    return Feed(user_id=user.pk, head=head, floor=floor, live=live, stored=stored)
 
 
 @lru_cache(maxsize=16)
@@ -168,13 +179,13 @@ def _locking(tables: str, condition: str) -> str:
     return f"SELECT head, floor, live, stored FROM tasks_feed WHERE user_id = %s AND {acting} FOR UPDATE"  # nosec B608
 
 
-def take_many(feed: Feed, count: int, growth: Growth, limit: Limit) -> range:
-    """The next `count` versions of a locked feed. Raises LimitReached."""
+def take_many(feed: Feed, count: int, growth: Growth, limit: Limit) -> tuple[range, Raw]:
+    """The next `count` versions of a locked feed, and the statement that takes them. Raises LimitReached."""
     if growth.live > 0 and feed.live + growth.live > limit.most:
         raise _limit_reached(feed.live, limit)
     feed.head, feed.live, feed.stored = feed.head + count, feed.live + growth.live, feed.stored + growth.stored
-    feed.save(update_fields=["head", "live", "stored"])
-    return range(feed.head - count + 1, feed.head + 1)
+    taking = Raw(_TAKE_MANY, [feed.head, feed.live, feed.stored, feed.pk])
+    return range(feed.head - count + 1, feed.head + 1), taking
 
 
 def version(user: Actor) -> Raw:

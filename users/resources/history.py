@@ -14,6 +14,7 @@ from users.resources import log, writes
 from users.resources.lists import MAX_LIMIT, CountField, CursorField
 from users.resources.log import Cursor
 from users.resources.models import OwnedModel
+from users.resources.querysets import one_of
 from users.resources.resource import registered
 from users.tokens.callers import Actor
 
@@ -25,7 +26,7 @@ MAX_VERSION = 2**63 - 1  # a bigint
 MEMBERS = ("version", "operation", "kind", "type", "object_id", "at", "actor", "diff", "undoes")
 
 # The list that is linked by `previous`, from an entry of the object on; each is looked up by the primary key.
-_LINKED = """(
+_LINKED = """ARRAY(
     WITH RECURSIVE linked AS (
         SELECT version, previous, 1 AS place FROM users_change
         WHERE user_id = %s AND version = %s AND type = %s AND object_id = %s
@@ -95,7 +96,7 @@ def of_object(user: Actor, model: type[OwnedModel], pk: int, query: Mapping[str,
         raise writes.no_such(model)
     first = query["cursor"].version if "cursor" in query else version
     linked = RawSQL(_LINKED, [user.pk, first, model.type_name(), pk, user.pk, query["limit"] + 1])
-    return _page(user, Change.objects.for_user(user).filter(version__in=linked), query)
+    return _page(user, Change.objects.for_user(user).filter(one_of("version", linked)), query)
 
 
 def of_user(user: Actor, query: Mapping[str, Any]) -> Page:

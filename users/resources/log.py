@@ -6,9 +6,12 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-from django.db.models import Subquery
-from django.db.models.functions import Coalesce
+import orjson
+from django.db.models import Subquery, TextField
+from django.db.models.functions import Cast, Coalesce
 
+from config.database.pipeline import Rows, Sql
+from config.database.queries import Compiled, Param
 from config.errors import Gone
 from config.http.json import to_json
 from config.http.request import current_request, is_in_admin
@@ -164,8 +167,40 @@ def entries(user: Actor, after: int, limit: int) -> list[Change]:
     return found
 
 
-def of_operation(user: Actor, operation: int) -> ChangeQuerySet:
+def of_operation(user: Actor | Param, operation: int | Param) -> ChangeQuerySet:
     """The entries of an operation: those from its number down to that of another one, as they are consecutive."""
     own = Change.objects.for_user(user)
     before = own.filter(version__lt=operation).exclude(operation=operation).order_by("-version").values("version")[:1]
     return own.filter(version__gt=Coalesce(Subquery(before), 0), version__lte=operation, operation=operation)
+
+
+_ENTRIES = Compiled(
+    lambda: (
+        of_operation(Param("user"), Param("operation"))
+        .order_by("-version")
+        .values_list("type", "object_id", "kind", Cast("diff", TextField()))
+    )
+)
+
+
+class Entry(NamedTuple):
+    """An entry as `undo` needs it."""
+
+    type: str
+    object_id: int
+    kind: str
+    diff: dict[str, tuple[Any, Any]]
+
+
+class Entries(NamedTuple):
+    """A statement that reads the entries of an operation, the last one first."""
+
+    user_id: int
+    operation: int
+
+    @property
+    def statement(self) -> Sql:
+        return _ENTRIES.given(user=self.user_id, operation=self.operation).statement
+
+    def result(self, rows: Rows) -> list[Entry]:
+        return [Entry(type_, pk, kind, orjson.loads(diff)) for type_, pk, kind, diff in rows]

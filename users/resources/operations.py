@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from django.utils import timezone
 
 from config.database import session
-from config.database.queries import run
+from config.database.queries import run_all
 from config.database.transactions import retried_transaction
 from config.errors import OperationTooLarge
 from users.models import Feed, Kind
@@ -77,7 +77,7 @@ def _change(user: Actor, rows: OwnedQuerySet[R], changed: Callable[[R], Changed]
     locked = feed.lock(user)
     found = rows.for_user(user).select_for_update().order_by("pk")
     changes = [each for each in map(changed, found) if each.diff]
-    store(user, locked, changes, now)
+    store(user, locked, changes, now, commit=True)
     return [each.row for each in changes]  # type: ignore[misc]  # of this model
 
 
@@ -89,28 +89,31 @@ def store(
     *,
     actor: str = "",
     undoes: int | None = None,
+    commit: bool = False,
 ) -> int | None:
     """Store changed rows of any models as one operation, under the lock of their feed.
 
-    They take consecutive versions, model by model. Returns the operation, None without a change. Raises LimitReached
-    and OperationTooLarge.
+    They take consecutive versions, model by model; all is one message, with COMMIT if it shall `commit`. Returns the
+    operation, None without a change. Raises LimitReached and OperationTooLarge.
     """
     if not changes:
         return None
     if len(changes) > MAX_ROWS:
         raise OperationTooLarge(f"At most {MAX_ROWS:,} rows change at once; choose fewer.")
     by_model = _by_model(changes)
-    versions = iter(feed.take_many(locked, len(changes), *_growth_of(by_model)))
-    told = log.Operation(locked.head, undoes, now, actor or log.actor_of(user))
+    numbers, taking = feed.take_many(locked, len(changes), *_growth_of(by_model))
+    versions, told = iter(numbers), log.Operation(locked.head, undoes, now, actor or log.actor_of(user))
+    writing = [taking]
+    for model, those in by_model.items():
+        numbered = [(each, next(versions)) for each in those]
+        entries = log.entries_of(user.pk, model.type_name(), numbered, told)
+        for (row, _, _), version in numbered:
+            row.version, row.updated_at, row.operation = version, now, locked.head
+        fields = dict.fromkeys(name for each in those for name in each.diff)
+        rows = [each.row for each in those]
+        writing.append(statements.of(model).update_each(user.pk, rows, (*fields, "version", "updated_at"), entries))
     with session.local({"statement_timeout": "0"}):
-        for model, those in by_model.items():
-            numbered = [(each, next(versions)) for each in those]
-            entries = log.entries_of(user.pk, model.type_name(), numbered, told)
-            for (row, _, _), version in numbered:
-                row.version, row.updated_at, row.operation = version, now, locked.head
-            fields = dict.fromkeys(name for each in those for name in each.diff)
-            rows = [each.row for each in those]
-            run(statements.of(model).update_each(user.pk, rows, (*fields, "version", "updated_at"), entries))
+        run_all(writing, commit=commit)
     return locked.head
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast
 
-from django.db.models import F, Field, Func, Model, OrderBy, QuerySet, Value
+from django.db.models import BooleanField, F, Field, Func, Model, OrderBy, QuerySet, Value
 from django.db.models.lookups import GreaterThan, LessThan
 
 from config.database.queries import Param
@@ -95,6 +95,12 @@ def behind(place: Sequence[Any], *members: Any, descending: bool) -> LessThan | 
     """Whether the members, as a row, come after `place`; an index on them is entered there."""
     row, last = _row(*members), _row(*(each if isinstance(each, Param) else Value(each) for each in place))
     return LessThan(row, last) if descending else GreaterThan(row, last)
+
+
+def one_of(member: str, array: Any) -> Func:
+    """Whether the member is in an array, which is made once; a join with its rows might be planned for too few."""
+    parts = {"template": "(%(expressions)s))", "arg_joiner": " = ANY("}
+    return Func(F(member), array, output_field=BooleanField(), **parts)
 
 
 def _row(*members: Any) -> Func:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cache, cached_property, lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
@@ -14,7 +15,7 @@ from config.database.queries import Compiled, Param, Query, Raw
 from config.http.json import to_json
 from users.resources import log
 from users.resources.models import OwnedModel
-from users.resources.querysets import OwnedQuerySet
+from users.resources.querysets import OwnedQuerySet, one_of
 from users.tokens.callers import Actor, standing_of
 
 R = TypeVar("R", bound=OwnedModel)
@@ -66,6 +67,7 @@ class Statements(Generic[R]):
         self._row = Compiled(lambda: self._of_user().visible().filter(pk=Param("id")))
         self._visible = Compiled(lambda: _locked(self._of_user().visible()))
         self._trashed = Compiled(lambda: _locked(self._of_user().trashed()))
+        self._changed = Compiled(self._compile_changed)
         self._shown = lru_cache(maxsize=16)(self._compile_shown)
         self._update_sql = lru_cache(maxsize=256)(self._make_update)
         self._update_each_sql = lru_cache(maxsize=64)(self._make_update_each)
@@ -74,6 +76,11 @@ class Statements(Generic[R]):
     def _of_user(self) -> OwnedQuerySet[R]:
         rows: OwnedQuerySet[R] = self._model.objects.for_user(Param("user"))
         return rows
+
+    def _compile_changed(self) -> OwnedQuerySet[R]:
+        entries = log.of_operation(Param("user"), Param("operation")).filter(type=self._model.type_name())
+        changed = one_of("pk", ArraySubquery(entries.values("object_id")))
+        return self._of_user().filter(changed, erased_at=None).select_for_update().order_by("pk")
 
     def _compile_shown(self, columns: tuple[str, ...], by: str) -> Compiled[Any]:
         return Compiled(lambda: self._of_user().visible().filter(**{by: Param("key")}).columns(columns))
@@ -91,6 +98,10 @@ class Statements(Generic[R]):
 
     def lock_trashed(self, user_id: int, pk: int) -> Locking[R]:
         return Locking(self._trashed.given(user=user_id, id=pk))
+
+    def changed_by(self, user_id: int, operation: int) -> Query[R]:
+        """The rows that an operation has changed, FOR UPDATE; without those that are erased."""
+        return self._changed.given(user=user_id, operation=operation)
 
     def insert(self, row: R, entry: Sequence[Any]) -> Raw:
         """A statement for `feed.advance`: returns the number and the new row's id."""

@@ -1,17 +1,19 @@
 """Undo: an operation that puts back what another one has changed."""
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping
-from itertools import islice
+from collections.abc import Collection, Mapping
+from itertools import chain, islice
 from typing import Any
 
 from django.db.models import F, Q
 from django.utils import timezone
 
+from config.database.queries import Compiled, Param
 from config.database.transactions import retried_transaction
 from config.errors import Conflict, Gone, NotFound
 from users.models import Change, Kind
-from users.resources import feed, log, operations
+from users.resources import feed, log, operations, statements
+from users.resources.history import MAX_VERSION
 from users.resources.log import Changed
 from users.resources.models import OwnedModel
 from users.resources.resource import registered
@@ -64,49 +66,39 @@ def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
     unless every member is as the operation has left it. Raises NoSuchOperation, TooOldToUndo, NothingToUndo,
     ChangedSince and LimitReached.
     """
-    locked, now = feed.lock(user), timezone.now()
     if operation is None:
-        operation = last_operation(user, locked.floor)
-    if operation <= locked.floor:
-        raise TooOldToUndo("The log does not reach back so far.")
-    entries = _entries_of(user, operation)
-    rows = _locked_rows(user, entries)
+        operation = last_operation(user)
+    now, models = timezone.now(), [resource.model for resource in registered()]
+    changed = [statements.of(model).changed_by(user.pk, operation) for model in models]
+    locked, (entries, *found) = feed.lock_and_read(user, log.Entries(user.pk, operation), *changed)
+    _require_undoable(operation, locked.floor, entries)
+    rows = {(row.type_name(), row.pk): row for row in chain(*found)}
     before = {key: row.values() for key, row in rows.items()}
     if conflicts := _put_back(rows, entries, now):
         raise ChangedSince(conflicts)
     changes = []
     for key, row in rows.items():
-        row.follow_zone(user)
+        if row.deleted_at is None:  # tombstones follow when they are restored
+            row.follow_zone(user)
         row.update_derived_fields(now)
         if diff := row.diff(before[key]):
             changes.append(Changed(row, Kind.UNDONE, diff))
     if not changes:
         raise NothingToUndo("It is as it was before that operation already.")
-    operations.store(user, locked, changes, now, undoes=operation)
+    operations.store(user, locked, changes, now, undoes=operation, commit=True)
     return [each.row for each in changes]
 
 
-def _entries_of(user: Actor, operation: int) -> list[Change]:
-    """The last one first."""
-    entries = list(log.of_operation(user, operation).order_by("-version"))
+def _require_undoable(operation: int, floor: int, entries: Collection[log.Entry]) -> None:
+    if operation <= floor:
+        raise TooOldToUndo("The log does not reach back so far.")
     if not entries:
         raise NoSuchOperation("You have no operation with this number.")
     if any(entry.kind == Kind.ERASED for entry in entries):
         raise NothingToUndo("What was erased cannot be brought back.")
-    return entries
 
 
-def _locked_rows(user: Actor, entries: list[Change]) -> Rows:
-    """What is erased or pruned is missing."""
-    rows: dict[Key, OwnedModel] = {}
-    for resource in registered():
-        if pks := {entry.object_id for entry in entries if entry.type == resource.name}:
-            stored = resource.model.objects.for_user(user).filter(pk__in=pks, erased_at=None)
-            rows |= {(resource.name, row.pk): row for row in stored.select_for_update().order_by("pk")}
-    return rows
-
-
-def _put_back(rows: Rows, entries: list[Change], now: dt.datetime) -> Conflicts:
+def _put_back(rows: Rows, entries: Collection[log.Entry], now: dt.datetime) -> Conflicts:
     """Set the values of before. Returns those that are not as the operation has left them."""
     conflicts: Conflicts = {}
     for entry in entries:
@@ -124,7 +116,7 @@ def _put_back(rows: Rows, entries: list[Change], now: dt.datetime) -> Conflicts:
     return conflicts
 
 
-def _sides(row: OwnedModel, entry: Change) -> tuple[dict[str, Any], dict[str, Any]]:
+def _sides(row: OwnedModel, entry: log.Entry) -> tuple[dict[str, Any], dict[str, Any]]:
     """What an entry's members were before and after, by column, as Python's values. A new row had none before.
 
     Who has deleted it since has changed it, too.
@@ -135,23 +127,32 @@ def _sides(row: OwnedModel, entry: Change) -> tuple[dict[str, Any], dict[str, An
     return ({}, {**row.blank(), **after}) if entry.kind == Kind.CREATED else (before, after)
 
 
-def last_operation(user: Actor, floor: int) -> int:
+def last_operation(user: Actor) -> int:
     """The actor's last operation that is not undone, other than undoing. Raises NothingToUndo."""
-    actor = log.actor_of(user)
-    undone: set[int] = set()
-    for operation, undoes in _operations(user, actor, floor):
-        if operation in undone:
-            continue
-        if undoes is None:
-            return operation
-        undone.add(undoes)
-    raise NothingToUndo("You have done nothing since you signed in that could be undone.")
+    actor, undone, before = log.actor_of(user), set[int](), MAX_VERSION
+    while True:
+        locked, (page,) = feed.lock_and_read(user, _LASTS.given(user=user.pk, actor=actor, before=before))
+        for operation, undoes in page:
+            if operation <= locked.floor:
+                break
+            if operation in undone:
+                continue
+            if undoes is None:
+                return int(operation)
+            undone.add(undoes)
+        else:
+            if page:
+                before = page[-1][0]
+                continue
+        raise NothingToUndo("You have done nothing since you signed in that could be undone.")
 
 
-def _operations(user: Actor, actor: str, floor: int) -> Iterator[tuple[int, int | None]]:
-    """The actor's operations, and everybody's that undo one, with what they undo; the last one first."""
-    lasts = Change.objects.for_user(user).filter(Q(actor=actor) | Q(undoes__isnull=False), version=F("operation"))
-    page = lasts.filter(version__gt=floor).order_by("-version").values_list("version", "undoes")
-    while found := list(page[:LOOK_BACK]):
-        yield from found
-        page = page.filter(version__lt=found[-1][0])
+# The actor's operations, and everybody's that undo one, with what they undo; the last one first.
+_LASTS: Compiled[Any] = Compiled(
+    lambda: (
+        Change.objects.for_user(Param("user"))
+        .filter(Q(actor=Param("actor")) | Q(undoes__isnull=False), version=F("operation"), version__lt=Param("before"))
+        .order_by("-version")
+        .values_list("version", "undoes")[:LOOK_BACK]
+    )
+)
