@@ -1,0 +1,87 @@
+"""Every service of every resource writes an entry for each row that it changes."""
+
+import sys
+from collections.abc import Callable
+from inspect import isfunction
+from typing import Any
+
+import pytest
+
+from tasks import services as tasks
+from tests.factories import head_of
+from tests.replica import Replica, state
+from tests.resources.declared import each, label, make, named
+from users.models import Change, User
+from users.resources import operations, undo
+from users.resources.models import OwnedModel
+from users.resources.resource import Resource
+
+Call = Callable[[Resource, User, list[int]], Any]  # with the ids of two rows, and of one in the trash
+
+DECLARED: dict[str, Call] = {
+    "create": lambda resource, user, ids: make(resource, user),
+    "update": lambda resource, user, ids: resource.update(user, ids[0], named(resource, "New")),
+    "delete": lambda resource, user, ids: resource.delete(user, ids[0]),
+    "restore": lambda resource, user, ids: resource.restore(user, ids[2]),
+    "delete_many": lambda resource, user, ids: resource.delete_many(user, ids),
+    "restore_many": lambda resource, user, ids: resource.restore_many(user, ids),
+}
+OTHERS: dict[str, Call] = {
+    "undo": lambda resource, user, ids: undo.undo(user, head_of(user)),
+    "erase": lambda resource, user, ids: operations.erase(user, [resource.model.objects.all()]),
+}
+# By module and function, what is no part of a declaration; how a change of the time zone is told is tested with it.
+OWN: dict[str, Call] = {
+    "tasks.services.complete_task": lambda resource, user, ids: tasks.complete_task(user, ids[0]),
+    "tasks.services.complete_tasks": lambda resource, user, ids: tasks.complete_tasks(user, ids, True),
+    "tasks.services.recompute_days": lambda resource, user, ids: tasks.update_task(user, ids[0], {"title": "New"}),
+}
+
+
+def name_of(service: Callable[..., Any]) -> str:
+    return f"{service.__module__}.{service.__name__}"
+
+
+def services_of(resource: Resource) -> list[str]:
+    """The public functions of the module that its declaration takes its services from."""
+    module = sys.modules[resource.create.__module__]
+    found = [each for each in vars(module).values() if isfunction(each) and each.__module__ == module.__name__]
+    return [name_of(each) for each in found if not each.__name__.startswith("_")]
+
+
+def calls(resource: Resource) -> dict[str, Call]:
+    own = {name: call for name, call in OWN.items() if name in services_of(resource)}
+    return {**DECLARED, **OTHERS, **own}
+
+
+def test_every_service_is_called_here(resource: Resource) -> None:
+    """Whoever adds one says above how to call it."""
+    declared = {name_of(getattr(resource, name)) for name in DECLARED}
+    assert set(services_of(resource)) == declared | {name for name in OWN if name in services_of(resource)}
+
+
+@pytest.mark.django_db
+@each(calls)
+def test_an_entry_is_written_for_each_row_that_changes(resource: Resource, alice: User, case: Call) -> None:
+    ids = [make(resource, alice).pk for _ in range(3)]
+    resource.delete(alice, ids[2])
+    replica, model = Replica(alice, resource.model), resource.model
+    replica.check()
+    before, head = state(alice, model), head_of(alice)
+    case(resource, alice, ids)
+    changed = {key: row["version"] for key, row in state(alice, model).items() if row != before.get(key)}
+    entries = Change.objects.for_user(alice).filter(version__gt=head).order_by("version")
+    assert changed == {(entry.type, entry.object_id): entry.version for entry in entries}
+    assert [entry.version for entry in entries] == list(range(head + 1, head_of(alice) + 1)) != []
+    assert {entry.operation for entry in entries} == {head_of(alice)}
+    assert {entry.previous for entry in entries} <= {None, *(row["version"] for row in before.values())}
+    replica.check()
+
+
+def test_what_is_undone_again_and_again_is_followed(resource: Resource, alice: User, row: OwnedModel) -> None:
+    replica = Replica(alice, resource.model)
+    resource.update(alice, row.pk, {label(resource): "New"})
+    for number in range(2, 7):
+        undo.undo(alice, number)
+        replica.check()
+    assert len(replica.rows) == 1

@@ -1,0 +1,162 @@
+"""Random operations by every service of tasks: the log tells of each, and undo takes each back."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from config.errors import DomainError
+from tasks import services
+from tasks.choices import Priority, Status
+from tasks.models import Task
+from tests.factories import head_of, make_user
+from tests.replica import Replica
+from users import services as accounts
+from users.models import User
+from users.resources import operations
+from users.resources.undo import NothingToUndo, undo
+
+NOON = dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
+ZONES = ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
+ALL = list(range(99))
+texts = st.sampled_from(["", "Milk", "Zürich", "報告"])
+fields: dict[str, st.SearchStrategy[Any]] = {
+    "title": texts.filter(bool),
+    "description": texts,
+    "status": st.sampled_from([each.value for each in Status]),
+    "priority": st.sampled_from([each.value for each in Priority]),
+    "tags": st.lists(texts.filter(bool), max_size=2, unique=True),
+    "due_date": st.none() | st.dates(dt.date(2026, 11, 30), dt.date(2026, 12, 2)),
+}
+timed = st.fixed_dictionaries({"due_at": st.none() | st.just(NOON)})
+changes = st.fixed_dictionaries({}, optional=fields) | timed
+picks = st.lists(st.integers(0, 4), min_size=1, max_size=3)
+
+Row = dict[str, Any]
+Rows = dict[int, Row]
+
+
+class World:
+    """A user, what their tasks were before each operation, and who follows the log."""
+
+    def __init__(self) -> None:
+        self.user: User = make_user()
+        self.replica = Replica(self.user, Task)
+        self.done: list[tuple[int, str, Rows]] = []  # the number, what it was, and the rows before
+        self.zones: dict[int, str] = {}  # by the number of the operation that has recomputed the days, the zone before
+
+    def rows(self) -> Rows:
+        """Each byte but what every change writes."""
+        ignored = {"version", "updated_at"}
+        values = Task.objects.for_user(self.user).values()
+        return {row["id"]: {name: row[name] for name in row.keys() - ignored} for row in values}
+
+    def ids(self, picked: list[int]) -> list[int]:
+        ids = sorted(Task.objects.for_user(self.user).values_list("pk", flat=True))
+        return [ids[pick] for pick in picked if pick < len(ids)]
+
+    def run(self, name: str, sent: Any, picked: list[int]) -> None:
+        before, head, zone, ids = self.rows(), head_of(self.user), self.user.timezone, self.ids(picked)
+        try:
+            OPERATIONS[name](self, sent, ids)
+        except (DomainError, IndexError):  # there is no such task, or it does not fit
+            assert (self.rows(), head_of(self.user)) == (before, head)
+        self.replica.check()
+        if head_of(self.user) > head:
+            self.done.append((head_of(self.user), name, before))
+            self.zones[head_of(self.user)] = zone
+        elif self.user.timezone != zone:
+            self.done.append((0, name, before))
+            self.zones[0] = zone
+
+    def move(self, zone: str) -> None:
+        self.user = accounts.update_account(self.user, timezone=zone)
+
+    def undo_some(self, picked: list[int]) -> None:
+        numbers = [number for number, *_ in self.done if number]
+        undo(self.user, numbers[-1 - picked[0]])
+
+
+Run = Callable[[World, Any, list[int]], Any]
+OPERATIONS: dict[str, Run] = {
+    "create": lambda world, sent, ids: services.create_task(world.user, **{"title": "New", **sent}),
+    "update": lambda world, sent, ids: services.update_task(world.user, ids[0], sent),
+    "complete": lambda world, sent, ids: services.complete_task(world.user, ids[0]),
+    "delete": lambda world, sent, ids: services.delete_task(world.user, ids[0]),
+    "restore": lambda world, sent, ids: services.restore_task(world.user, ids[0]),
+    "complete several": lambda world, sent, ids: services.complete_tasks(world.user, world.ids(ALL), len(ids) % 2 == 0),
+    "delete several": lambda world, sent, ids: services.delete_tasks(world.user, ids),
+    "restore several": lambda world, sent, ids: services.restore_tasks(world.user, world.ids(ALL)),
+    "move": lambda world, sent, ids: world.move(ZONES[len(ids) % 3]),
+    "undo": lambda world, sent, ids: world.undo_some(ids and [ids[0] % 4]),
+    "erase": lambda world, sent, ids: operations.erase(world.user, [Task.objects.all()]),
+}
+REVERSIBLE = [name for name in OPERATIONS if name != "erase"]
+
+
+def operations_of(names: list[str]) -> st.SearchStrategy[Any]:
+    steps = st.tuples(st.sampled_from(names), changes, picks)
+    first = st.tuples(st.just("create"), changes, picks)
+    both = st.tuples(st.lists(first, min_size=3, max_size=3), st.lists(steps, min_size=8, max_size=12))
+    return both.map(lambda two: sum(two, []))
+
+
+def undo_everything(world: World) -> set[str]:
+    """The last one first; returns what was undone. What was created is in the trash, and everything else as before."""
+    undone = set()
+    while world.done:
+        number, name, before = world.done.pop()
+        if name == "move":
+            world.move(world.zones[number])
+        else:
+            undo(world.user, number)
+        world.replica.check()
+        now = world.rows()
+        assert {pk: row for pk, row in now.items() if pk in before} == before
+        assert all(row["deleted_at"] for pk, row in now.items() if pk not in before)
+        undone.add(name)
+    return undone
+
+
+@pytest.mark.django_db
+def test_operations_that_are_undone_in_reverse_order_leave_nothing() -> None:
+    undone: set[str] = set()
+
+    @settings(max_examples=30, phases=[Phase.generate])
+    @given(steps=operations_of(REVERSIBLE))
+    def check(steps: list[Any]) -> None:
+        world = World()
+        for step in steps:
+            world.run(*step)
+        undone.update(undo_everything(world))
+
+    check()
+    assert undone == set(REVERSIBLE), "not every operation was tested"
+
+
+@pytest.mark.django_db
+def test_whoever_follows_the_log_has_the_fresh_state_also_of_what_was_erased() -> None:
+    erased = 0
+
+    @settings(max_examples=20, phases=[Phase.generate])
+    @given(steps=operations_of(["update", "delete several", "erase", "restore several", "undo"]))
+    def check(steps: list[Any]) -> None:
+        nonlocal erased
+        world = World()
+        for step in steps:
+            world.run(*step)
+        for number, name, _ in world.done:
+            if name == "erase":
+                erased += 1
+                before = world.rows()
+                with pytest.raises(NothingToUndo):
+                    undo(world.user, number)
+                assert world.rows() == before
+        late = Replica(world.user, Task)
+        late.check()
+
+    check()
+    assert erased > 5, "nothing was tested"
