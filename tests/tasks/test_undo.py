@@ -51,8 +51,8 @@ class World:
     def rows(self) -> Rows:
         """Each byte but what every change writes."""
         ignored = {"version", "updated_at"}
-        values = Task.objects.for_user(self.user).values()
-        return {row["id"]: {name: row[name] for name in row.keys() - ignored} for row in values}
+        rows: Any = Task.objects.for_user(self.user).values()
+        return {row["id"]: {name: row[name] for name in row.keys() - ignored} for row in rows}
 
     def ids(self, picked: list[int]) -> list[int]:
         ids = sorted(Task.objects.for_user(self.user).values_list("pk", flat=True))
