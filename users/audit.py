@@ -55,6 +55,7 @@ class Action(models.TextChoices):
     STAFF_CHANGED = "staff.changed", "Changed by staff"
     STAFF_DELETED = "staff.deleted", "Deleted by staff"
     STAFF_RAN = "staff.ran_action", "Action run by staff"
+    STAFF_UNDID = "staff.undid", "Undone by staff"
     STAFF_READ = "staff.read_text", "Text read by staff"
     CODE_ACCEPTED = "second_factor.code_accepted", "Second factor accepted"
     CODE_REFUSED = "second_factor.code_refused", "Second factor refused"

@@ -103,6 +103,25 @@ def test_staff_restores_what_was_deleted(admin: Page, user: Account) -> None:
     assert user.api.get(task).json()["title"] == "Thrown away by mistake"
 
 
+def test_staff_undoes_what_a_client_did(admin: Page, user: Account) -> None:
+    task = new_task(user, title="As it was meant")
+    user.api.patch(task, json={"title": "As it was not"})
+    admin.goto(f"{TASKS}{task.rpartition('/')[2]}/change/")
+    admin.get_by_role("link", name="History").last.click()
+    expect(admin.get_by_text("title: As it was meant → As it was not")).to_be_visible()
+    admin.get_by_role("link", name="Undo").first.click()
+    expect(admin.get_by_text("title: As it was not → As it was meant")).to_be_visible()
+    admin.get_by_label("Reason").fill("The owner asked for it")
+    admin.get_by_role("button", name="Undo").click()
+    expect(admin.get_by_text("Undone: 1 task.")).to_be_visible()
+    expect(admin.get_by_text("Undone by staff: The owner asked for it")).to_be_visible()
+    assert user.api.get(task).json()["title"] == "As it was meant"
+    user.api.delete(task)
+    admin.goto("/admin/tasks/task/?deleted=yes&q=meant")
+    admin.get_by_role("link", name="History").last.click()
+    expect(admin.get_by_role("cell", name="Deleted")).to_be_visible()
+
+
 def test_staff_deletes_all_of_a_long_list(admin: Page, server: Server) -> None:
     """More rows than Django takes fields of a form."""
     server.manage("seed_demo", "--users", "1", "--tasks", "1200")
@@ -167,11 +186,14 @@ def test_every_page_fits_its_window_and_its_colours(
     task = new_task(
         user, title="A title as long as people make them when nobody tells them to stop " * 2, tags=["x" * 50]
     )
+    user.api.patch(task, json={"description": "x" * 300, "title": "Longer " * 25})
+    user.api.delete(new_task(user, title="Gone"))
     number, own = task.rpartition("/")[2], user.api.get("/api/users/me").json()["id"]
     for address in (
         "", "users/user/", "users/user/add/", f"users/user/{own}/change/", f"users/user/{own}/password/",
         "tasks/task/", "tasks/task/add/", f"tasks/task/{number}/change/", f"tasks/task/{number}/delete/",
-        f"tasks/task/{number}/history/", "password_change/", "users/auditevent/", "users/session/",
+        f"tasks/task/{number}/history/", f"tasks/task/{number}/history/2/undo/", "tasks/task/?deleted=yes",
+        "password_change/", "users/auditevent/", "users/session/",
         "auth/group/add/", "second-factor/enrol/",
     ):  # fmt: skip
         admin.goto(f"/admin/{address}")

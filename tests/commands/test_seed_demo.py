@@ -17,7 +17,7 @@ from tasks.models import Task
 from tests.changes import changed_since
 from tests.client import Api
 from tests.factories import PASSWORD, head_of, make_task, make_user
-from users.models import Feed, User
+from users.models import Change, Feed, User
 from users.services import AccountGone
 
 SCRIPTS = {"LATIN", "CYRILLIC", "ARABIC", "CJK", "HIRAGANA", "KATAKANA", "DEVANAGARI", "HANGUL"}
@@ -47,6 +47,8 @@ def test_every_number_of_each_feed_is_one_task(transactional_db: None) -> None:
         versions = Task.objects.for_user(user).order_by("created_at").values_list("version", flat=True)
         assert list(versions) == list(range(1, 31))
         assert (head_of(user), Feed.objects.get(user=user).floor) == (30, 0)
+        [operation] = Change.objects.for_user(user).values_list("operation", "actor", "kind").distinct()
+        assert operation == (30, "command", "created")
 
 
 def test_each_task_is_what_the_service_makes_of_the_same_values(transactional_db: None) -> None:

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+from django.test import Client
 
 from tests.client import Api
+from tests.pages import signed_in
 from tests.problems import stored
 from tests.resources.declared import RESOURCES, installed, make
 from users.models import IdempotencyKey, User
@@ -21,6 +23,18 @@ def resource(request: pytest.FixtureRequest) -> Iterator[Resource]:
 @pytest.fixture
 def row(resource: Resource, alice: User) -> OwnedModel:
     return make(resource, alice, **resource.example)
+
+
+@pytest.fixture
+def rows(resource: Resource) -> str:
+    """The address of its list in the admin."""
+    return f"/admin/{resource.model._meta.app_label}/{resource.model._meta.model_name}/"
+
+
+@pytest.fixture
+def staff(carol: User) -> Client:
+    """In the admin."""
+    return signed_in(carol)
 
 
 @pytest.fixture

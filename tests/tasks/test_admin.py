@@ -11,7 +11,8 @@ from tasks import services
 from tasks.models import MAX_TAGS, Task
 from tests.factories import head_of, make_task, make_user
 from tests.pages import open_page, send, signed_in, submit
-from users.models import User
+from users.models import Change, User
+from users.resources import undo
 
 LIST = "/admin/tasks/task/"
 ADD = "/admin/tasks/task/add/"
@@ -208,3 +209,36 @@ def test_more_lines_than_tags_can_be_are_not_even_split(staff: Client, alice: Us
     page = submit(staff, ADD, **new_task(alice, tags="a\n" * 100_000))
     assert f"Write at most {MAX_TAGS} tags." in page.errors
     assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "after"), [("complete", "pending", "completed"), ("reopen", "completed", "pending")]
+)
+def test_completing_is_one_operation_for_each_owner_and_undone_as_one(
+    staff: Client, alice: User, bob: User, carol: User, action: str, before: str, after: str
+) -> None:
+    """A task that is so already is passed over."""
+    tasks = [
+        make_task(owner, status=status)
+        for owner, status in [(alice, before), (bob, before), (alice, before), (alice, after)]
+    ]
+    chosen = [str(task.pk) for task in tasks]
+    page = send(staff, LIST, {"action": action, "_selected_action": chosen, "index": "0"})
+    assert ": 3 tasks." in page.messages
+    entries = Change.objects.filter(actor=f"staff:{carol.pk}").order_by("user", "version")
+    assert [(entry.user_id, entry.operation, entry.object_id) for entry in entries] == [
+        (alice.pk, 5, tasks[0].pk),
+        (alice.pk, 5, tasks[2].pk),
+        (bob.pk, 2, tasks[1].pk),
+    ]
+    undo.undo(alice, 5)
+    statuses = Task.objects.order_by("pk").values_list("status", flat=True)
+    assert list(statuses) == [before, after, before, after]
+
+
+def test_a_change_in_the_list_is_an_operation_of_staff(staff: Client, alice: User, carol: User) -> None:
+    task = make_task(alice)
+    fields = {**open_page(staff, LIST).fields, "form-0-status": "completed", "_save": "Save"}
+    send(staff, LIST, fields)
+    entry = Change.objects.get(version=2)
+    assert (entry.object_id, entry.kind, entry.actor) == (task.pk, "completed", f"staff:{carol.pk}")

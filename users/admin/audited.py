@@ -14,6 +14,8 @@ from config.admin.base import ServiceAdmin
 from users import audit
 from users.audit import Action
 from users.models import AuditEvent, User
+from users.resources.models import OwnedModel
+from users.resources.resource import Resource
 
 PER_PAGE = 100
 
@@ -28,8 +30,9 @@ class Entry(NamedTuple):
     @classmethod
     def of(cls, event: AuditEvent) -> Self:
         """Without a look-up: the account may be gone."""
-        fields, label = ", ".join(event.details.get("fields", ())), audit.label(event.action)
-        return cls(event.at, User(email=event.actor_email), f"{label}: {fields}" if fields else label)
+        said = ", ".join(event.details.get("fields", ())) or event.details.get("reason", "")
+        label = audit.label(event.action)
+        return cls(event.at, User(email=event.actor_email), f"{label}: {said}" if said else label)
 
 
 class Done(NamedTuple):
@@ -91,16 +94,38 @@ class AuditedAdmin(ServiceAdmin):
         return done.answer
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().history_view(request, object_id, {**self.events(request, object_id), **(extra_context or {})})
+
+    def events(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        """A page of the audit events of an object, as Django's template of its history takes them."""
         events = AuditEvent.objects.filter(object_type=self.opts.label_lower, object_id=unquote(object_id))
         paginator = self.get_paginator(request, events.order_by("-pk"), PER_PAGE)
         page = paginator.get_page(request.GET.get(PAGE_VAR, 1))
         page.object_list = [Entry.of(event) for event in page.object_list]
-        context = {
+        return {
             "action_list": page,
             "page_range": paginator.get_elided_page_range(page.number),
+            "page_var": PAGE_VAR,
             "pagination_required": paginator.num_pages > 1,
         }
-        return super().history_view(request, object_id, {**context, **(extra_context or {})})
+
+
+def reads_text(request: HttpRequest, resource: Resource) -> bool:
+    """Whether this member of the staff may read users' text."""
+    permission = resource.text_permission
+    return permission is None or (isinstance(request.user, User) and request.user.has_perm(permission))
+
+
+def note_reading(request: HttpRequest, resource: Resource, rows: Iterable[OwnedModel], *, page: str) -> None:
+    """Record that staff read text of other users; one event for a page with several rows."""
+    if not resource.text or not reads_text(request, resource):
+        return
+    others = [row for row in rows if row.user_id != request.user.pk]
+    if len(others) == 1:
+        audit.record(Action.STAFF_READ, others[0].user, of=others[0], page=page)
+    elif others:
+        details: dict[str, Any] = {resource.plural: [row.pk for row in others]}
+        audit.record(Action.STAFF_READ, page=page, users=sorted({row.user_id for row in others}), **details)
 
 
 def _shown(value: Any) -> Any:

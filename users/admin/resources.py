@@ -6,21 +6,19 @@ from operator import attrgetter
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import model_ngettext
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from config.admin.base import SHOWN
-from users import audit
-from users.admin.audited import AuditedAdmin, Done
+from users.admin.audited import Done, note_reading, reads_text
+from users.admin.history import HistoryAdmin
 from users.admin.rows import DeletedFilter, ListedForm, RowForm, RowFormSet, RowList, shows_tombstones
-from users.audit import Action
-from users.models import User
 from users.resources.models import OwnedModel
-from users.resources.resource import Resource
 
 
-class ResourceAdmin(AuditedAdmin):
+class ResourceAdmin(HistoryAdmin):
     """The admin of a resource's rows, of all users. Each write takes a number of the owner's change counter.
 
     Subclasses name their `resource`, their `list_display`, which begins with the title, and their `fieldsets`, to which
@@ -28,7 +26,6 @@ class ResourceAdmin(AuditedAdmin):
     filters that reveal text.
     """
 
-    resource: ClassVar[Resource]
     text_filters: ClassVar[tuple[Any, ...]] = ()  # those of `list_filter` that reveal text
 
     form = RowForm
@@ -49,15 +46,16 @@ class ResourceAdmin(AuditedAdmin):
         assert self.revealing.isdisjoint(self.list_editable), "editing text in the list would reveal it"
         self.number_link = admin.display(description=self.opts.verbose_name, ordering="pk")(lambda row: str(row))
 
-    def reads_text(self, request: HttpRequest) -> bool:
-        permission = self.resource.text_permission
-        return permission is None or (isinstance(request.user, User) and request.user.has_perm(permission))
-
     # --- Text permission ----------------------------------------------------------------------------
+
+    def reads_text(self, request: HttpRequest) -> bool:
+        return reads_text(request, self.resource)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = super().get_list_display(request)
-        return columns if self.reads_text(request) else ["number_link", *self._without_text(columns[1:])]
+        if not self.reads_text(request):
+            columns = ["number_link", *self._without_text(columns[1:])]
+        return [columns[0], "history_link", *columns[1:]] if shows_tombstones(request) else columns
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
@@ -105,7 +103,7 @@ class ResourceAdmin(AuditedAdmin):
         return super().get_changelist_formset(request, formset=RowFormSet, **kwargs)
 
     def get_list_display_links(self, request: HttpRequest, list_display: Any) -> Any:
-        """A tombstone has no page."""
+        """A tombstone has no page but its history."""
         return None if shows_tombstones(request) else super().get_list_display_links(request, list_display)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -117,7 +115,7 @@ class ResourceAdmin(AuditedAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         response = super().changelist_view(request, extra_context)
         if changelist := (getattr(response, "context_data", None) or {}).get("cl"):
-            self._note_reading(request, changelist.result_list, page="list")
+            note_reading(request, self.resource, changelist.result_list, page="list")
         return response
 
     def render_change_form(
@@ -130,19 +128,8 @@ class ResourceAdmin(AuditedAdmin):
         obj: Any = None,
     ) -> Any:
         if obj is not None:
-            self._note_reading(request, [obj], page=self.resource.name)
+            note_reading(request, self.resource, [obj], page=self.resource.name)
         return super().render_change_form(request, context, add, change, form_url, obj)
-
-    def _note_reading(self, request: HttpRequest, rows: Iterable[OwnedModel], *, page: str) -> None:
-        """Record that staff read text of other users; one event for a page of the list."""
-        if not self.resource.text or not self.reads_text(request):
-            return
-        others = [row for row in rows if row.user_id != request.user.pk]
-        if len(others) == 1:
-            self.note(Action.STAFF_READ, others[0], page=page)
-        elif others:
-            details: dict[str, Any] = {self.resource.plural: [row.pk for row in others]}
-            audit.record(Action.STAFF_READ, page=page, users=sorted({row.user_id for row in others}), **details)
 
     # --- Writes, through the resource's services -----------------------------------------------------
 
@@ -160,28 +147,36 @@ class ResourceAdmin(AuditedAdmin):
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self.resource.delete(obj.user, obj.pk)
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self.call_many(queryset, self.resource.delete_many)
-
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Any:
         """The rows alone: deleting makes tombstones, and nothing cascades."""
         rows = list(objs)
         if "post" not in request.POST:
-            self._note_reading(request, rows[:SHOWN], page="deletion")
+            note_reading(request, self.resource, rows[:SHOWN], page="deletion")
         title = self.resource.text[:1] if self.reads_text(request) else ()
         links = [self.change_link(row, *(getattr(row, name) for name in title)) for row in rows]
         return self.deletion_links(links), {self.opts.verbose_name_plural: len(links)}, set(), []
 
+    def run_action(self, name: str, run: Callable[..., Any], request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Django would log and count also the rows that were deleted meanwhile."""
+        if name != "delete_selected" or not request.POST.get("post"):
+            return super().run_action(name, run, request, queryset)
+        done = self.call_many(queryset, self.resource.delete_many)
+        self.log_deletions(request, done)
+        self.message_user(request, f"Successfully deleted {self.counted(done)}.", messages.SUCCESS)
+        return None
+
     @admin.action(description="Restore", permissions=["change"])
     def restore(self, request: HttpRequest, queryset: Any) -> Done:
-        return self.run_many(request, queryset.deleted(), self.resource.restore_many, "Restored")
+        return self.run_many(request, queryset.trashed(), self.resource.restore_many, "Restored")
 
     def run_many(self, request: HttpRequest, rows: QuerySet[Any], service: Callable[..., Any], did: str) -> Done:
         """The body of an action: call a service for the rows, and show how many it has changed."""
         done = self.call_many(rows, service)
-        name = self.opts.verbose_name if len(done) == 1 else self.opts.verbose_name_plural
-        self.message_user(request, f"{did}: {len(done)} {name}.", messages.SUCCESS)
+        self.message_user(request, f"{did}: {self.counted(done)}.", messages.SUCCESS)
         return Done(done)
+
+    def counted(self, rows: list[Any]) -> str:
+        return f"{len(rows)} {model_ngettext(self.opts, len(rows))}"
 
     def call_many(self, rows: QuerySet[Any], service: Callable[..., Any]) -> list[Any]:
         """Call a service with the rows of each owner, which is one operation of theirs; returns those that it changed.

@@ -33,7 +33,7 @@ class DeletedFilter(SimpleListFilter):
             yield {**choice, "display": "No"} if choice["display"] == "All" else choice
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.deleted() if shows_tombstones(request) else queryset.visible()
+        return queryset.trashed() if shows_tombstones(request) else queryset.visible()
 
 
 def shows_tombstones(request: HttpRequest) -> bool:

@@ -25,16 +25,17 @@ MAX_TYPE = 60
 MAX_VERSION = 2**63 - 1  # a bigint
 MEMBERS = ("version", "operation", "kind", "type", "object_id", "at", "actor", "diff", "undoes")
 
-# The list that is linked by `previous`, from an entry of the object on; each is looked up by the primary key.
+# The list that is linked by `previous`, from an entry of the object on; each is looked up by the primary key, and
+# PostgreSQL walks no further than to the limit.
 _LINKED = """ARRAY(
     WITH RECURSIVE linked AS (
-        SELECT version, previous, 1 AS place FROM users_change
+        SELECT version, previous FROM users_change
         WHERE user_id = %s AND version = %s AND type = %s AND object_id = %s
         UNION ALL
-        SELECT entry.version, entry.previous, place + 1
+        SELECT entry.version, entry.previous
         FROM linked JOIN users_change AS entry ON entry.user_id = %s AND entry.version = linked.previous
-        WHERE place < %s
-    ) SELECT version FROM linked
+        WHERE linked.previous >= %s
+    ) SELECT version FROM linked LIMIT %s
 )"""
 
 
@@ -95,8 +96,15 @@ def of_object(user: Actor, model: type[OwnedModel], pk: int, query: Mapping[str,
     if version is None:
         raise writes.no_such(model)
     first = query["cursor"].version if "cursor" in query else version
-    linked = RawSQL(_LINKED, [user.pk, first, model.type_name(), pk, user.pk, query["limit"] + 1])  # nosec B611: a constant
-    return _page(user, Change.objects.for_user(user).filter(one_of("version", linked)), query)
+    return _page(user, linked(user, model, pk, first, limit=query["limit"] + 1), query)
+
+
+def linked(
+    user: Actor, model: type[OwnedModel], pk: int, first: int, *, since: int = 0, limit: int | None = None
+) -> ChangeQuerySet:
+    """The entries of an object from the version `first` back to `since`; none if `first` is of another object."""
+    versions = RawSQL(_LINKED, [user.pk, first, model.type_name(), pk, user.pk, since, limit])  # nosec B611: a constant
+    return Change.objects.for_user(user).filter(one_of("version", versions)).order_by("-version")
 
 
 def of_user(user: Actor, query: Mapping[str, Any]) -> Page:

@@ -17,6 +17,7 @@ from config.http.json import to_json
 from config.http.request import current_request, is_in_admin
 from users.models import Change, ChangeQuerySet, Feed, Kind, User
 from users.resources.models import Diff, OwnedModel
+from users.services import epochs
 from users.tokens.callers import Actor, Caller
 
 COMMAND, WORKER = "command", "worker"
@@ -79,7 +80,7 @@ class Cursor(NamedTuple):
 
 def current_epoch() -> int:
     """The history that the database is in."""
-    return 0
+    return epochs.current().value
 
 
 class Changed(NamedTuple):

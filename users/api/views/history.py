@@ -11,7 +11,8 @@ from config.http.openapi.schema import also_answers
 from config.http.pagination import next_link
 from config.http.views import GenericAPIView, Response
 from users.api.idempotency import idempotent
-from users.api.operations import USER_ID, ResourceViewSet, header
+from users.api.operations import USER_ID, header
+from users.api.resources import ResourceViewSet
 from users.api.serializers import EntrySerializer, UndoneSerializer, UndoSerializer
 from users.resources import history, undo
 from users.resources.history import HistoryQuery, PageQuery
