@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.db.models import Model, QuerySet
+from django.db.models import F, QuerySet
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from config.database.isolation import each_as
 from config.http.json import to_json
 from users import audit
-from users.models import AuditEvent, Feed, IdempotencyKey, Session, User
+from users.models import AuditEvent, Change, Feed, IdempotencyKey, Session, User
 
 Section = Callable[[User], Iterator[dict[str, Any]]]
 
@@ -61,17 +61,14 @@ def _pieces(user: User) -> Iterator[bytes]:
     yield b"}"
 
 
-def rows(queryset: QuerySet[Any, Any], *fields: str) -> Iterator[dict[str, Any]]:
-    """The rows in batches by primary key, so that no cursor or transaction stays open while a slow client reads."""
-    model: type[Model] = queryset.model
-    key = model._meta.pk.name
-    batch = list(queryset.order_by(key).values(*fields, "pk")[:BATCH])
-    while batch:
-        last = batch[-1]["pk"]
+def rows(queryset: QuerySet[Any, Any], *fields: str, key: str = "pk") -> Iterator[dict[str, Any]]:
+    """The rows in batches by a unique key, so that no cursor or transaction stays open while a slow client reads."""
+    following = queryset.order_by(key)
+    while batch := list(following.values(*fields, key_of_row=F(key))[:BATCH]):
         for row in batch:
-            del row["pk"]
+            last = row.pop("key_of_row")
             yield row
-        batch = list(queryset.filter(pk__gt=last).order_by(key).values(*fields, "pk")[:BATCH])
+        following = following.filter(**{f"{key}__gt": last})
 
 
 @register("sessions")
@@ -114,3 +111,10 @@ def _staff_actions(user: User) -> Iterator[dict[str, Any]]:
 @register("feed")
 def _feed(user: User) -> Iterator[dict[str, Any]]:
     return rows(Feed.objects.filter(user=user), "head", "floor", "live", "stored")
+
+
+@register("changes")
+def _changes(user: User) -> Iterator[dict[str, Any]]:
+    """The log."""
+    fields = ("version", "operation", "kind", "type", "object_id", "previous", "undoes", "at", "actor", "diff")
+    return rows(Change.objects.for_user(user), *fields, key="version")

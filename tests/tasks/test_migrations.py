@@ -1,13 +1,11 @@
 """Migrations of tasks, forward and back, with rows that are in their way."""
 
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connection
-from django.db.migrations.executor import MigrationExecutor
 
 from tasks.models import Task
 from tests.client import Api
@@ -19,15 +17,6 @@ BEFORE, AFTER = "0008", "0011"  # of texts that are folded in another way
 def migrate(*name: str) -> None:
     """To this one, or to the latest of every app, which the service needs."""
     call_command("migrate", *(("tasks", *name) if name else ()), verbosity=0)
-
-
-@pytest.fixture
-def migrated_again(transactional_db: None) -> Iterator[None]:
-    yield
-    with connection.cursor() as cursor:  # not through the models, which are of newer tables
-        cursor.execute("TRUNCATE users_user CASCADE")
-    executor = MigrationExecutor(connection)
-    executor.migrate(executor.loader.graph.leaf_nodes())
 
 
 @pytest.mark.usefixtures("migrated_again")

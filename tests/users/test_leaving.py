@@ -22,7 +22,7 @@ from tests.pages import signed_in, submit
 from tests.problems import places_of, problem_of, stored
 from tests.resources.declared import RESOURCES
 from users import exports
-from users.models import AuditEvent, Feed, IdempotencyKey, Session, User
+from users.models import AuditEvent, Change, Feed, IdempotencyKey, Session, User
 
 LONG_AGO = dt.timedelta(minutes=6)
 
@@ -44,7 +44,7 @@ def close(api: Api, body: dict[str, Any] | None = None) -> Any:
 
 
 def everything_of(user: User) -> list[int]:
-    models: list[Any] = [Task, Feed, Session, IdempotencyKey]
+    models: list[Any] = [Task, Feed, Change, Session, IdempotencyKey]
     return [*(model.objects.filter(user=user).count() for model in models), User.objects.filter(pk=user.pk).count()]
 
 
@@ -53,14 +53,14 @@ def test_the_password_deletes_the_account_with_all_that_belongs_to_it(alice: Use
     api.post("/api/me/tasks", {"title": "A"}, idempotency_key="k1")
     Api(bob).post("/api/me/tasks", {"title": "B"}, idempotency_key="k1")
     assert close(api, {"password": PASSWORD}).status_code == 204
-    assert (everything_of(alice), everything_of(bob)) == ([0, 0, 0, 0, 0], [1, 1, 1, 1, 1])
+    assert (everything_of(alice), everything_of(bob)) == ([0] * 6, [1] * 6)
     assert api.get("/api/users/me").status_code == 401
     assert Api().post("/api/auth/refresh", {"refresh": api.tokens.refresh}).status_code == 401
 
 
 def test_right_after_signing_in_no_password_is_needed(as_alice: Api, alice: User) -> None:
     assert close(as_alice).status_code == 204
-    assert everything_of(alice) == [0, 0, 0, 0, 0]
+    assert everything_of(alice) == [0] * 6
 
 
 @pytest.mark.parametrize("refreshed", [False, True])
@@ -213,7 +213,7 @@ def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: U
 
 
 def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
-    exported = {Feed, Session, IdempotencyKey, AuditEvent, TOTPDevice, StaticDevice}
+    exported = {Change, Feed, Session, IdempotencyKey, AuditEvent, TOTPDevice, StaticDevice}
     exported |= {resource.model for resource in RESOURCES}  # whose exports tests/resources looks at
     exported |= {TaskTag}  # the index of tags, which the tasks have
     exported |= {LogEntry}  # Django's, into which nothing is written any more

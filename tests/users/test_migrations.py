@@ -1,13 +1,10 @@
 """Migrations of accounts, forward and back, with rows that are in their way."""
 
-from typing import Any
-
 import pytest
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils.timezone import now
 
 from config.database.isolation import as_user
@@ -19,14 +16,6 @@ from users.models import AuditEvent, User
 
 def migrate(name: str) -> None:
     call_command("migrate", "users", name, verbosity=0)
-
-
-@pytest.fixture
-def migrated_again(transactional_db: None) -> Any:
-    yield
-    User.objects.all().delete()
-    executor = MigrationExecutor(connection)
-    executor.migrate(executor.loader.graph.leaf_nodes())
 
 
 @pytest.mark.usefixtures("migrated_again")

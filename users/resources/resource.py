@@ -87,7 +87,7 @@ def register(resource: Resource) -> None:
     columns = {field.attname for field in resource.model._meta.concrete_fields} - {"user_id"}
     exported = [name for name in resource.serializer._declared_fields if name in columns]
     exports.register(resource.plural)(
-        lambda user: exports.rows(resource.model.objects.for_user(user), *exported, "deleted_at")
+        lambda user: exports.rows(resource.model.objects.for_user(user), *exported, "deleted_at", "erased_at")
     )
 
 
