@@ -94,7 +94,9 @@ def test_a_bad_parameter_is_named(as_alice: Api, query: str) -> None:
 def test_it_costs_as_many_statements_whatever_its_length(as_alice: Api, alice: User, query: str) -> None:
     make_task(alice)
     for _ in range(2):
-        assert len(statements(lambda: versions(as_alice, query), containing="")) <= 3  # with that of the epoch, where a page follows
+        assert (
+            len(statements(lambda: versions(as_alice, query), containing="")) <= 3
+        )  # with that of the epoch, where a page follows
         fill(alice, 60)
 
 
