@@ -1,5 +1,6 @@
 """Every service of every resource writes an entry for each row that it changes."""
 
+import datetime as dt
 import sys
 from collections.abc import Callable
 from inspect import isfunction
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from tasks import services as tasks
+from tasks.models import Task
 from tests.factories import head_of
 from tests.replica import Replica, state
 from tests.resources.declared import each, label, make, named
@@ -30,12 +32,18 @@ OTHERS: dict[str, Call] = {
     "undo": lambda resource, user, ids: undo.undo(user, head_of(user)),
     "erase": lambda resource, user, ids: operations.erase(user, [resource.model.objects.all()]),
 }
-# By module and function, what is no part of a declaration; how a change of the time zone is told is tested with it.
+# By module and function, what is no part of a declaration.
 OWN: dict[str, Call] = {
     "tasks.services.complete_task": lambda resource, user, ids: tasks.complete_task(user, ids[0]),
     "tasks.services.complete_tasks": lambda resource, user, ids: tasks.complete_tasks(user, ids, True),
-    "tasks.services.recompute_days": lambda resource, user, ids: tasks.update_task(user, ids[0], {"title": "New"}),
+    "tasks.services.recompute_days": lambda resource, user, ids: tasks.recompute_days(eastern(user)),
 }
+
+
+def eastern(user: User) -> User:
+    """At the other end of the world, where it is another day."""
+    user.timezone = "Pacific/Kiritimati"
+    return user
 
 
 def name_of(service: Callable[..., Any]) -> str:
@@ -64,6 +72,8 @@ def test_every_service_is_called_here(resource: Resource) -> None:
 @each(calls)
 def test_an_entry_is_written_for_each_row_that_changes(resource: Resource, alice: User, case: Call) -> None:
     ids = [make(resource, alice).pk for _ in range(3)]
+    if resource.model is Task:
+        tasks.update_task(alice, ids[0], {"due_at": dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)})
     resource.delete(alice, ids[2])
     replica, model = Replica(alice, resource.model), resource.model
     replica.check()
