@@ -18,10 +18,11 @@ from tests.notes.resource import NOTES
 from tests.problems import exact, places_of, problem_of, stored
 from tests.resources.addresses import BAD_CURSORS, BAD_IDS, CREATED, NOT_COUNTS, forged
 from tests.resources.declared import Operation, address, each, installed, label, make, named, operations, text_of
-from users.models import Change, User
+from users.models import Change, IdempotencyKey, User
 from users.resources import operations as many
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
+from users.services import pruning
 
 TRASH = "/api/me/trash"
 CANARY = "canary"
@@ -314,6 +315,24 @@ def test_what_was_erased_is_nowhere(resource: Resource, as_alice: Api, alice: Us
     assert CANARY.encode() not in exported and created.json()["uid"].encode() in exported
     again = as_alice.patch(address(resource, pk), {label(resource): f"{CANARY} 2"}, idempotency_key="k2")
     assert CANARY not in str(problem_of(again, 404)) and tables_with(CANARY) == set()
+
+
+def test_answers_are_forgotten_however_many_objects_are_erased(as_alice: Api, alice: User) -> None:
+    for key in ("k1", "k2"):
+        pk = as_alice.post(address(TASKS), named(TASKS, CANARY), idempotency_key=key).json()["id"]
+    pruning.forget_answers(alice.pk, range(pk, pk + 100_000))
+    assert IdempotencyKey.objects.filter(user=alice).count() == 1  # that of another object
+
+
+def test_emptying_reads_no_text_and_no_more_than_it_may_change(
+    resource: Resource, as_alice: Api, gone: OwnedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "MAX_ROWS", 7)
+    with CaptureQueriesContext(connection) as queries:
+        assert as_alice.delete(TRASH).status_code == 204
+    table = resource.model._meta.db_table
+    (read,) = [each["sql"] for each in queries if each["sql"].startswith("SELECT") and f'FROM "{table}"' in each["sql"]]
+    assert "LIMIT 8" in read and not [name for name in resource.text if f'"{name}"' in read.partition("WHERE")[0]]
 
 
 def test_what_another_wrote_is_left(resource: Resource, as_alice: Api, bob: User, gone: OwnedModel) -> None:
