@@ -71,6 +71,7 @@ class Task(OwnedModel):
     mutable: ClassVar[tuple[str, ...]] = (
         "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at", *derived,
     )  # fmt: skip
+    zoned: ClassVar[Mapping[str, str]] = {"due_date": "due_at"}
     expressions: ClassVar[Mapping[str, Any]] = {
         "is_completed": models.ExpressionWrapper(Q(status=Status.COMPLETED), models.BooleanField())
     }

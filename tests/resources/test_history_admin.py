@@ -121,6 +121,21 @@ def test_values_are_shown_as_text_and_cut_off(resource: Resource, rows: str, sta
     assert "y" * (MAX_SHOWN - 1) + "…" in page
 
 
+@pytest.mark.parametrize("reads", [False, True])
+def test_a_column_that_was_dropped_or_changed_since_is_shown_as_text(
+    resource: Resource, rows: str, alice: User, reads: bool
+) -> None:
+    """To staff who may read text, as the column may have held some."""
+    row, name = make(resource, alice), resource.model._meta.model_name
+    entry = Change.objects.for_user(alice).filter(version=1)
+    entry.update(diff={"gone": [None, "Secret"], "erased_at": ["x", {"y": 1}]}, kind="updated")
+    client = staff_with(f"view_{name}", f"change_{name}", *([f"view_{name}_text"] if reads else []))
+    for path in (f"{rows}{row.pk}/history/", undo_page(rows, row, 1)):
+        page = client.get(path)
+        assert (page.status_code, "gone" in page.content.decode()) == (200, True)
+        assert ("Secret" in page.content.decode()) is reads
+
+
 def test_the_history_shows_what_the_audit_tells(resource: Resource, rows: str, staff: Client, alice: User) -> None:
     row = make(resource, alice)
     staff.get(f"{rows}{row.pk}/change/")

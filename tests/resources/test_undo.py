@@ -139,6 +139,18 @@ def test_a_member_that_has_changed_since_is_named(resource: Resource, as_alice: 
     assert undo(as_alice, 2).status_code == 200
 
 
+@pytest.mark.parametrize("told", [{"gone": ["a", "b"]}, {"deleted_at": [[], {}]}, {"deleted_at": ["a", "b"]}])
+def test_a_column_that_was_dropped_or_changed_since_is_named(
+    resource: Resource, as_alice: Api, alice: User, row: OwnedModel, told: Any
+) -> None:
+    rename(resource, row)
+    entry = Change.objects.for_user(alice).filter(version=2)
+    entry.update(diff={**entry.get().diff, **told})
+    before = stored()
+    assert problem_of(undo(as_alice, 2), 409)["changes"][0]["members"] == [*told]
+    assert stored() == before
+
+
 def test_what_was_deleted_since_has_changed(resource: Resource, as_alice: Api, alice: User, row: OwnedModel) -> None:
     rename(resource, row)
     resource.delete(alice, row.pk)

@@ -12,12 +12,12 @@ from config.errors import DomainError
 from tasks import services
 from tasks.choices import Priority, Status
 from tasks.models import Task
-from tests.factories import head_of, make_user
+from tests.factories import head_of, make_task, make_user
 from tests.replica import Replica
 from users import services as accounts
 from users.models import User
 from users.resources import operations
-from users.resources.undo import NothingToUndo, undo
+from users.resources.undo import ChangedSince, NothingToUndo, undo
 
 NOON = dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
 ZONES = ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
@@ -160,3 +160,26 @@ def test_whoever_follows_the_log_has_the_fresh_state_also_of_what_was_erased() -
 
     check()
     assert erased > 5, "nothing was tested"
+
+
+def test_a_date_that_a_time_has_taken_over_is_not_put_back_in_part(alice: User) -> None:
+    monday, tuesday = dt.date(2026, 11, 30), NOON.date()
+    task = make_task(alice, title="One", due_date=monday)
+    number = services.update_task(alice, task.pk, {"title": "Two", "due_date": tuesday}).version
+    services.update_task(alice, task.pk, {"due_at": NOON})
+    with pytest.raises(ChangedSince) as refused:
+        undo(alice, number)
+    assert refused.value.conflicts == {("task", task.pk): ["due_at"]}
+    task.refresh_from_db()
+    assert (task.title, task.due_date, task.due_at) == ("Two", tuesday, NOON)
+
+
+def test_a_restore_into_another_time_zone_is_undone_and_redone(alice: User) -> None:
+    task = make_task(alice, due_at=NOON)
+    services.delete_task(alice, task.pk)
+    alice = accounts.update_account(alice, timezone="Pacific/Kiritimati")
+    (restored,) = services.restore_tasks(alice, [task.pk])
+    for _ in range(3):
+        (restored,) = undo(alice, restored.version)  # type: ignore[assignment]
+    task.refresh_from_db()
+    assert (task.deleted_at is None, task.due_date) == (False, NOON.date())

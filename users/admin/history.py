@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, ClassVar, NamedTuple
 
 from django import forms
@@ -285,20 +286,29 @@ def _move(before: Any, after: Any) -> str:
 
 
 def _members(request: HttpRequest, resource: Resource, entry: Change) -> list[Member]:
-    """What an entry has changed; of text, only the names for staff who may not read it."""
+    """What an entry has changed; of text, only the names for staff who may not read it.
+
+    A column that is no more may have held text.
+    """
     fields = {field.attname: field for field in resource.model._meta.concrete_fields}
-    hidden = () if reads_text(request, resource) else resource.text
+    shown = fields.keys() | entry.diff.keys() if reads_text(request, resource) else fields.keys() - {*resource.text}
     members = []
     for name in sorted(entry.diff.keys() - {TRASH}):
-        before, after = ("", "") if name in hidden else (_text_of(fields[name], value) for value in entry.diff[name])
+        field = fields.get(name)
+        before, after = (_text_of(field, value) for value in entry.diff[name]) if name in shown else ("", "")
         is_new = entry.kind == Kind.CREATED  # of whose members the log tells no values of before
-        members.append(Member(str(fields[name].verbose_name), "" if is_new else before, after))
+        members.append(Member(str(field.verbose_name if field else name), "" if is_new else before, after))
     return members
 
 
-def _text_of(field: "Field[Any, Any]", value: Any) -> str:
-    shown = dict(field.flatchoices).get(value, value) if field.choices else field.to_python(value)
-    return Truncator(display_for_value(shown, "empty")).chars(MAX_SHOWN)
+def _text_of(field: "Field[Any, Any] | None", value: Any) -> str:
+    """Of a value that may be from before the column was changed, or dropped."""
+    if field and field.choices:
+        value = dict(field.flatchoices).get(value, value)
+    elif field:
+        with suppress(TypeError, ValueError, ValidationError):
+            value = field.to_python(value)
+    return Truncator(display_for_value(value, "empty")).chars(MAX_SHOWN)
 
 
 def _shown_row(request: HttpRequest, resource: Resource, entry: Change, row: OwnedModel | None) -> ShownRow:

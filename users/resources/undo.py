@@ -2,9 +2,11 @@
 
 import datetime as dt
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from itertools import chain, islice
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -106,8 +108,10 @@ def _put_back(rows: Rows, entries: Collection[log.Entry], now: dt.datetime) -> C
         if key not in rows:
             conflicts[key] = ["id"]
             continue
-        row, (before, after) = rows[key], _sides(rows[key], entry)
-        if changed := [name for name, value in after.items() if getattr(row, name) != value]:
+        row, told = rows[key], _told(rows[key], entry)
+        before, after = _sides(row, entry.kind, told)
+        changed = [name for name, value in after.items() if getattr(row, name) != value]
+        if changed := [*(entry.diff.keys() - told.keys()), *changed, *_overruled(row, before)]:
             conflicts.setdefault(key, []).extend(changed)
         for name, value in before.items():
             setattr(row, name, value)
@@ -116,15 +120,33 @@ def _put_back(rows: Rows, entries: Collection[log.Entry], now: dt.datetime) -> C
     return conflicts
 
 
-def _sides(row: OwnedModel, entry: log.Entry) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What an entry's members were before and after, by column, as Python's values. A new row had none before.
+def _told(row: OwnedModel, entry: log.Entry) -> dict[str, tuple[Any, Any]]:
+    """An entry's members by column, as Python's values; without those that a later version has no place for."""
+    read = {field.attname: field.to_python for field in row._meta.concrete_fields}
+    told = {}
+    for name, (old, new) in entry.diff.items():
+        with suppress(KeyError, TypeError, ValueError, ValidationError):
+            told[name] = read[name](old), read[name](new)
+    return told
+
+
+def _sides(row: OwnedModel, kind: str, told: Mapping[str, tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the columns were before an entry and after it. A new row had none before.
 
     Who has deleted it since has changed it, too.
     """
-    read = {field.attname: field.to_python for field in row._meta.concrete_fields}
-    before = {name: read[name](old) for name, (old, _) in entry.diff.items()}
-    after = {"deleted_at": None, **{name: read[name](new) for name, (_, new) in entry.diff.items()}}
-    return ({}, {**row.blank(), **after}) if entry.kind == Kind.CREATED else (before, after)
+    before = {name: old for name, (old, _) in told.items()}
+    after = {"deleted_at": None, **{name: new for name, (_, new) in told.items()}}
+    return ({}, {**row.blank(), **after}) if kind == Kind.CREATED else (before, after)
+
+
+def _overruled(row: OwnedModel, before: Mapping[str, Any]) -> list[str]:
+    """The columns from which the row computes those that shall be put back, and of which the entry does not tell: they
+    have been set since, or the time zone has changed."""
+    if "deleted_at" in before:  # a tombstone is as it was, and follows the time zone when it is restored
+        return []
+    zoned = [source for name, source in row.zoned.items() if name in before and source not in before]
+    return [source for source in zoned if getattr(row, source) is not None]
 
 
 def last_operation(user: Actor) -> int:
