@@ -270,6 +270,13 @@ def test_emptying_that_is_sent_again_leaves_what_was_deleted_since(as_alice: Api
     assert len(as_alice.get(TRASH).json()) == 1
 
 
+def test_another_query_is_not_the_same_request(as_alice: Api, alice: User, notes: Resource) -> None:
+    TASKS.delete(alice, make_task(alice).pk)
+    assert as_alice.delete(f"{TRASH}?type=note", idempotency_key="k1").status_code == 204
+    assert problem_of(as_alice.delete(TRASH, idempotency_key="k1"), 422)["code"] == "idempotency_key_reused"
+    assert as_alice.delete(f"{TRASH}?type=note", idempotency_key="k1")["Idempotency-Replayed"] == "true"
+
+
 def test_more_than_an_operation_may_change_is_refused(
     as_alice: Api, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

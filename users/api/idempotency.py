@@ -113,8 +113,10 @@ class _Attempt:
         # Without `user_id`: `me` in a path is the same route as the caller's id.
         objects = sorted((name, value) for name, value in match.kwargs.items() if name != "user_id")
         self.digest = _digest(self.scope, f"{request.method} {match.view_name} {objects}", key)
-        # Not orjson, which rejects values that a body may hold until it is validated.
-        self.fingerprint = _digest(json.dumps(request.data, sort_keys=True))
+        # Not orjson, which rejects values that a body may hold until it is validated. Without a query there is no part
+        # for it, as in keys that were stored before an upgrade.
+        query = filter(None, [request.META["QUERY_STRING"]])
+        self.fingerprint = _digest(json.dumps(request.data, sort_keys=True), *query)
         self.is_replay_only = grant is not None and grant.is_outdated
         self.lifetime = lifetime
         self.signed_in = signed_in
@@ -168,7 +170,7 @@ class _Attempt:
         if stored is None:
             return None
         if stored.fingerprint != self.fingerprint:
-            raise KeyReused("This Idempotency-Key came with another body before; choose a new key.")
+            raise KeyReused("This Idempotency-Key came with another body or query before; choose a new key.")
         if stored.session is None or self.signed_in is None:
             body = orjson.loads(stored.body) if stored.body else None
             headers = {name: stored.headers[name] for name in _KEPT_HEADERS if name in stored.headers}

@@ -107,8 +107,8 @@ _ANSWERS = (
     Answer(
         "KeyReused",
         problems.Kind.of(KeyReused),
-        "This `Idempotency-Key` came with another body before.",
-        "This Idempotency-Key came with another body before; choose a new key.",
+        "This `Idempotency-Key` came with another body or query before.",
+        "This Idempotency-Key came with another body or query before; choose a new key.",
     ),
     Answer(
         "TooSlow",
