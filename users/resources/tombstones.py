@@ -4,6 +4,7 @@ from config.database.transactions import retried_transaction
 from users.models import Feed
 from users.resources import log
 from users.resources.models import OwnedModel
+from users.services import pruning
 from users.tokens.callers import Actor
 
 MOST = 1000  # tombstones that one write removes
@@ -13,7 +14,7 @@ MOST = 1000  # tombstones that one write removes
 def make_room(user: Actor, model: type[OwnedModel], most: int) -> None:
     """Delete the user's oldest tombstones, a hundredth of the limit or what exceeds it, when they have reached it.
 
-    Nobody can erase these later, so their content leaves the log as well. Then recount the rows: so writes that
+    Nobody can erase these later, so their content leaves the log and stored answers as well. Then recount the rows: so writes that
     bypassed the counters (by hand, or by an older version during an upgrade) cannot block the user.
     """
     feed = lock_feed(user.pk)
@@ -27,6 +28,7 @@ def make_room(user: Actor, model: type[OwnedModel], most: int) -> None:
         pks = [pk for pk, _ in oldest]
         raise_floor(feed, oldest[-1][1])
         log.erase(user, model.type_name(), pks)
+        pruning.forget_answers(user.pk, pks)
         delete(model, feed, pks)
     Feed.objects.filter(pk=user.pk).update(live=rows.visible().count(), stored=rows.count())
 
