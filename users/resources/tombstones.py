@@ -14,8 +14,8 @@ MOST = 1000  # tombstones that one write removes
 def make_room(user: Actor, model: type[OwnedModel], most: int) -> None:
     """Delete the user's oldest tombstones, a hundredth of the limit or what exceeds it, when they have reached it.
 
-    Nobody can erase these later, so their content leaves the log and stored answers as well. Then recount the rows: so writes that
-    bypassed the counters (by hand, or by an older version during an upgrade) cannot block the user.
+    Nobody can erase these later, so their content leaves the log and stored answers as well. Then recount the rows: so
+    writes that bypassed the counters (by hand, or by an older version during an upgrade) cannot block the user.
     """
     feed = lock_feed(user.pk)
     if feed is None:
