@@ -8,21 +8,18 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from django.contrib.sessions.models import Session as AdminSession
-from django.db.models import Model, QuerySet
+from django.db.models import BooleanField, Model, QuerySet
+from django.db.models.expressions import RawSQL
 
 from config.database.isolation import all_users
-from config.database.queries import Raw, run
 from config.database.transactions import retried_transaction
 from users.models import IdempotencyKey, Session, SpentInvitation, User
 
 BATCH = 1000
 USERS = 100  # per transaction; each has few sessions
 
-# The ids of each answer are looked up: a regular expression of a hundred thousand ids takes all memory.
-_FORGET_ANSWERS = r"""
-    DELETE FROM users_idempotencykey WHERE user_id = %s
-        AND EXISTS (SELECT FROM regexp_matches(body, '"id":([0-9]+)', 'g') AS shown WHERE shown[1] = ANY(%s::text[]))
-"""
+# Looks up the ids of each answer: a regular expression of a hundred thousand ids takes all memory.
+_SHOWN = r"""EXISTS (SELECT FROM regexp_matches(body, '"id":([0-9]+)', 'g') AS id WHERE id[1] = ANY(%s::text[]))"""
 
 
 def expired_sessions() -> QuerySet[Session]:
@@ -70,7 +67,8 @@ def _prune_rows(expired: QuerySet[Any], batch: int) -> int:
 
 def forget_answers(user_id: int, object_ids: Collection[int]) -> None:
     """Delete the user's idempotency keys whose answers may show these objects, whatever their type."""
-    run(Raw(_FORGET_ANSWERS, [user_id, [*map(str, object_ids)]]))
+    shown = RawSQL(_SHOWN, [[*map(str, object_ids)]], BooleanField())
+    IdempotencyKey.objects.filter(shown, user_id=user_id).delete()
 
 
 @all_users()
