@@ -15,7 +15,6 @@ from tests.notes.resource import NOTES
 from tests.problems import send
 from users import exports
 from users.api.resources import routes, viewset
-from users.api.views import history
 from users.models import User
 from users.resources import resource as registry
 from users.resources.models import OwnedModel
@@ -39,7 +38,7 @@ def installed(resource: Resource) -> Iterator[None]:
         register(resource)
         urls = ModuleType("urls")
         urls.__dict__.update(vars(config.urls))
-        urls.__dict__["urlpatterns"] = [*routes(resource), *history.routes(resource), *config.urls.urlpatterns]
+        urls.__dict__["urlpatterns"] = [*routes(resource), *config.urls.urlpatterns]
         with override_settings(ROOT_URLCONF=urls):
             yield
 

@@ -11,7 +11,10 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from config.errors import LimitReached, SearchTooSlow
 from config.http import conditional
 from config.http.openapi.schema import also_answers
+from users.api.serializers import EntrySerializer
 from users.resources import writes
+from users.resources.history import PageQuery
+from users.resources.log import CursorExpired
 from users.resources.models import MAX_UID
 from users.resources.resource import Resource, registered
 
@@ -47,11 +50,24 @@ UID = OpenApiParameter(
     OpenApiParameter.PATH,
     description="Percent-encoded, also its slashes.",
 )
+LINK = header("Link", 'The next page: `<…>; rel="next"`, relative to the address of this one.', 200)
 _LIST_HEADERS = [
     header("ETag", "Changes with any change of yours; absent when the list depends on the clock.", 200, 304),
-    header("Link", 'The next page: `<…>; rel="next"`, relative to the address of this one.', 200),
+    LINK,
     header("X-Total-Count", "With `total=true`.", 200, type=int),
 ]
+CURSOR_EXPIRED = also_answers((CursorExpired, "What the cursor led to is no longer kept; begin anew without it."))
+ENTRY = {
+    "version": 5,
+    "operation": 5,
+    "kind": "updated",
+    "type": "task",
+    "object_id": 42,
+    "at": "2026-11-23T09:30:00.123456Z",
+    "actor": "session:019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d",
+    "diff": {"priority": ["medium", "high"]},
+    "undoes": None,
+}
 
 
 def answered(resource: Resource, **changes: Any) -> dict[str, Any]:
@@ -156,6 +172,16 @@ def by_id(resource: Resource, examples: Examples) -> dict[str, Any]:
             extensions=also_answers((LimitReached, f"You have as many {many} as you may; delete some first.")),
             examples=[_answer(resource)],
         ),
+        "history": extend_schema(
+            operation_id=f"list{resource.title}History",
+            summary=f"What has happened to a {one}, the newest first",
+            description=f"An entry for each change, also of a {one} in the trash. Empty for one that has not changed "
+            "since the entries are kept.",
+            parameters=[place, PageQuery, LINK],
+            responses={200: EntrySerializer(many=True)},
+            extensions=CURSOR_EXPIRED,
+            examples=[OpenApiExample("A change", value=_entry(resource), response_only=True)],
+        ),
     }
 
 
@@ -205,6 +231,11 @@ def _sent(resource: Resource) -> OpenApiExample:
 
 def _answer(resource: Resource) -> OpenApiExample:
     return OpenApiExample(f"A {_one(resource)}", value=answered(resource), response_only=True)
+
+
+def _entry(resource: Resource) -> dict[str, Any]:
+    member, value = next(iter(resource.example.items()))
+    return {**ENTRY, "type": resource.name, "diff": {member: [value, f"{value} again"]}}
 
 
 def _uid_taken(resource: Resource) -> dict[str, Any]:

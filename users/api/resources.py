@@ -20,7 +20,8 @@ from config.values import is_storable, nfc
 from users.api import operations
 from users.api.idempotency import idempotent
 from users.api.serializers import NothingSerializer
-from users.resources import feed, trash, writes
+from users.resources import feed, history, trash, writes
+from users.resources.history import PageQuery
 from users.resources.models import MAX_UID, ImmutableUid, OwnedModel
 from users.resources.resource import Resource, registered
 from users.tokens.callers import Caller
@@ -43,6 +44,12 @@ register_converter(UidConverter, "uid")
 def numbered(operation: int | None) -> dict[str, str]:
     """The header that names an operation; none if nothing has changed."""
     return {} if operation is None else {"Tickbase-Operation": str(operation)}
+
+
+def entries_page(request: Request, page: history.Page) -> Response:
+    """The answer of a page of the log."""
+    entries, following = page
+    return Response(entries, headers={"Link": next_link(request, following)} if following else None)
 
 
 class ResourceViewSet(GenericViewSet):
@@ -135,6 +142,12 @@ class ResourceViewSet(GenericViewSet):
         NothingSerializer.validated(request.data)
         expected, pk = conditional.if_match(request), self.row_id(writes.not_in_trash)
         return self.answer(self.resource.restore(self.caller, pk, expected_version=expected))
+
+    @action(detail=True)
+    def history(self, request: Request, **address: str) -> Response:
+        query, pk = PageQuery.validated(request), self.row_id()
+        self.caller.require_standing()
+        return entries_page(request, history.of_object(self.caller, self.resource.model, pk, query))
 
     def answer(self, row: OwnedModel, status: int = 200) -> Response:
         headers = {"ETag": conditional.etag(row.version), **numbered(row.operation)}

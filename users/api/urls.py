@@ -3,13 +3,10 @@
 from django.urls import path
 
 from users.api import resources, views
-from users.api.views import history
-from users.resources.resource import registered
 
 urlpatterns = [
     *resources.urlpatterns(),  # first, as they are requested most
     path("api/<str:user_id>/trash", views.TrashView.as_view(), name="trash"),
-    *(route for resource in registered() for route in history.routes(resource)),
     path("api/<str:user_id>/history", views.HistoryView.as_view(), name="history"),
     path("api/<str:user_id>/undo", views.UndoView.as_view(), name="undo"),
     path("api/auth/register", views.RegisterView.as_view(), name="register"),

@@ -1,40 +1,21 @@
-"""Views of the log: the history of an object and of all that a user has, and undo."""
+"""Views of all that a user has changed, and undo. The history of one object is in `users.api.resources`."""
 
 from typing import cast
 
-from django.urls import URLPattern, path
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 
 from config.http.openapi.schema import also_answers
-from config.http.pagination import next_link
 from config.http.views import GenericAPIView, Response
 from users.api.idempotency import idempotent
-from users.api.operations import USER_ID, header
-from users.api.resources import ResourceViewSet
+from users.api.operations import CURSOR_EXPIRED, ENTRY, LINK, OPERATION, USER_ID
+from users.api.resources import entries_page, numbered
 from users.api.serializers import EntrySerializer, UndoneSerializer, UndoSerializer
 from users.resources import history, undo
-from users.resources.history import HistoryQuery, PageQuery
-from users.resources.log import CursorExpired
-from users.resources.resource import Resource
+from users.resources.history import HistoryQuery
 from users.tokens.callers import Caller
 
-OPERATION = "Tickbase-Operation"
-_ENTRY = {
-    "version": 5,
-    "operation": 5,
-    "kind": "updated",
-    "type": "task",
-    "object_id": 42,
-    "at": "2026-11-23T09:30:00.123456Z",
-    "actor": "session:019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d",
-    "diff": {"priority": ["medium", "high"]},
-    "undoes": None,
-}
 _UNDONE = {"operation": 6, "changed": [{"type": "task", "id": 42, "version": 6}]}
-_LINK = header("Link", 'The next page: `<…>; rel="next"`, relative to the address of this one.', 200)
-_EXPIRED = also_answers((CursorExpired, "What the cursor led to is no longer kept; begin anew without it."))
 
 
 class HistoryView(GenericAPIView):
@@ -47,22 +28,15 @@ class HistoryView(GenericAPIView):
         description="An entry for each change of an object. Those that one request has made have its `operation`. "
         "Kept for 90 days, unless the operator has chosen another time.",
         tags=["history"],
-        parameters=[USER_ID, HistoryQuery, _LINK],
+        parameters=[USER_ID, HistoryQuery, LINK],
         responses={200: EntrySerializer(many=True)},
-        extensions=_EXPIRED,
-        examples=[OpenApiExample("A change", value=_ENTRY, response_only=True)],
+        extensions=CURSOR_EXPIRED,
+        examples=[OpenApiExample("A change", value=ENTRY, response_only=True)],
     )
     def get(self, request: Request, user_id: str) -> Response:
-        caller, query = _caller(request), HistoryQuery.validated(request)
+        caller, query = cast(Caller, request.user), HistoryQuery.validated(request)
         caller.require_standing()
-        return _answer(request, history.of_user(caller, query))
-
-
-class ObjectHistoryViewSet(ResourceViewSet):
-    def list(self, request: Request, **address: str) -> Response:
-        query, pk = PageQuery.validated(request), self.row_id()
-        self.caller.require_standing()
-        return _answer(request, history.of_object(self.caller, self.resource.model, pk, query))
+        return entries_page(request, history.of_user(caller, query))
 
 
 class UndoView(GenericAPIView):
@@ -76,7 +50,7 @@ class UndoView(GenericAPIView):
         description="Without `operation`, the last one of your session that is not undone. What was created goes to "
         "the trash, what was deleted comes back. It is an operation in turn: to undo it, send its number.",
         tags=["history"],
-        parameters=[USER_ID, header(OPERATION, "The number of this operation.", 200, type=int)],
+        parameters=[USER_ID, OPERATION],
         responses={200: UndoneSerializer},
         extensions=also_answers(
             (undo.NoSuchOperation, "You have no operation with this number."),
@@ -90,56 +64,11 @@ class UndoView(GenericAPIView):
         examples=[
             OpenApiExample("The last one", value={}, request_only=True),
             OpenApiExample("This one", value={"operation": 5}, request_only=True),
-            OpenApiExample(
-                "Undone",
-                value={"operation": 6, "changed": [{"type": "task", "id": 42, "version": 6}]},
-                response_only=True,
-            ),
+            OpenApiExample("Undone", value=_UNDONE, response_only=True),
         ],
     )
     def post(self, request: Request, user_id: str) -> Response:
-        rows = undo.undo(_caller(request), **UndoSerializer.validated(request.data))
+        rows = undo.undo(cast(Caller, request.user), **UndoSerializer.validated(request.data))
         operation = rows[0].operation
         changed = [{"type": row.type_name(), "id": row.pk, "version": row.version} for row in rows]
-        return Response({"operation": operation, "changed": changed}, headers={OPERATION: str(operation)})
-
-
-def _caller(request: Request) -> Caller:
-    """Permissions exclude anonymous ones."""
-    return cast(Caller, request.user)
-
-
-def _answer(request: Request, page: history.Page) -> Response:
-    entries, following = page
-    return Response(entries, headers={"Link": next_link(request, following)} if following else None)
-
-
-def routes(resource: Resource) -> list[URLPattern]:
-    """The URL pattern of the history of a resource's objects."""
-    view = _object_history(resource).as_view({"get": "list"})
-    place = f"api/<str:user_id>/{resource.plural}/<str:{resource.name}_id>/history"
-    return [path(place, view, name=f"{resource.name}-history")]
-
-
-def _object_history(resource: Resource) -> type[ObjectHistoryViewSet]:
-    one, (member, value) = resource.name.replace("_", " "), next(iter(resource.example.items()))
-    entry = {**_ENTRY, "type": resource.name, "diff": {member: [value, f"{value} again"]}}
-    members = {"resource": resource, "serializer_class": EntrySerializer, "__module__": __name__}
-    view = type(f"{resource.title}HistoryViewSet", (ObjectHistoryViewSet,), members)
-    described = extend_schema(
-        operation_id=f"list{resource.title}History",
-        summary=f"What has happened to a {one}, the newest first",
-        description=f"An entry for each change, also of a {one} in the trash. Empty for one that has not changed since "
-        "the entries are kept.",
-        tags=[resource.plural],
-        parameters=[
-            USER_ID,
-            OpenApiParameter(f"{resource.name}_id", OpenApiTypes.INT64, OpenApiParameter.PATH),
-            PageQuery,
-            _LINK,
-        ],
-        responses={200: EntrySerializer(many=True)},
-        extensions=_EXPIRED,
-        examples=[OpenApiExample("A change", value=entry, response_only=True)],
-    )
-    return extend_schema_view(list=described)(view)
+        return Response({"operation": operation, "changed": changed}, headers=numbered(operation))

@@ -20,7 +20,7 @@ from config.http.pagination import Cursor, next_link
 from config.http.serializers import QuerySerializer
 from config.http.views import APIView, Response
 from users.api.idempotency import idempotent
-from users.api.operations import OPERATION, USER_ID, answered, header
+from users.api.operations import LINK, OPERATION, USER_ID, answered
 from users.api.resources import numbered
 from users.resources import trash
 from users.resources.lists import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, CountField, CursorField
@@ -82,7 +82,7 @@ class TrashView(APIView):
         description="Objects of all types, the last deleted first, until they are restored or erased. Each has its "
         "`type` and `deleted_at` beside its own members; `Link` leads to the next page.",
         tags=["trash"],
-        parameters=[USER_ID, TrashQuery, _TYPE, header("Link", 'The next page: `<…>; rel="next"`.', 200)],
+        parameters=[USER_ID, TrashQuery, _TYPE, LINK],
         responses={
             200: PolymorphicProxySerializer(
                 component_name="Trashed", serializers=_TRASHED, resource_type_field_name="type", many=True
