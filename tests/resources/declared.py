@@ -151,6 +151,7 @@ def operations(resource: Resource) -> dict[str, Operation]:
             )
             for action in actions
             for method, name in action.mapping.items()
+            if name != "history"  # above
         },
     }
 
