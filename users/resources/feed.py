@@ -179,6 +179,17 @@ def _locking(tables: str, condition: str) -> str:
     return f"SELECT head, floor, live, stored FROM tasks_feed WHERE user_id = %s AND {acting} FOR UPDATE"  # nosec B608
 
 
+def lock_existing(user_id: int) -> Feed | None:
+    """Lock the feed alone, for what acts for nobody; None if the account was deleted."""
+    return Feed.objects.select_for_update().filter(user_id=user_id).first()
+
+
+def raise_floor(feed: Feed, version: int) -> None:
+    """Entries up to this version may be gone from now on."""
+    feed.floor = max(feed.floor, version)
+    feed.save(update_fields=["floor"])
+
+
 def take_many(feed: Feed, count: int, growth: Growth, limit: Limit) -> tuple[range, Raw]:
     """The next `count` versions of a locked feed, and the statement that takes them. Raises LimitReached."""
     if growth.live > 0 and feed.live + growth.live > limit.most:

@@ -9,7 +9,7 @@ from django.db.models import F, OuterRef, Subquery
 
 from config.database.transactions import retried_transaction
 from users.models import Change, ChangeQuerySet, Feed, User
-from users.resources import operations, tombstones
+from users.resources import feed, operations, tombstones
 from users.resources.models import OwnedModel
 from users.resources.querysets import OwnedQuerySet
 from users.services import AccountGone
@@ -60,14 +60,14 @@ def _cut_batch(user_id: int, before: dt.datetime, batch: int) -> int:
 
     Under the feed's lock, as every write: a reader that reads the floor after the entries detects missing ones.
     """
-    feed = tombstones.lock_feed(user_id)
+    locked = feed.lock_existing(user_id)
     entries = Change.objects.filter(user_id=user_id)
     oldest = entries.order_by("version").values_list("operation", "at")[:batch]
     # Up to the first young one: a machine whose clock was behind must not take the entries of others along.
     old = [operation for operation, _ in takewhile(lambda entry: entry[1] < before, oldest)]
-    if feed is None or not old:
+    if locked is None or not old:
         return 0
-    tombstones.raise_floor(feed, old[-1])
+    feed.raise_floor(locked, old[-1])
     return entries.filter(version__lte=old[-1]).delete()[0]
 
 
@@ -87,6 +87,6 @@ def prune_tombstones(model: type[OwnedModel], batch: int = BATCH) -> Iterator[in
 
 @retried_transaction
 def _prune_batch(model: type[OwnedModel], user_id: int, batch: int) -> int:
-    feed = tombstones.lock_feed(user_id)
+    locked = feed.lock_existing(user_id)
     gone = below_floor(model).filter(user_id=user_id).order_by("pk").values_list("pk", flat=True)[:batch]
-    return tombstones.delete(model, feed, list(gone)) if feed else 0
+    return tombstones.delete(model, locked, list(gone)) if locked else 0

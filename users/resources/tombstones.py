@@ -2,7 +2,7 @@
 
 from config.database.transactions import retried_transaction
 from users.models import Feed
-from users.resources import log
+from users.resources import feed, log
 from users.resources.models import OwnedModel
 from users.services import pruning
 from users.tokens.callers import Actor
@@ -17,8 +17,8 @@ def make_room(user: Actor, model: type[OwnedModel], most: int) -> None:
     Nobody can erase these later, so their content leaves the log and stored answers as well. Then recount the rows: so
     writes that bypassed the counters (by hand, or by an older version during an upgrade) cannot block the user.
     """
-    feed = lock_feed(user.pk)
-    if feed is None:
+    locked = feed.lock_existing(user.pk)
+    if locked is None:
         return  # the account was deleted
     rows = model.objects.for_user(user)
     excess = rows.count() - 2 * most  # after the limit was lowered
@@ -26,27 +26,16 @@ def make_room(user: Actor, model: type[OwnedModel], most: int) -> None:
     oldest = list(rows.deleted().order_by("version").values_list("pk", "version")[:batch])
     if oldest:
         pks = [pk for pk, _ in oldest]
-        raise_floor(feed, oldest[-1][1])
+        feed.raise_floor(locked, oldest[-1][1])
         log.erase(user, model.type_name(), pks)
         pruning.forget_answers(user.pk, pks)
-        delete(model, feed, pks)
+        delete(model, locked, pks)
     Feed.objects.filter(pk=user.pk).update(live=rows.visible().count(), stored=rows.count())
 
 
-def lock_feed(user_id: int) -> Feed | None:
-    """None if the account was deleted."""
-    return Feed.objects.select_for_update().filter(user_id=user_id).first()
-
-
-def raise_floor(feed: Feed, version: int) -> None:
-    """Entries up to this version may be gone from now on."""
-    feed.floor = max(feed.floor, version)
-    feed.save(update_fields=["floor"])
-
-
-def delete(model: type[OwnedModel], feed: Feed, pks: list[int]) -> int:
+def delete(model: type[OwnedModel], locked: Feed, pks: list[int]) -> int:
     removed: int = model.objects.filter(pk__in=pks).delete()[0]
     if model.limit_setting:  # else its rows were never counted
-        feed.stored -= removed
-        feed.save(update_fields=["stored"])
+        locked.stored -= removed
+        locked.save(update_fields=["stored"])
     return removed
