@@ -15,7 +15,7 @@ from tasks.choices import Status
 from tasks.models import Task
 from users.models import Kind, User
 from users.resources import feed, log, operations, writes
-from users.resources.log import Changed
+from users.resources.log import RowChange
 from users.tokens.callers import Actor
 
 # Timed tasks that changes of an account's time zone may recompute. A hundred thousand take seconds; meanwhile the
@@ -113,7 +113,7 @@ def recompute_days(user: User) -> None:
         before = {"due_date": task.due_date}
         task.follow_zone(user)
         if diff := task.diff(before):
-            changes.append(Changed(task, Kind.UPDATED, diff))
+            changes.append(RowChange(task, Kind.UPDATED, diff))
     for start in range(0, len(changes), operations.MAX_ROWS):
         operations.store(user, locked, changes[start : start + operations.MAX_ROWS], now, actor=log.WORKER)
 

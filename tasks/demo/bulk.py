@@ -20,7 +20,7 @@ CONTENT = (
 _COLUMNS = ", ".join(("user_id", "uid", "created_at", "updated_at", "completed_at", "version", *CONTENT))
 _SELECT = f"SELECT {_COLUMNS}"
 _INCOMING = f"{_SELECT}, '{{}}'::jsonb AS diff FROM tasks_task"  # nosec B608: constants of ours
-_INSERT = log.appended_new(
+_INSERT = log.append_created_sql(
     f"INSERT INTO tasks_task ({_COLUMNS}) {_SELECT} FROM incoming RETURNING user_id, version, id"  # nosec B608
 )
 _content = attrgetter(*CONTENT)
@@ -54,7 +54,7 @@ def create_tasks(tasks: list[NewTask]) -> None:
                     (task.user_id, new_uid(), task.created_at, changed_at, task.completed_at, version)
                     + (*_content(task.like), _diff(task))
                 )
-        cursor.execute(_INSERT, log.entries_new(Task.type_name(), timezone.now()))
+        cursor.execute(_INSERT, log.append_created_params(Task.type_name(), timezone.now()))
         cursor.execute("DROP TABLE incoming")  # within another transaction there may be a next batch
 
 

@@ -19,7 +19,7 @@ from users.admin.history import MAX_REASON, PER_PAGE
 from users.audit import Action
 from users.models import Change, Feed, Kind, User
 from users.resources import feed, operations, undo
-from users.resources.log import Changed
+from users.resources.log import RowChange
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
@@ -174,6 +174,6 @@ def _delete_together(user: User, *rows: OwnedModel) -> None:
     now, changes = timezone.now(), []
     for row in rows:
         row.deleted_at = now
-        changes.append(Changed(row, Kind.DELETED, {"deleted_at": (None, now)}))
+        changes.append(RowChange(row, Kind.DELETED, {"deleted_at": (None, now)}))
     with transaction.atomic():
         operations.store(user, feed.lock(user), changes, now)

@@ -63,7 +63,7 @@ def test_the_insert_of_the_service_truncates_nothing(alice: User, column: str) -
     task = make_task(alice)
     task.uid = "another"
     setattr(task, column, TOO_LONG[column])
-    entry = log.entry(alice, log.Changed(task, Kind.CREATED, {}), task.updated_at)
+    entry = log.append_params(alice, log.RowChange(task, Kind.CREATED, {}), task.updated_at)
     with pytest.raises(DataError, match="value too long"), transaction.atomic():
         feed.advance(alice, statements.of(Task).insert(task, entry))
     assert Task.objects.count() == 1

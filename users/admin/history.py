@@ -150,7 +150,7 @@ class HistoryAdmin(AuditedAdmin):
                 return self._confirmation(request, row, operation, form)
             done = self._undo(request, row, operation, form.cleaned_data["reason"])
         except DomainError as refusal:
-            self.message_user(request, f"Nothing was undone. {_told(refusal)}", messages.ERROR)
+            self.message_user(request, f"Nothing was undone. {_explained(refusal)}", messages.ERROR)
         else:
             self.message_user(request, f"Undone: {counted(done)}.", messages.SUCCESS)
         return redirect(_address(row, "history", row.pk))
@@ -326,7 +326,7 @@ def _shown_row(request: HttpRequest, resource: Resource, entry: Change, row: Own
     return ShownRow(name, address, _move(after, before), members)
 
 
-def _told(refusal: DomainError) -> str:
+def _explained(refusal: DomainError) -> str:
     """In a sentence, with what stands in its way."""
     if not isinstance(refusal, undo.ChangedSince):
         return refusal.detail

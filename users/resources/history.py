@@ -63,7 +63,7 @@ class TypeField(TextField):
         return data
 
 
-class PlaceField(CursorField):
+class LogCursorField(CursorField):
     decode = Cursor.decode
 
 
@@ -71,7 +71,7 @@ class PageQuery(QuerySerializer):
     """A page of entries, the newest first; its cursor names the first of the next page."""
 
     limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Entries per page.")
-    cursor = PlaceField(required=False, max_length=MAX_CURSOR, help_text="From the Link header.")
+    cursor = LogCursorField(required=False, max_length=MAX_CURSOR, help_text="From the Link header.")
 
 
 class HistoryQuery(PageQuery):

@@ -21,7 +21,7 @@ from users.services import epochs
 from users.tokens.callers import Actor, Caller
 
 COMMAND, WORKER = "command", "worker"
-_PLACE = struct.Struct(">qq")  # of a cursor, before it becomes text
+_PACKED = struct.Struct(">qq")  # a cursor as bytes, before Base64
 
 # Of the row that the CTE `written` returns.
 _APPEND = """
@@ -37,7 +37,7 @@ _APPEND_EACH = """
     USING (version)
 """
 # Of new rows of any users, whose content is in the table `incoming`; a user's are one operation.
-_APPEND_NEW = """
+_APPEND_CREATED = """
     INSERT INTO users_change (user_id, version, operation, kind, type, object_id, at, actor, diff)
     SELECT user_id, version, max(version) OVER (PARTITION BY user_id), %s, %s, id, %s, %s, diff
     FROM written JOIN incoming USING (user_id, version)
@@ -50,20 +50,20 @@ class CursorExpired(Gone):
 
 
 class Cursor(NamedTuple):
-    """A place in a user's log: the history that the database was in, and a version."""
+    """A position in a user's log: the epoch and a version."""
 
     epoch: int
     version: int
 
     def encode(self) -> str:
         """As opaque text."""
-        return urlsafe_b64encode(_PLACE.pack(*self)).rstrip(b"=").decode()
+        return urlsafe_b64encode(_PACKED.pack(*self)).rstrip(b"=").decode()
 
     @classmethod
     def decode(cls, text: str) -> Self:
         """Raises ValueError for any text that `encode` does not make."""
         try:
-            cursor = cls(*_PLACE.unpack(urlsafe_b64decode(text.encode("ascii") + b"==")))
+            cursor = cls(*_PACKED.unpack(urlsafe_b64decode(text.encode("ascii") + b"==")))
         except struct.error as error:
             raise ValueError("not a cursor") from error
         if min(cursor) < 0 or cursor.encode() != text:
@@ -83,8 +83,8 @@ def current_epoch() -> int:
     return epochs.current().value
 
 
-class Changed(NamedTuple):
-    """A row that has been changed, but not stored; its version is still that of before."""
+class RowChange(NamedTuple):
+    """The change of a row that is not stored yet; the row has its new values, and its version of before."""
 
     row: OwnedModel
     kind: Kind
@@ -111,44 +111,46 @@ def actor_of(user: Actor) -> str:
     return acting.actor if isinstance(acting, Caller) else WORKER
 
 
-def appended(written: str) -> str:
+def append_sql(written: str) -> str:
     """The statement with its entry; it returns `id` and `version` of at most one row. To come after WITH."""
     return f"written AS ({written}){_APPEND}"
 
 
-def entry(user: Actor, changed: Changed, now: dt.datetime) -> list[Any]:
-    """The parameters of `appended`, after those of the statement."""
+def append_params(user: Actor, changed: RowChange, now: dt.datetime) -> list[Any]:
+    """The parameters of `append_sql`, after those of the statement."""
     row = changed.row
     previous = None if row._state.adding else row.version
-    diff = to_json(_told(changed)).decode()
+    diff = to_json(_logged_diff(changed)).decode()
     return [row.user_id, changed.kind.value, row.type_name(), previous, now, actor_of(user), diff]
 
 
-def appended_each(written: str) -> str:
+def append_each_sql(written: str) -> str:
     return f"written AS ({written}){_APPEND_EACH}"
 
 
-def entries_of(user_id: int, type_name: str, changes: Sequence[tuple[Changed, int]], operation: Operation) -> list[Any]:
-    """The parameters of `appended_each`, after those of the statement, for rows of one model and their new versions."""
-    told = [
-        {"version": version, "kind": each.kind, "previous": each.row.version, "diff": _told(each)}
+def append_each_params(
+    user_id: int, type_name: str, changes: Sequence[tuple[RowChange, int]], operation: Operation
+) -> list[Any]:
+    """The parameters of `append_each_sql`, after those of the statement: rows of one model with their new versions."""
+    entries = [
+        {"version": version, "kind": each.kind, "previous": each.row.version, "diff": _logged_diff(each)}
         for each, version in changes
     ]
     id_, undoes, at, actor = operation
-    return [user_id, id_, type_name, undoes, at, actor, to_json(told).decode()]
+    return [user_id, id_, type_name, undoes, at, actor, to_json(entries).decode()]
 
 
-def appended_new(written: str) -> str:
+def append_created_sql(written: str) -> str:
     """The statement with its entries; it returns `user_id`, `version` and `id`, and `incoming` has `diff` beside the
     first two."""
-    return f"WITH written AS ({written}){_APPEND_NEW}"
+    return f"WITH written AS ({written}){_APPEND_CREATED}"
 
 
-def entries_new(type_name: str, now: dt.datetime) -> list[Any]:
+def append_created_params(type_name: str, now: dt.datetime) -> list[Any]:
     return [Kind.CREATED.value, type_name, now, COMMAND]
 
 
-def _told(changed: Changed) -> Mapping[str, Any]:
+def _logged_diff(changed: RowChange) -> Mapping[str, Any]:
     if changed.kind == Kind.ERASED:
         return {}
     derived = changed.row.derived
@@ -156,9 +158,8 @@ def _told(changed: Changed) -> Mapping[str, Any]:
 
 
 def erase(user: Actor, type_name: str, object_ids: Collection[int]) -> None:
-    """Remove what these objects' entries tell of them."""
-    told = Change.objects.for_user(user).filter(type=type_name, object_id__in=object_ids)
-    told.update(diff={})
+    """Empty the diffs of these objects' entries."""
+    Change.objects.for_user(user).filter(type=type_name, object_id__in=object_ids).update(diff={})
 
 
 def entries(user: Actor, after: int, limit: int) -> list[Change]:

@@ -12,7 +12,7 @@ from config.database.transactions import retried_transaction
 from config.errors import OperationTooLarge
 from users.models import Feed, Kind
 from users.resources import feed, log, statements, writes
-from users.resources.log import Changed
+from users.resources.log import RowChange
 from users.resources.models import OwnedModel
 from users.resources.querysets import OwnedQuerySet
 from users.services import pruning
@@ -27,9 +27,9 @@ def bury(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
     """Turn those of the rows that are visible into tombstones; returns them."""
     now = timezone.now()
 
-    def buried(row: R) -> Changed:
+    def buried(row: R) -> RowChange:
         row.deleted_at = now
-        return Changed(row, Kind.DELETED, {"deleted_at": (None, now)})
+        return RowChange(row, Kind.DELETED, {"deleted_at": (None, now)})
 
     return _change(user, model.objects.visible().filter(pk__in=pks), buried, now)
 
@@ -44,9 +44,9 @@ def change(user: Actor, model: type[R], pks: Collection[int], changes: Callable[
     """Apply the changes that are computed from each of the visible rows; returns those that differ. Raises Invalid."""
     now = timezone.now()
 
-    def changed(row: R) -> Changed:
+    def changed(row: R) -> RowChange:
         diff = row.apply(changes(row), user, now)
-        return Changed(row, row.kind_of(diff), diff)
+        return RowChange(row, row.kind_of(diff), diff)
 
     return _change(user, model.objects.visible().filter(pk__in=pks), changed, now)
 
@@ -58,13 +58,13 @@ def erase(user: Actor, trashed: Sequence[OwnedQuerySet[Any]]) -> int | None:
     What stays is the tombstone. Returns the operation, None if the trash is empty. Raises OperationTooLarge.
     """
     locked, now = feed.lock(user), timezone.now()
-    changes: list[Changed] = []
+    changes: list[RowChange] = []
     for rows in trashed:
         # No text, and no more rows than are refused: a full trash would take gigabytes.
         found = rows.for_user(user).trashed().only("user_id", "version").select_for_update().order_by("pk")
         for row in found[: MAX_ROWS + 1 - len(changes)]:
             row.erase(now)
-            changes.append(Changed(row, Kind.ERASED, dict.fromkeys((*row.mutable, "erased_at"), (None, None))))
+            changes.append(RowChange(row, Kind.ERASED, dict.fromkeys((*row.mutable, "erased_at"), (None, None))))
     operation = store(user, locked, changes, now)
     for model, rows_of_it in _by_model(changes).items():
         pks = [each.row.pk for each in rows_of_it]
@@ -74,7 +74,7 @@ def erase(user: Actor, trashed: Sequence[OwnedQuerySet[Any]]) -> int | None:
 
 
 @retried_transaction
-def _change(user: Actor, rows: OwnedQuerySet[R], changed: Callable[[R], Changed], now: dt.datetime) -> list[R]:
+def _change(user: Actor, rows: OwnedQuerySet[R], changed: Callable[[R], RowChange], now: dt.datetime) -> list[R]:
     locked = feed.lock(user)
     found = rows.for_user(user).select_for_update().order_by("pk")
     changes = [each for each in map(changed, found) if each.diff]
@@ -85,7 +85,7 @@ def _change(user: Actor, rows: OwnedQuerySet[R], changed: Callable[[R], Changed]
 def store(
     user: Actor,
     locked: Feed,
-    changes: Sequence[Changed],
+    changes: Sequence[RowChange],
     now: dt.datetime,
     *,
     actor: str = "",
@@ -103,11 +103,11 @@ def store(
         raise OperationTooLarge(f"At most {MAX_ROWS:,} rows change at once; choose fewer.")
     by_model = _by_model(changes)
     numbers, taking = feed.take_many(locked, len(changes), *_growth_of(by_model))
-    versions, told = iter(numbers), log.Operation(locked.head, undoes, now, actor or log.actor_of(user))
+    versions, operation = iter(numbers), log.Operation(locked.head, undoes, now, actor or log.actor_of(user))
     writing = [taking]
     for model, those in by_model.items():
         numbered = [(each, next(versions)) for each in those]
-        entries = log.entries_of(user.pk, model.type_name(), numbered, told)
+        entries = log.append_each_params(user.pk, model.type_name(), numbered, operation)
         for (row, _, _), version in numbered:
             row.version, row.updated_at, row.operation = version, now, locked.head
         fields = dict.fromkeys(name for each in those for name in each.diff)
@@ -118,14 +118,14 @@ def store(
     return locked.head
 
 
-def _by_model(changes: Sequence[Changed]) -> dict[type[OwnedModel], list[Changed]]:
-    by_model: dict[type[OwnedModel], list[Changed]] = {}
+def _by_model(changes: Sequence[RowChange]) -> dict[type[OwnedModel], list[RowChange]]:
+    by_model: dict[type[OwnedModel], list[RowChange]] = {}
     for each in changes:
         by_model.setdefault(type(each.row), []).append(each)
     return by_model
 
 
-def _growth_of(by_model: Mapping[type[OwnedModel], Sequence[Changed]]) -> tuple[feed.Growth, feed.Limit]:
+def _growth_of(by_model: Mapping[type[OwnedModel], Sequence[RowChange]]) -> tuple[feed.Growth, feed.Limit]:
     """Of the model with a limit; rows of others are not counted."""
     for model, changes in by_model.items():
         if model.limit_setting:

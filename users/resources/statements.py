@@ -136,12 +136,12 @@ class Statements(Generic[R]):
         columns, values = ", ".join(fields), ", ".join(f"%s::{kind}" for kind in fields.values())
         source = f"SELECT {values}, taken.head FROM taken"  # nosec B608: names of the model's
         sql = f"INSERT INTO {self._table} ({columns}, version) {source} RETURNING version, id"  # nosec B608
-        return f", {log.appended(sql)}", tuple(fields)
+        return f", {log.append_sql(sql)}", tuple(fields)
 
     def _make_update(self, fields: tuple[str, ...]) -> str:
         assignments = ", ".join(f"{name} = %s" for name in fields)
         sql = f"UPDATE {self._table} SET {assignments} WHERE id = %s AND user_id = %s RETURNING id, version"  # nosec B608
-        return f"WITH {log.appended(sql)}"
+        return f"WITH {log.append_sql(sql)}"
 
     def _make_compare_and_set(self, fields: tuple[str, ...]) -> str:
         assignments = ", ".join(f"{name} = %s" for name in fields)
@@ -150,7 +150,7 @@ class Statements(Generic[R]):
             f"UPDATE {self._table} SET {assignments}, version = taken.head"  # nosec B608
             f" FROM taken WHERE {same} RETURNING id, version"
         )
-        return f", {log.appended(sql)}"
+        return f", {log.append_sql(sql)}"
 
     def _make_update_each(self, fields: tuple[str, ...]) -> str:
         assignments = ", ".join(f"{name} = new.{name}" for name in fields)
@@ -159,7 +159,7 @@ class Statements(Generic[R]):
             f" FROM jsonb_populate_recordset(NULL::{self._table}, %s::jsonb) AS new"
             " WHERE old.id = new.id AND old.user_id = %s RETURNING old.id, old.version"
         )
-        return f"WITH {log.appended_each(sql)}"
+        return f"WITH {log.append_each_sql(sql)}"
 
 
 @cache

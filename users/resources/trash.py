@@ -16,8 +16,8 @@ from users.tokens.callers import Actor
 MAX_ID = 2**63 - 1  # a bigint
 
 
-class Place(NamedTuple):
-    """Where a row stands in the list, which is in descending order of it."""
+class Key(NamedTuple):
+    """The sort key of a row in the list, which is in descending order of it."""
 
     deleted_at: dt.datetime
     type: str
@@ -25,18 +25,18 @@ class Place(NamedTuple):
 
 
 class Trashed(NamedTuple):
-    place: Place
+    key: Key
     resource: Resource
     row: tuple[Any, ...]  # the columns of the resource's serializer
 
 
-def page(user: Actor, resources: Iterable[Resource], limit: int, after: Place | None = None) -> list[Trashed]:
-    """Up to `limit` rows of these resources behind a place: a query of each resource, whose rows are merged."""
+def page(user: Actor, resources: Iterable[Resource], limit: int, after: Key | None = None) -> list[Trashed]:
+    """Up to `limit` rows of these resources after a key: a keyset query of each resource, whose rows are merged."""
     found = [trashed for resource in resources for trashed in _rows(user, resource, limit, after)]
-    return sorted(found, key=lambda trashed: trashed.place, reverse=True)[:limit]
+    return sorted(found, key=lambda trashed: trashed.key, reverse=True)[:limit]
 
 
-def _rows(user: Actor, resource: Resource, limit: int, after: Place | None) -> list[Trashed]:
+def _rows(user: Actor, resource: Resource, limit: int, after: Key | None) -> list[Trashed]:
     rows = resource.model.objects.for_user(user).trashed()
     if after is not None:
         # Of the rows that were deleted at that moment, all of the types behind it, and none of those before it.
@@ -44,7 +44,7 @@ def _rows(user: Actor, resource: Resource, limit: int, after: Place | None) -> l
         rows = rows.filter(behind((after.deleted_at, last), F("deleted_at"), F("id"), descending=True))
     columns = resource.serializer.columns()
     read: Any = rows.order_by("-deleted_at", "-id")[:limit].columns(("deleted_at", "id", *columns))
-    return [Trashed(Place(at, resource.name, pk), resource, tuple(row)) for at, pk, *row in read]
+    return [Trashed(Key(at, resource.name, pk), resource, tuple(row)) for at, pk, *row in read]
 
 
 def empty(user: Actor, resources: Iterable[Resource]) -> int | None:

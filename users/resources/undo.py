@@ -16,7 +16,7 @@ from config.errors import Conflict, Gone, NotFound
 from users.models import Change, Kind
 from users.resources import feed, log, operations, statements
 from users.resources.history import MAX_VERSION
-from users.resources.log import Changed
+from users.resources.log import RowChange
 from users.resources.models import OwnedModel
 from users.resources.resource import registered
 from users.tokens.callers import Actor
@@ -84,7 +84,7 @@ def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
             row.follow_zone(user)
         row.update_derived_fields(now)
         if diff := row.diff(before[key]):
-            changes.append(Changed(row, Kind.UNDONE, diff))
+            changes.append(RowChange(row, Kind.UNDONE, diff))
     if not changes:
         raise NothingToUndo("It is as it was before that operation already.")
     operations.store(user, locked, changes, now, undoes=operation, commit=True)
@@ -108,10 +108,10 @@ def _put_back(rows: Rows, entries: Collection[log.Entry], now: dt.datetime) -> C
         if key not in rows:
             conflicts[key] = ["id"]
             continue
-        row, told = rows[key], _told(rows[key], entry)
-        before, after = _sides(row, entry.kind, told)
+        row, parsed = rows[key], _parsed_diff(rows[key], entry)
+        before, after = _before_and_after(row, entry.kind, parsed)
         changed = [name for name, value in after.items() if getattr(row, name) != value]
-        if changed := [*(entry.diff.keys() - told.keys()), *changed, *_overruled(row, before)]:
+        if changed := [*(entry.diff.keys() - parsed.keys()), *changed, *_overruled(row, before)]:
             conflicts.setdefault(key, []).extend(changed)
         for name, value in before.items():
             setattr(row, name, value)
@@ -120,23 +120,23 @@ def _put_back(rows: Rows, entries: Collection[log.Entry], now: dt.datetime) -> C
     return conflicts
 
 
-def _told(row: OwnedModel, entry: log.Entry) -> dict[str, tuple[Any, Any]]:
+def _parsed_diff(row: OwnedModel, entry: log.Entry) -> dict[str, tuple[Any, Any]]:
     """An entry's members by column, as Python's values; without those that a later version has no place for."""
     read = {field.attname: field.to_python for field in row._meta.concrete_fields}
-    told = {}
+    parsed = {}
     for name, (old, new) in entry.diff.items():
         with suppress(KeyError, TypeError, ValueError, ValidationError):
-            told[name] = read[name](old), read[name](new)
-    return told
+            parsed[name] = read[name](old), read[name](new)
+    return parsed
 
 
-def _sides(row: OwnedModel, kind: str, told: Mapping[str, tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _before_and_after(row: OwnedModel, kind: str, parsed: Mapping[str, tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the columns were before an entry and after it. A new row had none before.
 
     Who has deleted it since has changed it, too.
     """
-    before = {name: old for name, (old, _) in told.items()}
-    after = {"deleted_at": None, **{name: new for name, (_, new) in told.items()}}
+    before = {name: old for name, (old, _) in parsed.items()}
+    after = {"deleted_at": None, **{name: new for name, (_, new) in parsed.items()}}
     return ({}, {**row.blank(), **after}) if kind == Kind.CREATED else (before, after)
 
 

@@ -85,7 +85,7 @@ def _insert(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any]) -> R
     now = timezone.now()
     row = model.made_of(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
     row.apply(sent, user, now)
-    entry = log.entry(user, log.Changed(row, Kind.CREATED, row.content()), now)
+    entry = log.append_params(user, log.RowChange(row, Kind.CREATED, row.content()), now)
     with transaction.atomic() if connection.in_atomic_block else nullcontext():
         row.version, row.pk = feed.advance(
             user, statements.of(model).insert(row, entry), _grown(model, feed.CREATED), limit=limit_of(model)
@@ -117,7 +117,7 @@ def change(
         if not diff:
             return row
         row.updated_at = now
-        entry = log.entry(user, log.Changed(row, row.kind_of(diff), diff), now)
+        entry = log.append_params(user, log.RowChange(row, row.kind_of(diff), diff), now)
         written = feed.take(user, statements.of(model).compare_and_set(row, (*diff, "updated_at"), entry))
         if written:
             ((row.version, _),) = written
@@ -138,7 +138,7 @@ def _change_locked(
         now = timezone.now()
         diff = row.apply(changes(row), user, now)
         if diff:
-            return _store(user, row, log.Changed(row, row.kind_of(diff), diff), now)
+            return _store(user, row, log.RowChange(row, row.kind_of(diff), diff), now)
         transaction.set_rollback(True)
         return row
 
@@ -200,7 +200,7 @@ def bury(user: Actor, model: type[R], pk: int, expected: Collection[int] | None 
     row = locked(user, model, pk, expected, _grown(model, feed.DELETED))
     now = timezone.now()
     row.deleted_at = now
-    return _store(user, row, log.Changed(row, Kind.DELETED, {"deleted_at": (None, now)}), now)
+    return _store(user, row, log.RowChange(row, Kind.DELETED, {"deleted_at": (None, now)}), now)
 
 
 @retried_transaction
@@ -219,16 +219,16 @@ def revive(user: Actor, model: type[R], pk: int, expected: Collection[int] | Non
     return _store(user, row, revived(row, user), timezone.now())
 
 
-def revived(row: OwnedModel, user: Actor) -> log.Changed:
+def revived(row: OwnedModel, user: Actor) -> log.RowChange:
     """The change that takes a tombstone out of the trash."""
     before = row.values()
     row.deleted_at = None
     row.follow_zone(user)
-    return log.Changed(row, Kind.RESTORED, row.diff(before))
+    return log.RowChange(row, Kind.RESTORED, row.diff(before))
 
 
-def _store(user: Actor, row: R, changed: log.Changed, now: dt.datetime) -> R:
-    entry = log.entry(user, changed, now)
+def _store(user: Actor, row: R, changed: log.RowChange, now: dt.datetime) -> R:
+    entry = log.append_params(user, changed, now)
     row.version, row.updated_at = row.next_version, now
     run(statements.of(type(row)).update(row, (*changed.diff, "version", "updated_at"), entry), commit=True)
     row.operation = row.version

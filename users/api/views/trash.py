@@ -45,12 +45,12 @@ class TypeField(serializers.Field):
         return by_name[data]
 
 
-class PlaceField(CursorField):
+class TrashCursorField(CursorField):
     def to_internal_value(self, data: Any) -> Any:
         name, deleted_at, pk = super().to_internal_value(data)
         try:
             if name in {resource.name for resource in registered()}:
-                return trash.Place(parse_instant(deleted_at or ""), name, pk)
+                return trash.Key(parse_instant(deleted_at or ""), name, pk)
         except ValueError:
             pass
         self.fail("invalid_cursor")
@@ -62,7 +62,7 @@ class TypeQuery(QuerySerializer):
 
 class TrashQuery(TypeQuery):
     limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Objects per page.")
-    cursor = PlaceField(required=False, max_length=MAX_CURSOR, help_text="From the Link header.")
+    cursor = TrashCursorField(required=False, max_length=MAX_CURSOR, help_text="From the Link header.")
 
 
 def _serializer(resource: Resource) -> type[ResourceSerializer]:
@@ -103,7 +103,7 @@ class TrashView(APIView):
         found = trash.page(user, _chosen(query), limit + 1, query.get("cursor"))
         headers = {}
         if len(found) > limit:
-            deleted_at, name, pk = found[limit - 1].place
+            deleted_at, name, pk = found[limit - 1].key
             headers["Link"] = next_link(request, Cursor(name, deleted_at.isoformat(), pk))
         return Response([_shown(each, user.public_id) for each in found[:limit]], headers=headers)
 
@@ -131,4 +131,4 @@ def _chosen(query: Any) -> tuple[Resource, ...]:
 
 def _shown(trashed: trash.Trashed, public_id: str) -> dict[str, Any]:
     (shown,) = trashed.resource.serializer.represent([trashed.row], public_id)
-    return {"type": trashed.resource.name, **shown, "deleted_at": trashed.place.deleted_at}
+    return {"type": trashed.resource.name, **shown, "deleted_at": trashed.key.deleted_at}
