@@ -11,6 +11,7 @@ LAST_DATE = dt.date(2999, 12, 31)
 # An instant falls on different dates in different time zones; with a day of room, on dates of the range above.
 FIRST_INSTANT = dt.datetime(1900, 1, 2, tzinfo=dt.UTC)
 LAST_INSTANT = dt.datetime(2999, 12, 30, tzinfo=dt.UTC)
+MAX_BIGINT = 2**63 - 1  # PostgreSQL's, as of ids and versions
 _LAST_SECOND = 253_402_300_000  # Unix time, in the year 9999
 
 

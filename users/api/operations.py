@@ -11,9 +11,9 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from config.errors import LimitReached, SearchTooSlow
 from config.http import conditional
 from config.http.openapi.schema import also_answers
+from users.api.queries import PageQuery
 from users.api.serializers import EntrySerializer
 from users.resources import writes
-from users.resources.history import PageQuery
 from users.resources.log import CursorExpired
 from users.resources.models import MAX_UID
 from users.resources.resource import Resource, registered

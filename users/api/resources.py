@@ -16,19 +16,18 @@ from config.database import session
 from config.http import conditional
 from config.http.pagination import next_link
 from config.http.views import GenericViewSet, Response
-from config.values import is_storable, nfc
+from config.values import MAX_BIGINT, is_storable, nfc
 from users.api import operations
 from users.api.idempotency import idempotent
+from users.api.queries import PageQuery
 from users.api.serializers import NothingSerializer
 from users.resources import feed, history, trash, writes
-from users.resources.history import PageQuery
 from users.resources.models import MAX_UID, ImmutableUid, OwnedModel
 from users.resources.resource import Resource, registered
 from users.tokens.callers import Caller
 
 Refusal = Callable[[type[OwnedModel]], writes.RowNotFound]
 
-_MAX_ID = 2**63 - 1  # a bigint
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 _COLLECTION: Any = {"get": "list", "post": "create"}
 _ITEM: Any = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
@@ -78,7 +77,7 @@ class ResourceViewSet(GenericViewSet):
     def row_id(self, refusal: Refusal = writes.no_such) -> int:
         """Raises RowNotFound for malformed ids, as for those that do not exist."""
         text = self.kwargs[f"{self.resource.name}_id"]
-        if not _ID.fullmatch(text) or int(text) > _MAX_ID:
+        if not _ID.fullmatch(text) or int(text) > MAX_BIGINT:
             raise refusal(self.resource.model)
         return int(text)
 

@@ -10,8 +10,8 @@ from rest_framework import serializers
 
 from config.http.fields import InstantField, IntegerField, TextField
 from config.http.serializers import StrictSerializer
+from config.values import MAX_BIGINT
 from users.models import Kind, Session, validate_timezone
-from users.resources.history import MAX_VERSION
 from users.text import MAX_EMAIL, MAX_NAME, MAX_PASSWORD, validate_email
 from users.tokens.own import MAX_TOKEN
 
@@ -160,7 +160,7 @@ class EntrySerializer(serializers.Serializer):
 
 class UndoSerializer(StrictSerializer):
     operation = IntegerField(
-        min_value=1, max_value=MAX_VERSION, required=False, help_text="By default your session's last one."
+        min_value=1, max_value=MAX_BIGINT, required=False, help_text="By default your session's last one."
     )
 
 

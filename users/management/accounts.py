@@ -5,13 +5,12 @@ from argparse import ArgumentParser
 from django.core.management.base import CommandError
 from django.db.models import Q
 
-from config.values import is_storable
+from config.values import MAX_BIGINT, is_storable
 from users.models import User
 from users.text import canonical_email
 
 HELP = "the e-mail address of the account, or its public id if another issuer has made it"
-_MAX_ID = 2**63 - 1
-_DIGITS = len(str(_MAX_ID))
+_DIGITS = len(str(MAX_BIGINT))
 
 
 def add_account(parser: ArgumentParser) -> None:
@@ -44,6 +43,6 @@ def _found(name: str, **only: None) -> list[User]:
     if not is_storable(name):
         return []
     meant = Q(email_canonical=canonical_email(name)) | Q(subject=name)
-    if len(name) <= _DIGITS and name.isascii() and name.isdecimal() and int(name) <= _MAX_ID:
+    if len(name) <= _DIGITS and name.isascii() and name.isdecimal() and int(name) <= MAX_BIGINT:
         meant |= Q(pk=int(name), issuer=None)
     return list(User.objects.filter(meant, **only)[:2])

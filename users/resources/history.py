@@ -5,24 +5,14 @@ from typing import Any
 
 from django.db.models import Subquery
 from django.db.models.expressions import RawSQL
-from rest_framework import serializers
 
-from config.http.fields import TextField
-from config.http.serializers import QuerySerializer
 from users.models import Change, ChangeQuerySet, Feed
 from users.resources import log, writes
-from users.resources.lists import MAX_LIMIT, CountField, CursorField
 from users.resources.log import Cursor
 from users.resources.models import OwnedModel
 from users.resources.querysets import one_of
-from users.resources.resource import registered
 from users.tokens.callers import Actor
 
-DEFAULT_LIMIT = 50
-MAX_CURSOR = 64
-MAX_ACTOR = 200
-MAX_TYPE = 60
-MAX_VERSION = 2**63 - 1  # a bigint
 MEMBERS = ("version", "operation", "kind", "type", "object_id", "at", "actor", "diff", "undoes")
 
 # The list that is linked by `previous`, from an entry of the object on; each is looked up by the primary key, and
@@ -37,53 +27,6 @@ _LINKED = """ARRAY(
         WHERE linked.previous >= %s
     ) SELECT version FROM linked LIMIT %s
 )"""
-
-
-class VersionField(serializers.IntegerField):
-    """A number of the change counter, in ASCII digits."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=1, max_value=MAX_VERSION, **kwargs)
-
-    def to_internal_value(self, data: Any) -> int:
-        if not (len(data) <= len(str(MAX_VERSION)) and data.isascii() and data.isdecimal()):
-            self.fail("invalid")
-        return int(data)
-
-
-class TypeField(TextField):
-    """The name of a resource."""
-
-    default_error_messages = {"unknown_type": "Unknown type; known are {known}."}
-
-    def to_internal_value(self, data: Any) -> Any:
-        known = [resource.name for resource in registered()]
-        if data not in known:
-            self.fail("unknown_type", known=", ".join(known))
-        return data
-
-
-class LogCursorField(CursorField):
-    decode = Cursor.decode
-
-
-class PageQuery(QuerySerializer):
-    """A page of entries, the newest first; its cursor names the first of the next page."""
-
-    limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Entries per page.")
-    cursor = LogCursorField(required=False, max_length=MAX_CURSOR, help_text="From the Link header.")
-
-
-class HistoryQuery(PageQuery):
-    filters = frozenset({"actor", "operation", "type"})
-
-    actor = TextField(
-        required=False,
-        max_length=MAX_ACTOR,
-        help_text="Who has done it, as entries say: `session:…`, `staff:…`, `command`, `worker` or `external`.",
-    )
-    operation = VersionField(required=False, help_text="The number of an operation: what one request has done.")
-    type = TypeField(required=False, max_length=MAX_TYPE, help_text="The name of a resource, for example `task`.")
 
 
 Page = tuple[list[dict[str, Any]], Cursor | None]  # with where the next one begins

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 from django.db.models import F
 
 from config.database.transactions import retried_transaction
+from config.values import MAX_BIGINT
 from users.resources import operations, writes
 from users.resources.models import OwnedModel
 from users.resources.querysets import behind
 from users.resources.resource import Resource
 from users.tokens.callers import Actor
-
-MAX_ID = 2**63 - 1  # a bigint
 
 
 class Key(NamedTuple):
@@ -40,7 +39,7 @@ def _rows(user: Actor, resource: Resource, limit: int, after: Key | None) -> lis
     rows = resource.model.objects.for_user(user).trashed()
     if after is not None:
         # Of the rows that were deleted at that moment, all of the types behind it, and none of those before it.
-        last = after.id if resource.name == after.type else MAX_ID if resource.name < after.type else 0
+        last = after.id if resource.name == after.type else MAX_BIGINT if resource.name < after.type else 0
         rows = rows.filter(behind((after.deleted_at, last), F("deleted_at"), F("id"), descending=True))
     columns = resource.serializer.columns()
     read: Any = rows.order_by("-deleted_at", "-id")[:limit].columns(("deleted_at", "id", *columns))

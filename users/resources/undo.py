@@ -13,9 +13,9 @@ from django.utils import timezone
 from config.database.queries import Compiled, Param
 from config.database.transactions import retried_transaction
 from config.errors import Conflict, Gone, NotFound
+from config.values import MAX_BIGINT
 from users.models import Change, Kind
 from users.resources import feed, log, operations, statements
-from users.resources.history import MAX_VERSION
 from users.resources.log import RowChange
 from users.resources.models import OwnedModel
 from users.resources.resource import registered
@@ -151,7 +151,7 @@ def _overruled(row: OwnedModel, before: Mapping[str, Any]) -> list[str]:
 
 def last_operation(user: Actor) -> int:
     """The actor's last operation that is not undone, other than undoing. Raises NothingToUndo."""
-    actor, undone, before = log.actor_of(user), set[int](), MAX_VERSION
+    actor, undone, before = log.actor_of(user), set[int](), MAX_BIGINT
     while True:
         locked, (page,) = feed.lock_and_read(user, _LASTS.given(user=user.pk, actor=actor, before=before))
         for operation, undoes in page:

@@ -22,7 +22,7 @@ from config.database.isolation import as_user
 from config.database.queries import Compiled, Param, run
 from config.environment.variables import of_settings
 from config.errors import InvalidToken
-from config.values import is_numeric_date, keep_newest
+from config.values import MAX_BIGINT, is_numeric_date, keep_newest
 from users.models import Session, User
 
 REFUSED_SECONDS, MAX_REFUSED = 10.0, 2048
@@ -38,7 +38,6 @@ _SIGNED_ONLY: Any = {
     "verify_iat": False,
 }
 _LOCAL_ID = re.compile(r"[1-9][0-9]{0,18}")
-_MAX_ID = 2**63 - 1  # a bigint
 
 
 class KeyRing(TokenBackend):
@@ -271,6 +270,6 @@ def _session_id(claims: Mapping[str, Any]) -> uuid.UUID:
 
 def _user_id(claims: Mapping[str, Any]) -> int:
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not _LOCAL_ID.fullmatch(subject) or int(subject) > _MAX_ID:
+    if not isinstance(subject, str) or not _LOCAL_ID.fullmatch(subject) or int(subject) > MAX_BIGINT:
         raise refusal()
     return int(subject)

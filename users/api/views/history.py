@@ -9,10 +9,10 @@ from config.http.openapi.schema import also_answers
 from config.http.views import GenericAPIView, Response
 from users.api.idempotency import idempotent
 from users.api.operations import CURSOR_EXPIRED, ENTRY, LINK, OPERATION, USER_ID
+from users.api.queries import HistoryQuery
 from users.api.resources import entries_page, numbered
 from users.api.serializers import EntrySerializer, UndoneSerializer, UndoSerializer
 from users.resources import history, undo
-from users.resources.history import HistoryQuery
 from users.tokens.callers import Caller
 
 _UNDONE = {"operation": 6, "changed": [{"type": "task", "id": 42, "version": 6}]}

@@ -2,67 +2,29 @@
 
 from typing import Any, cast
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiExample,
     OpenApiParameter,
     PolymorphicProxySerializer,
     extend_schema,
-    extend_schema_field,
 )
-from rest_framework import serializers
 from rest_framework.request import Request
 
 from config.errors import OperationTooLarge
-from config.http.fields import MAX_CHOICE, ChoiceField, InstantField
+from config.http.fields import ChoiceField, InstantField
 from config.http.openapi.schema import also_answers
 from config.http.pagination import Cursor, next_link
-from config.http.serializers import QuerySerializer
 from config.http.views import APIView, Response
 from users.api.idempotency import idempotent
 from users.api.operations import LINK, OPERATION, USER_ID, answered
+from users.api.queries import TrashQuery, TypeQuery
 from users.api.resources import numbered
 from users.resources import trash
-from users.resources.lists import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, CountField, CursorField
-from users.resources.querysets import parse_instant
 from users.resources.resource import Resource, registered
 from users.resources.serializers import ResourceSerializer
 from users.tokens.callers import Caller
 
 _DELETED_AT = "2026-11-23T11:10:00.654321Z"
-
-
-@extend_schema_field(OpenApiTypes.STR)
-class TypeField(serializers.Field):
-    """The name of a resource."""
-
-    default_error_messages = {"invalid_choice": "Use one of: {known}."}
-
-    def to_internal_value(self, data: Any) -> Any:
-        by_name = {resource.name: resource for resource in registered()}
-        if len(data) > MAX_CHOICE or data not in by_name:
-            self.fail("invalid_choice", known=", ".join(by_name))
-        return by_name[data]
-
-
-class TrashCursorField(CursorField):
-    def to_internal_value(self, data: Any) -> Any:
-        name, deleted_at, pk = super().to_internal_value(data)
-        try:
-            if name in {resource.name for resource in registered()}:
-                return trash.Key(parse_instant(deleted_at or ""), name, pk)
-        except ValueError:
-            pass
-        self.fail("invalid_cursor")
-
-
-class TypeQuery(QuerySerializer):
-    type = TypeField(required=False)
-
-
-class TrashQuery(TypeQuery):
-    limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Objects per page.")
-    cursor = TrashCursorField(required=False, max_length=MAX_CURSOR, help_text="From the Link header.")
 
 
 def _serializer(resource: Resource) -> type[ResourceSerializer]:
@@ -126,7 +88,7 @@ class TrashView(APIView):
 
 
 def _chosen(query: Any) -> tuple[Resource, ...]:
-    return (query["type"],) if "type" in query else registered()
+    return tuple(each for each in registered() if each.name == query.get("type", each.name))
 
 
 def _shown(trashed: trash.Trashed, public_id: str) -> dict[str, Any]:

@@ -1,0 +1,86 @@
+"""Query parameters of the history and of the trash; those of each resource's list are in `users.resources.lists`."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from config.http.fields import TextField
+from config.http.serializers import QuerySerializer
+from config.values import MAX_BIGINT
+from users.resources import trash
+from users.resources.lists import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, CountField, CursorField
+from users.resources.log import Cursor
+from users.resources.querysets import parse_instant
+from users.resources.resource import registered
+
+HISTORY_LIMIT = 50
+MAX_LOG_CURSOR = 64
+MAX_ACTOR = 200
+MAX_TYPE = 60
+
+
+class TypeField(TextField):
+    """The name of a resource."""
+
+    default_error_messages = {"invalid_choice": "Use one of: {known}."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        known = [resource.name for resource in registered()]
+        if data not in known:
+            self.fail("invalid_choice", known=", ".join(known))
+        return data
+
+
+class VersionField(serializers.IntegerField):
+    """A number of the change counter, in ASCII digits."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=MAX_BIGINT, **kwargs)
+
+    def to_internal_value(self, data: Any) -> int:
+        if not (len(data) <= len(str(MAX_BIGINT)) and data.isascii() and data.isdecimal()):
+            self.fail("invalid")
+        return int(data)
+
+
+class LogCursorField(CursorField):
+    decode = Cursor.decode
+
+
+class PageQuery(QuerySerializer):
+    """A page of entries, the newest first; its cursor names the first of the next page."""
+
+    limit = CountField(min_value=1, max_value=MAX_LIMIT, default=HISTORY_LIMIT, help_text="Entries per page.")
+    cursor = LogCursorField(required=False, max_length=MAX_LOG_CURSOR, help_text="From the Link header.")
+
+
+class HistoryQuery(PageQuery):
+    filters = frozenset({"actor", "operation", "type"})
+
+    actor = TextField(
+        required=False,
+        max_length=MAX_ACTOR,
+        help_text="Who has done it, as entries say: `session:…`, `staff:…`, `command`, `worker` or `external`.",
+    )
+    operation = VersionField(required=False, help_text="The number of an operation: what one request has done.")
+    type = TypeField(required=False, max_length=MAX_TYPE, help_text="The name of a resource, for example `task`.")
+
+
+class TrashCursorField(CursorField):
+    def to_internal_value(self, data: Any) -> Any:
+        name, deleted_at, pk = super().to_internal_value(data)
+        try:
+            if name in {resource.name for resource in registered()}:
+                return trash.Key(parse_instant(deleted_at or ""), name, pk)
+        except ValueError:
+            pass
+        self.fail("invalid_cursor")
+
+
+class TypeQuery(QuerySerializer):
+    type = TypeField(required=False, max_length=MAX_TYPE)
+
+
+class TrashQuery(TypeQuery):
+    limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Objects per page.")
+    cursor = TrashCursorField(required=False, max_length=MAX_CURSOR, help_text="From the Link header.")
