@@ -152,7 +152,7 @@ class HistoryAdmin(AuditedAdmin):
         except DomainError as refusal:
             self.message_user(request, f"Nothing was undone. {_explained(refusal)}", messages.ERROR)
         else:
-            self.message_user(request, f"Undone: {counted(done)}.", messages.SUCCESS)
+            self.message_user(request, f"Undone: {_counted(done)}.", messages.SUCCESS)
         return redirect(_address(row, "history", row.pk))
 
     def _operation(
@@ -205,7 +205,7 @@ class HistoryAdmin(AuditedAdmin):
         }
         return self._page(request, row, f"Undo operation {operation}", "undo", context)
 
-    # --- Both ---------------------------------------------------------------------------------------
+    # --- Pages --------------------------------------------------------------------------------------
 
     def _stored(self, request: HttpRequest, object_id: str) -> OwnedModel | None:
         """A row with this id, also a tombstone. Raises PermissionDenied."""
@@ -248,7 +248,7 @@ def _may_change(request: HttpRequest, resource: Resource) -> bool:
     return isinstance(user, User) and user.has_perm(f"{model.app_label}.change_{model.model_name}")
 
 
-def counted(rows: Iterable[OwnedModel]) -> str:
+def _counted(rows: Iterable[OwnedModel]) -> str:
     """How many of which kind: "2 users and 1 group"."""
     counts = Counter(type(row) for row in rows)
     return " and ".join(f"{count} {model_ngettext(model._meta, count)}" for model, count in counts.items())

@@ -68,7 +68,6 @@ def take(
     growth: Growth = UNCHANGED,
     *,
     limit: Limit = Limit(),  # noqa: B008 (immutable)
-    commit: bool = False,
 ) -> list[R]:
     """Increment the user's change counter in a CTE and run `then` with it, which finds it as `taken.head`.
 
@@ -92,7 +91,7 @@ def take(
         most_stored = min(2 * limit.most, UNLIMITED) if growth.stored else UNLIMITED
         taking += [growth.live, limit.most, growth.stored, most_stored]
     statement = Raw(_taking(tables, condition, sql, is_limited=growth.live > 0), [*taking, *params])
-    return then.result(run(statement, commit=commit))
+    return then.result(run(statement))
 
 
 @lru_cache(maxsize=1024)
@@ -107,14 +106,13 @@ def advance(
     growth: Growth = UNCHANGED,
     *,
     limit: Limit = Limit(),  # noqa: B008 (immutable)
-    commit: bool = False,
 ) -> R:
     """`take`, for a `then` that returns one row for that of `taken`.
 
     Raises InvalidToken or EmailUnverified if the caller may not act any more, AccountGone without an account; and
     beyond the limit, LimitReached or TombstonesFull.
     """
-    while not (found := take(user, then, growth, limit=limit, commit=commit)):
+    while not (found := take(user, then, growth, limit=limit)):
         explain(user, growth, limit)
     return found[0]
 
