@@ -55,15 +55,21 @@ class PageQuery(QuerySerializer):
 
 
 class HistoryQuery(PageQuery):
-    filters = frozenset({"actor", "operation", "type"})
+    filters = frozenset({"actor", "operation", "type"})  # which an empty value leaves out
 
     actor = TextField(
         required=False,
+        allow_blank=True,
         max_length=MAX_ACTOR,
         help_text="Who has done it, as entries say: `session:…`, `staff:…`, `command`, `worker` or `external`.",
     )
     operation = VersionField(required=False, help_text="The number of an operation: what one request has done.")
-    type = TypeField(required=False, max_length=MAX_TYPE, help_text="The name of a resource, for example `task`.")
+    type = TypeField(
+        required=False,
+        allow_blank=True,
+        max_length=MAX_TYPE,
+        help_text="The name of a resource, for example `task`.",
+    )
 
 
 class TrashCursorField(CursorField):

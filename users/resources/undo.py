@@ -130,7 +130,9 @@ def _parsed_diff(row: OwnedModel, entry: log.Entry) -> dict[str, tuple[Any, Any]
     return parsed
 
 
-def _before_and_after(row: OwnedModel, kind: str, parsed: Mapping[str, tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _before_and_after(
+    row: OwnedModel, kind: str, parsed: Mapping[str, tuple[Any, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the columns were before an entry and after it. A new row had none before.
 
     Who has deleted it since has changed it, too.
