@@ -18,6 +18,7 @@ BASE = os.environ["FUZZ_BASE"]
 CANARY = os.environ["FUZZ_CANARY"]  # in every text of bob's
 EMAILS = {name: os.environ[f"FUZZ_{name.upper()}"] for name in ("alice", "bob")}
 PASSWORD = os.environ["FUZZ_PASSWORD"]
+OF_THE_TRASH = {"restoreTask", "eraseTask"}
 # Passwords are slow to hash on purpose: what is made for a request serves until one uses it up.
 USES_UP_ITS_ACCOUNT = {"deleteMe", "changePassword"}
 
@@ -40,10 +41,24 @@ def session_of_alice() -> str:
 
 
 @functools.cache
+def _alice() -> dict[str, str]:
+    return {"Authorization": f"Bearer {_signed_in('login', EMAILS['alice'])['access']}"}
+
+
+@functools.cache
 def task_of_alice() -> int:
-    token = _signed_in("login", EMAILS["alice"])["access"]
-    headers = {"Authorization": f"Bearer {token}"}
-    answer = httpx.post(f"{BASE}/api/me/tasks", json={"title": "of alice"}, headers=headers, timeout=20)
+    return _new_task()
+
+
+def trashed_task_of_alice() -> int:
+    """Another one each time, as it does not stay in the trash."""
+    task_id = _new_task()
+    httpx.delete(f"{BASE}/api/me/tasks/{task_id}", headers=_alice(), timeout=20).raise_for_status()
+    return task_id
+
+
+def _new_task() -> int:
+    answer = httpx.post(f"{BASE}/api/me/tasks", json={"title": "of alice"}, headers=_alice(), timeout=20)
     return int(answer.raise_for_status().json()["id"])
 
 

@@ -44,7 +44,8 @@ def _aim(case: Case) -> None:
     if "user_id" in case.path_parameters:
         case.path_parameters["user_id"] = "me"
     if "task_id" in case.path_parameters:
-        case.path_parameters["task_id"] = peers.task_of_alice()
+        is_of_trash = peers.operation_id(case) in peers.OF_THE_TRASH
+        case.path_parameters["task_id"] = peers.trashed_task_of_alice() if is_of_trash else peers.task_of_alice()
 
 
 def _make_acceptable(case: Case) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
 from config.http.fields import TextField
@@ -17,6 +18,9 @@ HISTORY_LIMIT = 50
 MAX_LOG_CURSOR = 64
 MAX_ACTOR = 200
 MAX_TYPE = 60
+
+# In place of what the field generates: types are registered after it was made.
+TYPE = OpenApiParameter("type", str, enum=[each.name for each in registered()], description="Only this type.")
 
 
 class TypeField(TextField):
@@ -64,12 +68,7 @@ class HistoryQuery(PageQuery):
         help_text="Who has done it, as entries say: `session:…`, `staff:…`, `command`, `worker` or `external`.",
     )
     operation = VersionField(required=False, help_text="The number of an operation: what one request has done.")
-    type = TypeField(
-        required=False,
-        allow_blank=True,
-        max_length=MAX_TYPE,
-        help_text="The name of a resource, for example `task`.",
-    )
+    type = TypeField(required=False, max_length=MAX_TYPE)
 
 
 class TrashCursorField(CursorField):

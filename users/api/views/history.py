@@ -9,7 +9,7 @@ from config.http.openapi.schema import also_answers
 from config.http.views import GenericAPIView, Response
 from users.api.idempotency import idempotent
 from users.api.operations import CURSOR_EXPIRED, ENTRY, LINK, OPERATION, USER_ID
-from users.api.queries import HistoryQuery
+from users.api.queries import TYPE, HistoryQuery
 from users.api.resources import entries_page, numbered
 from users.api.serializers import EntrySerializer, UndoneSerializer, UndoSerializer
 from users.resources import history, undo
@@ -28,7 +28,7 @@ class HistoryView(GenericAPIView):
         description="An entry for each change of an object. Those that one request has made have its `operation`. "
         "Kept for 90 days, unless the operator has chosen another time.",
         tags=["history"],
-        parameters=[USER_ID, HistoryQuery, LINK],
+        parameters=[USER_ID, HistoryQuery, TYPE, LINK],
         responses={200: EntrySerializer(many=True)},
         extensions=CURSOR_EXPIRED,
         examples=[OpenApiExample("A change", value=ENTRY, response_only=True)],

@@ -4,7 +4,6 @@ from typing import Any, cast
 
 from drf_spectacular.utils import (
     OpenApiExample,
-    OpenApiParameter,
     PolymorphicProxySerializer,
     extend_schema,
 )
@@ -17,7 +16,7 @@ from config.http.pagination import Cursor, next_link
 from config.http.views import APIView, Response
 from users.api.idempotency import idempotent
 from users.api.operations import LINK, OPERATION, USER_ID, answered
-from users.api.queries import TrashQuery, TypeQuery
+from users.api.queries import TYPE, TrashQuery, TypeQuery
 from users.api.resources import numbered
 from users.resources import trash
 from users.resources.resource import Resource, registered
@@ -33,7 +32,6 @@ def _serializer(resource: Resource) -> type[ResourceSerializer]:
     return type(f"Trashed{resource.title}Serializer", (resource.serializer,), more)
 
 
-_TYPE = OpenApiParameter("type", str, enum=[each.name for each in registered()], description="Only this type.")
 _TRASHED: Any = {resource.name: _serializer(resource) for resource in registered()}
 
 
@@ -44,7 +42,7 @@ class TrashView(APIView):
         description="Objects of all types, the last deleted first, until they are restored or erased. Each has its "
         "`type` and `deleted_at` beside its own members; `Link` leads to the next page.",
         tags=["trash"],
-        parameters=[USER_ID, TrashQuery, _TYPE, LINK],
+        parameters=[USER_ID, TrashQuery, TYPE, LINK],
         responses={
             200: PolymorphicProxySerializer(
                 component_name="Trashed", serializers=_TRASHED, resource_type_field_name="type", many=True
@@ -76,7 +74,7 @@ class TrashView(APIView):
         description="Erases all that is in it, or all of one type, for good: the text is gone at once, also from the "
         "history. It is one operation, and nothing brings it back.",
         tags=["trash"],
-        parameters=[USER_ID, _TYPE, OPERATION],
+        parameters=[USER_ID, TYPE, OPERATION],
         responses={204: None},
         extensions=also_answers(
             (OperationTooLarge, "There are more objects than one operation may change; erase those of one type.")
