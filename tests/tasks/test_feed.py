@@ -1,12 +1,11 @@
 """The change feed: every write takes its owner's next number, and numbers are in commit order."""
 
-import random
 import threading
 import time
 from collections.abc import Callable
 
 import pytest
-from django.db import connections, transaction
+from django.db import connections
 
 from config.database.isolation import all_users
 from tasks import services
@@ -16,6 +15,7 @@ from tests.client import Api
 from tests.factories import caller_of, head_of, make_task, make_user
 from tests.plans import explain, nodes, statements
 from tests.races import Rival
+from tests.writers import Writer
 from users.models import User
 from users.resources import writes
 
@@ -101,47 +101,25 @@ def test_every_write_replayed_from_the_feed_gives_the_fresh_state(alice: User) -
         assert replica == state(list(Task.objects.for_user(alice)))
 
 
-class Writer(threading.Thread):
-    """Creates, changes, completes and deletes its own tasks, and notes each committed version."""
+class SingleWriter(Writer):
+    """Creates, changes, completes and deletes one task at a time."""
 
-    def __init__(self, user: User, deadline: float, seed: int) -> None:
-        super().__init__()
-        self.user, self.deadline, self.random = user, deadline, random.Random(seed)
-        self.committed: dict[int, int] = {}  # version -> task
-        self.tasks: list[int] = []
-
-    @all_users()
-    def run(self) -> None:
-        while time.monotonic() < self.deadline:
-            self.write()
-        connections.close_all()
-
-    def write(self) -> None:
+    def change(self) -> list[Task]:
         kind = self.random.choice(["create", "create", "update", "complete", "delete"])
-        # A transaction takes its number, then works on for a moment before it commits.
-        with transaction.atomic():
-            task = self.change(kind)
-            time.sleep(self.random.random() / 500)
-        self.committed[task.version] = task.pk
-
-    def change(self, kind: str) -> Task:
         if kind == "create" or not self.tasks:
-            task = services.create_task(self.user, title="Task")
-            self.tasks.append(task.pk)
-            return task
+            return self.create()
         task_id = self.random.choice(self.tasks)
         if kind == "update":
-            return services.update_task(self.user, task_id, {"title": f"Title {self.random.random()}"})
+            return [services.update_task(self.user, task_id, {"title": f"Title {self.random.random()}"})]
         if kind == "complete":
-            return services.complete_task(self.user, task_id)
-        services.delete_task(self.user, task_id)
+            return [services.complete_task(self.user, task_id)]
         self.tasks.remove(task_id)
-        return Task.objects.get(pk=task_id)
+        return [services.delete_task(self.user, task_id)]
 
 
 @pytest.mark.usefixtures("transactional_db")
 def test_a_reader_sees_every_change_of_8_concurrent_writers_once_and_in_order() -> None:
-    """The reader polls `since(cursor)`; a change may only be missing if a later one of its task was seen.
+    """The reader polls for rows of later versions; a change may only be missing if a later one of its task was seen.
 
     Why the number is taken under the feed's lock: with `feed.advance` returning another number, this test
     fails. Three runs each, changes lost of changes committed: a sequence's nextval() 181 of 979, 236 of
@@ -149,7 +127,7 @@ def test_a_reader_sees_every_change_of_8_concurrent_writers_once_and_in_order() 
     the feed 0 of 298.
     """
     user = make_user()
-    writers = [Writer(user, time.monotonic() + SECONDS, seed) for seed in range(WRITERS)]
+    writers = [SingleWriter(user, time.monotonic() + SECONDS, seed) for seed in range(WRITERS)]
     for writer in writers:
         writer.start()
     seen: list[tuple[int, int]] = []
