@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "config",
     "users",
     "tasks",
+    "tasks.projects",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "users.apps.AdminConfig",
@@ -320,6 +321,7 @@ RATE_LIMITS = {
 TRASH_DAYS = env_int("TRASH_DAYS", 30, minimum=1, maximum=36_500)  # in which a deleted row can be restored
 HISTORY_DAYS = env_int("HISTORY_DAYS", 90, minimum=1, maximum=36_500)  # in which a change can be seen and undone
 LIMIT_TASKS = env_int("LIMIT_TASKS", 100_000, minimum=0, maximum=999_999_999)  # of an account; 0 disables it
+LIMIT_PROJECTS = env_int("LIMIT_PROJECTS", 500, minimum=0, maximum=10_000)  # of an account; 0 disables it
 
 # Conditions of /metrics, each of which must hold where it is set; with neither, there is no such route and no metric.
 METRICS_TOKEN = env_secret("METRICS_TOKEN")

@@ -9,7 +9,7 @@ from config.http.views import Response
 from tasks import services
 from tasks.choices import Status
 from tasks.resource import TASKS
-from tasks.serializers import CompletionSerializer, TaskSerializer
+from tasks.serializers import CompletionSerializer, TaskPlaceSerializer, TaskSerializer
 from users.api.idempotency import idempotent
 from users.api.operations import ETAG, IF_MATCH, OPERATION, answered
 from users.api.resources import ResourceViewSet
@@ -22,6 +22,10 @@ _COMPLETE = [
 _START = [
     OpenApiExample("Start it", value={"status": Status.IN_PROGRESS.value}, request_only=True),
     OpenApiExample("Started", value=answered(TASKS, status=Status.IN_PROGRESS.value), response_only=True),
+]
+_MOVE = [
+    OpenApiExample("Within another, after a sibling", value={"parent_id": 41, "after_id": 43}, request_only=True),
+    OpenApiExample("Moved", value=answered(TASKS, parent_id=41, position="a1V"), response_only=True),
 ]
 
 
@@ -40,6 +44,27 @@ class TaskViewSet(ResourceViewSet):
     )
     @action(detail=True, methods=["patch"])
     def complete(self, request: Request, **address: str) -> Response:
-        completed = CompletionSerializer.validated(request.data).get("completed")
-        expected = conditional.if_match(request)
-        return self.answer(services.complete_task(self.caller, self.row_id(), completed, expected_version=expected))
+        sent, expected = CompletionSerializer.validated(request.data), conditional.if_match(request)
+        task = services.complete_task(
+            self.caller,
+            self.row_id(),
+            sent.get("completed"),
+            with_subtasks=sent.get("subtasks") != "leave",
+            expected_version=expected,
+        )
+        return self.answer(task)
+
+    @idempotent
+    @extend_schema(
+        operation_id="moveTask",
+        summary="Move a task, with the subtasks within it",
+        description="To another parent, another project, or another place among its siblings; all as one operation.",
+        parameters=[IF_MATCH, ETAG, OPERATION],
+        request=TaskPlaceSerializer,
+        responses=TaskSerializer,
+        examples=_MOVE,
+    )
+    @action(detail=True, methods=["post"])
+    def move(self, request: Request, **address: str) -> Response:
+        place, expected = TaskPlaceSerializer.validated(request.data), conditional.if_match(request)
+        return self.answer(services.move_task(self.caller, self.row_id(), place, expected_version=expected))

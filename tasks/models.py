@@ -14,10 +14,12 @@ from django.db.models.lookups import Exact, IsNull, LessThanOrEqual
 from config.errors import Invalid
 from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is_storable
 from tasks.choices import OPEN, Priority, Status
+from tasks.placed import Placed
 from tasks.querysets import DUE, DUE_DESCENDING, DUE_TIME, PRIORITY_RANK, TaskQuerySet
 from tasks.text import UNIT_SEPARATOR, fold_all, tag_key
 from users.models import Kind
-from users.resources.models import Diff, OwnedModel
+from users.resources.errors import ConflictingMembers
+from users.resources.models import Diff, OwnedModel, Reference
 
 if TYPE_CHECKING:
     from users.tokens.callers import Actor
@@ -26,10 +28,8 @@ MAX_TITLE = 200
 MAX_DESCRIPTION = 20_000
 MAX_TAGS = 20
 MAX_TAG = 50
-
-
-class ConflictingMembers(Invalid):
-    code = "conflicting_members"
+MAX_DEPTH = 5  # levels of a tree of tasks, the root's included
+MAX_CHILDREN = 500
 
 
 def _live(name: str, *columns: Any, include: Sequence[str] | None = None, **only: Any) -> models.Index:
@@ -50,7 +50,7 @@ _VALID = Q(
 _COUNTED = ["priority", "due_date", "due_at", "created_at"]
 
 
-class Task(OwnedModel):
+class Task(Placed):
     title = models.CharField(max_length=MAX_TITLE)
     description = models.CharField(max_length=MAX_DESCRIPTION, blank=True, default="")
     status = models.TextField(choices=Status.choices, default=Status.PENDING)
@@ -59,6 +59,10 @@ class Task(OwnedModel):
     due_date = models.DateField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
+    project = Reference("projects.Project", null=True, blank=True, related_name="tasks")
+    parent = Reference(
+        "self", null=True, blank=True, related_name="children", max_depth=MAX_DEPTH, max_children=MAX_CHILDREN
+    )
     # Folded in Python, so that search and order do not depend on the server's collation.
     tag_keys = ArrayField(models.TextField(), default=list, editable=False)
     search_text = models.TextField(editable=False)
@@ -69,13 +73,17 @@ class Task(OwnedModel):
 
     derived: ClassVar[tuple[str, ...]] = ("search_text", "tag_keys", "title_key")
     mutable: ClassVar[tuple[str, ...]] = (
-        "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at", *derived,
+        "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at", "project_id",
+        *Placed.mutable, *derived,
     )  # fmt: skip
+    inherited: ClassVar[tuple[str, ...]] = ("project_id",)
+    scope: ClassVar[tuple[str, ...]] = ("parent_id", "project_id")
     zoned: ClassVar[Mapping[str, str]] = {"due_date": "due_at"}
     expressions: ClassVar[Mapping[str, Any]] = {
         "is_completed": models.ExpressionWrapper(Q(status=Status.COMPLETED), models.BooleanField())
     }
     limit_setting: ClassVar[str | None] = "LIMIT_TASKS"
+    is_counted: ClassVar[bool] = True
 
     class Meta:
         permissions = [("view_task_text", "Can read the titles, descriptions and tags of tasks")]
@@ -94,6 +102,22 @@ class Task(OwnedModel):
             _live("due_desc", DUE_DESCENDING, DUE_TIME, "id"),
             _live("priority", PRIORITY_RANK, "id"),
             _live("title", "title_key", "id"),
+            _live("inbox", F("created_at").desc(), F("id").desc(), project=None),
+            # With tombstones, so that the foreign keys find them.
+            models.Index(
+                "user",
+                "project",
+                F("created_at").desc(),
+                F("id").desc(),
+                name="tasks_task_project",
+                condition=Q(project__isnull=False),
+            ),
+            models.Index(
+                "user", "project", "position", "id", name="tasks_task_place", condition=Q(project__isnull=False)
+            ),
+            models.Index(
+                "user", "parent", "position", "id", name="tasks_task_parent", condition=Q(parent__isnull=False)
+            ),
             _live("open", DUE, DUE_TIME, "id", include=_COUNTED, status__in=OPEN),
         ]
 
@@ -107,8 +131,7 @@ class Task(OwnedModel):
         texts, folded = self._texts, self.search_text.split(UNIT_SEPARATOR)
         # Rows from before `fold_all` joined the folded texts have none that can be told apart.
         known = dict(zip(texts, folded, strict=True)) if len(folded) == len(texts) else {}
-        for name, value in {**sent, **self._due(sent, user)}.items():
-            setattr(self, name, value)
+        super().take_over({**sent, **self._due(sent, user)}, user, now)
         for member, holds, rule in _RULES:  # whatever the caller: REST, admin or command; constraints hold them, too
             if not holds(self):
                 raise Invalid(rule, pointer=f"/{member}")
@@ -118,7 +141,7 @@ class Task(OwnedModel):
         before, after = diff.get("status", (None, None))
         if after == Status.COMPLETED:
             return Kind.COMPLETED
-        return Kind.REOPENED if before == Status.COMPLETED and after in OPEN else Kind.UPDATED
+        return Kind.REOPENED if before == Status.COMPLETED and after in OPEN else super().kind_of(diff)
 
     def follow_zone(self, user: "Actor") -> None:
         if self.due_at is not None:

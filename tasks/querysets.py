@@ -11,7 +11,7 @@ from django.db.models.lookups import GreaterThan, LessThan
 from config.database.queries import Param
 from tasks.choices import OPEN, Priority, Sort, Status
 from tasks.text import tag_key, words
-from users.resources.querysets import CREATED, UPDATED, OwnedQuerySet, SortKey, behind, parse_instant
+from users.resources.querysets import CREATED, UPDATED, OwnedQuerySet, SortKey, comes_after, parse_instant
 
 if TYPE_CHECKING:
     from tasks.models import Task  # noqa: F401 (ruff does not see the quoted use in a base class)
@@ -118,7 +118,7 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         if sort != Sort.CREATED or not self._tags:
             return super().sorted_by(sort, descending=descending)
         row = F("tag_rows__created_at"), F("tag_rows__task")
-        entered = [behind(self._place, *row, descending=descending)] if self._place else []
+        entered = [comes_after(self._place, *row, descending=descending)] if self._place else []
         # Several are merged by the whole of their row. For one the id is enough: with a second condition PostgreSQL
         # would expect next to nothing, and rather sort all than read in order.
         tags = self._tags[:MAX_LOOKED_UP]

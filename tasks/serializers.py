@@ -15,7 +15,15 @@ from config.http.fields import (
 )
 from config.http.serializers import StrictSerializer
 from tasks.choices import Priority, Status
-from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
+from tasks.fields import (
+    DescriptionField,
+    ExtraField,
+    PlaceSerializer,
+    PositionField,
+    ReferenceField,
+    ReferenceUidField,
+)
+from tasks.models import MAX_DEPTH, MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
 from users.resources.serializers import ResourceSerializer
 
 
@@ -29,10 +37,6 @@ class DueDateField(EmptyIsNull, DateField):
 
 
 class DueAtField(EmptyIsNull, InstantField):
-    pass
-
-
-class DescriptionField(Clearable, TextField):
     pass
 
 
@@ -71,7 +75,23 @@ class TaskSerializer(ResourceSerializer):
         help_text='The moment; sending one sets due_date to its day in your time zone, null or "" leaves the day.',
     )
     completed_at = InstantField(read_only=True, allow_null=True)
+    project_id = ReferenceField(help_text="null is the inbox. That of a subtask is its parent's.")
+    project_uid = ReferenceUidField(help_text="In place of project_id.")
+    parent_id = ReferenceField(help_text=f"The task that it is within, of at most {MAX_DEPTH} levels.")
+    parent_uid = ReferenceUidField(help_text="In place of parent_id.")
+    position = PositionField()
+    extra = ExtraField()
 
 
 class CompletionSerializer(StrictSerializer):
     completed = BooleanField(required=False, help_text="Left out, the task is toggled.")
+    subtasks = ChoiceField(
+        choices=["complete", "leave"],
+        required=False,
+        help_text="Of the open ones within it; by default they are completed.",
+    )
+
+
+class TaskPlaceSerializer(PlaceSerializer):
+    project_id = ReferenceField(help_text="null is the inbox; left out, it stays in the same, or goes to its parent's.")
+    project_uid = ReferenceUidField(help_text="In place of project_id.")

@@ -1,9 +1,9 @@
 """Every write to tasks: one function and one transaction each."""
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -11,11 +11,14 @@ from django.utils.crypto import salted_hmac
 from config.environment.rates import Rate
 from config.errors import LimitReached
 from config.http.limits import counters
-from tasks.choices import Status
+from tasks import moves
+from tasks.choices import OPEN, Status
 from tasks.models import Task
 from users.models import Kind, User
-from users.resources import feed, log, operations, writes
+from users.resources import errors, feed, log, operations, writes
 from users.resources.log import RowChange
+from users.resources.operations import Operation
+from users.resources.references import Family
 from users.tokens.callers import Actor
 
 # Timed tasks that changes of an account's time zone may recompute. A hundred thousand take seconds; meanwhile the
@@ -31,6 +34,12 @@ class TaskFields(TypedDict, total=False):
     tags: list[str]
     due_date: dt.date | None
     due_at: dt.datetime | None
+    project_id: int | None
+    project_uid: str | None
+    parent_id: int | None
+    parent_uid: str | None
+    position: str
+    extra: dict[str, Any]
 
 
 class TaskChanges(TaskFields, total=False):
@@ -38,7 +47,20 @@ class TaskChanges(TaskFields, total=False):
     uid: str  # must be the stored one
 
 
-TaskNotFound = writes.not_found(Task)
+class Place(TypedDict, total=False):
+    """Where a task moves to; of a member and its `uid`, at most one."""
+
+    project_id: int | None
+    project_uid: str | None
+    parent_id: int | None
+    parent_uid: str | None
+    after_id: int | None
+    before_id: int | None
+
+
+TaskNotFound = errors.not_found(Task)
+# Fields whose change may concern other tasks of the tree.
+_OF_TREE = frozenset({"status", "is_completed", "project_id", "project_uid", "parent_id", "parent_uid"})
 
 
 def create_task(user: Actor, *, title: str, uid: str | None = None, **fields: Unpack[TaskFields]) -> Task:
@@ -55,23 +77,34 @@ def update_task(
 ) -> Task:
     """Change some fields. If nothing differs, no version is taken.
 
-    Raises TaskNotFound, StaleVersion unless the version is among the expected ones, and Invalid (also
-    ImmutableUid and ConflictingMembers).
+    Completing, reopening and moving take others of the tree along, as `complete_task` and `move_task` do. Raises
+    TaskNotFound, StaleVersion unless the version is among the expected ones, and Invalid (also ImmutableUid,
+    ConflictingMembers, Cycle, TooDeep, UnknownParent, UnknownProject and ProjectFollowsParent); LimitReached.
     """
-    return writes.change(user, Task, task_id, lambda task: changes, expected_version)
+    if _OF_TREE.isdisjoint(changes):
+        return writes.change(user, Task, task_id, changes, expected_version)
+    return writes.change_family(user, Task, task_id, changes, expected_version, _take_along)
 
 
 def complete_task(
-    user: Actor, task_id: int, completed: bool | None = None, *, expected_version: Collection[int] | None = None
+    user: Actor,
+    task_id: int,
+    completed: bool | None = None,
+    *,
+    with_subtasks: bool = True,
+    expected_version: Collection[int] | None = None,
 ) -> Task:
-    """Complete or reopen; None toggles. Raises TaskNotFound and StaleVersion."""
+    """Complete or reopen; None toggles. Raises TaskNotFound and StaleVersion.
 
-    return writes.change(user, Task, task_id, partial(_completion, completed), expected_version)
+    Completing completes the open tasks within it, if they shall; reopening opens the closed ones that it is within.
+    """
+    consequences = _take_along if with_subtasks else _reopen_above
+    return writes.change_family(user, Task, task_id, partial(_completion, completed), expected_version, consequences)
 
 
 def complete_tasks(user: Actor, task_ids: Collection[int], completed: bool) -> list[Task]:
-    """Complete or reopen those that are there, as one operation. Returns those that have changed."""
-    return operations.change(user, Task, task_ids, partial(_completion, completed))
+    """`complete_task` those that are there, as one operation. Returns those that have changed."""
+    return writes.change_many(user, Task, task_ids, partial(_completion, completed), _take_along)
 
 
 def _completion(completed: bool | None, task: Task) -> TaskChanges:
@@ -79,24 +112,48 @@ def _completion(completed: bool | None, task: Task) -> TaskChanges:
     return {"status": Status.COMPLETED if wanted else Status.PENDING}
 
 
+def _take_along(operation: Operation, family: Family[Task], before: Mapping[str, Any]) -> None:
+    assert family.row is not None
+    if family.row.is_completed and before["status"] != Status.COMPLETED:
+        for task in family.below:
+            if task.status in OPEN:
+                operation.apply(task, {"status": Status.COMPLETED})
+    _reopen_above(operation, family, before)
+
+
+def _reopen_above(operation: Operation, family: Family[Task], before: Mapping[str, Any]) -> None:
+    assert family.row is not None
+    if family.row.status in OPEN and before["status"] not in OPEN:
+        for task in family.above:
+            if task.status not in OPEN:
+                operation.apply(task, {"status": Status.PENDING})
+
+
+def move_task(user: Actor, task_id: int, place: Place, *, expected_version: Collection[int] | None = None) -> Task:
+    """Move a task with all that is within it. Raises TaskNotFound, StaleVersion and what `moves.move` raises."""
+    return moves.move(user, Task, task_id, place, expected_version)
+
+
 def delete_task(user: Actor, task_id: int, *, expected_version: Collection[int] | None = None) -> Task:
-    """Turn the task into a tombstone. Raises TaskNotFound and StaleVersion."""
-    return writes.bury(user, Task, task_id, expected_version)
+    """Turn the task and those within it into tombstones. Raises TaskNotFound and StaleVersion."""
+    return writes.delete(user, Task, task_id, expected_version)
 
 
 def delete_tasks(user: Actor, task_ids: Collection[int]) -> list[Task]:
-    """Turn those that are there into tombstones, as one operation."""
-    return operations.bury(user, Task, task_ids)
+    """`delete_task` those that are there, as one operation."""
+    return writes.delete_many(user, Task, task_ids)
 
 
 def restore_tasks(user: Actor, task_ids: Collection[int]) -> list[Task]:
-    """Restore those that are tombstones, as one operation. Raises LimitReached."""
-    return operations.revive(user, Task, task_ids)
+    """`restore_task` those that are tombstones, as one operation. Raises LimitReached."""
+    return writes.restore_many(user, Task, task_ids)
 
 
 def restore_task(user: Actor, task_id: int, *, expected_version: Collection[int] | None = None) -> Task:
-    """Take a task out of the trash. Raises TaskNotFound for all that is not in it, StaleVersion and LimitReached."""
-    return writes.revive(user, Task, task_id, expected_version)
+    """Take a task out of the trash, with those that went there along with it; at the root if its parent is gone, and in
+    the inbox if its project is. Raises TaskNotFound for all that is not in the trash, StaleVersion and LimitReached.
+    """
+    return writes.restore(user, Task, task_id, expected_version)
 
 
 def recompute_days(user: User) -> None:

@@ -12,6 +12,7 @@ from django.db.backends.postgresql import base
 from psycopg import ClientCursor
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
+from psycopg.types.json import JsonbDumper
 
 from config.database.breaker import breaker
 from config.database.connections import Connection
@@ -91,6 +92,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         else:
             connection.prepared.is_allowed = settings.DATABASE_PREPARED_STATEMENTS == "on"
         connection.adapters.register_loader("timestamptz", InstantLoader)
+        connection.adapters.register_dumper(dict, JsonbDumper)
         return bool(super()._configure_connection(connection))  # type: ignore[misc]  # unknown to the stubs
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:

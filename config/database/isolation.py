@@ -94,6 +94,25 @@ def _policy(table: str, rule: str) -> RunSQL:
     )
 
 
+def refer(table: str, column: str, target: str, *, required: bool = False) -> RunSQL:
+    """The foreign key of a reference between rows of one user, for a migration; `validate_reference` looks at the rows
+    that are there.
+
+    Row level security does not check foreign keys, so it is composite, of the owner and the id. A tombstone that is
+    removed for good leaves null (PostgreSQL 15), or takes what requires it along.
+    """
+    action = "CASCADE" if required else f"SET NULL ({column})"
+    return RunSQL(
+        f"ALTER TABLE {table} ADD CONSTRAINT {table}_{column} FOREIGN KEY (user_id, {column})"
+        f" REFERENCES {target} (user_id, id) ON DELETE {action} NOT VALID",
+        f"ALTER TABLE {table} DROP CONSTRAINT {table}_{column}",
+    )
+
+
+def validate_reference(table: str, column: str) -> RunSQL:
+    return RunSQL(f"ALTER TABLE {table} VALIDATE CONSTRAINT {table}_{column}", RunSQL.noop)
+
+
 def exposed_tables() -> dict[str, bool]:
     """Tables with users' data on which row level security does not act for the service's role, and whether they have a
     policy: then the role bypasses it."""

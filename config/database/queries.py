@@ -48,7 +48,8 @@ class Compiled(Generic[M]):
         compiler: Any = rows.query.get_compiler(DEFAULT_DB_ALIAS)
         sql, params = compiler.as_sql()
         columns = [expression for expression, *_ in compiler.select]
-        if compiler.get_converters(columns):
+        # Rows are binary, in which psycopg reads JSON itself.
+        if compiler.get_converters([each for each in columns if not isinstance(each.output_field, models.JSONField)]):
             raise NotImplementedError("Fields whose values Django converts are not read this way.")
         if rows._fields is not None:  # values_list()
             return _Select(sql, params, None, [], [])

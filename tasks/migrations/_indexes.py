@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db.migrations import AddConstraint
 
 
 class AddIndexAnew(AddIndexConcurrently):
@@ -34,3 +35,16 @@ class ReplaceIndex(AddIndexConcurrently):
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         self.database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+class AddUniqueAnew(AddConstraint):
+    """A unique constraint, on an index that is built while writes go on."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        table, name = model._meta.db_table, self.constraint.name
+        columns = ", ".join(model._meta.get_field(field).column for field in self.constraint.fields)  # type: ignore[attr-defined]
+        schema_editor.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
+        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+        schema_editor.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} ({columns})")
+        schema_editor.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}")

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from tests.notes.models import Note
-from users.resources import operations, writes
+from users.resources import writes
 from users.tokens.callers import Actor
 
 
@@ -15,20 +15,20 @@ def create_note(user: Actor, **fields: Any) -> Note:
 def update_note(
     user: Actor, note_id: int, changes: dict[str, Any], *, expected_version: Collection[int] | None = None
 ) -> Note:
-    return writes.change(user, Note, note_id, lambda note: changes, expected_version)
+    return writes.change(user, Note, note_id, changes, expected_version)
 
 
 def delete_note(user: Actor, note_id: int, *, expected_version: Collection[int] | None = None) -> Note:
-    return writes.bury(user, Note, note_id, expected_version)
+    return writes.delete(user, Note, note_id, expected_version)
 
 
 def delete_notes(user: Actor, note_ids: Collection[int]) -> list[Note]:
-    return operations.bury(user, Note, note_ids)
+    return writes.delete_many(user, Note, note_ids)
 
 
 def restore_note(user: Actor, note_id: int, *, expected_version: Collection[int] | None = None) -> Note:
-    return writes.revive(user, Note, note_id, expected_version)
+    return writes.restore(user, Note, note_id, expected_version)
 
 
 def restore_notes(user: Actor, note_ids: Collection[int]) -> list[Note]:
-    return operations.revive(user, Note, note_ids)
+    return writes.restore_many(user, Note, note_ids)

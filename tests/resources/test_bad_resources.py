@@ -13,7 +13,7 @@ from tests.notes.models import Note
 from tests.notes.resource import NOTES, NoteListQuery, NoteSerializer
 from tests.resources import isolation, tables, versions
 from tests.resources.declared import installed
-from users.resources import feed, statements, writes
+from users.resources import errors, feed, statements
 from users.resources.querysets import OwnedQuerySet
 from users.resources.resource import Resource
 from users.tokens.callers import Actor
@@ -110,7 +110,7 @@ def update_unlocked(
     between."""
     note = Note.objects.for_user(user).visible().get(pk=note_id)
     if expected_version is not None and note.version not in expected_version:
-        raise writes.StaleVersion("Another version is stored.", current=note)
+        raise errors.StaleVersion("Another version is stored.", current=note)
     note.apply(changes, user, timezone.now())
     sql = "UPDATE notes_note SET title = %s, version = taken.head FROM taken WHERE id = %s RETURNING version"
     ((note.version,),) = feed.take(user, Raw(sql, [note.title, note_id]))

@@ -10,7 +10,7 @@ from tests.client import Api
 from tests.problems import places_of, problem_of, stored
 from tests.resources.declared import address, by_uid, label, make, named, required, text_of
 from users.models import User
-from users.resources import writes
+from users.resources import errors, writes
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
@@ -100,7 +100,7 @@ def test_a_row_that_another_request_creates_meanwhile_is_changed(
         shown.append(arguments)
         if len(shown) == 1:
             make(resource, alice, uid="mine")
-            raise writes.no_such(resource.model)
+            raise errors.no_such(resource.model)
         return show(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(writes, "show", late)

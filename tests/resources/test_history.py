@@ -10,7 +10,7 @@ from tests.plans import explain, nodes, statements
 from tests.problems import places_of, problem_of
 from tests.resources.declared import address, label, make, rename
 from users.models import Change, Feed, User
-from users.resources import history, log, operations
+from users.resources import history, log, writes
 from users.resources.log import Cursor
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
@@ -61,7 +61,7 @@ def test_what_is_in_the_trash_has_a_history_and_what_is_erased_has_none(
 ) -> None:
     resource.delete(alice, row.pk)
     assert [entry["kind"] for entry in entries(as_alice, resource, row)] == ["deleted", "created"]
-    operations.erase(alice, [resource.model.objects.filter(pk=row.pk)])
+    writes.erase(alice, [resource.model.objects.filter(pk=row.pk)])
     assert problem_of(as_alice.get(place(resource, row)), 404)["code"] == f"{resource.name}_not_found"
     told = as_alice.get("/api/me/history").json()
     assert [(entry["kind"], entry["diff"]) for entry in told] == [("erased", {}), ("deleted", {}), ("created", {})]

@@ -16,7 +16,7 @@ from users import services
 from users.admin.history import MAX_SHOWN, PER_PAGE
 from users.audit import Action
 from users.models import Change, Session, User
-from users.resources import operations
+from users.resources import writes
 from users.resources.resource import Resource
 
 
@@ -98,7 +98,7 @@ def test_the_history_of_a_row_in_the_trash_is_linked_there(
 def test_of_an_erased_row_only_the_kinds_are_left(resource: Resource, rows: str, staff: Client, alice: User) -> None:
     row = make(resource, alice, **named(resource, "Secret"))
     resource.delete(alice, row.pk)
-    operations.erase(alice, [resource.model.objects.all()])
+    writes.erase(alice, [resource.model.objects.all()])
     found = entries(staff, f"{rows}{row.pk}/history/")
     assert [(entry["did"], entry["members"], entry["undo"]) for entry in found] == [
         ("Erased", {}, False), ("Deleted", {}, False), ("Created", {}, False),

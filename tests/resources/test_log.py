@@ -14,7 +14,7 @@ from tests.factories import head_of
 from tests.replica import Replica, state
 from tests.resources.declared import each, label, make, named
 from users.models import Change, User
-from users.resources import operations, undo
+from users.resources import undo, writes
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
@@ -30,7 +30,7 @@ DECLARED: dict[str, Call] = {
 }
 OTHERS: dict[str, Call] = {
     "undo": lambda resource, user, ids: undo.undo(user, head_of(user)),
-    "erase": lambda resource, user, ids: operations.erase(user, [resource.model.objects.all()]),
+    "erase": lambda resource, user, ids: writes.erase(user, [resource.model.objects.all()]),
 }
 # By module and function, what is no part of a declaration.
 OWN: dict[str, Call] = {

@@ -19,7 +19,8 @@ from tests.problems import exact, places_of, problem_of, stored
 from tests.resources.addresses import BAD_CURSORS, BAD_IDS, CREATED, NOT_COUNTS, forged
 from tests.resources.declared import Operation, address, each, installed, label, make, named, operations, text_of
 from users.models import Change, IdempotencyKey, User
-from users.resources import operations as many
+from users.resources import operations as shared
+from users.resources import writes
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 from users.services import pruning
@@ -83,7 +84,7 @@ def test_what_is_not_in_the_trash_is_not_there(
     foreign, erased = make(resource, bob), make(resource, row.user)
     resource.delete(bob, foreign.pk)
     resource.delete(row.user, erased.pk)
-    many.erase(row.user, [resource.model.objects.filter(pk=erased.pk)])
+    writes.erase(row.user, [resource.model.objects.filter(pk=erased.pk)])
     before = stored()
     missing = case.call(as_alice, resource, 2**62)
     assert problem_of(missing, 404)["code"] == f"{resource.name}_not_found"
@@ -282,7 +283,7 @@ def test_more_than_an_operation_may_change_is_refused(
 ) -> None:
     for _ in range(2):
         TASKS.delete(alice, make_task(alice).pk)
-    monkeypatch.setattr(many, "MAX_ROWS", 1)
+    monkeypatch.setattr(shared, "MAX_ROWS", 1)
     before = stored()
     assert problem_of(as_alice.delete(TRASH), 422)["code"] == "operation_too_large"
     assert stored() == before
@@ -334,7 +335,7 @@ def test_answers_are_forgotten_however_many_objects_are_erased(as_alice: Api, al
 def test_emptying_reads_no_text_and_no_more_than_it_may_change(
     resource: Resource, as_alice: Api, gone: OwnedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many, "MAX_ROWS", 7)
+    monkeypatch.setattr(shared, "MAX_ROWS", 7)
     with CaptureQueriesContext(connection) as queries:
         assert as_alice.delete(TRASH).status_code == 204
     table = resource.model._meta.db_table

@@ -11,7 +11,7 @@ from tests.problems import exact, places_of, problem_of, stored
 from tests.races import at_once
 from tests.resources.declared import address, label, make, named, rename
 from users.models import Change, Feed, User
-from users.resources import operations
+from users.resources import writes
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 from users.resources.undo import MAX_CONFLICTS
@@ -159,7 +159,7 @@ def test_what_was_deleted_since_has_changed(resource: Resource, as_alice: Api, a
 
 def test_what_is_erased_cannot_come_back(resource: Resource, as_alice: Api, alice: User, row: OwnedModel) -> None:
     resource.delete(alice, row.pk)
-    operations.erase(alice, [resource.model.objects.filter(pk=row.pk)])
+    writes.erase(alice, [resource.model.objects.filter(pk=row.pk)])
     before = stored()
     assert problem_of(undo(as_alice, 2), 409)["changes"] == [{"type": resource.name, "id": row.pk, "members": ["id"]}]
     assert code_of(undo(as_alice, 3), 409) == "nothing_to_undo"

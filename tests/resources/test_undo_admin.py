@@ -18,7 +18,7 @@ from tests.resources.history import REASON, dids, entries, staff_with, undo_it, 
 from users.admin.history import MAX_REASON, PER_PAGE
 from users.audit import Action
 from users.models import Change, Feed, Kind, User
-from users.resources import feed, operations, undo
+from users.resources import feed, operations, undo, writes
 from users.resources.log import RowChange
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
@@ -139,7 +139,7 @@ def test_what_the_log_has_forgotten_is_a_message(resource: Resource, rows: str, 
 def test_what_was_erased_is_a_message(resource: Resource, rows: str, staff: Client, alice: User) -> None:
     row = make(resource, alice)
     resource.delete(alice, row.pk)
-    operations.erase(alice, [resource.model.objects.all()])
+    writes.erase(alice, [resource.model.objects.all()])
     for operation in (1, 3):
         page = undo_it(staff, rows, row, operation)
         assert "Nothing was undone. What was erased cannot be brought back." in page.messages

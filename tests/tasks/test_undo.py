@@ -16,7 +16,7 @@ from tests.factories import head_of, make_task, make_user
 from tests.replica import Replica
 from users import services as accounts
 from users.models import User
-from users.resources import operations
+from users.resources import writes
 from users.resources.undo import ChangedSince, NothingToUndo, undo
 
 NOON = dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
@@ -92,7 +92,7 @@ OPERATIONS: dict[str, Run] = {
     "restore several": lambda world, sent, ids: services.restore_tasks(world.user, world.ids(ALL)),
     "move": lambda world, sent, ids: world.move(ZONES[len(ids) % 3]),
     "undo": lambda world, sent, ids: world.undo_some(ids and [ids[0] % 4]),
-    "erase": lambda world, sent, ids: operations.erase(world.user, [Task.objects.all()]),
+    "erase": lambda world, sent, ids: writes.erase(world.user, [Task.objects.all()]),
 }
 REVERSIBLE = [name for name in OPERATIONS if name != "erase"]
 

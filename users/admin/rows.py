@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from config.admin.base import ServiceForm
 from config.values import is_visible
-from users.resources import writes
+from users.resources import errors
 from users.resources.models import MAX_UID, OwnedModel, new_uid
 
 BREAK = re.compile(r"\r\n|\r|\n")
@@ -65,7 +65,7 @@ class RowFormSet(BaseModelFormSet):
         """Raises RowNotFound, where Django would take another row for one that is gone."""
         found: Any = super()._existing_object(pk)  # type: ignore[misc]
         if found is None:
-            raise writes.no_such(self.model)
+            raise errors.no_such(self.model)
         return found
 
 

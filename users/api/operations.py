@@ -13,7 +13,7 @@ from config.http import conditional
 from config.http.openapi.schema import also_answers
 from users.api.queries import PageQuery
 from users.api.serializers import EntrySerializer
-from users.resources import writes
+from users.resources import errors
 from users.resources.log import CursorExpired
 from users.resources.models import MAX_UID
 from users.resources.resource import Resource, registered
@@ -75,7 +75,11 @@ def answered(resource: Resource, **changes: Any) -> dict[str, Any]:
     at = "2026-11-23T09:30:00.123456Z"
     stored = {"id": 42, "uid": "019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d", "version": 5}
     row = resource.model(**stored, created_at=at, updated_at=at, **resource.example)
-    values = {name: getattr(row, str(field.source)) for name, field in resource.serializer().fields.items()}
+    values = {
+        name: getattr(row, str(field.source))
+        for name, field in resource.serializer().fields.items()
+        if not field.write_only
+    }
     plain = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
     return {**plain, "user_id": "7", **changes}
 
@@ -149,8 +153,9 @@ def of_row(resource: Resource, examples: Examples, place: OpenApiParameter, suff
         "destroy": extend_schema(
             operation_id=f"delete{title}",
             summary=f"Delete a {one}",
-            description="Its address is a 404 from then on. `If-Match` deletes it only as you have seen it.",
-            parameters=[place, IF_MATCH, OPERATION],
+            description="Its address is a 404 from then on, and what is within it goes along to the trash. `If-Match` "
+            "deletes it only as you have seen it.",
+            parameters=[place, *([resource.delete_query] if resource.delete_query else []), IF_MATCH, OPERATION],
             responses={204: None},
         ),
     }
@@ -242,7 +247,7 @@ def _uid_taken(resource: Resource) -> dict[str, Any]:
     one, many = _one(resource), resource.plural.replace("_", " ")
     return also_answers(
         (
-            writes.UidTaken,
+            errors.UidTaken,
             f"You have a {one} with this uid; `current` carries it, unless it was deleted. "
             f"Or `limit_reached`: you have as many {many} as you may.",
         )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import chain
 from typing import Any, ClassVar, cast
 
 from django.urls import URLPattern, path, register_converter
@@ -21,12 +22,12 @@ from users.api import operations
 from users.api.idempotency import idempotent
 from users.api.queries import PageQuery
 from users.api.serializers import NothingSerializer
-from users.resources import feed, history, trash, writes
+from users.resources import errors, feed, history, trash, writes
 from users.resources.models import MAX_UID, ImmutableUid, OwnedModel
 from users.resources.resource import Resource, registered
 from users.tokens.callers import Caller
 
-Refusal = Callable[[type[OwnedModel]], writes.RowNotFound]
+Refusal = Callable[[type[OwnedModel]], errors.RowNotFound]
 
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 _COLLECTION: Any = {"get": "list", "post": "create"}
@@ -74,7 +75,7 @@ class ResourceViewSet(GenericViewSet):
         is_needed = method == "options" or not hasattr(self, method)
         return super().default_response_headers if is_needed else {}
 
-    def row_id(self, refusal: Refusal = writes.no_such) -> int:
+    def row_id(self, refusal: Refusal = errors.no_such) -> int:
         """Raises RowNotFound for malformed ids, as for those that do not exist."""
         text = self.kwargs[f"{self.resource.name}_id"]
         if not _ID.fullmatch(text) or int(text) > MAX_BIGINT:
@@ -131,15 +132,16 @@ class ResourceViewSet(GenericViewSet):
 
     @idempotent
     def destroy(self, request: Request, **address: str) -> Response:
-        expected = conditional.if_match(request)
-        row = self.resource.delete(self.caller, self.row_id(), expected_version=expected)
+        expected, query = conditional.if_match(request), self.resource.delete_query
+        options = query.validated(request) if query else {}
+        row = self.resource.delete(self.caller, self.row_id(), expected_version=expected, **options)
         return Response(status=204, headers=numbered(row.operation))
 
     @idempotent
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, **address: str) -> Response:
         NothingSerializer.validated(request.data)
-        expected, pk = conditional.if_match(request), self.row_id(writes.not_in_trash)
+        expected, pk = conditional.if_match(request), self.row_id(errors.not_in_trash)
         return self.answer(self.resource.restore(self.caller, pk, expected_version=expected))
 
     @action(detail=True)
@@ -163,10 +165,10 @@ class ByUid(ResourceViewSet):
         """In NFC, as it is stored. Bytes that are not UTF-8 come percent-encoded, by Django."""
         uid: str = self.kwargs["uid"]
         if len(uid) > MAX_UID or not is_storable(uid):
-            raise writes.no_such(self.resource.model, self.key)
+            raise errors.no_such(self.resource.model, self.key)
         return nfc(uid)
 
-    def row_id(self, refusal: Refusal = writes.no_such) -> int:
+    def row_id(self, refusal: Refusal = errors.no_such) -> int:
         (pk,) = writes.show(self.caller, self.resource.model, self.row_key(), ("id",), self.key)
         return int(pk)
 
@@ -176,12 +178,12 @@ class ByUid(ResourceViewSet):
         while True:
             try:
                 return self._changed(request)
-            except writes.RowNotFound:
+            except errors.RowNotFound:
                 if "HTTP_IF_MATCH" in request.META:
                     raise
             try:
                 return self._created(request)
-            except writes.UidTaken as taken:
+            except errors.UidTaken as taken:
                 if taken.current is None:
                     raise  # else another request was faster: there is a row to change now
 
@@ -203,7 +205,7 @@ class InTrash(ResourceViewSet):
 
     @idempotent
     def destroy(self, request: Request, **address: str) -> Response:
-        expected, pk = conditional.if_match(request), self.row_id(writes.not_in_trash)
+        expected, pk = conditional.if_match(request), self.row_id(errors.not_in_trash)
         return Response(status=204, headers=numbered(trash.erase(self.caller, self.resource.model, pk, expected)))
 
 
@@ -227,7 +229,8 @@ def routes(resource: Resource) -> list[URLPattern]:
 
 
 def urlpatterns() -> list[URLPattern]:
-    return [route for resource in registered() for route in routes(resource)]
+    own = [import_string(resource.routes) for resource in registered() if resource.routes]
+    return [*(route for resource in registered() for route in routes(resource)), *chain.from_iterable(own)]
 
 
 def viewset(resource: Resource, *mixin: type[ResourceViewSet]) -> type[ResourceViewSet]:

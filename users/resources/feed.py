@@ -47,7 +47,7 @@ class Growth(NamedTuple):
     stored: int
 
 
-UNCHANGED, CREATED, DELETED, RESTORED = Growth(0, 0), Growth(1, 1), Growth(-1, 0), Growth(1, 0)
+UNCHANGED, CREATED = Growth(0, 0), Growth(1, 1)
 UNLIMITED = 2**31 - 1
 
 
@@ -68,6 +68,7 @@ def take(
     growth: Growth = UNCHANGED,
     *,
     limit: Limit = Limit(),  # noqa: B008 (immutable)
+    commit: bool = False,
 ) -> list[R]:
     """Increment the user's change counter in a CTE and run `then` with it, which finds it as `taken.head`.
 
@@ -91,7 +92,7 @@ def take(
         most_stored = min(2 * limit.most, UNLIMITED) if growth.stored else UNLIMITED
         taking += [growth.live, limit.most, growth.stored, most_stored]
     statement = Raw(_taking(tables, condition, sql, is_limited=growth.live > 0), [*taking, *params])
-    return then.result(run(statement))
+    return then.result(run(statement, commit=commit))
 
 
 @lru_cache(maxsize=1024)
@@ -106,13 +107,14 @@ def advance(
     growth: Growth = UNCHANGED,
     *,
     limit: Limit = Limit(),  # noqa: B008 (immutable)
+    commit: bool = False,
 ) -> R:
     """`take`, for a `then` that returns one row for that of `taken`.
 
     Raises InvalidToken or EmailUnverified if the caller may not act any more, AccountGone without an account; and
     beyond the limit, LimitReached or TombstonesFull.
     """
-    while not (found := take(user, then, growth, limit=limit)):
+    while not (found := take(user, then, growth, limit=limit, commit=commit)):
         explain(user, growth, limit)
     return found[0]
 

@@ -7,7 +7,7 @@ from django.db.models import Subquery
 from django.db.models.expressions import RawSQL
 
 from users.models import Change, ChangeQuerySet, Feed
-from users.resources import log, writes
+from users.resources import errors, log
 from users.resources.log import Cursor
 from users.resources.models import OwnedModel
 from users.resources.querysets import one_of
@@ -37,7 +37,7 @@ def of_object(user: Actor, model: type[OwnedModel], pk: int, query: Mapping[str,
     stored = model.objects.for_user(user).filter(pk=pk, erased_at=None)
     version = stored.values_list("version", flat=True).first()
     if version is None:
-        raise writes.no_such(model)
+        raise errors.no_such(model)
     first = query["cursor"].version if "cursor" in query else version
     return _page(user, linked(user, model, pk, first, limit=query["limit"] + 1), query)
 

@@ -72,7 +72,7 @@ class SortField(ChoiceField):
     def __init__(self, sorts: Sequence[str], **kwargs: Any) -> None:
         by_name = {sort: sort for sort in sorts} | {f"{sort}_at": sort for sort in ("created", "updated")}
         names = {direction + name: direction + sort for name, sort in by_name.items() for direction in ("", "-")}
-        super().__init__(choices=list(names), default=DEFAULT_SORT, **kwargs)
+        super().__init__(choices=list(names), **{"default": DEFAULT_SORT, **kwargs})
         self._names = names
 
     def to_internal_value(self, data: Any) -> Any:

@@ -1,7 +1,8 @@
-"""The abstract model of every resource: owner, uid, version and tombstone."""
+"""The abstract model of every resource: owner, uid, version and tombstone; and references between such rows."""
 
 import datetime as dt
 from collections.abc import Mapping
+from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,6 +34,45 @@ class ImmutableUid(Invalid):
     code = "immutable"
 
 
+class WhenDeleted(Enum):
+    """What becomes of the rows that refer to one that goes to the trash."""
+
+    TRASH = "trash"  # they go along, and come back along
+    CLEAR = "null"
+    REFUSE = "refuse"  # the row stays as long as there are any
+
+
+class Reference(models.ForeignKey):
+    """A row of the same owner that is not in the trash, or null; in the API `{name}_id`, or write-only `{name}_uid`.
+
+    In the database it is a composite foreign key, (user, reference) to (user, id), which `config.database.isolation.
+    refer` makes: row level security does not check foreign keys. A reference to "self" makes a tree, with at most
+    `max_depth` levels, the root's included, and `max_children` of each row. Its index begins with the owner and it.
+    """
+
+    def __init__(
+        self,
+        to: Any,
+        on_delete: Any = models.DO_NOTHING,  # the constraint does
+        *,
+        when_deleted: WhenDeleted = WhenDeleted.TRASH,
+        max_depth: int = 0,
+        max_children: int = 0,
+        **options: Any,
+    ) -> None:
+        self.when_deleted, self.max_depth, self.max_children = when_deleted, max_depth, max_children
+        super().__init__(to, on_delete, **{**options, "db_constraint": False, "db_index": False})
+
+    @property
+    def is_tree(self) -> bool:
+        return self.related_model is self.model
+
+    def deconstruct(self) -> Any:
+        """A ForeignKey, so that migrations do not depend on this class."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.ForeignKey", args, kwargs
+
+
 class OwnedModel(RowModel):
     """A row that belongs to a user. Subclasses add fields and rules; `users.resources.writes` stores them.
 
@@ -62,13 +102,18 @@ class OwnedModel(RowModel):
     zoned: ClassVar[Mapping[str, str]] = {}
     # Properties that a serializer shows, as expressions in SQL, so that lists read them without instances.
     expressions: ClassVar[Mapping[str, Any]] = {}
-    # The setting with the maximum number of rows per account; the feed counts them, so that writes do not have to.
+    # The setting with the maximum number of rows per account. The feed counts those of one model, so that writes do not
+    # have to; others are counted when one is created or restored.
     limit_setting: ClassVar[str | None] = None
+    is_counted: ClassVar[bool] = False
+    # References of a tree's rows that are those of their root.
+    inherited: ClassVar[tuple[str, ...]] = ()
 
     class Meta:
         abstract = True
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(fields=["user", "uid"], name="%(app_label)s_%(class)s_uid"),
+            models.UniqueConstraint(fields=["user", "id"], name="%(app_label)s_%(class)s_own"),  # for references
             models.CheckConstraint(name="%(app_label)s_%(class)s_uid_not_empty", condition=Q(uid__gt="")),
         ]
         indexes: ClassVar[list[Any]] = [
@@ -106,8 +151,9 @@ class OwnedModel(RowModel):
         return self.diff(before)
 
     def values(self) -> dict[str, Any]:
-        """The columns that a change is made of."""
-        return {name: getattr(self, name) for name in (*self.mutable, "deleted_at")}
+        """The columns that a change is made of, those that are loaded."""
+        loaded = self.__dict__
+        return {name: loaded[name] for name in (*self.mutable, "deleted_at") if name in loaded}
 
     def diff(self, before: Mapping[str, Any]) -> Diff:
         """What has changed since these `values`; nothing, if only derived columns have."""
@@ -137,7 +183,20 @@ class OwnedModel(RowModel):
 
     def kind_of(self, diff: Diff) -> Kind:
         """What a change is called in the log."""
+        if "deleted_at" in diff:
+            return Kind.RESTORED if self.deleted_at is None else Kind.DELETED
         return Kind.UPDATED
+
+    @classmethod
+    @cache
+    def references(cls) -> tuple[Reference, ...]:
+        return tuple(field for field in cls._meta.concrete_fields if isinstance(field, Reference))
+
+    @classmethod
+    @cache
+    def tree(cls) -> Reference | None:
+        """The reference to a row of the same model."""
+        return next((each for each in cls.references() if each.is_tree), None)
 
     def take_over(self, sent: dict[str, Any], user: "Actor", now: dt.datetime) -> None:
         """Assign the fields that were sent, and derive others. Raises Invalid where a rule of the row is violated."""

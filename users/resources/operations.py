@@ -1,85 +1,202 @@
-"""Operations on several rows: consecutive versions, a statement for each model."""
+"""Operations: rows that are read and changed under the lock of their owner's feed, and stored together."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.utils import timezone
 
 from config.database import session
-from config.database.queries import run_all
-from config.database.transactions import retried_transaction
-from config.errors import OperationTooLarge
+from config.database.queries import Raw, Statement, run, run_all
+from config.errors import LimitReached, OperationTooLarge
 from users.models import Feed, Kind
-from users.resources import feed, log, statements, writes
+from users.resources import errors, feed, log, references, statements
 from users.resources.log import RowChange
-from users.resources.models import OwnedModel
-from users.resources.querysets import OwnedQuerySet
-from users.services import pruning
+from users.resources.models import OwnedModel, WhenDeleted
+from users.resources.references import Family, Named
 from users.tokens.callers import Actor
 
 R = TypeVar("R", bound=OwnedModel)
+Key = tuple[type[OwnedModel], int]
 
 MAX_ROWS = 100_000
 
-
-def bury(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
-    """Turn those of the rows that are visible into tombstones; returns them."""
-    now = timezone.now()
-
-    def buried(row: R) -> RowChange:
-        row.deleted_at = now
-        return RowChange(row, Kind.DELETED, {"deleted_at": (None, now)})
-
-    return _change(user, model.objects.visible().filter(pk__in=pks), buried, now)
+_COUNT = """
+    SELECT count(*) FILTER (WHERE deleted_at IS NULL), count(*)
+    FROM (SELECT deleted_at FROM {table} WHERE user_id = %s LIMIT %s) AS row
+"""
 
 
-def revive(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
-    """Restore those of the rows that are in the trash; returns them. Raises LimitReached."""
-    trashed = model.objects.trashed().filter(pk__in=pks)
-    return _change(user, trashed, lambda row: writes.revived(row, user), timezone.now())
+class Operation:
+    """The rows of an operation, each one instance, which is changed in memory and stored once."""
+
+    def __init__(self, user: Actor, locked: Feed) -> None:
+        self.user, self.now = user, timezone.now()
+        self._locked = locked
+        self._rows: dict[Key, OwnedModel] = {}
+        self._before: dict[Key, dict[str, Any]] = {}
+
+    @property
+    def floor(self) -> int:
+        """Up to here the log may have been cut off."""
+        return self._locked.floor
+
+    def read(self, rows: Iterable[R]) -> list[R]:
+        """Rows that may be changed from now on; in place of one that was read before, that instance."""
+        known: list[Any] = []
+        for row in rows:
+            key = type(row), row.pk
+            if key not in self._rows:
+                self._rows[key], self._before[key] = row, row.values()
+            known.append(self._rows[key])
+        if len(self._rows) > MAX_ROWS:
+            raise too_large()
+        return known
+
+    def apply(
+        self, row: R, sent: Mapping[str, Any], names: Sequence[Named] = (), family: Family[R] | None = None
+    ) -> None:
+        """Change a row, by ids of what it refers to, and hold the rules of its tree.
+
+        Raises Invalid, also Cycle and TooDeep, and LimitReached.
+        """
+        before = row.values()
+        row.apply(sent, self.user, self.now)
+        references.settle(row, before, sent, names, family or Family([row], row.pk))
+
+    def families(self, rows: Sequence[R]) -> Iterator[Family[R]]:
+        """Of each of these rows, which are read already and FOR UPDATE."""
+        tree = type(rows[0]).tree() if rows else None
+        if tree is None:
+            yield from (Family([row], row.pk) for row in rows)
+            return
+        parents = (
+            type(rows[0]).objects.for_user(self.user).visible().filter(**{f"{tree.name}__in": [row.pk for row in rows]})
+        )
+        have_children = {*parents.values_list(tree.attname, flat=True).distinct()}
+        for row in rows:
+            is_alone = getattr(row, tree.attname) is None and row.pk not in have_children
+            found = [row] if is_alone else run(statements.of(type(row)).family(self.user.pk, row.pk))
+            yield Family(self.read(found), row.pk)
+
+    def delete(self, rows: Collection[OwnedModel], clearing: Collection[str] = ()) -> None:
+        """Turn rows into tombstones, with all that goes along; of references named in `clearing`, which then become
+        null, nothing does. Raises StillReferred and OperationTooLarge."""
+        gone = {(type(row), row.pk) for row in rows if row.deleted_at is None}
+        while rows:
+            for row in rows:
+                row.deleted_at = self.now
+            rows = [each for found in self._referring(rows) for each in self._followers(*found, gone, clearing)]
+
+    def _followers(self, reference: Any, found: Iterable[Any], gone: set[Key], clearing: Collection[str]) -> list[Any]:
+        """Those of the rows that go along."""
+        rows = [row for row in self.read(found) if (type(row), row.pk) not in gone]
+        if rows and reference.when_deleted is WhenDeleted.REFUSE:
+            plural = reference.model._meta.verbose_name_plural
+            raise errors.StillReferred(f"{len(rows)} {plural} refer to it; delete them first.")
+        if reference.when_deleted is WhenDeleted.CLEAR or reference.name in clearing:
+            for row in rows:
+                setattr(row, reference.attname, None)
+            return []
+        gone.update((type(row), row.pk) for row in rows)
+        return rows
+
+    def _referring(self, rows: Collection[OwnedModel], deleted_at: dt.datetime | None = None) -> list[tuple[Any, Any]]:
+        """By reference, the rows that refer to these: visible ones, or those deleted at a moment."""
+        pks: defaultdict[type[OwnedModel], list[int]] = defaultdict(list)
+        for row in rows:
+            pks[type(row)].append(row.pk)
+        found = [(each, model) for model in pks for each in references.referring(model)]
+        reads = [
+            statements.of(each.model).referring(self.user.pk, each.name, pks[model], deleted_at)
+            for each, model in found
+        ]
+        return list(zip((each for each, _ in found), run_all(reads) if reads else [], strict=True))
+
+    def restore(self, row: OwnedModel) -> None:
+        """Take a row out of the trash, with all that went there along with it.
+
+        A reference to what is still there becomes null. Raises OperationTooLarge, and StillReferred if it cannot.
+        """
+        deleted_at, rows = row.deleted_at, [row]
+        restored: list[OwnedModel] = []
+        while rows:
+            restored += rows
+            for each in rows:
+                each.deleted_at = None
+                each.follow_zone(self.user)
+            found = self._referring(rows, deleted_at)
+            rows = [each for _, those in found for each in self.read(those) if each.deleted_at is not None]
+        by_model: defaultdict[type[OwnedModel], list[Any]] = defaultdict(list)
+        for each in restored:
+            by_model[type(each)].append(each)
+        for model, those in by_model.items():
+            self._detach(model, those)
+            if tree := model.tree():
+                self._replant(tree, those)
+
+    def _detach(self, model: type[OwnedModel], rows: Sequence[Any]) -> None:
+        """Set references to what is in the trash to null."""
+        for reference in model.references():
+            target: Any = reference.related_model
+            pks = {getattr(row, reference.attname) for row in rows} - {None}
+            live = {pk for pk in pks if (row := self._rows.get((target, pk))) and row.deleted_at is None}
+            if unknown := pks - live:
+                live |= {
+                    *target.objects.for_user(self.user).visible().filter(pk__in=unknown).values_list("pk", flat=True)
+                }
+            for row in rows:
+                if getattr(row, reference.attname) in live | {None}:
+                    continue
+                if not reference.null:
+                    raise errors.in_trash(reference)
+                setattr(row, reference.attname, None)
+
+    def _replant(self, tree: Any, rows: Sequence[Any]) -> None:
+        """Hold the rules of a tree, which may have changed meanwhile: a row without a place any more becomes a root."""
+        pks = {row.pk for row in rows}
+        for row in rows:
+            if (parent := getattr(row, tree.attname)) in pks:
+                continue
+            names = [Named(tree, tree.attname, parent)] if parent is not None else []
+            family = Family(rows, row.pk)
+            if names:
+                names[0].take(iter(run_all(references.reads(self.user, names))))
+            try:
+                references.settle(row, {}, {}, names, family)
+            except (errors.TooDeep, LimitReached):
+                setattr(row, tree.attname, None)
+                references.settle(row, {}, {}, [], family)
+
+    def changes(self, kind: Kind | None = None) -> list[RowChange]:
+        """What has become of the rows, those that have changed."""
+        diffs = ((row, row.diff(self._before[key])) for key, row in self._rows.items())
+        return [RowChange(row, kind or row.kind_of(diff), diff) for row, diff in diffs if diff]
+
+    def store(
+        self, kind: Kind | None = None, *, undoes: int | None = None, actor: str = "", commit: bool = True
+    ) -> int | None:
+        """Store what has changed; all is one message, with COMMIT if it shall `commit`.
+
+        The rows take consecutive versions, model by model. Returns the operation's number, None without a change.
+        Raises LimitReached and OperationTooLarge.
+        """
+        return store(self.user, self._locked, self.changes(kind), self.now, actor=actor, undoes=undoes, commit=commit)
 
 
-def change(user: Actor, model: type[R], pks: Collection[int], changes: Callable[[R], Mapping[str, Any]]) -> list[R]:
-    """Apply the changes that are computed from each of the visible rows; returns those that differ. Raises Invalid."""
-    now = timezone.now()
+def begin(user: Actor, *reads: Statement[Any]) -> tuple[Operation, list[Any]]:
+    """Lock the user's account and feed until the commit, and run statements in the same message.
 
-    def changed(row: R) -> RowChange:
-        diff = row.apply(changes(row), user, now)
-        return RowChange(row, row.kind_of(diff), diff)
-
-    return _change(user, model.objects.visible().filter(pk__in=pks), changed, now)
-
-
-@retried_transaction
-def erase(user: Actor, trashed: Sequence[OwnedQuerySet[Any]]) -> int | None:
-    """Remove the content of rows in the trash for good, also from the log and from stored answers.
-
-    What stays is the tombstone. Returns the operation, None if the trash is empty. Raises OperationTooLarge.
+    Raises what `feed.explain` raises.
     """
-    locked, now = feed.lock(user), timezone.now()
-    changes: list[RowChange] = []
-    for rows in trashed:
-        # No text, and no more rows than are refused: a full trash would take gigabytes.
-        found = rows.for_user(user).trashed().only("user_id", "version").select_for_update().order_by("pk")
-        for row in found[: MAX_ROWS + 1 - len(changes)]:
-            row.erase(now)
-            changes.append(RowChange(row, Kind.ERASED, dict.fromkeys((*row.mutable, "erased_at"), (None, None))))
-    operation = store(user, locked, changes, now)
-    for model, rows_of_it in _by_model(changes).items():
-        pks = [each.row.pk for each in rows_of_it]
-        log.erase(user, model.type_name(), pks)
-        pruning.forget_answers(user.pk, pks)
-    return operation
+    locked, found = feed.lock_and_read(user, *reads)
+    return Operation(user, locked), found
 
 
-@retried_transaction
-def _change(user: Actor, rows: OwnedQuerySet[R], changed: Callable[[R], RowChange], now: dt.datetime) -> list[R]:
-    locked = feed.lock(user)
-    found = rows.for_user(user).select_for_update().order_by("pk")
-    changes = [each for each in map(changed, found) if each.diff]
-    store(user, locked, changes, now, commit=True)
-    return [each.row for each in changes]  # type: ignore[misc]  # of this model
+def too_large() -> OperationTooLarge:
+    return OperationTooLarge(f"At most {MAX_ROWS:,} rows change at once; choose fewer.")
 
 
 def store(
@@ -92,17 +209,15 @@ def store(
     undoes: int | None = None,
     commit: bool = False,
 ) -> int | None:
-    """Store changed rows of any models as one operation, under the lock of their feed.
-
-    They take consecutive versions, model by model; all is one message, with COMMIT if it shall `commit`. Returns the
-    operation, None without a change. Raises LimitReached and OperationTooLarge.
-    """
+    """`Operation.store` for changes that somebody else has made of rows."""
     if not changes:
         return None
     if len(changes) > MAX_ROWS:
-        raise OperationTooLarge(f"At most {MAX_ROWS:,} rows change at once; choose fewer.")
-    by_model = _by_model(changes)
-    numbers, taking = feed.take_many(locked, len(changes), *_growth_of(by_model))
+        raise too_large()
+    by_model: defaultdict[type[OwnedModel], list[RowChange]] = defaultdict(list)
+    for each in changes:
+        by_model[type(each.row)].append(each)
+    numbers, taking = feed.take_many(locked, len(changes), *_growth_of(user, by_model))
     versions, operation = iter(numbers), log.Operation(locked.head, undoes, now, actor or log.actor_of(user))
     writing = [taking]
     for model, those in by_model.items():
@@ -118,17 +233,35 @@ def store(
     return locked.head
 
 
-def _by_model(changes: Sequence[RowChange]) -> dict[type[OwnedModel], list[RowChange]]:
-    by_model: dict[type[OwnedModel], list[RowChange]] = {}
-    for each in changes:
-        by_model.setdefault(type(each.row), []).append(each)
-    return by_model
-
-
-def _growth_of(by_model: Mapping[type[OwnedModel], Sequence[RowChange]]) -> tuple[feed.Growth, feed.Limit]:
-    """Of the model with a limit; rows of others are not counted."""
+def _growth_of(user: Actor, by_model: Mapping[type[OwnedModel], Sequence[RowChange]]) -> tuple[feed.Growth, feed.Limit]:
+    """Of the model that the feed counts; rows of others with a limit are counted here. Raises LimitReached."""
+    counted = feed.UNCHANGED, feed.Limit()
     for model, changes in by_model.items():
-        if model.limit_setting:
-            moved = [each.diff["deleted_at"] for each in changes if "deleted_at" in each.diff]
-            return feed.Growth(sum(-1 if after else 1 for _, after in moved), 0), writes.limit_of(model)
-    return feed.UNCHANGED, feed.Limit()
+        moved = [each.diff["deleted_at"] for each in changes if "deleted_at" in each.diff]
+        growth = feed.Growth(sum(-1 if after else 1 for _, after in moved), 0)
+        if model.is_counted:
+            counted = growth, limit_of(model)
+        elif growth.live > 0 and (reading := counting(user, model)):
+            require_room(model, run(reading), growth)
+    return counted
+
+
+def limit_of(model: type[OwnedModel]) -> feed.Limit:
+    most = model.limit_setting and getattr(settings, model.limit_setting)
+    return feed.Limit(most, str(model._meta.verbose_name_plural)) if most else feed.Limit()
+
+
+def counting(user: Actor, model: type[OwnedModel]) -> Raw | None:
+    """A statement that counts the user's rows, if there is a limit and the feed does not count them."""
+    if model.limit_setting is None or model.is_counted:
+        return None
+    return Raw(_COUNT.format(table=model._meta.db_table), [user.pk, 2 * limit_of(model).most + 1])
+
+
+def require_room(model: type[OwnedModel], counted: Sequence[tuple[int, int]], growth: feed.Growth) -> None:
+    """Raises LimitReached, and TombstonesFull if it is by tombstones."""
+    ((live, stored),), most = counted, limit_of(model).most
+    if live + growth.live > most:
+        raise errors.too_many(model, live, most)
+    if growth.stored and stored + growth.stored > 2 * most:
+        raise feed.TombstonesFull

@@ -9,7 +9,7 @@ from django.db.models import F, OuterRef, Subquery
 
 from config.database.transactions import retried_transaction
 from users.models import Change, ChangeQuerySet, Feed, User
-from users.resources import feed, operations, tombstones
+from users.resources import feed, tombstones, writes
 from users.resources.models import OwnedModel
 from users.resources.querysets import OwnedQuerySet
 from users.services import AccountGone
@@ -32,7 +32,7 @@ def empty_trash(model: type[OwnedModel], before: dt.datetime, batch: int = BATCH
         old = trashed(model, before).for_user(owner)
         with suppress(AccountGone):  # deleted meanwhile
             while pks := list(old.order_by("pk").values_list("pk", flat=True)[:batch]):
-                operations.erase(owner, [old.filter(pk__in=pks)])
+                writes.erase(owner, [old.filter(pk__in=pks)])
                 yield len(pks)
 
 

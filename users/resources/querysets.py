@@ -67,6 +67,13 @@ class OwnedQuerySet(QuerySet[R]):
         """Tombstones that can be restored."""
         return self.deleted().filter(erased_at=None)
 
+    def light(self, *more: str) -> Self:
+        """Without content but for `more`: of thousands of rows, texts may be gigabytes. What deletion and references
+        need."""
+        model: Any = self.model
+        references = (each.attname for each in model.references())
+        return self.only("user_id", "uid", "version", "deleted_at", *references, *more)
+
     def updated_since(self, instant: dt.datetime) -> Self:
         return self.filter(updated_at__gte=instant)
 
@@ -87,11 +94,11 @@ class OwnedQuerySet(QuerySet[R]):
     def after(self, sort: str, place: Sequence[Any], *, descending: bool) -> Self:
         """Keyset pagination: the rows after `place`, the key and id of a row, in the order of `sorted_by`."""
         return self.filter(
-            behind(place, *self.sort_key(sort, descending=descending).expressions, F("id"), descending=descending)
+            comes_after(place, *self.sort_key(sort, descending=descending).expressions, F("id"), descending=descending)
         )
 
 
-def behind(place: Sequence[Any], *members: Any, descending: bool) -> LessThan | GreaterThan:
+def comes_after(place: Sequence[Any], *members: Any, descending: bool) -> LessThan | GreaterThan:
     """Whether the members, as a row, come after `place`; an index on them is entered there."""
     row, last = _row(*members), _row(*(each if isinstance(each, Param) else Value(each) for each in place))
     return LessThan(row, last) if descending else GreaterThan(row, last)

@@ -10,6 +10,7 @@ from users import exports
 from users.resources.models import OwnedModel
 
 if TYPE_CHECKING:
+    from config.http.serializers import QuerySerializer
     from users.resources.lists import ListQuery
     from users.resources.serializers import ResourceSerializer
 
@@ -24,8 +25,9 @@ class Resource:
     and `restore(user, id, *, expected_version)` are services that return the row; `delete_many(user, ids)` and
     `restore_many(user, ids)` do the same with several rows, as one operation, and return those that they have changed.
     `text` are the fields that only staff with the permission `view_…_text` sees, and that the audit never holds; the
-    first of them is the title. `viewset` is the dotted name of a ResourceViewSet with actions of its own; `dashboard`,
-    of a function that makes the context of the admin's first page from a request.
+    first of them is the title. `delete_query` are the parameters of DELETE, which `delete` takes, too. `viewset` is the
+    dotted name of a ResourceViewSet with actions of its own; `routes`, of a list of URL patterns beside those of its
+    rows; `dashboard`, of a function that makes the context of the admin's first page from a request.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Resource:
     example: Mapping[str, Any]
     icon: str
     viewset: str = "users.api.resources.ResourceViewSet"
+    delete_query: type["QuerySerializer"] | None = None
+    routes: str | None = None
     dashboard: str | None = None
 
     @property
@@ -74,12 +78,12 @@ def register(resource: Resource) -> None:
     """Register a resource and its section of the export, in the `ready()` of its app.
 
     The export has the columns of the serializer, and when the row was deleted. Raises ImproperlyConfigured for a second
-    resource with a limit, and for a name that is not that of the model.
+    resource that the feed counts, and for a name that is not that of the model.
     """
-    limited = [each.name for each in _registered.values() if each.model.limit_setting and each.name != resource.name]
-    if limited and resource.model.limit_setting:
+    counted = [each.name for each in _registered.values() if each.model.is_counted and each.name != resource.name]
+    if counted and resource.model.is_counted:
         raise ImproperlyConfigured(
-            f"{resource.name} and {limited[0]} both have a limit_setting, but the change counter counts one model."
+            f"{resource.name} and {counted[0]} are both counted by the change counter, which counts one model."
         )
     if resource.name != resource.model.type_name():
         raise ImproperlyConfigured(f"{resource.name} is named otherwise than its model: {resource.model.type_name()}.")

@@ -1,13 +1,13 @@
 """SQL of the most frequent requests, compiled once per model: reads from QuerySets, writes from its columns."""
 
+import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache, cached_property, lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
-from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
 from config.database.pipeline import Rows, Sql
@@ -19,6 +19,28 @@ from users.resources.querysets import OwnedQuerySet, one_of
 from users.tokens.callers import Actor, standing_of
 
 R = TypeVar("R", bound=OwnedModel)
+
+# Of a row: itself, its descendants, and its ancestors, none of them in the trash. UNION, which would end in a cycle.
+_FAMILY = """ARRAY(
+    WITH RECURSIVE below AS (
+        SELECT id FROM {table} WHERE user_id = %s AND id = %s
+        UNION
+        SELECT child.id FROM below JOIN {table} AS child
+            ON child.user_id = %s AND child.{parent} = below.id AND child.deleted_at IS NULL
+    ), above AS (
+        SELECT {parent} AS id FROM {table} WHERE user_id = %s AND id = %s
+        UNION
+        SELECT row.{parent} FROM above JOIN {table} AS row ON row.user_id = %s AND row.id = above.id
+    ) SELECT id FROM below UNION SELECT id FROM above
+)"""
+_FAMILY_PARAMS = ("user", "id", "user", "user", "id", "user")
+_LINE = """ARRAY(
+    WITH RECURSIVE line AS (
+        SELECT id, {parent} AS above FROM {table} WHERE user_id = %s AND {key} = %s
+        UNION
+        SELECT row.id, row.{parent} FROM line JOIN {table} AS row ON row.user_id = %s AND row.id = line.above
+    ) SELECT id FROM line
+)"""
 
 
 class Lookup(NamedTuple, Generic[R]):
@@ -43,21 +65,6 @@ def _joined(tables: str, condition: str, sql: str) -> str:
     return f"SELECT found.* FROM {tables} LEFT JOIN LATERAL ({sql}) AS found ON true WHERE {condition}"  # nosec B608
 
 
-class Locking(NamedTuple, Generic[R]):
-    """A statement for `feed.advance`: returns the number and, if it exists, the locked row."""
-
-    query: Query[R]
-
-    @property
-    def statement(self) -> Sql:
-        sql, params = self.query.statement
-        locked = f" SELECT taken.head, found.* FROM taken LEFT JOIN LATERAL ({sql}) AS found ON true"  # nosec B608
-        return locked, params
-
-    def result(self, rows: Rows) -> list[tuple[int, R | None]]:
-        return [(row[0], self.query.result([row[1:]])[0] if row[1] else None) for row in rows]
-
-
 class Statements(Generic[R]):
     """The statements of one model, whose fields are named as their columns."""
 
@@ -65,11 +72,12 @@ class Statements(Generic[R]):
         self._model = model
         self._table = model._meta.db_table
         self._row = Compiled(lambda: self._of_user().visible().filter(pk=Param("id")))
-        self._visible = Compiled(lambda: _locked(self._of_user().visible()))
-        self._trashed = Compiled(lambda: _locked(self._of_user().trashed()))
+        self._family = Compiled(self._compile_family)
+        self._trashed = Compiled(lambda: self._of_user().trashed().filter(pk=Param("id")).select_for_update())
         self._changed = Compiled(self._compile_changed)
         self._shown = lru_cache(maxsize=16)(self._compile_shown)
-        self._update_sql = lru_cache(maxsize=256)(self._make_update)
+        self._line = lru_cache(maxsize=2)(self._compile_line)
+        self._referring = lru_cache(maxsize=64)(self._compile_referring)
         self._update_each_sql = lru_cache(maxsize=64)(self._make_update_each)
         self._compare_and_set_sql = lru_cache(maxsize=256)(self._make_compare_and_set)
 
@@ -82,6 +90,32 @@ class Statements(Generic[R]):
         changed = one_of("pk", ArraySubquery(entries.values("object_id")))
         return self._of_user().filter(changed, erased_at=None).select_for_update().order_by("pk")
 
+    def _compile_family(self) -> OwnedQuerySet[R]:
+        rows, tree = self._of_user().visible(), self._model.tree()
+        if tree is None:
+            return rows.filter(pk=Param("id")).select_for_update()
+        family = RawSQL(
+            _FAMILY.format(table=self._table, parent=tree.attname), [Param(name) for name in _FAMILY_PARAMS]
+        )
+        return rows.filter(one_of("pk", family)).select_for_update().order_by("pk")
+
+    def _compile_line(self, by: str) -> Compiled[R]:
+        return Compiled(lambda: self._line_of(by))
+
+    def _line_of(self, by: str) -> OwnedQuerySet[R]:
+        rows, tree = self._of_user().visible(), self._model.tree()
+        if tree is None:
+            return rows.filter(**{by: Param("key")}).light()
+        sql = _LINE.format(table=self._table, parent=tree.attname, key=by)
+        return rows.filter(one_of("pk", RawSQL(sql, [Param(name) for name in ("user", "key", "user")]))).light()
+
+    def _compile_referring(self, name: str, is_visible: bool) -> Compiled[R]:
+        return Compiled(lambda: self._referring_to(name, is_visible))
+
+    def _referring_to(self, name: str, is_visible: bool) -> OwnedQuerySet[R]:
+        rows = self._of_user().filter(one_of(f"{name}_id", Param("pks")), erased_at=None)
+        return rows.filter(deleted_at=None if is_visible else Param("deleted_at")).light().select_for_update()
+
     def _compile_shown(self, columns: tuple[str, ...], by: str) -> Compiled[Any]:
         return Compiled(lambda: self._of_user().visible().filter(**{by: Param("key")}).columns(columns))
 
@@ -93,11 +127,23 @@ class Statements(Generic[R]):
         """A row as an instance."""
         return Lookup(self._row.given(user=actor.pk, id=pk), actor)
 
-    def lock(self, user_id: int, pk: int) -> Locking[R]:
-        return Locking(self._visible.given(user=user_id, id=pk))
+    def family(self, user_id: int, pk: int) -> Query[R]:
+        """A row, FOR UPDATE, and if they are a tree, its ancestors and descendants."""
+        return self._family.given(user=user_id, id=pk)
 
-    def lock_trashed(self, user_id: int, pk: int) -> Locking[R]:
-        return Locking(self._trashed.given(user=user_id, id=pk))
+    def trashed(self, user_id: int, pk: int) -> Query[R]:
+        """A row in the trash, FOR UPDATE."""
+        return self._trashed.given(user=user_id, id=pk)
+
+    def line(self, user_id: int, key: int | str, by: str) -> Query[R]:
+        """A row by its id or its uid, and if they are a tree, its ancestors; without content."""
+        return self._line(by).given(user=user_id, key=key)
+
+    def referring(self, user_id: int, name: str, pks: Collection[int], deleted_at: dt.datetime | None) -> Query[R]:
+        """The rows whose reference of this name is among these, FOR UPDATE and without content: those that are visible,
+        or those that were deleted at a moment."""
+        query = self._referring(name, deleted_at is None)
+        return query.given(user=user_id, pks=list(pks), deleted_at=deleted_at)
 
     def changed_by(self, user_id: int, operation: int) -> Query[R]:
         """The rows that an operation has changed, FOR UPDATE; without those that are erased."""
@@ -107,11 +153,6 @@ class Statements(Generic[R]):
         """A statement for `feed.advance`: returns the number and the new row's id."""
         sql, names = self._insertion
         return Raw(sql, [*(getattr(row, name) for name in names), *entry])
-
-    def update(self, row: R, fields: Sequence[str], entry: Sequence[Any]) -> Raw:
-        """The change of a locked row."""
-        values = [getattr(row, name) for name in fields]
-        return Raw(self._update_sql(tuple(fields)), [*values, row.pk, row.user_id, *entry])
 
     def compare_and_set(self, row: R, fields: Sequence[str], entry: Sequence[Any]) -> Raw:
         """A statement for `feed.take`: changes the row if it is still visible and at its version; returns the new one.
@@ -137,11 +178,6 @@ class Statements(Generic[R]):
         source = f"SELECT {values}, taken.head FROM taken"  # nosec B608: names of the model's
         sql = f"INSERT INTO {self._table} ({columns}, version) {source} RETURNING version, id"  # nosec B608
         return f", {log.append_sql(sql)}", tuple(fields)
-
-    def _make_update(self, fields: tuple[str, ...]) -> str:
-        assignments = ", ".join(f"{name} = %s" for name in fields)
-        sql = f"UPDATE {self._table} SET {assignments} WHERE id = %s AND user_id = %s RETURNING id, version"  # nosec B608
-        return f"WITH {log.append_sql(sql)}"
 
     def _make_compare_and_set(self, fields: tuple[str, ...]) -> str:
         assignments = ", ".join(f"{name} = %s" for name in fields)
@@ -170,9 +206,3 @@ def of(model: type[R]) -> Statements[R]:
 def _unbounded(kind: str | None) -> str:
     """A type without its length: an explicit cast to varchar(n) truncates silently, where the column refuses."""
     return re.sub(r"\(.*?\)", "", str(kind))
-
-
-def _locked(rows: OwnedQuerySet[R]) -> OwnedQuerySet[R]:
-    """FOR UPDATE, with a condition on `taken`: without it, a plan might lock the row before the feed."""
-    is_taken = RawSQL("taken.head > 0", [], BooleanField())
-    return rows.filter(is_taken, pk=Param("id")).select_for_update()

@@ -30,12 +30,13 @@ def make_room(user: Actor, model: type[OwnedModel], most: int) -> None:
         log.erase(user, model.type_name(), pks)
         pruning.forget_answers(user.pk, pks)
         delete(model, locked, pks)
-    Feed.objects.filter(pk=user.pk).update(live=rows.visible().count(), stored=rows.count())
+    if model.is_counted:
+        Feed.objects.filter(pk=user.pk).update(live=rows.visible().count(), stored=rows.count())
 
 
 def delete(model: type[OwnedModel], locked: Feed, pks: list[int]) -> int:
     removed: int = model.objects.filter(pk__in=pks).delete()[0]
-    if model.limit_setting:  # else its rows were never counted
+    if model.is_counted:
         locked.stored -= removed
         locked.save(update_fields=["stored"])
     return removed

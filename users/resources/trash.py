@@ -8,9 +8,9 @@ from django.db.models import F
 
 from config.database.transactions import retried_transaction
 from config.values import MAX_BIGINT
-from users.resources import operations, writes
+from users.resources import errors, writes
 from users.resources.models import OwnedModel
-from users.resources.querysets import behind
+from users.resources.querysets import comes_after
 from users.resources.resource import Resource
 from users.tokens.callers import Actor
 
@@ -40,7 +40,7 @@ def _rows(user: Actor, resource: Resource, limit: int, after: Key | None) -> lis
     if after is not None:
         # Of the rows that were deleted at that moment, all of the types behind it, and none of those before it.
         last = after.id if resource.name == after.type else MAX_BIGINT if resource.name < after.type else 0
-        rows = rows.filter(behind((after.deleted_at, last), F("deleted_at"), F("id"), descending=True))
+        rows = rows.filter(comes_after((after.deleted_at, last), F("deleted_at"), F("id"), descending=True))
     columns = resource.serializer.columns()
     read: Any = rows.order_by("-deleted_at", "-id")[:limit].columns(("deleted_at", "id", *columns))
     return [Trashed(Key(at, resource.name, pk), resource, tuple(row)) for at, pk, *row in read]
@@ -51,7 +51,7 @@ def empty(user: Actor, resources: Iterable[Resource]) -> int | None:
 
     Raises OperationTooLarge.
     """
-    return operations.erase(user, [resource.model.objects.trashed() for resource in resources])
+    return writes.erase(user, [resource.model.objects.trashed() for resource in resources])
 
 
 @retried_transaction
@@ -60,9 +60,9 @@ def erase(user: Actor, model: type[OwnedModel], pk: int, expected: Collection[in
     unless the version is among the expected ones."""
     rows = model.objects.filter(pk=pk)
     wanted = rows if expected is None else rows.filter(version__in=expected)
-    while (operation := operations.erase(user, [wanted])) is None:
+    while (operation := writes.erase(user, [wanted])) is None:
         row = rows.for_user(user).trashed().first()
         if row is None:
-            raise writes.not_in_trash(model)
-        writes.checked(row, model, expected)
+            raise errors.not_in_trash(model)
+        errors.checked(row, model, expected)
     return operation

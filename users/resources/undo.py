@@ -8,14 +8,13 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import F, Q
-from django.utils import timezone
 
 from config.database.queries import Compiled, Param
 from config.database.transactions import retried_transaction
 from config.errors import Conflict, Gone, NotFound
 from config.values import MAX_BIGINT
 from users.models import Change, Kind
-from users.resources import feed, log, operations, statements
+from users.resources import feed, log, operations, references, statements
 from users.resources.log import RowChange
 from users.resources.models import OwnedModel
 from users.resources.resource import registered
@@ -70,25 +69,45 @@ def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
     """
     if operation is None:
         operation = last_operation(user)
-    now, models = timezone.now(), [resource.model for resource in registered()]
+    models = [resource.model for resource in registered()]
     changed = [statements.of(model).changed_by(user.pk, operation) for model in models]
-    locked, (entries, *found) = feed.lock_and_read(user, log.Entries(user.pk, operation), *changed)
-    _require_undoable(operation, locked.floor, entries)
-    rows = {(row.type_name(), row.pk): row for row in chain(*found)}
-    before = {key: row.values() for key, row in rows.items()}
-    if conflicts := _put_back(rows, entries, now):
+    undoing, (entries, *found) = operations.begin(user, log.Entries(user.pk, operation), *changed)
+    _require_undoable(operation, undoing.floor, entries)
+    rows = {(row.type_name(), row.pk): row for row in undoing.read(chain(*found))}
+    if conflicts := _put_back(rows, entries, undoing.now):
         raise ChangedSince(conflicts)
-    changes = []
-    for key, row in rows.items():
+    for row in rows.values():
         if row.deleted_at is None:  # tombstones follow when they are restored
             row.follow_zone(user)
-        row.update_derived_fields(now)
-        if diff := row.diff(before[key]):
-            changes.append(RowChange(row, Kind.UNDONE, diff))
+        row.update_derived_fields(undoing.now)
+    changes = undoing.changes(Kind.UNDONE)
     if not changes:
         raise NothingToUndo("It is as it was before that operation already.")
-    operations.store(user, locked, changes, now, undoes=operation, commit=True)
+    if related := _related(changes):
+        undoing.store(Kind.UNDONE, undoes=operation, commit=False)
+        _require_order(user, related)
+    else:
+        undoing.store(Kind.UNDONE, undoes=operation)
     return [each.row for each in changes]
+
+
+def _related(changes: Collection[RowChange]) -> dict[type[OwnedModel], list[int]]:
+    """By model, the rows of which references, or those to them, may not hold any more."""
+    related: dict[type[OwnedModel], list[int]] = {}
+    for row, _, diff in changes:
+        model = type(row)
+        concerns = "deleted_at" in diff and (model.references() or references.referring(model))
+        if concerns or not references.reference_names(model).isdisjoint(diff):
+            related.setdefault(model, []).append(row.pk)
+    return related
+
+
+def _require_order(user: Actor, related: Mapping[type[OwnedModel], list[int]]) -> None:
+    conflicts: Conflicts = {}
+    for model, pks in related.items():
+        conflicts |= references.violations(user, model, pks)
+    if conflicts:
+        raise ChangedSince(conflicts)
 
 
 def _require_undoable(operation: int, floor: int, entries: Collection[log.Entry]) -> None:

@@ -1,77 +1,56 @@
 """Writes of resources, the only ones, and the read of one row, which has the same errors.
 
-Each write takes effect in one transaction, with one number of the change counter; `change` may need several attempts.
-Lock order: the account, its feed, then the row; `users.api.idempotency` has the whole.
+Each write takes effect in one transaction, as one operation. Lock order: the account, its feed, then the rows;
+`users.api.idempotency` has the whole.
 """
 
-import datetime as dt
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
-from functools import cache
 from typing import Any, TypeVar
 
-from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from config.database.queries import run
 from config.database.transactions import retried, retried_transaction
-from config.errors import Conflict, NotFound, PreconditionFailed, violated_constraint
+from config.errors import violated_constraint
 from config.values import nfc
 from users.models import Kind
-from users.resources import feed, log, statements, tombstones
+from users.resources import errors, feed, log, operations, references, statements, tombstones
+from users.resources.log import RowChange
 from users.resources.models import OwnedModel, new_uid
+from users.resources.operations import Operation
+from users.resources.querysets import OwnedQuerySet
+from users.resources.references import Family
+from users.services import pruning
 from users.tokens.callers import Actor
 
 R = TypeVar("R", bound=OwnedModel)
+Sent = Mapping[str, Any] | Callable[[R], Mapping[str, Any]]  # or computed from the row
+Consequences = Callable[[Operation, Family[R], Mapping[str, Any]], None]
 
 OPTIMISTIC_ATTEMPTS = 2  # of a change, before it takes the lock
 
 
-class UidTaken(Conflict):
-    code = "uid_taken"
-    title = "The uid is taken"
-
-
-class StaleVersion(PreconditionFailed):
-    """A failed If-Match; carries the current row."""
-
-
-class RowNotFound(NotFound):
-    """The base of each resource's own error; `not_found` makes them."""
-
-
-@cache
-def not_found(model: type[OwnedModel]) -> type[RowNotFound]:
-    """The error class of a model, with its code and title: `task_not_found`, No such task."""
-    name = str(model._meta.verbose_name)
-    code = f"{name.replace(' ', '_')}_not_found"
-    members = {"code": code, "title": f"No such {name}", "__module__": model.__module__}
-    return type(f"{model.__name__}NotFound", (RowNotFound,), members)
-
-
-def no_such(model: type[OwnedModel], by: str = "id") -> RowNotFound:
-    """One error for another user's row and for one that does not exist."""
-    return not_found(model)(f"You have no {model._meta.verbose_name} with this {by}.")
-
-
-def not_in_trash(model: type[OwnedModel]) -> RowNotFound:
-    return not_found(model)(f"There is no {model._meta.verbose_name} with this id in your trash.")
+# --- One row ----------------------------------------------------------------------------------------
 
 
 def insert(user: Actor, model: type[R], sent: Mapping[str, Any]) -> R:
     """Insert a row. Not within a transaction of the caller's, which a taken uid would abort.
 
-    Raises Invalid, UidTaken, which carries the existing row unless that one was deleted, LimitReached, and AccountGone
-    if the account is deleted meanwhile.
+    One statement; a row that refers to others, or is counted, is inserted under the lock of its feed. Raises Invalid,
+    UidTaken, which carries the existing row unless that one was deleted, LimitReached, and AccountGone if the account
+    is deleted meanwhile.
     """
     uid = nfc(sent["uid"]) if sent.get("uid") else new_uid()
     rest = {name: value for name, value in sent.items() if name != "uid"}
+    names = references.named(model, rest)
+    inserted = _insert_locked if names or operations.counting(user, model) else _insert
     while True:
         try:
-            return _insert(user, model, uid, rest)
+            return inserted(user, model, uid, rest)
         except feed.TombstonesFull:
-            tombstones.make_room(user, model, limit_of(model).most)
+            tombstones.make_room(user, model, operations.limit_of(model).most)
         except IntegrityError as error:
             if violated_constraint(error) == f"{model._meta.db_table}_uid":
                 raise _uid_taken(user, model, uid) from error
@@ -84,26 +63,38 @@ def _insert(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any]) -> R
     uid."""
     now = timezone.now()
     row = model.made_of(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
-    row.apply(sent, user, now)
-    entry = log.append_params(user, log.RowChange(row, Kind.CREATED, row.content()), now)
+    row.apply(references.resolved(model, sent, [], []), user, now)
     with transaction.atomic() if connection.in_atomic_block else nullcontext():
-        row.version, row.pk = feed.advance(
-            user, statements.of(model).insert(row, entry), _grown(model, feed.CREATED), limit=limit_of(model)
-        )
+        return _inserted(user, row)
+
+
+@retried_transaction
+def _insert_locked(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any]) -> R:
+    names, counting = references.named(model, sent), operations.counting(user, model)
+    targets = references.reads(user, names)
+    operation, found = operations.begin(user, *targets, *([counting] if counting else []))
+    if counting:
+        operations.require_room(model, found[-1], feed.CREATED)
+    now = operation.now
+    row = model.made_of(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
+    operation.apply(row, references.resolved(model, sent, names, found[: len(targets)]), names)
+    return _inserted(user, row, commit=True)
+
+
+def _inserted(user: Actor, row: R, *, commit: bool = False) -> R:
+    model = type(row)
+    entry = log.append_params(user, RowChange(row, Kind.CREATED, row.content()), row.created_at)
+    growth = feed.CREATED if model.is_counted else feed.UNCHANGED
+    inserting = statements.of(model).insert(row, entry)
+    row.version, row.pk = feed.advance(user, inserting, growth, limit=operations.limit_of(model), commit=commit)
     row._state.adding = False
     row.operation = row.version
     return row
 
 
 @retried
-def change(
-    user: Actor,
-    model: type[R],
-    pk: int,
-    changes: Callable[[R], Mapping[str, Any]],
-    expected: Collection[int] | None = None,
-) -> R:
-    """Apply the changes that are computed from the row; without any difference, no number is taken.
+def change(user: Actor, model: type[R], pk: int, sent: Sent[R], expected: Collection[int] | None = None) -> R:
+    """Change a row alone, by what concerns no other one; without any difference, no number is taken.
 
     Optimistic: the row is read, and written only if its version is still the same, so that no transaction waits for
     Python. A race that is lost twice is decided by the lock; each loss leaves a number that no row has.
@@ -111,36 +102,48 @@ def change(
     Raises RowNotFound, Invalid, and StaleVersion unless the version is among the expected ones.
     """
     for _ in range(OPTIMISTIC_ATTEMPTS):
-        row: R = checked(_looked_up(statements.of(model).read(user, pk)), model, expected)
+        row: R = errors.checked(_looked_up(statements.of(model).read(user, pk)), model, expected)
         now = timezone.now()
-        diff = row.apply(changes(row), user, now)
+        diff = row.apply(sent(row) if callable(sent) else sent, user, now)
         if not diff:
             return row
         row.updated_at = now
-        entry = log.append_params(user, log.RowChange(row, row.kind_of(diff), diff), now)
+        entry = log.append_params(user, RowChange(row, row.kind_of(diff), diff), now)
         written = feed.take(user, statements.of(model).compare_and_set(row, (*diff, "updated_at"), entry))
         if written:
             ((row.version, _),) = written
             row.operation = row.version
             return row
-    return _change_locked(user, model, pk, changes, expected)
+    return change_family(user, model, pk, sent, expected)
 
 
-def _change_locked(
+@retried_transaction
+def change_family(
     user: Actor,
     model: type[R],
     pk: int,
-    changes: Callable[[R], Mapping[str, Any]],
-    expected: Collection[int] | None,
+    sent: Sent[R],
+    expected: Collection[int] | None = None,
+    consequences: Consequences[R] | None = None,
 ) -> R:
-    with transaction.atomic():
-        row = locked(user, model, pk, expected)
-        now = timezone.now()
-        diff = row.apply(changes(row), user, now)
-        if diff:
-            return _store(user, row, log.RowChange(row, row.kind_of(diff), diff), now)
+    """Change a row and others with it, under the lock of the feed, as one operation.
+
+    `sent` may be computed from the row, if it names no other. `consequences(operation, family, before)` changes
+    relatives of the row, whose values were `before`. Raises what `change` raises, Cycle, TooDeep and LimitReached.
+    """
+    names = [] if callable(sent) else references.named(model, sent)
+    targets = references.reads(user, names)
+    operation, (rows, *found) = operations.begin(user, statements.of(model).family(user.pk, pk), *targets)
+    family = Family(operation.read(rows), pk)
+    row: R = errors.checked(family.row, model, expected)
+    before = row.values()
+    values = sent(row) if callable(sent) else references.resolved(model, sent, names, found)
+    operation.apply(row, values, names, family)
+    if consequences is not None:
+        consequences(operation, family, before)
+    if operation.store() is None:
         transaction.set_rollback(True)
-        return row
+    return row
 
 
 def show(
@@ -152,7 +155,7 @@ def show(
     """
     row: tuple[Any, ...] | None = _looked_up(statements.of(model).show(user, key, columns, by))
     if row is None:
-        raise no_such(model, by)
+        raise errors.no_such(model, by)
     return row
 
 
@@ -162,92 +165,121 @@ def _looked_up(lookup: statements.Lookup[R]) -> R | None:
     return found[0]
 
 
-def locked(
+@retried_transaction
+def delete(
     user: Actor,
     model: type[R],
     pk: int,
     expected: Collection[int] | None = None,
-    growth: feed.Growth = feed.UNCHANGED,
+    *,
+    clearing: Collection[str] = (),
 ) -> R:
-    """Take the next number, then read the row FOR UPDATE; it is to be stored with that number as its version.
+    """Turn a row into a tombstone, and with it what refers to it, but by the references named in `clearing`.
 
-    The feed's lock excludes other services, the row's lock excludes writes that bypass them. Raises RowNotFound, and
-    StaleVersion unless the version is among the expected ones.
+    Raises RowNotFound, StaleVersion, StillReferred and OperationTooLarge.
     """
-    assert connection.in_atomic_block, "the lock belongs to the transaction of its change"
-    taken: tuple[int, R | None] = feed.advance(user, statements.of(model).lock(user.pk, pk), growth)
-    version, found = taken
-    row = checked(found, model, expected)
-    row.next_version = version
-    return row
-
-
-def checked(row: R | None, model: type[R], expected: Collection[int] | None) -> R:
-    if row is None:
-        raise no_such(model)
-    if expected is not None and row.version not in expected:
-        raise StaleVersion(
-            f"The {model._meta.verbose_name} is at version {row.version} now; merge your change into `current` and try "
-            "again.",
-            current=row,
-        )
+    operation, (rows,) = operations.begin(user, statements.of(model).family(user.pk, pk))
+    family = Family(operation.read(rows), pk)
+    row: R = errors.checked(family.row, model, expected)
+    operation.delete([row], clearing)
+    operation.store()
     return row
 
 
 @retried_transaction
-def bury(user: Actor, model: type[R], pk: int, expected: Collection[int] | None = None) -> R:
-    """Turn the row into a tombstone. Raises RowNotFound and StaleVersion."""
-    row = locked(user, model, pk, expected, _grown(model, feed.DELETED))
-    now = timezone.now()
-    row.deleted_at = now
-    return _store(user, row, log.RowChange(row, Kind.DELETED, {"deleted_at": (None, now)}), now)
+def restore(user: Actor, model: type[R], pk: int, expected: Collection[int] | None = None) -> R:
+    """Take a tombstone out of the trash, and with it what went there along with it; uids were kept.
 
-
-@retried_transaction
-def revive(user: Actor, model: type[R], pk: int, expected: Collection[int] | None = None) -> R:
-    """Restore a tombstone; its uid was kept.
-
-    Raises RowNotFound for all but tombstones that can be restored, StaleVersion and LimitReached.
+    Raises RowNotFound for all but tombstones that can be restored, StaleVersion, LimitReached and InTrash.
     """
-    trashed = statements.of(model).lock_trashed(user.pk, pk)
-    taken: tuple[int, R | None] = feed.advance(user, trashed, _grown(model, feed.RESTORED), limit=limit_of(model))
-    version, found = taken
-    if found is None:
-        raise not_in_trash(model)
-    row = checked(found, model, expected)
-    row.next_version = version
-    return _store(user, row, revived(row, user), timezone.now())
-
-
-def revived(row: OwnedModel, user: Actor) -> log.RowChange:
-    """The change that takes a tombstone out of the trash."""
-    before = row.values()
-    row.deleted_at = None
-    row.follow_zone(user)
-    return log.RowChange(row, Kind.RESTORED, row.diff(before))
-
-
-def _store(user: Actor, row: R, changed: log.RowChange, now: dt.datetime) -> R:
-    entry = log.append_params(user, changed, now)
-    row.version, row.updated_at = row.next_version, now
-    run(statements.of(type(row)).update(row, (*changed.diff, "version", "updated_at"), entry), commit=True)
-    row.operation = row.version
+    operation, (rows,) = operations.begin(user, statements.of(model).trashed(user.pk, pk))
+    if not rows:
+        raise errors.not_in_trash(model)
+    row: R = operation.read(rows)[0]
+    operation.restore(errors.checked(row, model, expected))
+    operation.store()
     return row
 
 
-def limit_of(model: type[OwnedModel]) -> feed.Limit:
-    most = model.limit_setting and getattr(settings, model.limit_setting)
-    return feed.Limit(most, str(model._meta.verbose_name_plural)) if most else feed.Limit()
+# --- Several rows -----------------------------------------------------------------------------------
 
 
-def _grown(model: type[OwnedModel], growth: feed.Growth) -> feed.Growth:
-    """The growth of models with a limit; rows of others are not counted."""
-    return growth if model.limit_setting else feed.UNCHANGED
+@retried_transaction
+def delete_many(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
+    """`delete` those of the rows that are visible, as one operation; returns them."""
+    operation, _ = operations.begin(user)
+    rows: list[R] = operation.read(_locked(user, model.objects.visible(), pks).light())
+    operation.delete(rows)
+    operation.store()
+    return rows
 
 
-def _uid_taken(user: Actor, model: type[OwnedModel], uid: str) -> UidTaken:
+@retried_transaction
+def restore_many(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
+    """`restore` those of the rows that are in the trash, as one operation; returns them."""
+    operation, _ = operations.begin(user)
+    rows: list[R] = operation.read(_locked(user, model.objects.trashed(), pks))
+    for row in rows:
+        if row.deleted_at is not None:  # else it came along with another
+            operation.restore(row)
+    operation.store()
+    return rows
+
+
+@retried_transaction
+def change_many(
+    user: Actor,
+    model: type[R],
+    pks: Collection[int],
+    changes: Callable[[R], Mapping[str, Any]],
+    consequences: Consequences[R] | None = None,
+) -> list[R]:
+    """Change those of the rows that are visible as one operation, by what names no other row, and relatives as
+    `change_family` does. Returns those of the rows that differ. Raises Invalid.
+    """
+    operation, _ = operations.begin(user)
+    rows = operation.read(_locked(user, model.objects.visible(), pks))
+    for family in operation.families(rows):
+        row: Any = family.row
+        before = row.values()
+        operation.apply(row, changes(row), family=family)
+        if consequences is not None:
+            consequences(operation, family, before)
+    operation.store()
+    return [row for row in rows if row.operation is not None]
+
+
+def _locked(user: Actor, rows: OwnedQuerySet[R], pks: Collection[int]) -> OwnedQuerySet[R]:
+    return rows.for_user(user).filter(pk__in=pks).select_for_update().order_by("pk")
+
+
+@retried_transaction
+def erase(user: Actor, trashed: Sequence[OwnedQuerySet[Any]]) -> int | None:
+    """Remove the content of rows in the trash for good, also from the log and from stored answers.
+
+    What stays is the tombstone. Returns the operation, None if the trash is empty. Raises OperationTooLarge.
+    """
+    locked, now = feed.lock(user), timezone.now()
+    changes: list[RowChange] = []
+    for rows in trashed:
+        # No text, and no more rows than are refused: a full trash would take gigabytes.
+        found = rows.for_user(user).trashed().only("user_id", "version").select_for_update().order_by("pk")
+        for row in found[: operations.MAX_ROWS + 1 - len(changes)]:
+            row.erase(now)
+            changes.append(RowChange(row, Kind.ERASED, dict.fromkeys((*row.mutable, "erased_at"), (None, None))))
+    operation = operations.store(user, locked, changes, now)
+    erased: dict[type[OwnedModel], list[int]] = {}
+    for each in changes:
+        erased.setdefault(type(each.row), []).append(each.row.pk)
+    for model, pks in erased.items():
+        log.erase(user, model.type_name(), pks)
+        pruning.forget_answers(user.pk, pks)
+    return operation
+
+
+def _uid_taken(user: Actor, model: type[OwnedModel], uid: str) -> errors.UidTaken:
     name = model._meta.verbose_name
     existing = model.objects.for_user(user).visible().filter(uid=uid).first()
     if existing is None:
-        return UidTaken(f"The {name} with this uid was deleted; choose another uid.", pointer="/uid")
-    return UidTaken(f"You have a {name} with this uid already.", pointer="/uid", current=existing)
+        return errors.UidTaken(f"The {name} with this uid was deleted; choose another uid.", pointer="/uid")
+    return errors.UidTaken(f"You have a {name} with this uid already.", pointer="/uid", current=existing)

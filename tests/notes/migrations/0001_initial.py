@@ -51,6 +51,7 @@ class Migration(migrations.Migration):
                 "abstract": False,
                 "constraints": [
                     models.UniqueConstraint(fields=("user", "uid"), name="notes_note_uid"),
+                    models.UniqueConstraint(fields=("user", "id"), name="notes_note_own"),
                     models.CheckConstraint(condition=models.Q(("uid__gt", "")), name="notes_note_uid_not_empty"),
                 ],
             },

@@ -1,0 +1,80 @@
+"""Serializer fields that tasks and projects have in common."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from config.http.fields import Clearable, IntegerField, TextField
+from config.http.serializers import StrictSerializer
+from config.values import MAX_BIGINT
+from tasks import positions
+from tasks.placed import EXTRA_RULE, MAX_EXTRA, is_extra
+from users.resources.models import MAX_UID
+
+
+class DescriptionField(Clearable, TextField):
+    pass
+
+
+class ReferenceField(IntegerField):
+    """The id of another row, or null."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=MAX_BIGINT, required=False, allow_null=True, **kwargs)
+
+
+class ReferenceUidField(TextField):
+    """The uid of another row, or null, in place of its id."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        bounds = {"max_length": MAX_UID, "trim_whitespace": False}
+        super().__init__(required=False, allow_null=True, write_only=True, **bounds, **kwargs)
+
+
+class PositionField(TextField):
+    default_error_messages = {"invalid_position": positions.RULE}
+
+    def __init__(self) -> None:
+        super().__init__(
+            min_length=2,
+            max_length=positions.MAX_LENGTH,
+            required=False,
+            trim_whitespace=False,
+            help_text="The place among its siblings, as `fractional-indexing` makes keys; new ones are last.",
+        )
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if not positions.is_valid(text):
+            self.fail("invalid_position")
+        return text
+
+
+class ExtraField(Clearable, serializers.DictField):
+    default_error_messages = {"not_a_dict": "Send a JSON object.", "invalid_extra": EXTRA_RULE}
+
+    def __init__(self) -> None:
+        super().__init__(
+            cleared={}, help_text=f"Your own members, kept as they are; at most {MAX_EXTRA} bytes of JSON."
+        )
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            self.fail("not_a_dict", input_type=type(data).__name__)
+        if not is_extra(data):
+            self.fail("invalid_extra")
+        return data
+
+
+class PlaceSerializer(StrictSerializer):
+    """Where something moves to: another parent, and another place among its siblings."""
+
+    parent_id = ReferenceField(help_text="null is the root; left out, it stays within the same.")
+    parent_uid = ReferenceUidField(help_text="In place of parent_id.")
+    after_id = ReferenceField(help_text="Right after this sibling; without it and before_id, to the end.")
+    before_id = ReferenceField(help_text="Right before this sibling.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("after_id") is not None and attrs.get("before_id") is not None:
+            raise serializers.ValidationError({"before_id": "Send one of after_id and before_id."})
+        return attrs

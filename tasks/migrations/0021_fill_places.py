@@ -1,0 +1,57 @@
+from typing import Any
+
+from django.db import migrations, models
+
+from config.database.isolation import all_users
+from config.database.transactions import retried_transaction
+from tasks.migrations._indexes import AddIndexAnew, AddUniqueAnew
+
+BATCH = 10_000  # ids
+# No change that a client would have to know of: nothing depends on positions yet.
+FILL = """
+UPDATE tasks_task SET position = tasks_position(created_at) WHERE id > %s AND id <= %s AND position = 'a0'
+"""
+
+
+@all_users()
+def fill(apps: Any, schema_editor: Any) -> None:
+    """In the order of creation; the service may go on meanwhile, and an interrupted run begins again."""
+    last = apps.get_model("tasks", "Task").objects.order_by("pk").values_list("pk", flat=True).last() or 0
+    for after in range(0, last, BATCH):
+        fill_batch(schema_editor.connection, after)
+
+
+@retried_transaction
+def fill_batch(connection: Any, after: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, [after, after + BATCH])
+
+
+def newest_first(name: str, *columns: Any, **condition: Any) -> AddIndexAnew:
+    order = [models.OrderBy(models.F("created_at"), descending=True), models.OrderBy(models.F("id"), descending=True)]
+    return AddIndexAnew(
+        "task", models.Index(*map(models.F, columns), *order, name=name, condition=models.Q(*condition.items()))
+    )
+
+
+def in_order(name: str, column: str) -> AddIndexAnew:
+    columns = [models.F(each) for each in ("user", column, "position", "id")]
+    condition = models.Q((f"{column}__isnull", False))
+    return AddIndexAnew("task", models.Index(*columns, name=name, condition=condition))
+
+
+class Migration(migrations.Migration):
+    """Before the indexes on positions, which the filling would write. A transaction for each batch."""
+
+    atomic = False
+
+    dependencies = [("tasks", "0020_places")]
+
+    operations = [
+        migrations.RunPython(fill, migrations.RunPython.noop, elidable=True),
+        newest_first("tasks_task_inbox", "user", deleted_at=None, project=None),
+        newest_first("tasks_task_project", "user", "project", project__isnull=False),
+        in_order("tasks_task_place", "project"),
+        in_order("tasks_task_parent", "parent"),
+        AddUniqueAnew("task", models.UniqueConstraint(fields=("user", "id"), name="tasks_task_own")),
+    ]

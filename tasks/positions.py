@@ -1,0 +1,134 @@
+"""The order that people choose: fractional keys in base 62, as npm's `fractional-indexing` makes them. Pure.
+
+A key is an integer part, whose first character tells its length (`a` to `z` for 2 to 27 characters, `Z` to `A` for the
+same below zero), and a fraction without trailing zeros. Keys are compared as bytes, so that a key can always be made
+between two others, by a client that is offline as well (https://observablehq.com/@dgreensp/implementing-fractional-indexing).
+"""
+
+import datetime as dt
+import secrets
+
+MAX_LENGTH = 100
+FIRST = "a0"  # of the first key, where there is no other
+RULE = f"A position is a fractional key of base 62, of 2 to {MAX_LENGTH} characters."
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_VALUES = {digit: value for value, digit in enumerate(DIGITS)}
+_BASE = len(DIGITS)
+_SMALLEST = "A" + "0" * 26  # of which there is no key below, as there is nothing to subtract from
+_TIME_DIGITS = 8  # of milliseconds since 1970: enough until the year 8888
+
+
+def newest(now: dt.datetime) -> str:
+    """A key after all that were made like this before, by the clock; two random characters make ties rare."""
+    rest, digits = max(0, int(now.timestamp() * 1000)), ""
+    for _ in range(_TIME_DIGITS):
+        rest, value = divmod(rest, _BASE)
+        digits = DIGITS[value] + digits
+    return f"h{digits}{secrets.choice(DIGITS)}{secrets.choice(DIGITS[1:])}"
+
+
+def is_valid(key: str) -> bool:
+    """Whether it is a key of 2 to 100 characters."""
+    if not 2 <= len(key) <= MAX_LENGTH or not _VALUES.keys() >= set(key) or not key[0].isalpha():
+        return False
+    length = _integer_length(key)
+    return length <= len(key) and not (len(key) > length and key.endswith("0")) and key != _SMALLEST
+
+
+def between(low: str | None, high: str | None) -> str:
+    """A key between two; None is the end. Raises ValueError unless `low` is less than `high`."""
+    if low is not None and high is not None and low >= high:
+        raise ValueError("there is nothing between them")
+    if low is None and high is None:
+        return FIRST
+    if low is None:
+        assert high is not None
+        integer, fraction = _split(high)
+        if integer == _SMALLEST:
+            return integer + _midpoint("", fraction)
+        if integer < high:
+            return integer
+        before = _decremented(integer)
+        # npm's answer would have a fraction of nothing here, which it then refuses.
+        return before if before != _SMALLEST else before + _midpoint("", None)
+    integer, fraction = _split(low)
+    if high is None:
+        after = _incremented(integer)
+        return integer + _midpoint(fraction, None) if after is None else after
+    above, high_fraction = _split(high)
+    if integer == above:
+        return integer + _midpoint(fraction, high_fraction)
+    after = _incremented(integer)
+    assert after is not None, "there is a key above it"
+    return after if after < high else integer + _midpoint(fraction, None)
+
+
+def spread(low: str | None, high: str | None, count: int) -> list[str]:
+    """So many keys between two, in order, as short as can be."""
+    if count == 0:
+        return []
+    if high is None or low is None:
+        keys: list[str] = []
+        for _ in range(count):
+            low, high = (between(low, None), None) if high is None else (None, between(None, high))
+            keys.append(low or high or "")
+        return keys if low is not None else keys[::-1]
+    middle = count // 2
+    key = between(low, high)
+    return [*spread(low, key, middle), key, *spread(key, high, count - middle - 1)]
+
+
+def _integer_length(key: str) -> int:
+    return ord(key[0]) - ord("a") + 2 if key[0] >= "a" else ord("Z") - ord(key[0]) + 2
+
+
+def _split(key: str) -> tuple[str, str]:
+    if not is_valid(key):
+        raise ValueError("not a key")
+    length = _integer_length(key)
+    return key[:length], key[length:]
+
+
+def _midpoint(low: str, high: str | None) -> str:
+    """A fraction between two, `high` exclusive; None is 1. Not recursive: fractions may be long."""
+    prefix = ""
+    while True:
+        if high:
+            # The longest common prefix, for which `low` counts as filled up with zeros.
+            same = next(
+                (place for place, digit in enumerate(high) if (low[place : place + 1] or "0") != digit), len(high)
+            )
+            prefix, low, high = prefix + high[:same], low[same:], high[same:]
+        first = _VALUES[low[0]] if low else 0
+        last = _VALUES[high[0]] if high else _BASE
+        if last - first > 1:
+            return prefix + DIGITS[(first + last + 1) // 2]
+        if high and len(high) > 1:
+            return prefix + high[0]
+        prefix, low, high = prefix + DIGITS[first], low[1:], None
+
+
+def _incremented(integer: str) -> str | None:
+    """The next integer part; None after the largest."""
+    head, digits = integer[0], integer[1:]
+    stripped = digits.rstrip("z")
+    if stripped:
+        return head + stripped[:-1] + DIGITS[_VALUES[stripped[-1]] + 1] + "0" * (len(digits) - len(stripped))
+    if head == "Z":
+        return "a0"
+    if head == "z":
+        return None
+    following = chr(ord(head) + 1)
+    return following + "0" * (len(digits) + 1 if following > "a" else len(digits) - 1)
+
+
+def _decremented(integer: str) -> str:
+    """The integer part before, of one that is not the smallest."""
+    head, digits = integer[0], integer[1:]
+    stripped = digits.rstrip("0")
+    if stripped:
+        return head + stripped[:-1] + DIGITS[_VALUES[stripped[-1]] - 1] + "z" * (len(digits) - len(stripped))
+    if head == "a":
+        return "Zz"
+    before = chr(ord(head) - 1)
+    return before + "z" * (len(digits) + 1 if before < "Z" else len(digits) - 1)

@@ -1,0 +1,1 @@
+"""Projects: the lists in which people keep their tasks."""

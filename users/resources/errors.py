@@ -1,0 +1,107 @@
+"""The errors that every resource has."""
+
+from collections.abc import Collection
+from functools import cache
+from typing import TypeVar
+
+from config.errors import Conflict, Invalid, LimitReached, NotFound, PreconditionFailed
+from users.resources.models import OwnedModel, Reference
+
+R = TypeVar("R", bound=OwnedModel)
+
+
+class UidTaken(Conflict):
+    code = "uid_taken"
+    title = "The uid is taken"
+
+
+class StaleVersion(PreconditionFailed):
+    """A failed If-Match; carries the current row."""
+
+
+class RowNotFound(NotFound):
+    """The base of each resource's own error; `not_found` makes them."""
+
+
+class StillReferred(Conflict):
+    code = "still_referred"
+    title = "Others refer to it"
+
+
+class InTrash(Conflict):
+    code = "in_trash"
+    title = "What it belongs to is in the trash"
+
+
+class ConflictingMembers(Invalid):
+    code = "conflicting_members"
+
+
+class TooDeep(Invalid):
+    code = "too_deep"
+
+
+class Cycle(Invalid):
+    code = "cycle"
+
+
+@cache
+def not_found(model: type[OwnedModel]) -> type[RowNotFound]:
+    """The error class of a model, with its code and title: `task_not_found`, No such task."""
+    name = str(model._meta.verbose_name)
+    code = f"{name.replace(' ', '_')}_not_found"
+    members = {"code": code, "title": f"No such {name}", "__module__": model.__module__}
+    return type(f"{model.__name__}NotFound", (RowNotFound,), members)
+
+
+def no_such(model: type[OwnedModel], by: str = "id") -> RowNotFound:
+    """One error for another user's row and for one that does not exist."""
+    return not_found(model)(f"You have no {model._meta.verbose_name} with this {by}.")
+
+
+def not_in_trash(model: type[OwnedModel]) -> RowNotFound:
+    return not_found(model)(f"There is no {model._meta.verbose_name} with this id in your trash.")
+
+
+def checked(row: R | None, model: type[R], expected: Collection[int] | None) -> R:
+    """Raises RowNotFound without a row, and StaleVersion unless its version is among the expected ones."""
+    if row is None:
+        raise no_such(model)
+    if expected is not None and row.version not in expected:
+        raise StaleVersion(
+            f"The {model._meta.verbose_name} is at version {row.version} now; merge your change into `current` and try "
+            "again.",
+            current=row,
+        )
+    return row
+
+
+@cache
+def _unknown(name: str) -> type[Invalid]:
+    return type(f"Unknown{name.title()}", (Invalid,), {"code": f"unknown_{name}", "__module__": __name__})
+
+
+def unknown(reference: Reference, member: str) -> Invalid:
+    """One error for another user's row, one in the trash, and one that does not exist: `unknown_project`."""
+    name = reference.related_model._meta.verbose_name
+    return _unknown(reference.name)(f"You have no {name} with this {member.rpartition('_')[2]}.", pointer=f"/{member}")
+
+
+def too_many(model: type[OwnedModel], live: int, most: int) -> LimitReached:
+    plural = model._meta.verbose_name_plural
+    return LimitReached(f"You have {live} {plural}, and may have {most}; delete some first.", limit=most)
+
+
+@cache
+def _follows(name: str) -> type[Invalid]:
+    members = {"code": f"{name}_follows_parent", "__module__": __name__}
+    return type(f"{name.title()}FollowsParent", (Invalid,), members)
+
+
+def follows_parent(name: str, kind: str) -> Invalid:
+    """Of a member that a row of a tree has from its parent: `project_follows_parent`."""
+    return _follows(name)(f"The {name} of a {kind} is that of its parent; leave it out.", pointer=f"/{name}_id")
+
+
+def in_trash(reference: Reference) -> InTrash:
+    return InTrash(f"Its {reference.related_model._meta.verbose_name} is in the trash; restore that first.")

@@ -1,0 +1,244 @@
+"""References in requests: the rows that are named by id or by uid, and the rules of trees."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
+from typing import Any, Generic, TypeVar
+
+from config.database.queries import Raw, Statement, run_all
+from config.errors import LimitReached
+from config.values import nfc
+from users.resources import errors, statements
+from users.resources.models import OwnedModel, Reference
+from users.resources.resource import registered
+from users.tokens.callers import Actor
+
+R = TypeVar("R", bound=OwnedModel)
+
+_CHILDREN = """
+    SELECT count(*) FROM {table} WHERE user_id = %s AND deleted_at IS NULL
+    AND {parent} = (SELECT id FROM {table} WHERE user_id = %s AND {key} = %s)
+"""
+# Of changed rows, by reference: those that are visible while what they refer to is not, and those that still refer to
+# one that is not.
+_TO_HIDDEN = """
+    SELECT row.id FROM {table} AS row JOIN {target} AS target ON target.user_id = row.user_id AND target.id = row.{name}
+    WHERE row.user_id = %s AND row.id = ANY(%s) AND row.deleted_at IS NULL AND target.deleted_at IS NOT NULL
+"""
+_OF_HIDDEN = """
+    SELECT row.id FROM {table} AS row JOIN {target} AS target ON target.user_id = row.user_id AND target.id = row.{name}
+    WHERE row.user_id = %s AND target.id = ANY(%s) AND row.deleted_at IS NULL AND target.deleted_at IS NOT NULL
+"""
+# Of a tree: rows that are too deep, as all in a cycle are.
+_TOO_DEEP = """
+    WITH RECURSIVE below AS (
+        SELECT id AS start, id, 1 AS level FROM {table} WHERE user_id = %s AND id = ANY(%s) AND deleted_at IS NULL
+        UNION ALL
+        SELECT start, child.id, level + 1 FROM below JOIN {table} AS child
+            ON child.user_id = %s AND child.{name} = below.id AND child.deleted_at IS NULL WHERE level <= {most}
+    ), above AS (
+        SELECT id AS start, {name} AS above, 0 AS level FROM {table}
+            WHERE user_id = %s AND id = ANY(%s) AND deleted_at IS NULL
+        UNION ALL
+        SELECT start, row.{name}, level + 1 FROM above JOIN {table} AS row
+            ON row.user_id = %s AND row.id = above.above WHERE level <= {most}
+    )
+    SELECT start FROM (SELECT start, max(level) AS height FROM below GROUP BY start) AS down
+    JOIN (SELECT start, max(level) AS depth FROM above GROUP BY start) AS up USING (start)
+    WHERE height + depth > {most}
+"""
+_NOT_INHERITED = """
+    SELECT row.id FROM {table} AS row JOIN {table} AS parent ON parent.user_id = row.user_id AND parent.id = row.{name}
+    WHERE row.user_id = %s AND (row.id = ANY(%s) OR parent.id = ANY(%s)) AND row.deleted_at IS NULL
+    AND row.{inherited} IS DISTINCT FROM parent.{inherited}
+"""
+
+
+@dataclass
+class Named:
+    """A row that a request names, with its ancestors, the nearest first, and the number of its children."""
+
+    reference: Reference
+    member: str  # `parent_id` or `parent_uid`
+    key: int | str
+    row: OwnedModel | None = None
+    above: list[OwnedModel] = field(default_factory=list)
+    children: int = 0
+
+    @property
+    def by(self) -> str:
+        return self.member.rpartition("_")[2]
+
+    def reads(self, user: Actor) -> Iterator[Statement[Any]]:
+        model: Any = self.reference.related_model
+        yield statements.of(model).line(user.pk, self.key, self.by)
+        if self.reference.is_tree:
+            names = {"table": model._meta.db_table, "parent": self.reference.attname, "key": self.by}
+            yield Raw(_CHILDREN.format(**names), [user.pk, user.pk, self.key])
+
+    def take(self, found: Iterator[Any]) -> None:
+        """The results of `reads`. Raises an Invalid such as UnknownProject."""
+        line = {row.pk: row for row in next(found)}
+        self.row = next((row for row in line.values() if getattr(row, self.by) == self.key), None)
+        if self.row is None:
+            raise errors.unknown(self.reference, self.member)
+        if self.reference.is_tree:
+            self.above = _ancestors(self.row, line, self.reference.attname)
+            ((self.children,),) = next(found)
+
+
+def named(model: type[OwnedModel], sent: Mapping[str, Any]) -> list[Named]:
+    members = ((reference, f"{reference.name}_{by}") for reference in model.references() for by in ("id", "uid"))
+    keys = ((reference, member, sent.get(member)) for reference, member in members)
+    return [
+        Named(reference, member, nfc(key) if isinstance(key, str) else key)
+        for reference, member, key in keys
+        if key is not None
+    ]
+
+
+def reads(user: Actor, names: Collection[Named]) -> list[Statement[Any]]:
+    return [read for each in names for read in each.reads(user)]
+
+
+def resolved(
+    model: type[OwnedModel], sent: Mapping[str, Any], names: Collection[Named], found: Sequence[Any]
+) -> dict[str, Any]:
+    """`sent` with the ids of the rows that it names; `found` is what `reads` has found.
+
+    Raises an Invalid such as UnknownProject, and ConflictingMembers.
+    """
+    results = iter(found)
+    for each in names:
+        each.take(results)
+    values = dict(sent)
+    for reference in model.references():
+        uid, attname = f"{reference.name}_uid", reference.attname
+        given = {each.row.pk for each in names if each.reference is reference and each.row}
+        if len(given) > 1 or (given and {attname, uid} <= sent.keys() and None in (sent[attname], sent[uid])):
+            raise errors.ConflictingMembers(f"{attname} and {uid} name two rows; send one.", pointer=f"/{uid}")
+        if values.keys() & {attname, uid}:
+            values[attname] = next(iter(given), None)
+        values.pop(uid, None)
+    return values
+
+
+class Family(Generic[R]):
+    """A row of a tree with its ancestors, the nearest first, and its descendants, level by level."""
+
+    def __init__(self, rows: Sequence[R], pk: int | None) -> None:
+        by_id = {row.pk: row for row in rows}
+        self.row = by_id.get(pk)
+        self.above: list[R] = []
+        self.levels: list[list[R]] = []
+        tree = type(self.row).tree() if self.row else None
+        if self.row is None or tree is None or pk is None:
+            return  # a new row is nobody's parent
+        self.above = _ancestors(self.row, by_id, tree.attname)
+        children = defaultdict(list)
+        for row in rows:
+            children[getattr(row, tree.attname)].append(row)
+        level = children[pk]
+        while level:
+            self.levels.append(level)
+            level = [child for row in level for child in children[row.pk]]
+
+    @property
+    def below(self) -> list[R]:
+        return [*chain.from_iterable(self.levels)]
+
+
+def _ancestors(row: R, by_id: Mapping[int, R], attname: str) -> list[R]:
+    above: list[R] = []
+    while (row := by_id.get(getattr(row, attname))) and row not in above:  # type: ignore[assignment]
+        above.append(row)
+    return above
+
+
+def settle(
+    row: OwnedModel, before: Mapping[str, Any], sent: Mapping[str, Any], names: Sequence[Named], family: Any
+) -> None:
+    """Hold the rules of a tree for a row whose references were just set, and pass on what descendants inherit.
+
+    Raises Cycle, TooDeep, LimitReached, and an Invalid such as ProjectFollowsParent.
+    """
+    tree = row.tree()
+    if tree is None:
+        return
+    parent_id = getattr(row, tree.attname)
+    if parent_id != before.get(tree.attname) and parent_id is not None:
+        name = next(each for each in names if each.reference is tree)
+        line = [name.row, *name.above]
+        _check_place(row, name, line, len(family.levels))
+    else:
+        line = family.above if parent_id is not None else []
+    if line:
+        for attname in row.inherited:
+            _inherit(row, line[0], attname, sent)
+    for attname in row.inherited:
+        for child in family.below:
+            setattr(child, attname, getattr(row, attname))
+
+
+def _check_place(row: OwnedModel, name: Named, line: Sequence[Any], height: int) -> None:
+    kind, tree, pointer = row._meta.verbose_name, name.reference, f"/{name.member}"
+    if row.pk is not None and row.pk in {each.pk for each in line}:
+        raise errors.Cycle(f"A {kind} cannot be within itself.", pointer=pointer)
+    if len(line) + 1 + height > tree.max_depth:
+        raise errors.TooDeep(f"It would be too deep: {tree.max_depth} levels are the most.", pointer=pointer)
+    if name.children >= tree.max_children:
+        raise LimitReached(
+            f"It has {name.children} within it already, and may have {tree.max_children}.", limit=tree.max_children
+        )
+
+
+def _inherit(row: OwnedModel, parent: Any, attname: str, sent: Mapping[str, Any]) -> None:
+    wanted, value = attname.removesuffix("_id"), getattr(parent, attname)
+    if sent.keys() & {attname, f"{wanted}_uid"} and getattr(row, attname) != value:
+        raise errors.follows_parent(wanted, str(row._meta.verbose_name))
+    setattr(row, attname, value)
+
+
+def referring(model: type[OwnedModel]) -> list[Reference]:
+    """The references of registered resources to this model."""
+    return [each for resource in registered() for each in resource.model.references() if each.related_model is model]
+
+
+Violations = dict[tuple[str, int], list[str]]  # by type and id, the references
+
+
+def violations(user: Actor, model: type[OwnedModel], pks: Collection[int]) -> Violations:
+    """What is stored, but must not be committed, of changed rows: references to or from what is in the trash, and trees
+    that are too deep, have a cycle, or of which a row differs from its parent in what it inherits."""
+    checks: list[tuple[type[OwnedModel], str, Raw]] = []
+    for each in model.references():
+        checks.append((model, each.attname, _check(_TO_HIDDEN, each, user, pks)))
+        if each.is_tree:
+            sql = _TOO_DEEP.format(table=model._meta.db_table, name=each.attname, most=each.max_depth)
+            checks.append((model, each.attname, Raw(sql, [user.pk, [*pks], user.pk] * 2)))
+            for name in model.inherited:
+                sql = _NOT_INHERITED.format(table=model._meta.db_table, name=each.attname, inherited=name)
+                checks.append((model, name, Raw(sql, [user.pk, [*pks], [*pks]])))
+    for each in referring(model):
+        owner: Any = each.model
+        checks.append((owner, each.attname, _check(_OF_HIDDEN, each, user, pks)))
+    found: Violations = {}
+    for (owner, attname, _), rows in zip(checks, run_all([check for *_, check in checks]), strict=True):
+        for (pk,) in rows:
+            names = found.setdefault((owner.type_name(), pk), [])
+            if attname not in names:
+                names.append(attname)
+    return found
+
+
+def _check(sql: str, reference: Reference, user: Actor, pks: Collection[int]) -> Raw:
+    target: Any = reference.related_model
+    names = {"table": reference.model._meta.db_table, "target": target._meta.db_table, "name": reference.attname}
+    return Raw(sql.format(**names), [user.pk, [*pks]])
+
+
+@cache
+def reference_names(model: type[OwnedModel]) -> frozenset[str]:
+    return frozenset(each.attname for each in model.references())
