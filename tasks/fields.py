@@ -10,6 +10,7 @@ from config.values import MAX_BIGINT
 from tasks import positions
 from tasks.placed import EXTRA_RULE, MAX_EXTRA, is_extra
 from users.resources.models import MAX_UID
+from users.resources.serializers import JsonField
 
 
 class DescriptionField(Clearable, TextField):
@@ -50,12 +51,14 @@ class PositionField(TextField):
         return text
 
 
-class ExtraField(Clearable, serializers.DictField):
+class ExtraField(JsonField):
     default_error_messages = {"not_a_dict": "Send a JSON object.", "invalid_extra": EXTRA_RULE}
 
     def __init__(self) -> None:
         super().__init__(
-            cleared={}, help_text=f"Your own members, kept as they are; at most {MAX_EXTRA} bytes of JSON."
+            source="extra_json",
+            cleared={},
+            help_text=f"Your own members, kept as they are; at most {MAX_EXTRA} bytes of JSON.",
         )
 
     def to_internal_value(self, data: Any) -> Any:

@@ -80,7 +80,8 @@ class Task(Placed):
     scope: ClassVar[tuple[str, ...]] = ("parent_id", "project_id")
     zoned: ClassVar[Mapping[str, str]] = {"due_date": "due_at"}
     expressions: ClassVar[Mapping[str, Any]] = {
-        "is_completed": models.ExpressionWrapper(Q(status=Status.COMPLETED), models.BooleanField())
+        **Placed.expressions,
+        "is_completed": models.ExpressionWrapper(Q(status=Status.COMPLETED), models.BooleanField()),
     }
     limit_setting: ClassVar[str | None] = "LIMIT_TASKS"
     is_counted: ClassVar[bool] = True

@@ -1,6 +1,7 @@
 """What tasks and projects have in common: a place among their siblings, and members of the client's own."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
@@ -11,6 +12,7 @@ from config.values import is_storable
 from tasks import positions
 from users.models import Kind
 from users.resources.models import Diff, OwnedModel
+from users.resources.querysets import as_json
 
 if TYPE_CHECKING:
     from users.tokens.callers import Actor
@@ -34,12 +36,19 @@ class Placed(OwnedModel):
     extra = models.JSONField(default=dict, blank=True)
 
     mutable: ClassVar[tuple[str, ...]] = ("parent_id", "position", "extra")
+    expressions: ClassVar[Mapping[str, Any]] = {"extra_json": as_json("extra")}
     scope: ClassVar[tuple[str, ...]] = ("parent_id",)  # the columns that siblings have in common
 
     class Meta(OwnedModel.Meta):
         abstract = True
 
+    @property
+    def extra_json(self) -> Any:
+        return self.extra
+
     def take_over(self, sent: dict[str, Any], user: "Actor", now: dt.datetime) -> None:
+        if "extra_json" in sent:
+            sent = {**sent, "extra": sent.pop("extra_json")}
         if self._state.adding and not sent.get("position"):
             sent = {**sent, "position": positions.newest(now)}
         super().take_over(sent, user, now)

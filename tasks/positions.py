@@ -6,7 +6,7 @@ between two others, by a client that is offline as well (https://observablehq.co
 """
 
 import datetime as dt
-import secrets
+from random import getrandbits
 
 MAX_LENGTH = 100
 FIRST = "a0"  # of the first key, where there is no other
@@ -15,16 +15,18 @@ DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _VALUES = {digit: value for value, digit in enumerate(DIGITS)}
 _BASE = len(DIGITS)
 _SMALLEST = "A" + "0" * 26  # of which there is no key below, as there is nothing to subtract from
-_TIME_DIGITS = 8  # of milliseconds since 1970: enough until the year 8888
+# Two digits at a time, as each task gets a key.
+_PAIRS = [first + second for first in DIGITS for second in DIGITS]
+_ENDINGS = [pair for pair in _PAIRS if not pair.endswith("0")]
+_DIVISORS = [len(_PAIRS) ** power for power in (3, 2, 1, 0)]
 
 
 def newest(now: dt.datetime) -> str:
-    """A key after all that were made like this before, by the clock; two random characters make ties rare."""
-    rest, digits = max(0, int(now.timestamp() * 1000)), ""
-    for _ in range(_TIME_DIGITS):
-        rest, value = divmod(rest, _BASE)
-        digits = DIGITS[value] + digits
-    return f"h{digits}{secrets.choice(DIGITS)}{secrets.choice(DIGITS[1:])}"
+    """A key after all that were made like this before: milliseconds since 1970 in 8 digits, enough until the year 8888,
+    and two random ones, which make ties rare."""
+    ms = max(0, int(now.timestamp() * 1000))
+    first, second, third, last = (_PAIRS[ms // divisor % len(_PAIRS)] for divisor in _DIVISORS)
+    return f"h{first}{second}{third}{last}{_ENDINGS[getrandbits(32) % len(_ENDINGS)]}"
 
 
 def is_valid(key: str) -> bool:

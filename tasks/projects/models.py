@@ -43,7 +43,8 @@ class Project(Placed):
         "name", "description", "color", "archived_at", *Placed.mutable, *derived,
     )  # fmt: skip
     expressions: ClassVar[Mapping[str, Any]] = {
-        "is_archived": models.ExpressionWrapper(Q(archived_at__isnull=False), models.BooleanField())
+        **Placed.expressions,
+        "is_archived": models.ExpressionWrapper(Q(archived_at__isnull=False), models.BooleanField()),
     }
     limit_setting: ClassVar[str | None] = "LIMIT_PROJECTS"
 

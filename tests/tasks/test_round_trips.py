@@ -32,8 +32,9 @@ COSTS: list[tuple[str, int, int, int, Call]] = [
     ("create, due at a moment", 2, 2, 2, lambda api, path: api.post("/api/me/tasks", TIMED)),
     ("put", 2, 2, 2, lambda api, path: api.put(path, TASK)),
     ("patch", 2, 2, 2, lambda api, path: api.patch(path, {"title": "B"}, if_match='"1"')),
-    ("complete", 2, 2, 2, lambda api, path: api.patch(f"{path}/complete")),
-    ("delete", 2, 2, 2, lambda api, path: api.delete(path)),
+    # Under the lock of the feed, with the tasks above and below.
+    ("complete", 4, 2, 2, lambda api, path: api.patch(f"{path}/complete")),
+    ("delete", 4, 2, 2, lambda api, path: api.delete(path)),
     ("stale patch", 1, 1, 1, lambda api, path: api.patch(path, {"title": "B"}, if_match='"7"')),
     ("not modified patch", 1, 1, 1, lambda api, path: api.patch(path, {"priority": "medium"})),
     ("foreign path", 0, 0, 0, lambda api, path: api.get("/api/999/tasks")),

@@ -120,7 +120,8 @@ def test_the_log_is_never_read_from_end_to_end(alice: User, as_alice: Api) -> No
 
 
 def test_an_undo_takes_as_many_messages_as_a_patch(transactional_db: None) -> None:
-    """Whatever the number of rows; without a number, one more finds the last operation."""
+    """Whatever the number of rows; without a number, one more finds the last operation. Where rows appear or disappear,
+    one more looks at what refers to them."""
     user = make_user()
     api, tasks, wrapper = Api(user), [make_task(user) for _ in range(30)], connection
 
@@ -135,4 +136,4 @@ def test_an_undo_takes_as_many_messages_as_a_patch(transactional_db: None) -> No
     api.patch(path, {"title": "New"})
     assert messages(lambda: api.post("/api/me/undo", {})) == 3
     services.delete_tasks(user, [task.pk for task in tasks])
-    assert messages(lambda: api.post("/api/me/undo", {"operation": 64})) == 2
+    assert messages(lambda: api.post("/api/me/undo", {"operation": 64})) == 3

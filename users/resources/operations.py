@@ -14,7 +14,7 @@ from config.errors import LimitReached, OperationTooLarge
 from users.models import Feed, Kind
 from users.resources import errors, feed, log, references, statements
 from users.resources.log import RowChange
-from users.resources.models import OwnedModel, WhenDeleted
+from users.resources.models import OwnedModel, Reference, WhenDeleted
 from users.resources.references import Family, Named
 from users.tokens.callers import Actor
 
@@ -81,14 +81,18 @@ class Operation:
             found = [row] if is_alone else run(statements.of(type(row)).family(self.user.pk, row.pk))
             yield Family(self.read(found), row.pk)
 
-    def delete(self, rows: Collection[OwnedModel], clearing: Collection[str] = ()) -> None:
+    def delete(
+        self, rows: Collection[OwnedModel], clearing: Collection[str] = (), whole: Reference | None = None
+    ) -> None:
         """Turn rows into tombstones, with all that goes along; of references named in `clearing`, which then become
-        null, nothing does. Raises StillReferred and OperationTooLarge."""
-        gone = {(type(row), row.pk) for row in rows if row.deleted_at is None}
+        null, nothing does. `whole` is the reference of a tree of which the rows have all descendants. Raises
+        StillReferred and OperationTooLarge."""
+        gone = {(type(row), row.pk) for row in rows}
         while rows:
             for row in rows:
                 row.deleted_at = self.now
-            rows = [each for found in self._referring(rows) for each in self._followers(*found, gone, clearing)]
+            found, whole = self._referring(rows, known=whole), None
+            rows = [each for pair in found for each in self._followers(*pair, gone, clearing)]
 
     def _followers(self, reference: Any, found: Iterable[Any], gone: set[Key], clearing: Collection[str]) -> list[Any]:
         """Those of the rows that go along."""
@@ -100,15 +104,18 @@ class Operation:
             for row in rows:
                 setattr(row, reference.attname, None)
             return []
-        gone.update((type(row), row.pk) for row in rows)
+        gone |= {(type(row), row.pk) for row in rows}
         return rows
 
-    def _referring(self, rows: Collection[OwnedModel], deleted_at: dt.datetime | None = None) -> list[tuple[Any, Any]]:
-        """By reference, the rows that refer to these: visible ones, or those deleted at a moment."""
+    def _referring(
+        self, rows: Collection[OwnedModel], deleted_at: dt.datetime | None = None, known: Reference | None = None
+    ) -> list[tuple[Any, Any]]:
+        """By reference other than the `known` one, the rows that refer to these: visible ones, or those deleted at a
+        moment."""
         pks: defaultdict[type[OwnedModel], list[int]] = defaultdict(list)
         for row in rows:
             pks[type(row)].append(row.pk)
-        found = [(each, model) for model in pks for each in references.referring(model)]
+        found = [(each, model) for model in pks for each in references.referring(model) if each is not known]
         reads = [
             statements.of(each.model).referring(self.user.pk, each.name, pks[model], deleted_at)
             for each, model in found

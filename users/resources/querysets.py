@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast
 
-from django.db.models import BooleanField, F, Field, Func, Model, OrderBy, QuerySet, Value
+from django.db.models import BooleanField, F, Field, Func, Model, OrderBy, QuerySet, TextField, Value
 from django.db.models.lookups import GreaterThan, LessThan
 
 from config.database.queries import Param
@@ -44,6 +44,11 @@ def parse_instant(text: str) -> dt.datetime:
 
 CREATED = SortKey((F("created_at"),), lambda row: row.created_at.isoformat(), lambda text: (parse_instant(text),))
 UPDATED = SortKey((F("updated_at"),), lambda row: row.updated_at.isoformat(), lambda text: (parse_instant(text),))
+
+
+def as_json(column: str) -> Func:
+    """A column of JSON as text, which needs no parsing to be sent; null for an empty object."""
+    return Func(F(column), template="NULLIF(%(expressions)s, '{}'::jsonb)::text", output_field=TextField())
 
 
 class OwnedQuerySet(QuerySet[R]):

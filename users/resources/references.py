@@ -90,6 +90,8 @@ class Named:
 
 
 def named(model: type[OwnedModel], sent: Mapping[str, Any]) -> list[Named]:
+    if _members(model).isdisjoint(sent):
+        return []
     members = ((reference, f"{reference.name}_{by}") for reference in model.references() for by in ("id", "uid"))
     keys = ((reference, member, sent.get(member)) for reference, member in members)
     return [
@@ -110,6 +112,8 @@ def resolved(
 
     Raises an Invalid such as UnknownProject, and ConflictingMembers.
     """
+    if _members(model).isdisjoint(sent):
+        return dict(sent)
     results = iter(found)
     for each in names:
         each.take(results)
@@ -237,6 +241,12 @@ def _check(sql: str, reference: Reference, user: Actor, pks: Collection[int]) ->
     target: Any = reference.related_model
     names = {"table": reference.model._meta.db_table, "target": target._meta.db_table, "name": reference.attname}
     return Raw(sql.format(**names), [user.pk, [*pks]])
+
+
+@cache
+def _members(model: type[OwnedModel]) -> frozenset[str]:
+    """By which a request names rows."""
+    return frozenset(f"{each.name}_{by}" for each in model.references() for by in ("id", "uid"))
 
 
 @cache

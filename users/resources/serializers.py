@@ -5,13 +5,18 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar
 
+from orjson import Fragment
 from rest_framework import serializers
 
-from config.http.fields import InstantField, TextField
+from config.http.fields import Clearable, InstantField, TextField
 from config.http.serializers import StrictSerializer
 from users.resources.models import MAX_UID, OwnedModel
 
 _LAST = ("created_at", "updated_at", "version")
+
+
+class JsonField(Clearable, serializers.DictField):
+    """A JSON object. Its source is a column's `as_json`, or the object itself of an instance."""
 
 
 class ResourceSerializer(StrictSerializer):
@@ -49,10 +54,15 @@ class ResourceSerializer(StrictSerializer):
         Values are taken as they are: only for fields whose own `to_representation` makes no difference to the JSON,
         which a test holds.
         """
-        members = cls._members()
+        members, texts = cls._members(), cls._json_members()
         represented = [dict(zip(members, row, strict=True)) for row in rows]
         for each in represented:
             each["user_id"] = public_id
+            for name in texts:
+                if type(text := each[name]) is str:
+                    each[name] = Fragment(text)
+                elif text is None:
+                    each[name] = {}
         return represented
 
     @classmethod
@@ -70,6 +80,11 @@ class ResourceSerializer(StrictSerializer):
     @cache
     def _members(cls) -> tuple[str, ...]:
         return tuple(cls._readable())
+
+    @classmethod
+    @cache
+    def _json_members(cls) -> tuple[str, ...]:
+        return tuple(name for name, field in cls._readable().items() if isinstance(field, JsonField))
 
     @classmethod
     @cache

@@ -181,7 +181,7 @@ def delete(
     operation, (rows,) = operations.begin(user, statements.of(model).family(user.pk, pk))
     family = Family(operation.read(rows), pk)
     row: R = errors.checked(family.row, model, expected)
-    operation.delete([row], clearing)
+    operation.delete([row, *family.below], clearing, whole=model.tree())
     operation.store()
     return row
 
