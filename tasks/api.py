@@ -45,13 +45,7 @@ class TaskViewSet(ResourceViewSet):
     @action(detail=True, methods=["patch"])
     def complete(self, request: Request, **address: str) -> Response:
         sent, expected = CompletionSerializer.validated(request.data), conditional.if_match(request)
-        task = services.complete_task(
-            self.caller,
-            self.row_id(),
-            sent.get("completed"),
-            with_subtasks=sent.get("subtasks") != "leave",
-            expected_version=expected,
-        )
+        task = services.complete_as_sent(self.caller, self.row_id(), sent, expected_version=expected)
         return self.answer(task)
 
     @idempotent

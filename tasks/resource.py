@@ -3,7 +3,7 @@
 from tasks import services
 from tasks.filters import TaskListQuery
 from tasks.models import Task
-from tasks.serializers import TaskSerializer
+from tasks.serializers import CompletionSerializer, TaskPlaceSerializer, TaskSerializer
 from users.resources.resource import Resource
 
 TASKS = Resource(
@@ -21,6 +21,10 @@ TASKS = Resource(
     text=("title", "description", "tags", "extra"),
     example={"title": "Call the dentist", "priority": "high", "tags": ["health"], "due_date": "2026-12-01"},
     icon="task_alt",
+    actions={
+        "complete": (CompletionSerializer, services.complete_as_sent),
+        "move": (TaskPlaceSerializer, services.move_task),
+    },
     viewset="tasks.api.TaskViewSet",
     dashboard="tasks.dashboard.charts.context",
 )

@@ -102,6 +102,16 @@ def complete_task(
     return writes.change_family(user, Task, task_id, partial(_completion, completed), expected_version, consequences)
 
 
+def complete_as_sent(
+    user: Actor, task_id: int, sent: Mapping[str, Any], *, expected_version: Collection[int] | None = None
+) -> Task:
+    """`complete_task` by the members of a request: `completed`, and what becomes of `subtasks`."""
+    with_subtasks = sent.get("subtasks") != "leave"
+    return complete_task(
+        user, task_id, sent.get("completed"), with_subtasks=with_subtasks, expected_version=expected_version
+    )
+
+
 def complete_tasks(user: Actor, task_ids: Collection[int], completed: bool) -> list[Task]:
     """`complete_task` those that are there, as one operation. Returns those that have changed."""
     return writes.change_many(user, Task, task_ids, partial(_completion, completed), _take_along)

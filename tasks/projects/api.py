@@ -25,6 +25,7 @@ class ProjectViewSet(ResourceViewSet):
     @extend_schema(
         operation_id="moveProject",
         summary="Move a project, with those within it",
+        description="To another parent, or to another place among its siblings; all as one operation.",
         parameters=[IF_MATCH, ETAG, OPERATION],
         request=PlaceSerializer,
         responses=ProjectSerializer,

@@ -1,5 +1,6 @@
 """The declaration of projects as a resource."""
 
+from tasks.fields import PlaceSerializer
 from tasks.projects import services
 from tasks.projects.filters import ProjectDeletionQuery, ProjectListQuery
 from tasks.projects.models import Project
@@ -22,5 +23,6 @@ PROJECTS = Resource(
     text=("name", "description", "extra"),
     example={"name": "Kitchen", "color": "#3366cc"},
     icon="folder",
+    actions={"move": (PlaceSerializer, services.move_project)},
     viewset="tasks.projects.api.ProjectViewSet",
 )

@@ -18,6 +18,7 @@ from rest_framework import serializers
 from config import wsgi
 from config.http import fields, request
 from config.http.serializers import QuerySerializer, StrictSerializer
+from tasks.projects.services import create_project
 from tests.client import Answer, Api
 from tests.config.test_openapi import operations, resolved
 from tests.factories import make_task
@@ -71,7 +72,12 @@ def test_a_field_looks_at_no_text_that_is_far_too_long(
     with pytest.raises(serializers.ValidationError) as refusal:
         field.run_validation([text] if is_list else text)
     codes: Any = refusal.value.get_codes()
-    assert set(codes[0] if isinstance(codes, dict) else codes) <= {"max_length", "invalid", "invalid_choice"}
+    assert set(codes[0] if isinstance(codes, dict) else codes) <= {
+        "max_length",
+        "invalid",
+        "invalid_choice",
+        "not_a_dict",
+    }
 
 
 def test_spaces_around_a_text_do_not_count_as_far_as_there_is_room_for_them() -> None:
@@ -121,7 +127,8 @@ def test_a_member_of_a_megabyte_is_named(
     as_alice: Api, alice: User, method: str, path: str, member: str, is_list: bool, text: str
 ) -> None:
     task = make_task(alice)
-    target = path.format(user_id="me", task_id=task.pk, uid=task.uid)
+    project = create_project(alice, name="Home", uid=task.uid)
+    target = path.format(user_id="me", task_id=task.pk, project_id=project.pk, uid=task.uid)
     body = json.dumps({member: [text] if is_list else text}, ensure_ascii=False).encode()
     before = stored()
     answer = send(as_alice, method, target, body)

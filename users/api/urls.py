@@ -8,6 +8,7 @@ urlpatterns = [
     *resources.urlpatterns(),  # first, as they are requested most
     path("api/<str:user_id>/trash", views.TrashView.as_view(), name="trash"),
     path("api/<str:user_id>/history", views.HistoryView.as_view(), name="history"),
+    path("api/<str:user_id>/batch", views.BatchView.as_view(), name="batch"),
     path("api/<str:user_id>/undo", views.UndoView.as_view(), name="undo"),
     path("api/auth/register", views.RegisterView.as_view(), name="register"),
     path("api/auth/login", views.LoginView.as_view(), name="login"),

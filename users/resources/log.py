@@ -162,6 +162,15 @@ def erase(user: Actor, type_name: str, object_ids: Collection[int]) -> None:
     Change.objects.for_user(user).filter(type=type_name, object_id__in=object_ids).update(diff={})
 
 
+def join(user: Actor, after: int) -> int:
+    """Make one operation of all entries after this version, in the transaction that has locked the feed. Returns the
+    change counter, which is its number."""
+    head = Feed.objects.values_list("head", flat=True).get(pk=user.pk)
+    if head > after:
+        Change.objects.for_user(user).filter(version__gt=after).update(operation=head)
+    return head
+
+
 def entries(user: Actor, after: int, limit: int) -> list[Change]:
     """Up to `limit` entries after this version, the oldest first. Raises CursorExpired."""
     found = list(Change.objects.for_user(user).filter(version__gt=after).order_by("version")[:limit])

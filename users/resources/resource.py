@@ -1,7 +1,7 @@
 """The declaration of a resource, and the registry that every interface reads."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -10,7 +10,7 @@ from users import exports
 from users.resources.models import OwnedModel
 
 if TYPE_CHECKING:
-    from config.http.serializers import QuerySerializer
+    from config.http.serializers import QuerySerializer, StrictSerializer
     from users.resources.lists import ListQuery
     from users.resources.serializers import ResourceSerializer
 
@@ -25,9 +25,10 @@ class Resource:
     and `restore(user, id, *, expected_version)` are services that return the row; `delete_many(user, ids)` and
     `restore_many(user, ids)` do the same with several rows, as one operation, and return those that they have changed.
     `text` are the fields that only staff with the permission `view_…_text` sees, and that the audit never holds; the
-    first of them is the title. `delete_query` are the parameters of DELETE, which `delete` takes, too. `viewset` is the
-    dotted name of a ResourceViewSet with actions of its own; `routes`, of a list of URL patterns beside those of its
-    rows; `dashboard`, of a function that makes the context of the admin's first page from a request.
+    first of them is the title. `delete_query` are the parameters of DELETE, which `delete` takes, too. `actions` are
+    other changes of a row: by name, the serializer of what is sent, and a service like `update`. `viewset` is the
+    dotted name of a ResourceViewSet with these actions; `routes`, of a list of URL patterns beside those of its rows;
+    `dashboard`, of a function that makes the context of the admin's first page from a request.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Resource:
     icon: str
     viewset: str = "users.api.resources.ResourceViewSet"
     delete_query: type["QuerySerializer"] | None = None
+    actions: Mapping[str, tuple[type["StrictSerializer"], Callable[..., Any]]] = field(default_factory=dict)
     routes: str | None = None
     dashboard: str | None = None
 

@@ -10,10 +10,12 @@ from users.api.views.auth import (
     ResetPasswordView,
     VerifyEmailView,
 )
+from users.api.views.batch import BatchView
 from users.api.views.history import HistoryView, UndoView
 from users.api.views.trash import TrashView
 
 __all__ = [
+    "BatchView",
     "ExportView",
     "ForgotPasswordView",
     "HistoryView",

@@ -1,0 +1,104 @@
+"""Batches: several writes of one user in one transaction and one operation."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from config.database.transactions import retried_transaction
+from config.errors import DomainError
+from config.values import nfc
+from users.resources import errors, feed, log
+from users.resources.models import OwnedModel
+from users.resources.resource import Resource
+from users.tokens.callers import Actor
+
+MAX_STEPS = 100
+
+Result = OwnedModel | DomainError
+
+
+class StepFailed(Exception):
+    """A step of an atomic batch was refused; nothing is stored. `__cause__` is the DomainError."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"step {index}")
+        self.index = index
+
+
+@dataclass(frozen=True)
+class Step:
+    """A write: a service of a resource, and what it is called with. A row is named by its id or its uid."""
+
+    resource: Resource
+    service: Callable[..., Any]
+    sent: Mapping[str, Any] | None  # None of a service that takes no content
+    options: Mapping[str, Any]
+    pk: int | None = None
+    uid: str | None = None
+    is_in_trash: bool = False
+    expected: frozenset[int] | None = None
+
+    @property
+    def is_creation(self) -> bool:
+        return self.service is self.resource.create
+
+    def run(self, user: Actor) -> OwnedModel:
+        if self.is_creation:
+            return self._create(user)
+        content = [] if self.sent is None else [self.sent]
+        row: OwnedModel = self.service(
+            user, self._row_id(user), *content, expected_version=self.expected, **self.options
+        )
+        return row
+
+    def _create(self, user: Actor) -> OwnedModel:
+        """A row that is there with the same content was created by the same batch, sent before."""
+        try:
+            row: OwnedModel = self.service(user, **(self.sent or {}))
+        except errors.UidTaken as taken:
+            if taken.current is None or not self._is_like(user, taken.current):
+                raise
+            row = taken.current
+        return row
+
+    def _is_like(self, user: Actor, row: OwnedModel) -> bool:
+        """Whether to store what was sent would change nothing."""
+        updated: OwnedModel = self.resource.update(user, row.pk, self.sent or {}, expected_version=None)
+        return updated.operation is None
+
+    def _row_id(self, user: Actor) -> int:
+        if self.pk is not None:
+            return self.pk
+        model = self.resource.model
+        rows = model.objects.for_user(user)
+        rows = rows.trashed() if self.is_in_trash else rows.visible()
+        pk = rows.filter(uid=nfc(self.uid or "")).values_list("pk", flat=True).first()
+        if pk is None:
+            raise errors.not_in_trash(model) if self.is_in_trash else errors.no_such(model, "uid")
+        return int(pk)
+
+
+@retried_transaction
+def run(
+    user: Actor, steps: Sequence[Step], *, is_atomic: bool
+) -> tuple[list[OwnedModel | DomainError], int | None, int]:
+    """Run steps in their order, each of which sees what those before have written.
+
+    Returns the row or the refusal of each, the operation, None if nothing has changed, and the change counter. Raises
+    StepFailed if it `is_atomic`: then nothing is stored.
+    """
+    before = feed.lock(user).head
+    results: list[Result] = []
+    for index, step in enumerate(steps):
+        try:
+            with nullcontext() if is_atomic else transaction.atomic():
+                results.append(step.run(user))
+        except DomainError as error:
+            if is_atomic:
+                raise StepFailed(index) from error
+            results.append(error)
+    head = log.join(user, before)
+    return results, head if head > before else None, head
