@@ -18,6 +18,8 @@ from django.utils.crypto import salted_hmac
 from config.database.isolation import all_users
 from config.database.queries import Raw
 from tasks.models import Task
+from tasks.projects import services as projects
+from tasks.projects.models import Project
 from tasks.services import delete_task
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, head_of, make_task, make_user
@@ -307,7 +309,25 @@ def deleted(task: Task) -> int:
     return task.pk
 
 
+def project(user: User | None = None, *, is_deleted: bool = False) -> Project:
+    owner = user or User.objects.get()
+    made = projects.create_project(owner, name="Home")
+    return projects.delete_project(owner, made.pk) if is_deleted else made
+
+
 ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
+    "createProject": lambda api: ("post", "/api/me/projects", {"name": "Home"}),
+    "updateProject": lambda api: ("patch", f"/api/me/projects/{project().pk}", {"name": "New"}),
+    "putProject": lambda api: ("put", f"/api/me/projects/{project().pk}", {"name": "New"}),
+    "deleteProject": lambda api: ("delete", f"/api/me/projects/{project().pk}", None),
+    "moveProject": lambda api: ("post", f"/api/me/projects/{project().pk}/move", {"before_id": project().pk}),
+    "putProjectByUid": lambda api: ("put", "/api/me/projects/by-uid/new", {"name": "Home"}),
+    "updateProjectByUid": lambda api: ("patch", f"/api/me/projects/by-uid/{project().uid}", {"name": "New"}),
+    "deleteProjectByUid": lambda api: ("delete", f"/api/me/projects/by-uid/{project().uid}", None),
+    "restoreProject": lambda api: ("post", f"/api/me/projects/{project(is_deleted=True).pk}/restore", None),
+    "eraseProject": lambda api: ("delete", f"/api/me/trash/project/{project(is_deleted=True).pk}", None),
+    "moveTask": lambda api: ("post", f"/api/me/tasks/{Task.objects.get().pk}/move", {"project_id": project().pk}),
+    "batch": lambda api: ("post", "/api/me/batch", {"operations": [{"op": "create", "type": "task", "body": TASK}]}),
     "createTask": lambda api: ("post", "/api/me/tasks", TASK),
     "updateTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
     "completeTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}/complete", None),

@@ -122,7 +122,7 @@ class BatchView(GenericAPIView):
         "they have created. All or nothing: the first that is refused answers with its own status and its place, "
         "`/operations/3`, and nothing is stored. With `atomic: false` each stands by itself, and has a `status` and "
         "an `object` or a `problem`. All that is stored is one operation, which `undo` takes back. To create again "
-        "what is there already, with the same content, answers that object: so a batch can be sent until it is answered.",
+        "what is there already, with the same content, answers that object: so a batch can be sent again.",
         tags=["sync"],
         parameters=[USER_ID, OPERATION],
         responses={
