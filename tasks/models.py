@@ -72,6 +72,7 @@ class Task(Placed):
     objects: ClassVar[Any] = TaskQuerySet.as_manager()
 
     derived: ClassVar[tuple[str, ...]] = ("search_text", "tag_keys", "title_key")
+    sources: ClassVar[frozenset[str]] = frozenset({"title", "description", "tags"})
     mutable: ClassVar[tuple[str, ...]] = (
         "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at", "project_id",
         *Placed.mutable, *derived,

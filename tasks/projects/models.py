@@ -39,6 +39,7 @@ class Project(Placed):
     objects: ClassVar[Any] = ProjectQuerySet.as_manager()
 
     derived: ClassVar[tuple[str, ...]] = ("name_key",)
+    sources: ClassVar[frozenset[str]] = frozenset({"name"})
     mutable: ClassVar[tuple[str, ...]] = (
         "name", "description", "color", "archived_at", *Placed.mutable, *derived,
     )  # fmt: skip

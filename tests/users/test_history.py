@@ -4,19 +4,30 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tasks import services
+from tasks.models import Task
+from tasks.projects.services import create_project, delete_project
 from tests.client import Api, next_page
 from tests.factories import make_task, make_user
 from tests.plans import explain, nodes, statements
 from tests.problems import places_of
 from users.models import Change, Feed, User
+from users.resources import undo
+from users.resources.statements import MOST_CHANGED
 
 # Of another object, by another actor.
 FILL = """
     INSERT INTO users_change (user_id, version, operation, kind, type, object_id, previous, at, actor, diff)
     SELECT %s, number, number, 'updated', 'task', 7, number - 1, now(), 'worker', '{}'
     FROM generate_series(%s::bigint, %s::bigint) AS number
+"""
+TASKS = """
+    INSERT INTO tasks_task (user_id, uid, title, description, status, priority, tags, tag_keys, search_text, title_key,
+        created_at, updated_at, version, project_id)
+    SELECT %s, number, 'A', 'long', 'pending', 'medium', '{}', '{}', '', 'a', now(), now(), 1, %s
+    FROM generate_series(1, %s::bigint) AS number
 """
 
 
@@ -137,3 +148,17 @@ def test_an_undo_takes_as_many_messages_as_a_patch(transactional_db: None) -> No
     assert messages(lambda: api.post("/api/me/undo", {})) == 3
     services.delete_tasks(user, [task.pk for task in tasks])
     assert messages(lambda: api.post("/api/me/undo", {"operation": 64})) == 3
+
+
+def test_an_undo_of_many_rows_reads_no_text(alice: User) -> None:
+    """A hundred thousand tasks may have gigabytes of it."""
+    project = create_project(alice, name="Home")
+    with connection.cursor() as cursor:
+        cursor.execute(TASKS, [alice.pk, project.pk, MOST_CHANGED + 1])
+    operation = delete_project(alice, project.pk).operation
+    with CaptureQueriesContext(connection) as queries:
+        assert len(undo.undo(alice, operation)) == MOST_CHANGED + 2
+    whole, light = [each["sql"] for each in queries if 'FROM "tasks_task"' in each["sql"]]
+    assert f"LIMIT {MOST_CHANGED + 1}" in whole
+    assert "description" not in light and "LIMIT" not in light.rpartition("FOR UPDATE")[0].rpartition("ORDER BY")[2]
+    assert Task.objects.visible().filter(project=project, description="long").count() == MOST_CHANGED + 1

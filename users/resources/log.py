@@ -189,7 +189,7 @@ _ENTRIES = Compiled(
     lambda: (
         of_operation(Param("user"), Param("operation"))
         .order_by("-version")
-        .values_list("type", "object_id", "kind", Cast("diff", TextField()))
+        .values_list("version", "type", "object_id", "kind", Cast("diff", TextField()))
     )
 )
 
@@ -197,6 +197,7 @@ _ENTRIES = Compiled(
 class Entry(NamedTuple):
     """An entry as `undo` needs it."""
 
+    version: int
     type: str
     object_id: int
     kind: str
@@ -214,4 +215,4 @@ class Entries(NamedTuple):
         return _ENTRIES.given(user=self.user_id, operation=self.operation).statement
 
     def result(self, rows: Rows) -> list[Entry]:
-        return [Entry(type_, pk, kind, orjson.loads(diff)) for type_, pk, kind, diff in rows]
+        return [Entry(*entry, orjson.loads(diff)) for *entry, diff in rows]  # type: ignore[call-arg]

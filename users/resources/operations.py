@@ -55,6 +55,10 @@ class Operation:
             raise too_large()
         return known
 
+    def before(self, row: OwnedModel) -> Mapping[str, Any]:
+        """The values of a row as it was read."""
+        return self._before[type(row), row.pk]
+
     def apply(
         self, row: R, sent: Mapping[str, Any], names: Sequence[Named] = (), family: Family[R] | None = None
     ) -> None:

@@ -20,6 +20,8 @@ from users.tokens.callers import Actor, standing_of
 
 R = TypeVar("R", bound=OwnedModel)
 
+MOST_CHANGED = 1_000  # rows that an undo reads with all their content
+
 # Of a row: itself, its descendants, and its ancestors, none of them in the trash. UNION, which would end in a cycle.
 _FAMILY = """ARRAY(
     WITH RECURSIVE below AS (
@@ -74,7 +76,7 @@ class Statements(Generic[R]):
         self._row = Compiled(lambda: self._of_user().visible().filter(pk=Param("id")))
         self._family = Compiled(self._compile_family)
         self._trashed = Compiled(lambda: self._of_user().trashed().filter(pk=Param("id")).select_for_update())
-        self._changed = Compiled(self._compile_changed)
+        self._changed = Compiled(lambda: self._changed_rows()[: MOST_CHANGED + 1])
         self._shown = lru_cache(maxsize=16)(self._compile_shown)
         self._line = lru_cache(maxsize=2)(self._compile_line)
         self._referring = lru_cache(maxsize=64)(self._compile_referring)
@@ -85,7 +87,7 @@ class Statements(Generic[R]):
         rows: OwnedQuerySet[R] = self._model.objects.for_user(Param("user"))
         return rows
 
-    def _compile_changed(self) -> OwnedQuerySet[R]:
+    def _changed_rows(self) -> OwnedQuerySet[R]:
         entries = log.of_operation(Param("user"), Param("operation")).filter(type=self._model.type_name())
         changed = one_of("pk", ArraySubquery(entries.values("object_id")))
         return self._of_user().filter(changed, erased_at=None).select_for_update().order_by("pk")
@@ -146,8 +148,12 @@ class Statements(Generic[R]):
         return query.given(user=user_id, pks=list(pks), deleted_at=deleted_at)
 
     def changed_by(self, user_id: int, operation: int) -> Query[R]:
-        """The rows that an operation has changed, FOR UPDATE; without those that are erased."""
+        """The rows that an operation has changed, FOR UPDATE, up to one more than MOST_CHANGED; without erased ones."""
         return self._changed.given(user=user_id, operation=operation)
+
+    def all_changed_by(self, user_id: int, operation: int, columns: Collection[str]) -> Query[R]:
+        """All of these rows, without other content than these columns."""
+        return Compiled(lambda: self._changed_rows().light(*columns)).given(user=user_id, operation=operation)
 
     def insert(self, row: R, entry: Sequence[Any]) -> Raw:
         """A statement for `feed.advance`: returns the number and the new row's id."""

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db.models import F, Q
 
-from config.database.queries import Compiled, Param
+from config.database.queries import Compiled, Param, run
 from config.database.transactions import retried_transaction
 from config.errors import Conflict, Gone, NotFound
 from config.values import MAX_BIGINT
@@ -73,13 +73,15 @@ def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
     changed = [statements.of(model).changed_by(user.pk, operation) for model in models]
     undoing, (entries, *found) = operations.begin(user, log.Entries(user.pk, operation), *changed)
     _require_undoable(operation, undoing.floor, entries)
-    rows = {(row.type_name(), row.pk): row for row in undoing.read(chain(*found))}
+    complete = [_complete(user, model, operation, entries, rows) for model, rows in zip(models, found, strict=True)]
+    rows = {(row.type_name(), row.pk): row for row in undoing.read(chain(*complete))}
     if conflicts := _put_back(rows, entries, undoing.now):
         raise ChangedSince(conflicts)
     for row in rows.values():
         if row.deleted_at is None:  # tombstones follow when they are restored
             row.follow_zone(user)
-        row.update_derived_fields(undoing.now)
+        if not row.sources.isdisjoint(row.diff(undoing.before(row))):
+            row.update_derived_fields(undoing.now)
     changes = undoing.changes(Kind.UNDONE)
     if not changes:
         raise NothingToUndo("It is as it was before that operation already.")
@@ -89,6 +91,21 @@ def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
     else:
         undoing.store(Kind.UNDONE, undoes=operation)
     return [each.row for each in changes]
+
+
+def _complete(
+    user: Actor, model: type[OwnedModel], operation: int, entries: Collection[log.Entry], rows: list[OwnedModel]
+) -> list[OwnedModel]:
+    """The rows of a model; where there are more than were read, all of them with the columns alone that the entries
+    tell of, and those that depend on the time zone: with all their texts, they could take gigabytes."""
+    if len(rows) <= statements.MOST_CHANGED:
+        return rows
+    known = {field.attname for field in model._meta.concrete_fields}
+    names = {name for entry in entries if entry.type == model.type_name() for name in entry.diff} & known
+    if not model.sources.isdisjoint(names):
+        names |= {*model.mutable}
+    columns = (*sorted(names), *model.zoned, *model.zoned.values())
+    return run(statements.of(model).all_changed_by(user.pk, operation, columns))
 
 
 def _related(changes: Collection[RowChange]) -> dict[type[OwnedModel], list[int]]:
@@ -129,6 +146,8 @@ def _put_back(rows: Rows, entries: Collection[log.Entry], now: dt.datetime) -> C
             continue
         row, parsed = rows[key], _parsed_diff(rows[key], entry)
         before, after = _before_and_after(row, entry.kind, parsed)
+        if row.version == entry.version:
+            after = {}  # nothing has changed since; others are compared
         changed = [name for name, value in after.items() if getattr(row, name) != value]
         if changed := [*(entry.diff.keys() - parsed.keys()), *changed, *_overruled(row, before)]:
             conflicts.setdefault(key, []).extend(changed)
