@@ -6,6 +6,7 @@ between two others, by a client that is offline as well (https://observablehq.co
 """
 
 import datetime as dt
+from os.path import commonprefix
 from random import getrandbits
 
 MAX_LENGTH = 100
@@ -30,54 +31,59 @@ def newest(now: dt.datetime) -> str:
 
 
 def is_valid(key: str) -> bool:
-    """Whether it is a key of 2 to 100 characters."""
-    if not 2 <= len(key) <= MAX_LENGTH or not _VALUES.keys() >= set(key) or not key[0].isalpha():
-        return False
-    length = _integer_length(key)
-    return length <= len(key) and not (len(key) > length and key.endswith("0")) and key != _SMALLEST
+    """Whether it is a key of at most 100 characters."""
+    return len(key) <= MAX_LENGTH and _is_key(key)
 
 
 def between(low: str | None, high: str | None) -> str:
-    """A key between two; None is the end. Raises ValueError unless `low` is less than `high`."""
-    if low is not None and high is not None and low >= high:
-        raise ValueError("there is nothing between them")
-    if low is None and high is None:
-        return FIRST
+    """A key between two; None is the end. In one gap keys grow, by a character for each five or six of them, and become
+    longer than is valid in the end. Raises ValueError for what is no key, and unless `low` is less than `high`.
+    """
     if low is None:
-        assert high is not None
-        integer, fraction = _split(high)
-        if integer == _SMALLEST:
-            return integer + _midpoint("", fraction)
-        if integer < high:
-            return integer
-        before = _decremented(integer)
-        # npm's answer would have a fraction of nothing here, which it then refuses.
-        return before if before != _SMALLEST else before + _midpoint("", None)
+        return FIRST if high is None else _before(high)
     integer, fraction = _split(low)
+    after = _incremented(integer)
     if high is None:
-        after = _incremented(integer)
-        return integer + _midpoint(fraction, None) if after is None else after
+        return after or integer + _midpoint(fraction, None)
+    if low >= high:
+        raise ValueError("there is nothing between them")
     above, high_fraction = _split(high)
     if integer == above:
         return integer + _midpoint(fraction, high_fraction)
-    after = _incremented(integer)
-    assert after is not None, "there is a key above it"
-    return after if after < high else integer + _midpoint(fraction, None)
+    return after if after is not None and after < high else integer + _midpoint(fraction, None)
 
 
 def spread(low: str | None, high: str | None, count: int) -> list[str]:
-    """So many keys between two, in order, as short as can be."""
+    """So many keys between two, in order: one after the other at an end, else by halving, so that they stay short.
+    Raises ValueError as `between` does.
+    """
     if count == 0:
         return []
-    if high is None or low is None:
-        keys: list[str] = []
-        for _ in range(count):
-            low, high = (between(low, None), None) if high is None else (None, between(None, high))
-            keys.append(low or high or "")
-        return keys if low is not None else keys[::-1]
-    middle = count // 2
-    key = between(low, high)
+    if low is None or high is None:
+        keys = [between(low, high)]
+        while len(keys) < count:
+            keys.append(between(keys[-1], None) if high is None else between(None, keys[-1]))
+        return keys if high is None else keys[::-1]
+    middle, key = count // 2, between(low, high)
     return [*spread(low, key, middle), key, *spread(key, high, count - middle - 1)]
+
+
+def _before(high: str) -> str:
+    integer, fraction = _split(high)
+    if integer == _SMALLEST:
+        return integer + _midpoint("", fraction)
+    if fraction:
+        return integer
+    before = _decremented(integer)
+    # npm's answer would be the smallest integer alone, which it then refuses.
+    return before if before != _SMALLEST else before + _midpoint("", None)
+
+
+def _is_key(key: str) -> bool:
+    if not _VALUES.keys() >= set(key) or not key[:1].isalpha():
+        return False
+    length = _integer_length(key)
+    return length <= len(key) and not (len(key) > length and key.endswith("0")) and key != _SMALLEST
 
 
 def _integer_length(key: str) -> int:
@@ -85,7 +91,7 @@ def _integer_length(key: str) -> int:
 
 
 def _split(key: str) -> tuple[str, str]:
-    if not is_valid(key):
+    if not _is_key(key):
         raise ValueError("not a key")
     length = _integer_length(key)
     return key[:length], key[length:]
@@ -96,10 +102,7 @@ def _midpoint(low: str, high: str | None) -> str:
     prefix = ""
     while True:
         if high:
-            # The longest common prefix, for which `low` counts as filled up with zeros.
-            same = next(
-                (place for place, digit in enumerate(high) if (low[place : place + 1] or "0") != digit), len(high)
-            )
+            same = len(commonprefix([low.ljust(len(high), "0"), high]))
             prefix, low, high = prefix + high[:same], low[same:], high[same:]
         first = _VALUES[low[0]] if low else 0
         last = _VALUES[high[0]] if high else _BASE
@@ -116,12 +119,10 @@ def _incremented(integer: str) -> str | None:
     stripped = digits.rstrip("z")
     if stripped:
         return head + stripped[:-1] + DIGITS[_VALUES[stripped[-1]] + 1] + "0" * (len(digits) - len(stripped))
-    if head == "Z":
-        return "a0"
     if head == "z":
         return None
-    following = chr(ord(head) + 1)
-    return following + "0" * (len(digits) + 1 if following > "a" else len(digits) - 1)
+    following = DIGITS[_VALUES[head] + 1]
+    return following.ljust(_integer_length(following), "0")
 
 
 def _decremented(integer: str) -> str:
@@ -130,7 +131,5 @@ def _decremented(integer: str) -> str:
     stripped = digits.rstrip("0")
     if stripped:
         return head + stripped[:-1] + DIGITS[_VALUES[stripped[-1]] - 1] + "z" * (len(digits) - len(stripped))
-    if head == "a":
-        return "Zz"
-    before = chr(ord(head) - 1)
-    return before + "z" * (len(digits) + 1 if before < "Z" else len(digits) - 1)
+    preceding = DIGITS[_VALUES[head] - 1]
+    return preceding.ljust(_integer_length(preceding), "z")

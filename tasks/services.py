@@ -134,7 +134,9 @@ def _take_along(operation: Operation, family: Family[Task], before: Mapping[str,
 def _reopen_above(operation: Operation, family: Family[Task], before: Mapping[str, Any]) -> None:
     assert family.row is not None
     if family.row.status in OPEN and before["status"] not in OPEN:
-        for task in family.above:
+        # A parent that was just set is not read yet.
+        above = Task.objects.for_user(operation.user).filter(pk__in=[task.pk for task in family.above])
+        for task in operation.read(above.select_for_update().order_by("pk")):
             if task.status not in OPEN:
                 operation.apply(task, {"status": Status.PENDING})
 

@@ -98,9 +98,9 @@ def _follows(name: str) -> type[Invalid]:
     return type(f"{name.title()}FollowsParent", (Invalid,), members)
 
 
-def follows_parent(name: str, kind: str) -> Invalid:
+def follows_parent(name: str, member: str, kind: str) -> Invalid:
     """Of a member that a row of a tree has from its parent: `project_follows_parent`."""
-    return _follows(name)(f"The {name} of a {kind} is that of its parent; leave it out.", pointer=f"/{name}_id")
+    return _follows(name)(f"The {name} of a {kind} is that of its parent; leave it out.", pointer=f"/{member}")
 
 
 def in_trash(reference: Reference) -> InTrash:

@@ -164,7 +164,8 @@ def _ancestors(row: R, by_id: Mapping[int, R], attname: str) -> list[R]:
 def settle(
     row: OwnedModel, before: Mapping[str, Any], sent: Mapping[str, Any], names: Sequence[Named], family: Any
 ) -> None:
-    """Hold the rules of a tree for a row whose references were just set, and pass on what descendants inherit.
+    """Hold the rules of a tree for a row whose references were just set, and pass on what descendants inherit. From now
+    on, the family has the ancestors of the new place, which are read without content.
 
     Raises Cycle, TooDeep, LimitReached, and an Invalid such as ProjectFollowsParent.
     """
@@ -180,7 +181,8 @@ def settle(
         line = family.above if parent_id is not None else []
     if line:
         for attname in row.inherited:
-            _inherit(row, line[0], attname, sent)
+            _inherit(row, line[0], attname, sent, names)
+    family.above = line
     for attname in row.inherited:
         for child in family.below:
             setattr(child, attname, getattr(row, attname))
@@ -198,10 +200,11 @@ def _check_place(row: OwnedModel, name: Named, line: Sequence[Any], height: int)
         )
 
 
-def _inherit(row: OwnedModel, parent: Any, attname: str, sent: Mapping[str, Any]) -> None:
-    wanted, value = attname.removesuffix("_id"), getattr(parent, attname)
-    if sent.keys() & {attname, f"{wanted}_uid"} and getattr(row, attname) != value:
-        raise errors.follows_parent(wanted, str(row._meta.verbose_name))
+def _inherit(row: OwnedModel, parent: Any, attname: str, sent: Mapping[str, Any], names: Sequence[Named]) -> None:
+    value = getattr(parent, attname)
+    if attname in sent and getattr(row, attname) != value:
+        member = next((each.member for each in names if each.reference.attname == attname), attname)
+        raise errors.follows_parent(attname.removesuffix("_id"), member, str(row._meta.verbose_name))
     setattr(row, attname, value)
 
 
