@@ -27,7 +27,7 @@ class UnknownSibling(Invalid):
 @retried_transaction
 def move(user: Actor, model: type[R], pk: int, sent: Mapping[str, Any], expected: Collection[int] | None = None) -> R:
     """Move a row to another parent, another project, or another position: `after_id` or `before_id` a sibling, else to
-    the end. All that is within it goes along, as one operation.
+    the end. All that is within it goes along, as one operation. Where it is there already, no version is taken.
 
     Raises RowNotFound, StaleVersion, an Invalid such as UnknownParent or UnknownSibling, Cycle, TooDeep, LimitReached
     and OperationTooLarge.
@@ -62,6 +62,9 @@ def _neighbours(row: Placed, sent: Mapping[str, Any]) -> tuple[Neighbour, Neighb
 
 def _insert(operation: Operation, row: Placed, low: Neighbour, high: Neighbour) -> None:
     """Give the row a position between two siblings. If there is no room between them, all are arranged anew."""
+    own = row.position, row.pk
+    if (low is None or low < own) and (high is None or own < high):
+        return
     newest = positions.newest(operation.now)
     if high is None and (low is None or low[0] < newest):
         row.position = newest

@@ -6,6 +6,8 @@ from typing import Any
 
 from tasks import services
 from tasks.models import Task
+from tasks.projects.models import Project
+from tasks.projects.services import create_project
 from users import services as accounts
 from users.models import Feed, Session, User
 from users.tokens import own
@@ -39,6 +41,10 @@ def caller_of(user: User) -> Caller:
 def make_task(user: User, **overrides: Any) -> Task:
     """A task like any other; `status`, `due_date` and so on as `services.create_task` takes them."""
     return services.create_task(user, **{"title": f"Task {next(_numbers)}", **overrides})
+
+
+def make_project(user: User, **overrides: Any) -> Project:
+    return create_project(user, **{"name": f"Project {next(_numbers)}", **overrides})
 
 
 def head_of(user: User) -> int:

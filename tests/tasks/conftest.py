@@ -9,6 +9,7 @@ from tasks.models import Task
 from tests.client import Api
 from tests.factories import make_task, make_user
 from tests.problems import stored
+from tests.tasks.outlines import OUTLINES, Outline
 from users.models import IdempotencyKey, User
 
 ROWS = 6_000  # of which every other one is walter's
@@ -28,6 +29,12 @@ def unchanged(task: Task, as_alice: Api) -> Iterator[None]:
     assert all(before), "nothing is there that could have changed"
     yield
     assert stored() == before
+
+
+@pytest.fixture(params=OUTLINES, ids=lambda outline: outline.plural)
+def outline(request: pytest.FixtureRequest) -> Outline:
+    found: Outline = request.param
+    return found
 
 
 @pytest.fixture

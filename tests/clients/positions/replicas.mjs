@@ -205,7 +205,7 @@ authorization = `Bearer ${access}`;
 const projects = [];
 for (const name of ["Home", "Work"]) projects.push((await created("me/projects", { name })).id);
 let names = 0;
-const crowded = ["a1", `a1${"V".repeat(97)}`, `a1${"V".repeat(98)}`]; // without room between the last two
+const crowded = ["a1", `a1${"V".repeat(98)}`, `a1${"V".repeat(97)}W`]; // without room between the last two
 for (const position of [...Array(25).fill(undefined), "a0", "a0", ...crowded]) {
   const uid = `made-${(names += 1)}`;
   await created("me/tasks", { title: uid, uid, ...(position && { position }) });
