@@ -16,8 +16,9 @@ class Outline(NamedTuple):
     """The tasks or the projects: one of the two kinds of rows that have parents and an order."""
 
     plural: str
-    model: type[Placed]
+    model: Any  # its class
     make: Callable[..., Any]
+    label: str  # the member that each has to have
 
     def move(self, api: Api, row: Placed, body: Any = None, **headers: str) -> Answer:
         return api.post(f"/api/me/{self.plural}/{row.pk}/move", {} if body is None else body, **headers)
@@ -37,16 +38,16 @@ class Outline(NamedTuple):
         return api.patch(f"/api/me/{self.plural}/{row.pk}", body, **headers)
 
     def order(self, user: User, parent: Placed | None = None) -> list[int]:
-        rows: Any = self.model.objects.for_user(user).visible().filter(parent=parent)  # type: ignore[attr-defined]
+        rows = self.model.objects.for_user(user).visible().filter(parent=parent)
         return [*rows.order_by("position", "pk").values_list("pk", flat=True)]
 
     @property
     def max_depth(self) -> int:
-        depth: int = self.model.tree().max_depth  # type: ignore[union-attr]
+        depth: int = self.model.tree().max_depth
         return depth
 
 
-OUTLINES = [Outline("tasks", Task, make_task), Outline("projects", Project, make_project)]
+OUTLINES = [Outline("tasks", Task, make_task, "title"), Outline("projects", Project, make_project, "name")]
 
 
 def entries(user: User, operation: int) -> list[Change]:

@@ -194,7 +194,7 @@ def test_a_tree_is_no_deeper_than_its_limit_with_all_that_moves(outline: Outline
 
 def test_a_full_parent_takes_no_more_but_orders_those_that_it_has(outline: Outline, as_alice: Api, alice: User) -> None:
     parent, last, row = outline.row(alice, 1), outline.row(alice, 2), outline.row(alice, 3)
-    most = outline.model.tree().max_children  # type: ignore[union-attr]
+    most = outline.model.tree().max_children
     blank = outline.model.objects.values().get(pk=row.pk)
     children = [
         {**blank, "id": None, "uid": f"child-{each}", "parent_id": parent.pk, "position": f"b{each:03}V"}
