@@ -132,13 +132,17 @@ def _take_along(operation: Operation, family: Family[Task], before: Mapping[str,
 
 
 def _reopen_above(operation: Operation, family: Family[Task], before: Mapping[str, Any]) -> None:
-    assert family.row is not None
-    if family.row.status in OPEN and before["status"] not in OPEN:
-        # A parent that was just set is not read yet.
-        above = Task.objects.for_user(operation.user).filter(pk__in=[task.pk for task in family.above])
-        for task in operation.read(above.select_for_update().order_by("pk")):
-            if task.status not in OPEN:
-                operation.apply(task, {"status": Status.PENDING})
+    row = family.row
+    assert row is not None
+    if row.status not in OPEN or before["status"] in OPEN:
+        return
+    above = family.above
+    if row.parent_id != before["parent_id"]:  # those of the new parent are not read yet, but for their references
+        rows = Task.objects.for_user(operation.user).filter(pk__in=[task.pk for task in above])
+        above = operation.read(rows.select_for_update().order_by("pk"))
+    for task in above:
+        if task.status not in OPEN:
+            operation.apply(task, {"status": Status.PENDING})
 
 
 def move_task(user: Actor, task_id: int, place: Place, *, expected_version: Collection[int] | None = None) -> Task:
