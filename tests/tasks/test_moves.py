@@ -1,5 +1,6 @@
 """Moves of tasks and projects: to a place among siblings, or to another parent, with all that is within."""
 
+import random
 from typing import Any
 
 import pytest
@@ -53,6 +54,21 @@ def test_a_row_that_is_there_already_stays_as_it_is(
     assert (answer.status_code, answer["ETag"]) == (200, f'"{moved + 1}"')
     assert "Tickbase-Operation" not in answer
     assert head_of(alice) == 4
+
+
+def test_many_moves_make_the_order_that_a_list_would_have(outline: Outline, as_alice: Api, alice: User) -> None:
+    chance = random.Random(16)
+    for _ in range(8):
+        outline.make(alice, position=chance.choice(["a0", "a1", "a1V", "z" * 28]))
+    line = outline.order(alice)
+    for _ in range(150):
+        moved = line.pop(chance.randrange(len(line)))
+        place = chance.randrange(len(line) + 1)
+        bodies = [{"after_id": line[place - 1]} if place else {}, {"before_id": line[place]} if line[place:] else {}]
+        body = chance.choice([each for each in bodies if each])
+        assert as_alice.post(f"/api/me/{outline.plural}/{moved}/move", body).status_code == 200
+        line.insert(place, moved)
+        assert outline.order(alice) == line
 
 
 def test_the_end_is_after_what_clients_have_placed_beyond_the_newest(
