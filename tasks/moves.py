@@ -1,20 +1,23 @@
 """Moves: where a task or a project goes in the order that people choose."""
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from django.db import transaction
-from django.db.models import F
 
+from config.database.pipeline import Rows
+from config.database.queries import Raw, Statement
 from config.database.transactions import retried_transaction
 from config.errors import Invalid
 from tasks import positions
 from tasks.placed import Placed
 from users.resources import errors, operations, references, statements
 from users.resources.operations import Operation
-from users.resources.querysets import comes_after
 from users.resources.references import Family
 from users.tokens.callers import Actor
+
+_SIBLINGS = ("after_id", "before_id")
 
 R = TypeVar("R", bound=Placed)
 Neighbour = tuple[str, int] | None  # its position and id; None is the end of the list
@@ -32,32 +35,66 @@ def move(user: Actor, model: type[R], pk: int, sent: Mapping[str, Any], expected
     Raises RowNotFound, StaleVersion, an Invalid such as UnknownParent or UnknownSibling, Cycle, TooDeep, LimitReached
     and OperationTooLarge.
     """
-    place = {name: value for name, value in sent.items() if name not in ("after_id", "before_id")}
+    place = {name: value for name, value in sent.items() if name not in _SIBLINGS}
+    member = next((name for name in _SIBLINGS if sent.get(name) is not None), None)
     names = references.named(model, place)
-    targets = references.reads(user, names)
-    operation, (rows, *found) = operations.begin(user, statements.of(model).family(user.pk, pk), *targets)
+    reads: list[Statement[Any]] = [statements.of(model).family(user.pk, pk), *references.reads(user, names)]
+    if member is not None:
+        reads.append(_beside(user, model, pk, member, sent[member]))
+    operation, (rows, *found) = operations.begin(user, *reads)
+    beside = found.pop() if member is not None else []
     family = Family(operation.read(rows), pk)
     row: R = errors.checked(family.row, model, expected)
     operation.apply(row, references.resolved(model, place, names, found), names, family)
-    _insert(operation, row, *_neighbours(row, sent))
+    if member is None:
+        _insert(operation, row, row.siblings().values_list("position", "pk").last(), None)
+    else:
+        _insert(operation, row, *_neighbours(row, member, beside))
     if operation.store() is None:
         transaction.set_rollback(True)
     return row
 
 
-def _neighbours(row: Placed, sent: Mapping[str, Any]) -> tuple[Neighbour, Neighbour]:
+def _beside(user: Actor, model: type[Placed], pk: int, member: str, near: int) -> Raw:
+    """A statement that reads a row, and its sibling beyond it: before it, or after it. Without the one that moves."""
+    sql = _neighbour_sql(model, member == "before_id")
+    branches = len(model.scope) + 1
+    return Raw(sql, [*[user.pk, pk] * branches, user.pk, near])
+
+
+@cache
+def _neighbour_sql(model: type[Placed], is_before: bool) -> str:
+    """By a branch for each kind of place, as IS NOT DISTINCT FROM is served by no index: the siblings within a row are
+    those of its first column of `scope` that is not null."""
+    table, (sign, direction) = model._meta.db_table, ("<", "DESC") if is_before else (">", "ASC")
+    branches = []
+    for place in range(len(model.scope) + 1):
+        nulls, named = model.scope[:place], model.scope[place : place + 1]
+        conditions = [
+            *(f"near.{name} IS NULL AND row.{name} IS NULL" for name in nulls),
+            *(f"near.{name} IS NOT NULL AND row.{name} = near.{name}" for name in named),
+        ]
+        branches.append(
+            f"(SELECT row.position, row.id FROM {table} AS row WHERE {' AND '.join(conditions)}"  # nosec B608
+            f" AND row.user_id = %s AND row.id <> %s AND row.deleted_at IS NULL"
+            f" AND (row.position, row.id) {sign} (near.position, near.id)"
+            f" ORDER BY row.position {direction}, row.id {direction} LIMIT 1)"
+        )
+    scope = ", ".join(f"near.{name}" for name in model.scope)
+    return (
+        f"SELECT near.position, near.id, beyond.position, beyond.id, {scope} FROM {table} AS near"  # nosec B608
+        f" LEFT JOIN LATERAL ({' UNION ALL '.join(branches)}) AS beyond ON true"
+        " WHERE near.user_id = %s AND near.id = %s AND near.deleted_at IS NULL"
+    )
+
+
+def _neighbours(row: Placed, member: str, beside: Rows) -> tuple[Neighbour, Neighbour]:
     """The siblings between which the row goes. Raises UnknownSibling."""
-    siblings = row.siblings().values_list("position", "pk")
-    for member in ("after_id", "before_id"):
-        if sent.get(member) is None:
-            continue
-        near = siblings.filter(pk=sent[member]).first()
-        if near is None:
-            raise UnknownSibling("It is not where you move this to; choose one that is.", pointer=f"/{member}")
-        is_before = member == "before_id"
-        beyond = siblings.filter(comes_after(near, F("position"), F("pk"), descending=is_before))
-        return (beyond.last(), near) if is_before else (near, beyond.first())
-    return siblings.last(), None
+    place = tuple(getattr(row, name) for name in row.scope)
+    if not beside or beside[0][1] == row.pk or beside[0][4:] != place:
+        raise UnknownSibling("It is not where you move this to; choose one that is.", pointer=f"/{member}")
+    near, beyond = beside[0][:2], beside[0][2:4] if beside[0][2] is not None else None
+    return (beyond, near) if member == "before_id" else (near, beyond)
 
 
 def _insert(operation: Operation, row: Placed, low: Neighbour, high: Neighbour) -> None:
