@@ -4,12 +4,14 @@ from functools import partial
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin import SimpleListFilter
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, TextFilter
 from unfold.decorators import display
@@ -19,10 +21,12 @@ from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is
 from tasks import services
 from tasks.choices import Priority
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
+from tasks.projects.admin import ProjectField, note_choices, owned_by, owned_choices
 from tasks.querysets import PRIORITY_RANK, TaskQuerySet
 from tasks.resource import TASKS
 from users.admin.audited import Done
 from users.admin.lists import count_per_user
+from users.admin.references import Choices, ReferenceField, ReferenceFilter
 from users.admin.resources import ResourceAdmin
 from users.admin.rows import BREAK, DeletedFilter, LineField, PlainTextarea, RowForm, TextField
 
@@ -62,6 +66,19 @@ class TagFilter(TextFilter):
         return queryset.with_tags([tag]) if tag else queryset
 
 
+class ProjectFilter(ReferenceFilter):
+    title = parameter_name = "project"
+    none, any = "Inbox", "Any project"
+
+    def owned(self, request: HttpRequest, user_id: int) -> Choices:
+        return owned_choices(request, user_id)
+
+
+class ParentFilter(ReferenceFilter):
+    title, parameter_name = "within", "parent"
+    none, any = "No other task", "Another task"
+
+
 class TagsField(SimpleArrayField):
     """One tag per line: a tag may contain commas. Trimmed, in order, each once, as in the API."""
 
@@ -96,36 +113,52 @@ class TaskForm(RowForm):
         help_text="In UTC. Sets “due date” to its day in the owner’s time zone.",
     )
 
+    project_id = ReferenceField(label="project", help_text="The id of a project of the same owner. Empty is the inbox.")
+    parent_id = ReferenceField(
+        label="within", help_text="The id of a task of the same owner, which this is a subtask of, or empty."
+    )
+
     class Meta:
         model = Task
         fields = ("user", "title", "description", "status", "priority", "tags", "due_date", "due_at", "uid")
+
+
+class MoveForm(forms.Form):
+    """The confirmation of “Move to project”."""
+
+    def __init__(self, project: ProjectField, *args: Any) -> None:
+        super().__init__(*args)
+        self.fields["project_id"] = project
 
 
 @admin.register(Task)
 class TaskAdmin(ResourceAdmin):
     resource = TASKS
     form = TaskForm
-    list_display = ("title_link", "user", "status", "priority_word", "due_date", "created_at")
+    list_display = ("title_link", "user", "status", "priority_word", "project", "due_date", "created_at")
     list_editable = ("status",)
     list_filter = (
         "status",
         "priority",
         OverdueFilter,
         DeletedFilter,
+        ProjectFilter,
+        ParentFilter,
         TagFilter,
         ("user", AutocompleteSelectFilter),
         "due_date",
         "created_at",
     )
     text_filters = (TagFilter,)
-    actions = ("complete", "reopen", "restore")
+    actions = ("complete", "reopen", "move_to_project", "restore")
     search_fields = ("search_text",)  # shows the box; `search` searches
     search_help_text = "Every word must occur in title, description or tags."
-    readonly_fields = (*ResourceAdmin.readonly_fields, "completed_at")
+    readonly_fields = (*ResourceAdmin.readonly_fields, "completed_at", "extra")
     fieldsets = (
         (None, {"fields": ("user", "title", "description")}),
         ("State", {"fields": ("status", "priority", "tags")}),
         ("Due", {"fields": ("due_date", "due_at")}),
+        ("Place", {"fields": ("project_id", "parent_id")}),
     )
 
     @admin.display(description="title", ordering="title_key")
@@ -135,6 +168,19 @@ class TaskAdmin(ResourceAdmin):
     @display(description="priority", ordering=PRIORITY_RANK, label=PRIORITY_COLOURS)  # type: ignore[untyped-decorator]
     def priority_word(self, task: Task) -> str:
         return task.get_priority_display()
+
+    def state_of(self, row: Any) -> str:
+        return str(row.get_status_display())
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        if obj is not None and "project_id" in form.base_fields:
+            form.base_fields["project_id"] = ProjectField(request, owned_by(obj.user_id), "Inbox", label="project")
+        return form
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        note_choices(request, context["adminform"].form, page="task")
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def search(self, request: HttpRequest, queryset: Any, term: str) -> tuple[TaskQuerySet, bool]:
         return queryset.matching(term) if self.reads_text(request) else queryset, False
@@ -147,3 +193,27 @@ class TaskAdmin(ResourceAdmin):
     @admin.action(description="Reopen", permissions=["change"])
     def reopen(self, request: HttpRequest, queryset: TaskQuerySet) -> Done:
         return self.run_many(request, queryset.closed(), partial(services.complete_tasks, completed=False), "Reopened")
+
+    @admin.action(description="Move to project", permissions=["change"])
+    def move_to_project(self, request: HttpRequest, queryset: TaskQuerySet) -> Done:
+        """Asks for the project first, which is one of the owner's."""
+        owners = {*queryset.order_by().values_list("user_id", flat=True).distinct()[:2]}
+        if len(owners) != 1:
+            self.message_user(request, "Nothing was moved: choose tasks of one owner.", messages.ERROR)
+            return Done()
+        project = ProjectField(request, owned_by(owners.pop()), "Inbox", label="Project")
+        form = MoveForm(project, request.POST if "project_id" in request.POST else None)
+        if form.is_valid():
+            move = partial(services.move_tasks, project_id=form.cleaned_data["project_id"])
+            return self.run_many(request, queryset, move, "Moved")
+        note_choices(request, form, page="move")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Move to project",
+            "opts": self.opts,
+            "form": form,
+            "action": "move_to_project",
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "ids": [task.pk for task in queryset],
+        }
+        return Done((), TemplateResponse(request, "tasks/admin/move.html", context))

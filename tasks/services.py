@@ -150,6 +150,21 @@ def move_task(user: Actor, task_id: int, place: Place, *, expected_version: Coll
     return moves.move(user, Task, task_id, place, expected_version)
 
 
+def move_tasks(user: Actor, task_ids: Collection[int], project_id: int | None) -> list[Task]:
+    """Move those that are there to a project, or to the inbox, with those within them, as one operation.
+
+    They keep their order. One whose parent stays where it is leaves it. Returns those of them that were moved.
+    Raises UnknownProject.
+    """
+    place: Place = {"project_id": project_id}
+
+    def changes(task: Task) -> Mapping[str, Any]:
+        # One whose parent was moved before it is there already.
+        return {} if task.project_id == project_id else {**place, "parent_id": None}
+
+    return writes.change_many(user, Task, task_ids, changes, naming=place)
+
+
 def delete_task(user: Actor, task_id: int, *, expected_version: Collection[int] | None = None) -> Task:
     """Turn the task and those within it into tombstones. Raises TaskNotFound and StaleVersion."""
     return writes.delete(user, Task, task_id, expected_version)

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Self
 
-from django.db.models import F
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import CharField, F, Func, Value
+from django.db.models.functions import Cast, Concat
 
 from users.resources.querysets import CREATED, UPDATED, OwnedQuerySet, SortKey
 
@@ -21,3 +23,10 @@ class ProjectQuerySet(OwnedQuerySet["Project"]):
 
     def not_archived(self) -> Self:
         return self.filter(archived_at=None)
+
+    def in_tree_order(self, levels: int) -> Self:
+        """Those of one user, each before those that are within it."""
+        above = ["parent__" * level for level in reversed(range(levels))]
+        keys = (Concat(F(f"{each}position"), Value("/"), Cast(f"{each}id", CharField())) for each in above)
+        path = Func(*keys, template="array_remove(ARRAY[%(expressions)s], NULL)", output_field=ArrayField(CharField()))
+        return self.order_by(path)

@@ -35,6 +35,11 @@ def move_project(
     return moves.move(user, Project, project_id, place, expected_version)
 
 
+def archive_projects(user: Actor, project_ids: Collection[int], *, archived: bool) -> list[Project]:
+    """Archive those that are there, or bring them back, as one operation; returns those that have changed."""
+    return writes.change_many(user, Project, project_ids, lambda project: {"is_archived": archived})
+
+
 def delete_project(
     user: Actor,
     project_id: int,

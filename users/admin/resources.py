@@ -7,15 +7,18 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import model_ngettext
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from config.admin.base import SHOWN
+from users.admin import references
 from users.admin.audited import Done, note_reading, reads_text
 from users.admin.history import HistoryAdmin
 from users.admin.rows import DeletedFilter, ListedForm, RowForm, RowFormSet, RowList, shows_tombstones
 from users.resources.models import OwnedModel
+from users.resources.references import followers
 
 
 class ResourceAdmin(HistoryAdmin):
@@ -23,7 +26,8 @@ class ResourceAdmin(HistoryAdmin):
 
     Subclasses name their `resource`, their `list_display`, which begins with the title, and their `fieldsets`, to which
     the row's record is added. Staff without the text permission sees ids in place of titles, and neither fields nor
-    filters that reveal text.
+    filters that reveal text. A column that is named as a reference links what it refers to, and the page of a row has
+    what is around it.
     """
 
     text_filters: ClassVar[tuple[Any, ...]] = ()  # those of `list_filter` that reveal text
@@ -31,6 +35,7 @@ class ResourceAdmin(HistoryAdmin):
     form = RowForm
     list_filter: Any = (DeletedFilter, ("user", AutocompleteSelectFilter), "created_at")
     list_filter_submit = True
+    change_form_outer_after_template = "users/admin/relatives.html"
     actions: Any = ("restore",)
     date_hierarchy = "created_at"
     ordering = ("-pk",)  # of the rows of all users, only this order has an index
@@ -55,7 +60,12 @@ class ResourceAdmin(HistoryAdmin):
         columns = super().get_list_display(request)
         if not self.reads_text(request):
             columns = ["number_link", *self._without_text(columns[1:])]
+        columns = references.columns(request, self.model, columns)
         return [columns[0], "history_link", *columns[1:]] if shows_tombstones(request) else columns
+
+    def state_of(self, row: Any) -> str:
+        """What to say of a row where it stands in the list of another one's page."""
+        return ""
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
@@ -116,6 +126,8 @@ class ResourceAdmin(HistoryAdmin):
         response = super().changelist_view(request, extra_context)
         if changelist := (getattr(response, "context_data", None) or {}).get("cl"):
             note_reading(request, self.resource, changelist.result_list, page="list")
+            listed = references.listed(self.model, self.list_display)
+            references.note_referred(request, changelist.result_list, listed, page="list")
         return response
 
     def render_change_form(
@@ -129,6 +141,7 @@ class ResourceAdmin(HistoryAdmin):
     ) -> Any:
         if obj is not None:
             note_reading(request, self.resource, [obj], page=self.resource.name)
+            context["relatives"] = references.relatives(request, obj)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     # --- Writes, through the resource's services -----------------------------------------------------
@@ -148,18 +161,22 @@ class ResourceAdmin(HistoryAdmin):
         self.resource.delete(obj.user, obj.pk)
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Any:
-        """The rows alone: deleting makes tombstones, and nothing cascades."""
+        """The rows by name, and how many of which kind become tombstones with them."""
         rows = list(objs)
         if "post" not in request.POST:
             note_reading(request, self.resource, rows[:SHOWN], page="deletion")
         title = self.resource.text[:1] if self.reads_text(request) else ()
         links = [self.change_link(row, *(getattr(row, name) for name in title)) for row in rows]
-        return self.deletion_links(links), {self.opts.verbose_name_plural: len(links)}, set(), []
+        along = followers(self.model, rows)
+        counts = {str(model._meta.verbose_name_plural): len(pks) for model, pks in along.items()}
+        return self.deletion_links(links), counts, _refused(request, along), []
 
     def run_action(self, name: str, run: Callable[..., Any], request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         """Django would log and count also the rows that were deleted meanwhile."""
         if name != "delete_selected" or not request.POST.get("post"):
             return super().run_action(name, run, request, queryset)
+        if _refused(request, followers(self.model, queryset)):
+            raise PermissionDenied
         done = self.call_many(queryset, self.resource.delete_many)
         self.log_deletions(request, done)
         self.message_user(request, f"Successfully deleted {self.counted(done)}.", messages.SUCCESS)
@@ -188,3 +205,8 @@ class ResourceAdmin(HistoryAdmin):
             chosen = {row.pk: row for row in owned}
             done += [chosen[row.pk] for row in service(owner, chosen)]
         return done
+
+
+def _refused(request: HttpRequest, models: Iterable[type[OwnedModel]]) -> set[str]:
+    """Those of which this member of the staff may delete no rows."""
+    return {str(model._meta.verbose_name) for model in models if not references.may(request, "delete", model)}

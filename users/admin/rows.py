@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from config.admin.base import ServiceForm
 from config.values import is_visible
+from users.admin import references
 from users.resources import errors
 from users.resources.models import MAX_UID, OwnedModel, new_uid
 
@@ -54,7 +55,10 @@ class RowList(ChangeList):
     def get_queryset(self, *args: Any, **kwargs: Any) -> Any:
         texts = (*self.model_admin.resource.text[1:], *self.model.derived)
         unseen = [name for name in texts if name not in self.list_display]
-        self.root_queryset = self.model.objects.select_related("user").defer(*unseen)
+        referred = references.listed(self.model, self.model_admin.list_display)
+        for each in referred:
+            unseen += [f"{each.name}__{name}" for name in references.unshown(each.related_model)]
+        self.root_queryset = self.model.objects.select_related("user", *(each.name for each in referred)).defer(*unseen)
         return super().get_queryset(*args, **kwargs)
 
 
@@ -74,8 +78,10 @@ class _RowForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for field in self.fields.values():
+        for name, field in self.fields.items():
             field.show_hidden_initial = self.instance.pk is not None
+            if name not in self.initial and self.instance.pk is not None:  # no field of the model: `parent_id`
+                self.initial[name] = getattr(self.instance, name)
 
     def _get_validation_exclusions(self) -> set[str]:
         """All fields: the service validates, and its constraints also cover tombstones, which the form cannot see."""

@@ -1,7 +1,7 @@
 """References in requests: the rows that are named by id or by uid, and the rules of trees."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -11,7 +11,7 @@ from config.database.queries import Raw, Statement, run_all
 from config.errors import LimitReached
 from config.values import nfc
 from users.resources import errors, statements
-from users.resources.models import OwnedModel, Reference
+from users.resources.models import OwnedModel, Reference, WhenDeleted
 from users.resources.resource import registered
 from users.tokens.callers import Actor
 
@@ -211,6 +211,25 @@ def _inherit(row: OwnedModel, parent: Any, attname: str, sent: Mapping[str, Any]
 def referring(model: type[OwnedModel]) -> list[Reference]:
     """The references of registered resources to this model."""
     return [each for resource in registered() for each in resource.model.references() if each.related_model is model]
+
+
+def followers(model: type[OwnedModel], rows: Iterable[OwnedModel]) -> dict[type[OwnedModel], set[int]]:
+    """These rows, of any users, and those that go to the trash with them: a query for each reference and level."""
+    owners = {row.pk: row.user_id for row in rows}
+    users, level = {*owners.values()}, {model: {*owners}}
+    found: defaultdict[type[OwnedModel], set[int]] = defaultdict(set, {model: set()})
+    while level:
+        following: defaultdict[type[OwnedModel], set[int]] = defaultdict(set)
+        for target, pks in level.items():
+            found[target] |= pks
+        for target, pks in level.items():
+            for each in referring(target):
+                if each.when_deleted is WhenDeleted.TRASH:
+                    owned: Any = each.model
+                    those = owned.objects.visible().filter(user__in=users, **{f"{each.name}__in": pks})
+                    following[owned] |= {*those.values_list("pk", flat=True)} - found[owned]
+        level = {each: pks for each, pks in following.items() if pks}
+    return {each: pks for each, pks in found.items() if pks}
 
 
 Violations = dict[tuple[str, int], list[str]]  # by type and id, the references

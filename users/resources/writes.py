@@ -233,13 +233,20 @@ def change_many(
     pks: Collection[int],
     changes: Callable[[R], Mapping[str, Any]],
     consequences: Consequences[R] | None = None,
+    *,
+    naming: Mapping[str, Any] | None = None,
 ) -> list[R]:
-    """Change those of the rows that are visible as one operation, by what names no other row, and relatives as
-    `change_family` does. Returns those of the rows that differ. Raises Invalid.
+    """Change those of the rows that are visible as one operation, and relatives as `change_family` does; a row after
+    those that it is within. Returns those of the rows that differ.
+
+    `changes` names no other row but those of `naming`, which all of them may refer to, and no parent. Raises Invalid,
+    also such as UnknownProject.
     """
-    operation, _ = operations.begin(user)
+    names = references.named(model, naming or {})
+    operation, found = operations.begin(user, *references.reads(user, names))
+    references.resolved(model, naming or {}, names, found)
     rows = operation.read(_locked(user, model.objects.visible(), pks))
-    for family in operation.families(rows):
+    for family in sorted(operation.families(rows), key=lambda family: len(family.above)):
         row: Any = family.row
         before = row.values()
         operation.apply(row, changes(row), family=family)
