@@ -47,7 +47,7 @@ _VALID = Q(
     status__in=Status.values,
     priority__in=Priority.values,
 )
-_COUNTED = ["priority", "due_date", "due_at", "created_at"]
+_COUNTED = ["priority", "due_date", "due_at", "created_at", "project"]
 
 
 class Task(Placed):

@@ -123,6 +123,12 @@ def _charts(known: Figures) -> list[Chart]:
             [Series("Open tasks", BLUE, list(known.ages.values()))],
             horizontal=True,
         ),
+        Chart(
+            "Projects by open tasks",
+            list(known.sizes),
+            [Series("Projects", BLUE, list(known.sizes.values()))],
+            horizontal=True,
+        ),
         Chart("Sign-ups per day", days, [Series("Sign-ups", GREEN, known.signed_up)]),
     ]
 
@@ -131,14 +137,23 @@ def _tags(known: Figures) -> Chart:
     """For staff who may read the text of tasks."""
     title = f"Busiest tags of the latest {figures.LATEST:,} tasks"
     counts = [Series("Tasks", BLUE, [count for _, count in known.tags])]
-    return Chart(title, [tag for tag, _ in known.tags], counts, horizontal=True)
+    return Chart(title, [tag for tag, _ in known.tags], counts, horizontal=True, wide=True)
 
 
 def _numbers(known: Figures) -> list[Number]:
-    tasks, users = reverse("admin:tasks_task_changelist"), reverse("admin:users_user_changelist")
+    tasks, users, projects = (
+        reverse(f"admin:{name}_changelist") for name in ("tasks_task", "users_user", "projects_project")
+    )
+    open_tasks = sum(known.open.values())
+    in_projects = max(0, open_tasks - known.inbox)  # one was counted a moment after the other
+    is_open = "status__in=pending,in_progress"
     return [
-        Number("Open tasks", f"{sum(known.open.values()):,}", f"{tasks}?status__in=pending,in_progress"),
+        Number("Open tasks", f"{open_tasks:,}", f"{tasks}?{is_open}"),
         Number("Overdue", f"{sum(known.overdue.values()):,}", f"{tasks}?overdue=yes"),
+        Number("Open tasks in the inbox", f"{known.inbox:,}", f"{tasks}?project=none&{is_open}"),
+        Number("Open tasks in projects", f"{in_projects:,}", f"{tasks}?project=any&{is_open}"),
+        Number("Projects", f"{known.projects:,}", projects),
+        Number("Projects without open tasks", f"{known.sizes[figures.NO_TASKS]:,}", projects),
         Number("Users active in 7 days", f"{known.active[7]:,}", f"{users}?seen=week"),
         Number(f"Users active in {DAYS} days", f"{known.active[DAYS]:,}", f"{users}?seen=month"),
     ]

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from tasks.choices import Priority
 from tasks.models import Task
+from tasks.projects.models import Project
 from tasks.querysets import TaskQuerySet, is_past_due
 from tasks.text import tag_key
 from users.models import Session, User
@@ -21,6 +22,9 @@ DAYS = 30
 LATEST = 10_000  # tasks whose tags are counted
 TAGS = 10
 AGES = {"Today": 1, "2–7 days": 7, "8–30 days": 30, "31–90 days": 90, "Older": 10**6}  # days, exclusive
+
+SIZES = {"1–5": 5, "6–20": 20, "21–100": 100, "More": 10**6}  # open tasks of a project, inclusive
+NO_TASKS = "None"
 
 FRESH = dt.timedelta(minutes=1)
 _KEPT = "tickbase.figures"
@@ -40,6 +44,9 @@ class Figures:
     ages: dict[str, int]
     tags: list[tuple[str, int]]
     active: dict[int, int]  # users, by the number of days
+    projects: int
+    inbox: int  # open tasks that are in no project
+    sizes: dict[str, int]  # projects, by the number of their open tasks
 
 
 def current() -> Figures:
@@ -84,6 +91,7 @@ def make(now: dt.datetime) -> Figures:
         ages=ages,
         tags=_busiest_tags(tasks),
         active=_active(now),
+        **_projects(tasks.open()),
     )
 
 
@@ -99,6 +107,21 @@ def _by_priority(tasks: TaskQuerySet, now: dt.datetime) -> tuple[dict[str, int],
     rows = {priority: counts for priority, *counts in counted}
     found = {priority: rows.get(priority, [0, 0]) for priority in reversed(Priority.values)}
     return {name: counts[0] for name, counts in found.items()}, {name: counts[1] for name, counts in found.items()}
+
+
+def _projects(open_tasks: TaskQuerySet) -> dict[str, Any]:
+    """How many projects there are, and how many open tasks they have. Those of archived ones count with the others."""
+    ranges = zip([0, *SIZES.values()], SIZES.values(), strict=False)
+    sizes = {f"up_to_{most}": Count("project", filter=Q(tasks__gt=least, tasks__lte=most)) for least, most in ranges}
+    by_project = open_tasks.values("project").annotate(tasks=Count("*"))
+    found = by_project.aggregate(inbox=Sum("tasks", filter=Q(project=None)), **sizes)
+    counts = {size: found[f"up_to_{most}"] for size, most in SIZES.items()}
+    projects = Project.objects.visible().count()
+    return {
+        "projects": projects,
+        "inbox": found["inbox"] or 0,
+        "sizes": {NO_TASKS: max(0, projects - sum(counts.values())), **counts},
+    }
 
 
 def _busiest_tags(tasks: TaskQuerySet) -> list[tuple[str, int]]:

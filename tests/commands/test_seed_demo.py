@@ -1,5 +1,6 @@
 """`manage.py seed_demo`: what it makes is what the services would have made, one by one."""
 
+import json
 import unicodedata
 from io import StringIO
 from typing import Any
@@ -10,20 +11,25 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
+from config.http.json import to_json
 from tasks import services
 from tasks.demo import bulk
-from tasks.demo.content import LANGUAGES, Author
+from tasks.demo.content import LANGUAGES, PLANS, Author
 from tasks.models import Task
+from tasks.projects import services as projects
+from tasks.projects.models import COLOR, Project
 from tests.changes import changed_since
 from tests.client import Api
 from tests.factories import PASSWORD, head_of, make_task, make_user
 from users.models import Change, Feed, User
+from users.resources import undo
 from users.services import AccountGone
 
+PROJECTS = len(PLANS)  # of each person
 SCRIPTS = {"LATIN", "CYRILLIC", "ARABIC", "CJK", "HIRAGANA", "KATAKANA", "DEVANAGARI", "HANGUL"}
 DERIVED = (
     "title", "description", "status", "priority", "tags", "due_date", "due_at", "tag_keys", "search_text",
-    "title_key", "deleted_at",
+    "title_key", "deleted_at", "project_id", "parent_id", "position", "extra",
 )  # fmt: skip
 
 
@@ -40,15 +46,75 @@ def demo(number: int) -> User:
     return User.objects.get(email=f"demo{number}@example.com")
 
 
-def test_every_number_of_each_feed_is_one_task(transactional_db: None) -> None:
+def test_every_number_of_each_feed_is_one_row(transactional_db: None) -> None:
     seed("--users=9", "--tasks=30")
-    assert Task.objects.count() == 270
+    assert (Task.objects.count(), Project.objects.count()) == (270, 9 * PROJECTS)
     for user in User.objects.all():
-        versions = Task.objects.for_user(user).order_by("created_at").values_list("version", flat=True)
-        assert list(versions) == list(range(1, 31))
-        assert (head_of(user), Feed.objects.get(user=user).floor) == (30, 0)
-        [operation] = Change.objects.for_user(user).values_list("operation", "actor", "kind").distinct()
-        assert operation == (30, "command", "created")
+        versions = [
+            version
+            for model in (Project, Task)
+            for version in model.objects.for_user(user).order_by("created_at").values_list("version", flat=True)
+        ]
+        assert versions == list(range(1, PROJECTS + 31))
+        feed = Feed.objects.get(user=user)
+        assert (feed.head, feed.floor, feed.live, feed.stored) == (PROJECTS + 30, 0, 30, 30)
+        operations = Change.objects.for_user(user).order_by("operation").values_list("operation", "actor", "kind")
+        assert list(operations.distinct()) == [
+            (PROJECTS, "command", "created"),
+            (PROJECTS + 30, "command", "created"),
+        ]
+
+
+def test_the_log_holds_what_is_stored(transactional_db: None) -> None:
+    seed("--users=2", "--tasks=60")
+    rows = {
+        (model.type_name(), row.pk): row for model in (Project, Task) for row in model.objects.select_related("user")
+    }
+    entries = Change.objects.all()
+    assert len(entries) == len(rows)
+    for entry in entries:
+        row = rows[entry.type, entry.object_id]
+        assert entry.version == row.version
+        assert entry.diff == json.loads(to_json(row.content())), row
+
+
+def test_everybody_has_projects_with_one_within_another_and_one_archived(transactional_db: None) -> None:
+    seed("--users=8", "--tasks=200")
+    for user in User.objects.all():
+        own = {project.pk: project for project in Project.objects.for_user(user)}
+        assert len({project.name for project in own.values()}) == len(own) == PROJECTS
+        assert all(COLOR.match(str(project.color)) for project in own.values())
+        assert [project.parent_id in own for project in own.values() if project.parent_id] == [True]
+        [archived] = [project for project in own.values() if project.is_archived]
+        assert user.created_at < archived.archived_at == archived.updated_at < timezone.now()
+        tasks = Task.objects.for_user(user)
+        assert not tasks.open().filter(project=archived).exists()
+        assert {*tasks.values_list("project", flat=True)} == {*own, None}
+
+
+def test_some_tasks_have_a_checklist_and_people_have_moved_some(transactional_db: None) -> None:
+    seed("--users=8", "--tasks=200")
+    steps = Task.objects.exclude(parent=None).select_related("parent")
+    assert steps.count() >= 50
+    for step in steps:
+        assert (step.user_id, step.project_id) == (step.parent.user_id, step.parent.project_id)
+        assert step.created_at > step.parent.created_at
+        assert not step.parent.is_completed or step.is_completed
+    for user in User.objects.all():
+        tasks = [*Task.objects.for_user(user).order_by("created_at")]
+        by_position = sorted(tasks, key=lambda task: task.position)
+        assert len({task.position for task in tasks}) == 200
+        assert sum(task.parent_id is None for task in tasks if tasks.index(task) != by_position.index(task)) > 0
+
+
+def test_people_can_take_back_that_their_tasks_were_made_and_redo_it(transactional_db: None) -> None:
+    seed("--users=1", "--tasks=60")
+    user = demo(1)
+    done = undo.undo(user, head_of(user))
+    assert (len(done), Task.objects.visible().count(), Project.objects.visible().count()) == (60, 0, PROJECTS)
+    undo.undo(user, head_of(user))
+    assert Task.objects.visible().exclude(parent=None).exists()
+    assert Task.objects.visible().count() == 60
 
 
 def test_each_task_is_what_the_service_makes_of_the_same_values(transactional_db: None) -> None:
@@ -57,13 +123,25 @@ def test_each_task_is_what_the_service_makes_of_the_same_values(transactional_db
         due: dict[str, Any] = {"due_at": task.due_at} if task.due_at else {"due_date": task.due_date}
         made = services.create_task(
             task.user, title=task.title, description=task.description, status=task.status, priority=task.priority,
-            tags=task.tags, **due,
+            tags=task.tags, project_id=task.project_id, parent_id=task.parent_id,
+            position=task.position, **due,
         )  # fmt: skip
         made.refresh_from_db()
         assert [getattr(task, name) for name in DERIVED] == [getattr(made, name) for name in DERIVED]
         assert (task.completed_at is None) == (made.completed_at is None)
         assert task.created_at <= task.updated_at <= made.updated_at
         assert task.updated_at == (task.completed_at or task.created_at)
+
+
+def test_projects_are_what_the_service_makes_of_the_same_values(transactional_db: None) -> None:
+    seed("--users=8", "--tasks=1")
+    names = ("name", "color", "parent_id", "position", "is_archived")
+    for project in list(Project.objects.select_related("user")):
+        made = projects.create_project(project.user, **{name: getattr(project, name) for name in names})
+        made.refresh_from_db()
+        same = {*Project.mutable} - {"archived_at"}
+        assert {name: getattr(project, name) for name in same} == {name: getattr(made, name) for name in same}
+        assert project.is_archived == made.is_archived
 
 
 def test_tasks_come_in_many_scripts_and_states(transactional_db: None) -> None:
@@ -106,14 +184,14 @@ def test_batches_of_one_user_go_on_counting(transactional_db: None, monkeypatch:
     seed("--users=2", "--tasks=10")
     for number in (1, 2):
         versions = Task.objects.for_user(demo(number)).values_list("version", flat=True)
-        assert sorted(versions) == list(range(1, 11))
+        assert sorted(versions) == list(range(PROJECTS + 1, PROJECTS + 11))
 
 
 def test_bulk_goes_on_where_other_writes_were(alice: User, bob: User) -> None:
     make_task(alice)
     now = timezone.now()
     author = Author(LANGUAGES[0], now)
-    bulk.create_tasks([*author.tasks(alice, 3), *author.tasks(bob, 2), *author.tasks(alice, 1)])
+    bulk.create_rows([*author.tasks(alice, 3), *author.tasks(bob, 2), *author.tasks(alice, 1)])
     assert (head_of(alice), head_of(bob)) == (5, 2)
     assert sorted(task.version for task in changed_since(alice, Task, 1)) == [2, 3, 4, 5]
     assert make_task(alice).version == 6
@@ -127,7 +205,7 @@ def test_nothing_is_stored_for_an_account_that_is_gone(alice: User) -> None:
     ]
     gone.delete()
     with pytest.raises(AccountGone), transaction.atomic():
-        bulk.create_tasks(tasks)
+        bulk.create_rows(tasks)
     assert (Task.objects.count(), head_of(alice)) == (0, 0)
 
 

@@ -18,6 +18,7 @@ from config.database.isolation import all_users
 from tasks import services
 from tasks.dashboard import figures
 from tasks.models import Task
+from tasks.projects import services as projects
 from tests.factories import make_session, make_task, make_user
 from tests.pages import signed_in
 from tests.plans import nodes, statements
@@ -100,6 +101,34 @@ def test_users_are_counted_by_sign_up_and_by_use(alice: User, bob: User) -> None
     assert (made.signed_up[-1], made.signed_up[-4], made.active) == (2, 1, {7: 1, 30: 2})
 
 
+def test_projects_are_counted_by_the_number_of_their_open_tasks(alice: User, bob: User) -> None:
+    for user, count in ((alice, 0), (alice, 1), (bob, 5), (bob, 6)):
+        project = projects.create_project(user, name="Project")
+        for number in range(count):
+            make_task(user, project_id=project.pk, status="pending" if number else "in_progress")
+        make_task(user, project_id=project.pk, status="completed")
+    projects.delete_project(bob, projects.create_project(bob, name="Gone").pk)
+    make_task(alice), make_task(bob), make_task(bob, status="cancelled")
+    made = figures.make(NOW)
+    assert (made.projects, made.inbox, sum(made.open.values())) == (4, 2, 14)
+    assert made.sizes == {"None": 1, "1–5": 2, "6–20": 1, "21–100": 0, "More": 0}
+
+
+def test_the_page_tells_inbox_and_projects_apart_and_names_none(staff: Client, alice: User) -> None:
+    make_task(alice), make_task(alice)
+    make_task(alice, project_id=projects.create_project(alice, name="Secret plan").pk)
+    answer = staff.get("/admin/")
+    numbers = {number.title: number.value for number in answer.context["numbers"]}
+    assert (numbers["Open tasks in the inbox"], numbers["Open tasks in projects"], numbers["Projects"]) == (
+        "2",
+        "1",
+        "1",
+    )
+    assert "Secret" not in answer.content.decode()
+    for number in answer.context["numbers"]:
+        assert staff.get(number.link).status_code == 200, number
+
+
 def test_the_page_draws_them_and_has_them_as_tables(staff: Client, alice: User) -> None:
     make_task(alice, tags=["<b>"], due_date=ago(9).date())
     text = staff.get("/admin/").content.decode()
@@ -110,7 +139,7 @@ def test_the_page_draws_them_and_has_them_as_tables(staff: Client, alice: User) 
 
 def test_an_empty_service_has_a_page_too(staff: Client) -> None:
     text = staff.get("/admin/").content.decode()
-    assert (text.count("Nothing yet."), text.count('<canvas class="chart"')) == (4, 1)  # carol has signed up
+    assert (text.count("Nothing yet."), text.count('<canvas class="chart"')) == (5, 1)  # carol has signed up
 
 
 def test_tags_are_shown_to_those_who_may_read_tasks(alice: User) -> None:
@@ -128,7 +157,7 @@ def test_the_page_takes_few_queries_and_fewer_for_a_minute(staff: Client, alice:
         with CaptureQueriesContext(connection) as queries:
             staff.get("/admin/")
         counts.append(len(queries))
-    assert counts == [12, 5]
+    assert counts == [14, 5]
     kept = cache.get("tickbase.figures")
     kept.made_at -= figures.FRESH
     cache.set("tickbase.figures", kept)
@@ -190,6 +219,8 @@ INDEXES = [
     ("completed", '("tasks_task"."completed_at" AT TIME ZONE', "completed_at", "tasks_task_status"),
     ("open", '"tasks_task"."priority"', "COUNT", "tasks_task_open"),
     ("age", '("tasks_task"."created_at" AT TIME ZONE', "status", "tasks_task_open"),
+    ("projects", 'COUNT("project") FILTER', "tasks_task", "tasks_task_open"),
+    ("all projects", "COUNT(*)", "projects_project", "projects_project_list"),
     ("tags", '"tasks_task"."tags"', "LIMIT", "tasks_task_pkey"),
     ("sign-ups", '("users_user"."created_at" AT TIME ZONE', "COUNT", "users_user_created"),
     ("active", 'COUNT(DISTINCT "users_session"."user_id")', "COUNT", "users_session_last_used"),
@@ -209,7 +240,7 @@ def test_each_figure_comes_out_of_an_index(walter: User) -> None:
     used = (ago(hours / 24) for hours in range(2000))
     Session.objects.bulk_create(Session(user=walter, created_at=ago(90), last_used_at=at) for at in used)
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE tasks_task, users_user, users_session")
+        cursor.execute("VACUUM ANALYZE tasks_task, projects_project, users_user, users_session")
     sent = statements(lambda: figures.make(NOW), containing="FROM")
     found = {}
     for figure, begins, has, _ in INDEXES:

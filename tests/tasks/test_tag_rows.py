@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from config.database.isolation import as_user
 from tasks import services
-from tasks.demo.bulk import NewTask, create_tasks
+from tasks.demo.bulk import NewRow, create_rows
 from tasks.models import Task, TaskTag
 from tests.client import Api
 from tests.factories import make_task, make_user
@@ -69,7 +69,7 @@ def test_a_deleted_account_leaves_nothing(alice: User, bob: User) -> None:
 def test_it_follows_bulk_inserts(alice: User) -> None:
     like = Task(title="A", tags=["a", "b"])
     like.update_derived_fields(NOW)
-    create_tasks([NewTask(alice.pk, like, NOW, None)] * 2)
+    create_rows([NewRow(alice.pk, like, NOW)] * 2)
     assert len(entries()) == 4
     assert is_true()
 

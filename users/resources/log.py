@@ -39,7 +39,7 @@ _APPEND_EACH = """
 # Of new rows of any users, whose content is in the table `incoming`; a user's are one operation.
 _APPEND_CREATED = """
     INSERT INTO users_change (user_id, version, operation, kind, type, object_id, at, actor, diff)
-    SELECT user_id, version, max(version) OVER (PARTITION BY user_id), %s, %s, id, %s, %s, diff
+    SELECT user_id, version, max(version) OVER (PARTITION BY user_id), %s, %s, written.id, %s, %s, diff
     FROM written JOIN incoming USING (user_id, version)
 """
 

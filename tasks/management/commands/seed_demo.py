@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: demo accounts and tasks, to try out, search and measure."""
+"""`manage.py seed_demo`: demo accounts with projects and tasks, to try out, search and measure."""
 
 import datetime as dt
 import random
@@ -33,7 +33,7 @@ Item = TypeVar("Item")
 
 class Command(BaseCommand):
     help = (
-        "Make verified accounts demo1@example.com, demo2@example.com and so on, each with tasks in one of "
+        "Make verified accounts demo1@example.com, demo2@example.com and so on, each with projects and tasks in one of "
         f"{len(LANGUAGES)} languages. A second run adds more."
     )
 
@@ -80,9 +80,11 @@ def _fill(users: list[User], count: int) -> float:
 def _store(authors: list[tuple[User, Author]], count: int, advance: Advance) -> None:
     """One thread stores all tasks of a user, so that the oldest get the lowest ids."""
     try:
-        tasks = chain.from_iterable(author.tasks(user, count) for user, author in authors)
+        projects = {user: author.projects(user) for user, author in authors}
+        bulk.create_rows([*chain.from_iterable(projects.values())])
+        tasks = chain.from_iterable(author.tasks(user, count, projects[user]) for user, author in authors)
         for batch in _slices(tasks, BATCH):
-            bulk.create_tasks(batch)
+            bulk.create_rows(batch)
             advance(len(batch))
     finally:
         connection.close()
