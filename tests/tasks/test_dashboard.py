@@ -219,7 +219,7 @@ INDEXES = [
     ("completed", '("tasks_task"."completed_at" AT TIME ZONE', "completed_at", "tasks_task_status"),
     ("open", '"tasks_task"."priority"', "COUNT", "tasks_task_open"),
     ("age", '("tasks_task"."created_at" AT TIME ZONE', "status", "tasks_task_open"),
-    ("projects", 'COUNT("project") FILTER', "tasks_task", "tasks_task_open"),
+    ("sizes", 'SUM("tasks") FILTER', "tasks_task", "tasks_task_open"),
     ("all projects", "COUNT(*)", "projects_project", "projects_project_list"),
     ("tags", '"tasks_task"."tags"', "LIMIT", "tasks_task_pkey"),
     ("sign-ups", '("users_user"."created_at" AT TIME ZONE', "COUNT", "users_user_created"),

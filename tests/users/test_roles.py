@@ -11,6 +11,7 @@ from django.test import Client
 
 from config.errors import InvalidToken
 from tasks.models import Task
+from tasks.projects.services import create_project
 from tests.audited import events, only
 from tests.factories import head_of, make_session, make_task, make_tokens, make_user
 from tests.pages import open_page, send, signed_in, submit
@@ -20,7 +21,10 @@ from users.tokens import own
 
 NEW_PASSWORD = "another good passphrase"
 SECRETS = ("Biopsy", "oncology", "health-tag")
-ROLES_MADE = import_module("tasks.migrations.0005_roles").ROLES
+ROLES_MADE = {
+    name: [*held, *(each.replace("task", "project") for each in held if each.startswith("tasks."))]
+    for name, held in import_module("tasks.migrations.0005_roles").ROLES.items()
+}
 ROLES = ("user", "staff", "support", "operators", "superuser")
 
 
@@ -28,6 +32,7 @@ def in_role(role: str) -> User:
     user = make_user(role, is_staff=role != "user", is_superuser=role == "superuser")
     if role in ("support", "operators"):
         import_module("tasks.migrations.0005_roles").make_roles(apps, None)  # a flush has taken the groups away
+        import_module("tasks.projects.migrations.0002_roles").extend_roles(apps, None)
         user.groups.add(Group.objects.get(name=role))
     return user
 
@@ -81,6 +86,12 @@ MATRIX = {
     "add a task": Place("tasks/task/add/", {}, (302, 403, 403, 200, 200)),
     "change a task": Place("tasks/task/{task}/change/", {}, (302, 403, 403, 200, 200)),
     "delete a task": Place("tasks/task/{task}/delete/", DELETE, (302, 403, 403, "done", "done")),
+    "projects": Place("projects/project/", None, (302, 403, 200, 200, 200)),
+    "project": Place("projects/project/{project}/change/", None, (302, 403, 200, 200, 200)),
+    "project's history": Place("projects/project/{project}/history/", None, (302, 403, 200, 200, 200)),
+    "add a project": Place("projects/project/add/", {}, (302, 403, 403, 200, 200)),
+    "change a project": Place("projects/project/{project}/change/", {}, (302, 403, 403, 200, 200)),
+    "delete a project": Place("projects/project/{project}/delete/", DELETE, (302, 403, 403, "done", "done")),
     "audit": Place("users/auditevent/", None, (302, 403, 403, 200, 200)),
     "groups": Place("auth/group/", None, (*NOBODY, 200)),
     "add a group": Place("auth/group/add/", {"name": "Rulers"}, (*NOBODY, "done")),
@@ -93,6 +104,7 @@ MATRIX = {
 def test_each_role_is_answered_as_the_matrix_says(alice: User, task: Task, place: Place, role: str) -> None:
     caller, root = in_role(role), make_user("root", is_staff=True, is_superuser=True)
     objects = {"alice": alice.pk, "root": root.pk, "session": make_session(alice).pk, "task": task.pk}
+    objects["project"] = create_project(alice, name="Home").pk
     client, path = signed_in(caller), "/admin/" + place.path.format(**objects)
     answer = client.get(path) if place.form is None else client.post(path, place.form)
     leads_to_sign_in = answer.status_code == 302 and answer["Location"].startswith("/admin/login/")
@@ -122,9 +134,32 @@ def test_a_group_of_that_name_that_is_there_already_stays_as_it_is(transactional
     call_command("migrate", "tasks", "0003", verbosity=0)
     Group.objects.all().delete()
     group = Group.objects.create(name="support")
-    call_command("migrate", "tasks", verbosity=0)
+    call_command("migrate", verbosity=0)
     assert list(group.permissions.all()) == []
     assert Group.objects.get(name="operators").permissions.count() == len(ROLES_MADE["operators"])
+
+
+def test_who_had_a_role_before_there_were_projects_has_it_for_projects(transactional_db: None) -> None:
+    call_command("migrate", "tasks", "0019", verbosity=0)
+    call_command("migrate", "projects", "zero", verbosity=0)
+    Permission.objects.filter(content_type__app_label="projects").delete()
+    Group.objects.all().delete()
+    import_module("tasks.migrations.0005_roles").make_roles(apps, None)
+    readers, others = Group.objects.create(name="readers"), Group.objects.create(name="others")
+    readers.permissions.set(Permission.objects.filter(codename__in=["view_task", "view_task_text"]))
+    others.permissions.set(Permission.objects.filter(codename="view_user"))
+    call_command("migrate", verbosity=0)
+    held = {
+        group.name: {*group.permissions.filter(content_type__app_label="projects").values_list("codename", flat=True)}
+        for group in Group.objects.all()
+    }
+    every = {f"{may}_project" for may in ("add", "change", "delete", "view")} | {"view_project_text"}
+    assert held == {
+        "support": {"view_project"},
+        "operators": every,
+        "readers": {"view_project", "view_project_text"},
+        "others": set(),
+    }
 
 
 def test_support_ends_sessions_and_their_tokens(alice: User, support: Client) -> None:
