@@ -21,13 +21,12 @@ from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is
 from tasks import services
 from tasks.choices import Priority
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
-from tasks.projects.admin import ProjectField, note_choices, owned_by, owned_choices
+from tasks.projects.admin import PlacedAdmin, ProjectField, note_choices, owned_by, owned_choices
 from tasks.querysets import PRIORITY_RANK, TaskQuerySet
 from tasks.resource import TASKS
 from users.admin.audited import Done
 from users.admin.lists import count_per_user
 from users.admin.references import Choices, ReferenceField, ReferenceFilter
-from users.admin.resources import ResourceAdmin
 from users.admin.rows import BREAK, DeletedFilter, LineField, PlainTextarea, RowForm, TextField
 
 PRIORITY_COLOURS = {Priority.HIGH.label: "danger", Priority.MEDIUM.label: "info", Priority.LOW.label: "default"}
@@ -113,9 +112,9 @@ class TaskForm(RowForm):
         help_text="In UTC. Sets “due date” to its day in the owner’s time zone.",
     )
 
-    project_id = ReferenceField(label="project", help_text="The id of a project of the same owner. Empty is the inbox.")
+    project_id = ReferenceField(label="Project", help_text="The id of a project of the same owner. Empty is the inbox.")
     parent_id = ReferenceField(
-        label="within", help_text="The id of a task of the same owner, which this is a subtask of, or empty."
+        label="Within", help_text="The id of a task of the same owner, which this is a subtask of, or empty."
     )
 
     class Meta:
@@ -132,7 +131,7 @@ class MoveForm(forms.Form):
 
 
 @admin.register(Task)
-class TaskAdmin(ResourceAdmin):
+class TaskAdmin(PlacedAdmin):
     resource = TASKS
     form = TaskForm
     list_display = ("title_link", "user", "status", "priority_word", "project", "due_date", "created_at")
@@ -153,7 +152,7 @@ class TaskAdmin(ResourceAdmin):
     actions = ("complete", "reopen", "move_to_project", "restore")
     search_fields = ("search_text",)  # shows the box; `search` searches
     search_help_text = "Every word must occur in title, description or tags."
-    readonly_fields = (*ResourceAdmin.readonly_fields, "completed_at", "extra")
+    readonly_fields = (*PlacedAdmin.readonly_fields, "completed_at")
     fieldsets = (
         (None, {"fields": ("user", "title", "description")}),
         ("State", {"fields": ("status", "priority", "tags")}),
@@ -175,7 +174,7 @@ class TaskAdmin(ResourceAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
         if obj is not None and "project_id" in form.base_fields:
-            form.base_fields["project_id"] = ProjectField(request, owned_by(obj.user_id), "Inbox", label="project")
+            form.base_fields["project_id"] = ProjectField(request, owned_by(obj.user_id), "Inbox", label="Project")
         return form
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:

@@ -1,5 +1,6 @@
 """The admin of projects, and the field with which staff chooses one of an owner's projects."""
 
+import json
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -12,10 +13,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from tasks.choices import OPEN, Status
 from tasks.models import Task
+from tasks.placed import Placed
 from tasks.projects import services
 from tasks.projects.models import COLOR, MAX_DEPTH, MAX_DESCRIPTION, MAX_NAME, Project
 from tasks.projects.querysets import ProjectQuerySet
@@ -124,8 +127,8 @@ class ProjectForm(RowForm):
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "#3366cc"}),
         help_text="#rrggbb, or empty.",
     )
-    parent_id = ReferenceField(label="within", help_text="The id of a project of the same owner, or empty.")
-    is_archived = forms.BooleanField(label="archived", required=False, widget=UnfoldBooleanWidget())
+    parent_id = ReferenceField(label="Within", help_text="The id of a project of the same owner, or empty.")
+    is_archived = forms.BooleanField(label="Archived", required=False, widget=UnfoldBooleanWidget())
 
     class Meta:
         model = Project
@@ -156,8 +159,20 @@ class ProjectList(RowList):
         self.result_list = projects
 
 
+class PlacedAdmin(ResourceAdmin):
+    """Of tasks and projects, with what clients have stored in `extra`, which they alone change."""
+
+    readonly_fields = (*ResourceAdmin.readonly_fields, "extra_json")
+    text_columns = ("extra_json",)
+
+    @admin.display(description="extra")
+    def extra_json(self, row: Placed) -> str:
+        """Of our own, as unfold's display of JSON has styles, which the Content-Security-Policy forbids."""
+        return format_html("<pre>{}</pre>", json.dumps(row.extra, indent=2, ensure_ascii=False)) if row.extra else ""
+
+
 @admin.register(Project)
-class ProjectAdmin(ResourceAdmin):
+class ProjectAdmin(PlacedAdmin):
     resource = PROJECTS
     form = ProjectForm
     list_display = ("name_path", "user", "open_tasks", "completed_tasks", "is_archived", "created_at")
@@ -170,7 +185,7 @@ class ProjectAdmin(ResourceAdmin):
     )
     actions = ("archive", "unarchive", "restore")
     search_fields = ("name", "description")
-    readonly_fields = (*ResourceAdmin.readonly_fields, "archived_at", "extra")
+    readonly_fields = (*PlacedAdmin.readonly_fields, "archived_at")
     fieldsets = (
         (None, {"fields": ("user", "name", "description", "color")}),
         ("Place", {"fields": ("parent_id", "is_archived")}),
@@ -193,9 +208,9 @@ class ProjectAdmin(ResourceAdmin):
     def completed_tasks(self, project: Any) -> Any:
         return _tasks_link(project, project.completed_count, [Status.COMPLETED])
 
-    @admin.display(description="archived", boolean=True, ordering="archived_at")
-    def is_archived(self, project: Project) -> bool:
-        return project.is_archived
+    @display(description="archived", ordering="archived_at", label=True)  # type: ignore[untyped-decorator]
+    def is_archived(self, project: Project) -> str | None:
+        return "Archived" if project.is_archived else None
 
     def state_of(self, row: Any) -> str:
         return "archived" if row.is_archived else ""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import CharField, F, Func, Value
-from django.db.models.functions import Cast, Concat
+from django.db.models.functions import Cast
 
 from users.resources.querysets import CREATED, UPDATED, OwnedQuerySet, SortKey
 
@@ -27,6 +27,13 @@ class ProjectQuerySet(OwnedQuerySet["Project"]):
     def in_tree_order(self, levels: int) -> Self:
         """Those of one user, each before those that are within it."""
         above = ["parent__" * level for level in reversed(range(levels))]
-        keys = (Concat(F(f"{each}position"), Value("/"), Cast(f"{each}id", CharField())) for each in above)
+        keys = (_Joined(F(f"{each}position"), Value("/"), Cast(f"{each}id", CharField())) for each in above)
         path = Func(*keys, template="array_remove(ARRAY[%(expressions)s], NULL)", output_field=ArrayField(CharField()))
         return self.order_by(path)
+
+
+class _Joined(Func):
+    """Texts, or null if one of them is; Django's Concat takes null for empty."""
+
+    template, arg_joiner = "(%(expressions)s)", " || "
+    output_field = CharField()

@@ -155,10 +155,11 @@ class ReferenceFilter(DropdownFilter):
             return queryset
         if value in (NONE, ANY):
             return queryset.filter(**{f"{name}__isnull": value == NONE})
-        if self.chosen is None:
+        if value not in {key for key, _ in self.lookup_choices}:
             return queryset.none()
-        # With the owner, by whom the index begins.
-        return queryset.filter(user=self.chosen.user_id, **{name: self.chosen.pk})
+        # With the owner, by whom the index begins; others of the choices are of the list's.
+        owner = {"user": self.chosen.user_id} if self.chosen is not None and value == str(self.chosen.pk) else {}
+        return queryset.filter(**owner, **{name: int(value)})
 
 
 class Relatives(NamedTuple):

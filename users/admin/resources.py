@@ -31,6 +31,7 @@ class ResourceAdmin(HistoryAdmin):
     """
 
     text_filters: ClassVar[tuple[Any, ...]] = ()  # those of `list_filter` that reveal text
+    text_columns: ClassVar[tuple[str, ...]] = ()  # methods that reveal text, as columns or read-only fields
 
     form = RowForm
     list_filter: Any = (DeletedFilter, ("user", AutocompleteSelectFilter), "created_at")
@@ -47,7 +48,7 @@ class ResourceAdmin(HistoryAdmin):
         super().__init__(model, admin_site)
         self.icon, self.unrecorded = self.resource.icon, self.resource.text
         # Filtering or sorting by a derived column reveals the text that it is derived from.
-        self.revealing = {*self.resource.text, *model.derived}
+        self.revealing = {*self.resource.text, *model.derived, *self.text_columns}
         assert self.revealing.isdisjoint(self.list_editable), "editing text in the list would reveal it"
         self.number_link = admin.display(description=self.opts.verbose_name, ordering="pk")(lambda row: str(row))
 
