@@ -186,14 +186,26 @@ def test_every_page_fits_its_window_and_its_colours(
     task = new_task(
         user, title="A title as long as people make them when nobody tells them to stop " * 2, tags=["x" * 50]
     )
-    user.api.patch(task, json={"description": "x" * 300, "title": "Longer " * 25})
+    parent = user.api.post("/api/me/projects", json={"name": "Home " * 20}).json()["id"]
+    project = user.api.post(
+        "/api/me/projects", json={"name": "W" * 120, "parent_id": parent, "color": "#3366cc", "extra": {"a": "x" * 300}}
+    ).json()
+    changes = {
+        "description": "x" * 300,
+        "title": "Longer " * 25,
+        "project_id": project["id"],
+        "extra": {"a": "x" * 300},
+    }
+    user.api.patch(task, json=changes)
     user.api.delete(new_task(user, title="Gone"))
     number, own = task.rpartition("/")[2], user.api.get("/api/users/me").json()["id"]
     for address in (
         "", "users/user/", "users/user/add/", f"users/user/{own}/change/", f"users/user/{own}/password/",
         "tasks/task/", "tasks/task/add/", f"tasks/task/{number}/change/", f"tasks/task/{number}/delete/",
         f"tasks/task/{number}/history/", f"tasks/task/{number}/history/2/undo/", "tasks/task/?deleted=yes",
-        "password_change/", "users/auditevent/", "users/session/",
+        "projects/project/", f"projects/project/?user__id__exact={own}", "projects/project/add/",
+        f"projects/project/{project['id']}/change/", f"projects/project/{project['id']}/delete/",
+        f"tasks/task/?project={project['id']}", "password_change/", "users/auditevent/", "users/session/",
         "auth/group/add/", "second-factor/enrol/",
     ):  # fmt: skip
         admin.goto(f"/admin/{address}")

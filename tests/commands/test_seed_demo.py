@@ -86,7 +86,8 @@ def test_everybody_has_projects_with_one_within_another_and_one_archived(transac
         assert all(COLOR.match(str(project.color)) for project in own.values())
         assert [project.parent_id in own for project in own.values() if project.parent_id] == [True]
         [archived] = [project for project in own.values() if project.is_archived]
-        assert user.created_at < archived.archived_at == archived.updated_at < timezone.now()
+        assert archived.archived_at == archived.updated_at
+        assert user.created_at < archived.updated_at < timezone.now()
         tasks = Task.objects.for_user(user)
         assert not tasks.open().filter(project=archived).exists()
         assert {*tasks.values_list("project", flat=True)} == {*own, None}
@@ -97,9 +98,11 @@ def test_some_tasks_have_a_checklist_and_people_have_moved_some(transactional_db
     steps = Task.objects.exclude(parent=None).select_related("parent")
     assert steps.count() >= 50
     for step in steps:
-        assert (step.user_id, step.project_id) == (step.parent.user_id, step.parent.project_id)
-        assert step.created_at > step.parent.created_at
-        assert not step.parent.is_completed or step.is_completed
+        parent = step.parent
+        assert parent is not None
+        assert (step.user_id, step.project_id) == (parent.user_id, parent.project_id)
+        assert step.created_at > parent.created_at
+        assert not parent.is_completed or step.is_completed
     for user in User.objects.all():
         tasks = [*Task.objects.for_user(user).order_by("created_at")]
         by_position = sorted(tasks, key=lambda task: task.position)
