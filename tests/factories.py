@@ -43,8 +43,8 @@ def make_task(user: User, **overrides: Any) -> Task:
     return services.create_task(user, **{"title": f"Task {next(_numbers)}", **overrides})
 
 
-def make_project(user: User, **overrides: Any) -> Project:
-    return create_project(user, **{"name": f"Project {next(_numbers)}", **overrides})
+def make_project(user: User, name: str | None = None, **fields: Any) -> Project:
+    return create_project(user, name=name or f"Project {next(_numbers)}", **fields)
 
 
 def head_of(user: User) -> int:

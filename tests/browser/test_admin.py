@@ -202,7 +202,7 @@ def test_every_page_fits_its_window_and_its_colours(
     for address in (
         "", "users/user/", "users/user/add/", f"users/user/{own}/change/", f"users/user/{own}/password/",
         "tasks/task/", "tasks/task/add/", f"tasks/task/{number}/change/", f"tasks/task/{number}/delete/",
-        f"tasks/task/{number}/history/", f"tasks/task/{number}/history/2/undo/", "tasks/task/?deleted=yes",
+        f"tasks/task/{number}/history/", f"tasks/task/{number}/history/4/undo/", "tasks/task/?deleted=yes",
         "projects/project/", f"projects/project/?user__id__exact={own}", "projects/project/add/",
         f"projects/project/{project['id']}/change/", f"projects/project/{project['id']}/delete/",
         f"tasks/task/?project={project['id']}", "password_change/", "users/auditevent/", "users/session/",
