@@ -27,3 +27,4 @@ class Sort(TextChoices):
     DUE_DATE = "due_date"
     PRIORITY = "priority"
     TITLE = "title"
+    POSITION = "position"

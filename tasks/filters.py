@@ -1,18 +1,21 @@
 """The filters of the task list."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema_field
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
+from config.database.queries import Param
 from config.http.fields import ChoiceField, DateField, ListField, TextField
-from config.values import MAX_SEARCH
+from config.values import MAX_BIGINT, MAX_SEARCH
 from tasks.choices import Priority, Sort, Status
 from tasks.models import MAX_TAG, MAX_TAGS, Task
 from tasks.querysets import NEAR, TaskQuerySet
-from users.resources.lists import FlagField, ListQuery, SortField
+from users.resources.lists import Bound, FlagField, ListQuery, SortField
 from users.tokens.callers import Actor
 
 ALL = "all"
@@ -22,6 +25,41 @@ MAX_STATUSES = 1000  # characters
 _STATUSES = {"type": "array", "items": {"type": "string", "enum": [*Status.values, ALL]}, "minItems": 1}
 STATUS = OpenApiParameter(
     "status", _STATUSES, description="Any of these; `all`, alone, is all of them.", style="form", explode=False
+)
+
+INBOX, ACTIVE, NONE = "inbox", "active", "none"
+MAX_PROJECTS = 20
+
+_ID = re.compile(r"[1-9][0-9]{0,18}")
+_AN_ID = {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_BIGINT}
+_PROJECTS = {
+    "oneOf": [
+        {"type": "string", "enum": [INBOX, ACTIVE]},
+        {"type": "array", "items": _AN_ID, "minItems": 1, "maxItems": MAX_PROJECTS},
+    ]
+}
+PROJECT = OpenApiParameter(
+    "project",
+    _PROJECTS,
+    description=f"`{INBOX}`; `{ACTIVE}`, which is the inbox and every project that is not archived; or the id of a "
+    f"project, repeated for several of up to {MAX_PROJECTS}.",
+    examples=[
+        OpenApiExample("The inbox", value=INBOX),
+        OpenApiExample("All but archived ones", value=ACTIVE),
+        OpenApiExample("Two projects", value=[41, 43]),
+    ],
+)
+PARENT = OpenApiParameter(
+    "parent",
+    {"oneOf": [{"type": "string", "const": NONE}, _AN_ID]},
+    description=f"`{NONE}`: only what is no subtask. Or an id: the subtasks of this task, without those within them.",
+    examples=[OpenApiExample("No subtasks", value=NONE), OpenApiExample("Of this task", value=42)],
+)
+ROOT = OpenApiParameter(
+    "root",
+    _AN_ID,
+    description="This task, and all that is within it.",
+    examples=[OpenApiExample("A whole tree", value=42)],
 )
 
 
@@ -42,16 +80,46 @@ class StatusesField(serializers.Field):
         return tuple(sorted(set(statuses)))
 
 
+@extend_schema_field(OpenApiTypes.INT64)
+class IdField(serializers.Field):
+    """The id of a row, or one of these words. Of another user's row nobody is told: no task has it."""
+
+    default_error_messages = {"invalid": "Use {known}."}
+
+    def __init__(self, *words: str, known: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.words, self.known = words, known
+
+    def to_internal_value(self, data: Any) -> Any:
+        if data in self.words:
+            return data
+        if not _ID.fullmatch(data) or int(data) > MAX_BIGINT:
+            self.fail("invalid", known=self.known)
+        return Bound(int(data))
+
+
+class ProjectsField(IdField):
+    """Ids by repetition, or a word alone."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if len(data) > MAX_PROJECTS or (len(data) > 1 and not set(data).isdisjoint(self.words)):
+            self.fail("invalid", known=self.known)
+        first, *others = sorted({*map(super().to_internal_value, data)})
+        return tuple(each.value for each in (first, *others)) if others else first
+
+
 class TaskListQuery(ListQuery):
     model = Task
-    described = (STATUS,)
-    repeatable = frozenset({"status", "tag"})
-    filters = frozenset({"overdue"})  # beside `narrowing`, as it needs the user's time zone
+    described = (STATUS, PROJECT, PARENT, ROOT)
+    repeatable = frozenset({"status", "tag", "project"})
+    # Beside `narrowing`, as they need the user, or the user's time zone.
+    filters = frozenset({"project", "root", "overdue"})
     narrowing = {
         "status": TaskQuerySet.with_status,
         "completed": lambda tasks, wanted: tasks.completed() if wanted else tasks.not_completed(),
         "priority": TaskQuerySet.with_priority,
         "tag": TaskQuerySet.with_tags,
+        "parent": lambda tasks, wanted: tasks.at_the_root() if wanted == NONE else tasks.children_of(wanted),
         "due_before": TaskQuerySet.due_before,
         "due_after": TaskQuerySet.due_after,
         "search": TaskQuerySet.matching,
@@ -67,6 +135,12 @@ class TaskListQuery(ListQuery):
         required=False,
         help_text="In any case; repeat it: all must match.",
     )
+    project = ProjectsField(
+        INBOX, ACTIVE, required=False, known=f"{INBOX} or {ACTIVE}, alone, or up to {MAX_PROJECTS} ids of projects"
+    )
+    # Fields of a serializer are no attributes of it: these do not hide DRF's own.
+    parent = IdField(NONE, required=False, known=f"{NONE} or the id of a task")  # type: ignore[assignment]
+    root = IdField(required=False, known="the id of a task")  # type: ignore[assignment]
     due_before = DateField(required=False, help_text="Due on an earlier day than this one.")
     due_after = DateField(required=False, help_text="Due on a later day than this one.")
     overdue = FlagField(required=False, help_text="Open and past its due, in your time zone.")
@@ -80,7 +154,7 @@ class TaskListQuery(ListQuery):
     sort = SortField(
         Sort.values,
         help_text="A leading - reverses; ties go by id, nulls come last; low priority is less than high; within a day, "
-        "due_date goes by due_at, and whole days come after it.",
+        "due_date goes by due_at, and whole days come after it; position is the order among siblings.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -98,9 +172,21 @@ class TaskListQuery(ListQuery):
         return {"now": now, "today": today, "near": today + NEAR}
 
     @classmethod
-    def narrowed(cls, rows: Any, query: Mapping[str, Any], **clock: Any) -> Any:
-        rows = super().narrowed(rows, query)
+    def narrowed(cls, user: Actor | Param, query: Mapping[str, Any], **clock: Any) -> Any:
+        tasks: TaskQuerySet = super().narrowed(user, query)
+        if "project" in query:
+            tasks = _in(tasks, user, query["project"])
+        if "root" in query:
+            tasks = tasks.within(user, query["root"])
         if "overdue" not in query:
-            return rows
+            return tasks
         narrow = TaskQuerySet.overdue if query["overdue"] else TaskQuerySet.not_overdue
-        return narrow(rows, clock["now"], clock["today"])
+        return narrow(tasks, clock["now"], clock["today"])
+
+
+def _in(tasks: TaskQuerySet, user: Actor | Param, project: Any) -> TaskQuerySet:
+    if project == INBOX:
+        return tasks.in_inbox()
+    if project == ACTIVE:
+        return tasks.active(user)
+    return tasks.in_projects(project) if isinstance(project, tuple) else tasks.in_project(project)

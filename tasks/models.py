@@ -33,7 +33,7 @@ MAX_CHILDREN = 500
 
 
 def _live(name: str, *columns: Any, include: Sequence[str] | None = None, **only: Any) -> models.Index:
-    """An index of each user's tasks without tombstones. Included columns serve the staff's dashboard."""
+    """An index of each user's tasks without tombstones. Included columns serve what is counted."""
     condition = Q(deleted_at=None, **only)
     return models.Index("user", *columns, name=f"tasks_task_{name}", include=include, condition=condition)
 
@@ -97,7 +97,7 @@ class Task(Placed):
         indexes = [
             *OwnedModel.Meta.indexes,
             _live("list", F("created_at").desc(), F("id").desc()),
-            _live("status", "status", F("created_at").desc(), F("id").desc(), include=["completed_at"]),
+            _live("status", "status", F("created_at").desc(), F("id").desc(), include=["completed_at", "project"]),
             _live("updated", "updated_at", "id"),
             # Not partial: PostgreSQL keeps statistics of an expression only if its index holds all rows.
             models.Index("user", DUE, DUE_TIME, "id", name="tasks_task_due"),

@@ -4,17 +4,20 @@ import datetime as dt
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import F, Func, IntegerField, OrderBy, Q, Value
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan, LessThan
 
 from config.database.queries import Param
 from tasks.choices import OPEN, Priority, Sort, Status
 from tasks.text import tag_key, words
-from users.resources.querysets import CREATED, UPDATED, OwnedQuerySet, SortKey, comes_after, parse_instant
+from users.resources.querysets import CREATED, UPDATED, OwnedQuerySet, SortKey, comes_after, one_of, parse_instant
 
 if TYPE_CHECKING:
     from tasks.models import Task  # noqa: F401 (ruff does not see the quoted use in a base class)
+    from users.tokens.callers import Actor
 
 # Expressions without parameters: an index serves only the very expression that it was made of.
 _RANKS = " ".join(f"WHEN '{priority}' THEN {rank}" for rank, priority in enumerate(Priority))
@@ -33,6 +36,16 @@ END_OF_DAY = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 DUE = _or("due_date", f"DATE '{NEVER}'")
 DUE_DESCENDING = _or("due_date", f"DATE '{NEVER_DESCENDING}'")
 DUE_TIME = _or("due_at", f"TIMESTAMPTZ '{END_OF_DAY}'")
+
+# Of a task: itself and its descendants. UNION, which would end in a cycle.
+_WITHIN = """ARRAY(
+    WITH RECURSIVE below AS (
+        SELECT id FROM tasks_task WHERE user_id = %s AND id = %s AND deleted_at IS NULL
+        UNION
+        SELECT child.id FROM below JOIN tasks_task AS child
+            ON child.user_id = %s AND child.parent_id = below.id AND child.deleted_at IS NULL
+    ) SELECT id FROM below
+)"""
 
 NEAR = dt.timedelta(days=3)
 MAX_LOOKED_UP = 3  # tags in their index; to plan more joins takes longer than to filter by the rest
@@ -58,6 +71,7 @@ _PRIORITY = SortKey(
     lambda text: (max(-1, min(int(text), len(Priority))),),  # a forged one need not fit into PostgreSQL's integer
 )
 _TITLE = SortKey((F("title_key"),), lambda task: task.title_key, lambda text: (text,), columns=("title_key",))
+_POSITION = SortKey((F("position"),), lambda task: task.position, lambda text: (text,))
 _DUE = SortKey((DUE, DUE_TIME), _due_to_text, _due_from_text, absent=(NEVER, END_OF_DAY))
 _DUE_DESCENDING = _DUE._replace(expressions=(DUE_DESCENDING, DUE_TIME), absent=(NEVER_DESCENDING, END_OF_DAY))
 
@@ -69,6 +83,7 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         Sort.DUE_DATE: _DUE,
         Sort.PRIORITY: _PRIORITY,
         Sort.TITLE: _TITLE,
+        Sort.POSITION: _POSITION,
     }
     # What `sorted_by` needs to look up tags: the keys of `with_tags`, and the place of `after`.
     _tags: tuple[str, ...] = ()
@@ -100,6 +115,32 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
 
     def with_priority(self, priority: str) -> Self:
         return self.filter(priority=priority)
+
+    def in_inbox(self) -> Self:
+        return self.filter(project=None)
+
+    def in_project(self, project_id: int | Param) -> Self:
+        return self.filter(project_id=project_id)
+
+    def in_projects(self, project_ids: Collection[int]) -> Self:
+        return self.filter(project_id__in=project_ids)
+
+    def active(self, user: "Actor | Param") -> Self:
+        """In the user's inbox, or in a project that is not archived."""
+        projects: Any = self.model._meta.get_field("project").related_model
+        archived = ArraySubquery(projects.objects.for_user(user).archived().values("pk"))
+        return self.filter(Q(project=None) | ~Q(one_of("project_id", archived)))
+
+    def at_the_root(self) -> Self:
+        return self.filter(parent=None)
+
+    def children_of(self, task_id: int | Param) -> Self:
+        return self.filter(parent_id=task_id)
+
+    def within(self, user: "Actor | Param", task_id: int | Param) -> Self:
+        """A task of this user's and all that is within it."""
+        owner = user if isinstance(user, Param) else user.pk
+        return self.filter(one_of("pk", RawSQL(_WITHIN, [owner, task_id, owner])))  # nosec B611: a constant
 
     def with_tags(self, tags: Collection[str]) -> Self:
         """Tagged with all of `tags`, in any case."""

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
-from tasks.migrations._indexes import AddIndexAnew, AddUniqueAnew
+from tasks.migrations._indexes import AddIndexAnew, AddUniqueAnew, ReplaceIndex
 
 BATCH = 10_000  # ids
 # No change that a client would have to know of: nothing depends on positions yet.
@@ -40,6 +40,19 @@ def in_order(name: str, column: str) -> AddIndexAnew:
     return AddIndexAnew("task", models.Index(*columns, name=name, condition=condition))
 
 
+def counted(name: str, *columns: Any, include: tuple[str, ...], **only: Any) -> ReplaceIndex:
+    """With the project, so that what is counted by project comes out of the index alone."""
+    condition = models.Q(deleted_at=None, **only)
+    return ReplaceIndex(
+        "task", models.Index(models.F("user"), *columns, name=f"tasks_task_{name}", include=include, condition=condition)
+    )
+
+
+def otherwise(column: str, absent: str) -> models.Func:
+    template = f"(CASE WHEN %(expressions)s IS NULL THEN {absent} ELSE %(expressions)s END)"
+    return models.Func(models.F(column), template=template)
+
+
 class Migration(migrations.Migration):
     """Before the indexes on positions, which the filling would write. A transaction for each batch."""
 
@@ -53,5 +66,20 @@ class Migration(migrations.Migration):
         newest_first("tasks_task_project", "user", "project", project__isnull=False),
         in_order("tasks_task_place", "project"),
         in_order("tasks_task_parent", "parent"),
+        counted(
+            "status",
+            models.F("status"),
+            models.OrderBy(models.F("created_at"), descending=True),
+            models.OrderBy(models.F("id"), descending=True),
+            include=("completed_at", "project"),
+        ),
+        counted(
+            "open",
+            otherwise("due_date", "DATE '9999-12-31'"),
+            otherwise("due_at", "TIMESTAMPTZ '9999-12-31 00:00:00+00:00'"),
+            models.F("id"),
+            include=("priority", "due_date", "due_at", "created_at", "project"),
+            status__in=("pending", "in_progress"),
+        ),
         AddUniqueAnew("task", models.UniqueConstraint(fields=("user", "id"), name="tasks_task_own")),
     ]

@@ -25,6 +25,7 @@ MAX_LIMIT = 200
 MAX_OFFSET = 10_000
 MAX_CURSOR = 4096
 DEFAULT_SORT = "-created"
+_UNSHARED = frozenset({"cursor", "after"})
 _PLACE = ("after_1", "after_2", "after_3")  # parameters: the members of a row's sort key, and its id
 
 
@@ -79,6 +80,12 @@ class SortField(ChoiceField):
         return self._names[super().to_internal_value(data)]
 
 
+class Bound(NamedTuple):
+    """The value of a filter that is a parameter of the compiled query, which so serves all values."""
+
+    value: Any
+
+
 class Order(NamedTuple):
     sort: str
     descending: bool
@@ -92,7 +99,7 @@ class ListQuery(QuerySerializer):
     """Subclasses declare their model, their `sort`, and a parameter per filter."""
 
     model: ClassVar[type[OwnedModel]]
-    # Filters by parameter; their values are hashable, as the compiled query is cached by them.
+    # Filters by parameter; their values are hashable, as the compiled query is cached by them unless they are Bound.
     narrowing: ClassVar[Mapping[str, Callable[[Any, Any], Any]]] = {"updated_since": OwnedQuerySet.updated_since}
     described: ClassVar[tuple[OpenApiParameter, ...]] = ()  # OpenAPI, in place of what the fields generate
 
@@ -149,8 +156,8 @@ class ListQuery(QuerySerializer):
         return {}
 
     @classmethod
-    def narrowed(cls, rows: Any, query: Mapping[str, Any], **clock: Any) -> Any:
-        rows = rows.visible()
+    def narrowed(cls, user: Actor | Param, query: Mapping[str, Any], **clock: Any) -> Any:
+        rows: Any = cls._queryset().for_user(user).visible()
         for name, narrow in cls.narrowing.items():
             if name in query:
                 rows = narrow(rows, query[name])
@@ -174,9 +181,12 @@ class ListQuery(QuerySerializer):
     @classmethod
     def rows(cls, user_id: int, query: Mapping[str, Any], columns: tuple[str, ...], **clock: Any) -> Query[Any]:
         """The rows of a page as tuples that begin with these columns, and one more if there is a next page."""
-        shared = tuple(item for item in query.items() if item[0] not in ("cursor", "after"))
+        bound = {name: sent.value for name, sent in query.items() if isinstance(sent, Bound)}
+        shared = tuple(
+            (name, Param(name) if name in bound else sent) for name, sent in query.items() if name not in _UNSHARED
+        )
         place = dict(zip(_PLACE, query.get("after", ()), strict=False))
-        return cls._compiled(shared, columns, len(place)).given(user=user_id, **place, **clock)
+        return cls._compiled(shared, columns, len(place)).given(user=user_id, **bound, **place, **clock)
 
     @classmethod
     def next_page(
@@ -197,7 +207,8 @@ class ListQuery(QuerySerializer):
     @classmethod
     def count(cls, user: Actor, query: Mapping[str, Any], **clock: Any) -> int:
         """How many rows all pages have."""
-        return int(cls.narrowed(cls._queryset().for_user(user), query, **clock).count())
+        values = {name: sent.value if isinstance(sent, Bound) else sent for name, sent in query.items()}
+        return int(cls.narrowed(user, values, **clock).count())
 
     @classmethod
     @lru_cache(maxsize=1024)
@@ -209,7 +220,7 @@ class ListQuery(QuerySerializer):
     def _page(cls, query: dict[str, Any], columns: tuple[str, ...], place: Sequence[str]) -> OwnedQuerySet[Any]:
         sort, descending = query["order"]
         clock = {name: Param(name) for name in ("now", "today")}
-        rows: OwnedQuerySet[Any] = cls.narrowed(cls._queryset().for_user(Param("user")), query, **clock)
+        rows: OwnedQuerySet[Any] = cls.narrowed(Param("user"), query, **clock)
         if place:
             rows = rows.after(sort, [Param(name) for name in place], descending=descending)
         start, limit = query["offset"], query["limit"]
