@@ -105,6 +105,7 @@ class Task(Placed):
             _live("priority", PRIORITY_RANK, "id"),
             _live("title", "title_key", "id"),
             _live("inbox", F("created_at").desc(), F("id").desc(), project=None),
+            _live("inbox_place", "position", "id", project=None),
             # With tombstones, so that the foreign keys find them.
             models.Index(
                 "user",

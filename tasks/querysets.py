@@ -174,7 +174,7 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         found._tags, found._place = self._tags, self._place
         return found
 
-    def due_before(self, date: dt.date) -> Self:
+    def due_before(self, date: dt.date | Param) -> Self:
         return self.filter(LessThan(DUE, date))
 
     def due_after(self, date: dt.date) -> Self:

@@ -26,5 +26,6 @@ TASKS = Resource(
         "move": (TaskPlaceSerializer, services.move_task),
     },
     viewset="tasks.api.TaskViewSet",
+    routes="tasks.api.ROUTES",
     dashboard="tasks.dashboard.charts.context",
 )

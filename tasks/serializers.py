@@ -3,6 +3,8 @@
 import datetime as dt
 from typing import Any
 
+from rest_framework import serializers
+
 from config.http.fields import (
     BooleanField,
     ChoiceField,
@@ -10,6 +12,7 @@ from config.http.fields import (
     DateField,
     EmptyIsNull,
     InstantField,
+    IntegerField,
     ListField,
     TextField,
 )
@@ -90,6 +93,39 @@ class CompletionSerializer(StrictSerializer):
         required=False,
         help_text="Of the open ones within it; by default they are completed.",
     )
+
+
+class NumbersSerializer(StrictSerializer):
+    """For the OpenAPI document, as those below."""
+
+    open = IntegerField()
+    completed = IntegerField()
+
+
+class CountsSerializer(StrictSerializer):
+    inbox = NumbersSerializer()
+    projects = serializers.DictField(child=NumbersSerializer(), help_text="By id; also those without tasks.")
+    tags = serializers.DictField(child=IntegerField(), help_text="Open tasks by tag, as its newest tasks spell it.")
+    today = IntegerField(help_text="Due today, in your time zone.")
+    overdue = IntegerField(help_text="Past their due, as `overdue=true` lists them.")
+
+
+class TagSerializer(StrictSerializer):
+    tag = TextField(max_length=MAX_TAG, help_text="As its newest tasks spell it.")
+    open = IntegerField()
+    completed = IntegerField()
+
+
+class TagRenameSerializer(StrictSerializer):
+    to = TextField(max_length=MAX_TAG, help_text="Trimmed; may be a tag that is there, or another spelling.")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """With `from`, which is a keyword of Python."""
+        return {"from": TextField(max_length=MAX_TAG, help_text="In any case."), **super().get_fields()}
+
+
+class TagRenamedSerializer(StrictSerializer):
+    changed = IntegerField(help_text="How many tasks.")
 
 
 class TaskPlaceSerializer(PlaceSerializer):

@@ -9,11 +9,13 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from config.environment.rates import Rate
-from config.errors import LimitReached
+from config.errors import LimitReached, NotFound
 from config.http.limits import counters
+from config.values import is_storable
 from tasks import moves
 from tasks.choices import OPEN, Status
-from tasks.models import Task
+from tasks.models import MAX_TAG, Task, TaskTag
+from tasks.text import tag_key
 from users.models import Kind, User
 from users.resources import errors, feed, log, operations, writes
 from users.resources.log import RowChange
@@ -56,6 +58,11 @@ class Place(TypedDict, total=False):
     parent_uid: str | None
     after_id: int | None
     before_id: int | None
+
+
+class TagNotFound(NotFound):
+    code = "tag_not_found"
+    title = "No such tag"
 
 
 TaskNotFound = errors.not_found(Task)
@@ -185,6 +192,41 @@ def restore_task(user: Actor, task_id: int, *, expected_version: Collection[int]
     the inbox if its project is. Raises TaskNotFound for all that is not in the trash, StaleVersion and LimitReached.
     """
     return writes.restore(user, Task, task_id, expected_version)
+
+
+def rename_tag(user: Actor, tag: str, to: str) -> list[Task]:
+    """Give the tasks with this tag, in any case, another one in its place, as one operation; where a task has both, one
+    stays. Returns the tasks that have changed. Raises TagNotFound, Invalid and OperationTooLarge.
+    """
+    return _replace_tag(user, tag, {tag_key(tag), tag_key(to)}, to)
+
+
+def delete_tag(user: Actor, tag: str) -> list[Task]:
+    """Take a tag, in any case, off all tasks that have it, as one operation.
+
+    Returns the tasks that have changed. Raises TagNotFound and OperationTooLarge.
+    """
+    return _replace_tag(user, tag, {tag_key(tag)}, None)
+
+
+def _replace_tag(user: Actor, tag: str, keys: Collection[str], to: str | None) -> list[Task]:
+    """Of the tasks with this tag, change the tags that have one of the keys. Tombstones keep theirs."""
+
+    def tags(task: Task) -> TaskChanges:
+        replaced = [to if tag_key(each) in keys else each for each in task.tags]
+        return {"tags": [each for each in replaced if each is not None]}
+
+    if len(tag) > MAX_TAG or not is_storable(tag):
+        raise _no_such_tag()
+    tagged = TaskTag.objects.filter(user=user.pk, tag_key=tag_key(tag)).values("task")
+    changed = writes.change_many(user, Task, tagged, tags)
+    if not changed and not Task.objects.for_user(user).visible().filter(pk__in=tagged).exists():
+        raise _no_such_tag()
+    return changed
+
+
+def _no_such_tag() -> TagNotFound:
+    return TagNotFound("None of your tasks has this tag.")
 
 
 def recompute_days(user: User) -> None:

@@ -17,7 +17,7 @@ def statements(call: Callable[[], Any], verb: str = "SELECT", containing: str = 
     reset_queries()  # Django's log has room for 9,000
     with CaptureQueriesContext(connection) as captured:
         call()
-    found = [sql for query in captured.captured_queries for sql in statement_of(query["sql"]).split("; ")]
+    found = [sql.strip() for query in captured.captured_queries for sql in statement_of(query["sql"]).split("; ")]
     return [sql for sql in found if sql.startswith(verb) and containing in sql]
 
 

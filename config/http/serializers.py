@@ -137,7 +137,7 @@ class QuerySerializer(serializers.Serializer):
         if any("\ud800" <= character <= "\udfff" for character in name + value):
             return ErrorDetail("It is not percent-encoded UTF-8.", code="invalid_utf8")
         if name not in known:
-            return ErrorDetail(f"Unknown parameter; known are {', '.join(known)}.", code="unknown")
+            return ErrorDetail(f"Unknown parameter; known are {', '.join(known) or 'none'}.", code="unknown")
         if name in data and name not in cls.repeatable:
             return ErrorDetail("It occurs twice; send it once.", code="repeated")
         return None

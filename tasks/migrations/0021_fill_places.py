@@ -44,7 +44,8 @@ def counted(name: str, *columns: Any, include: tuple[str, ...], **only: Any) -> 
     """With the project, so that what is counted by project comes out of the index alone."""
     condition = models.Q(deleted_at=None, **only)
     return ReplaceIndex(
-        "task", models.Index(models.F("user"), *columns, name=f"tasks_task_{name}", include=include, condition=condition)
+        "task",
+        models.Index(models.F("user"), *columns, name=f"tasks_task_{name}", include=include, condition=condition),
     )
 
 
@@ -63,6 +64,14 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunPython(fill, migrations.RunPython.noop, elidable=True),
         newest_first("tasks_task_inbox", "user", deleted_at=None, project=None),
+        AddIndexAnew(
+            "task",
+            models.Index(
+                *map(models.F, ("user", "position", "id")),
+                name="tasks_task_inbox_place",
+                condition=models.Q(deleted_at=None, project=None),
+            ),
+        ),
         newest_first("tasks_task_project", "user", "project", project__isnull=False),
         in_order("tasks_task_place", "project"),
         in_order("tasks_task_parent", "parent"),

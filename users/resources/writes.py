@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from config.database.queries import run
@@ -230,7 +231,7 @@ def restore_many(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
 def change_many(
     user: Actor,
     model: type[R],
-    pks: Collection[int],
+    pks: Collection[int] | QuerySet[Any, Any],
     changes: Callable[[R], Mapping[str, Any]],
     consequences: Consequences[R] | None = None,
     *,
@@ -240,13 +241,19 @@ def change_many(
     those that it is within. Returns those of the rows that differ.
 
     `changes` names no other row but those of `naming`, which all of them may refer to, and no parent. Raises Invalid,
-    also such as UnknownProject.
+    also such as UnknownProject, and OperationTooLarge.
     """
     names = references.named(model, naming or {})
     operation, found = operations.begin(user, *references.reads(user, names))
     references.resolved(model, naming or {}, names, found)
     rows = operation.read(_locked(user, model.objects.visible(), pks))
-    for family in sorted(operation.families(rows), key=lambda family: len(family.above)):
+    if consequences is None and naming is None:
+        for each in rows:
+            operation.apply(each, changes(each))
+        families: list[Any] = []
+    else:
+        families = sorted(operation.families(rows), key=lambda family: len(family.above))
+    for family in families:
         row: Any = family.row
         before = row.values()
         operation.apply(row, changes(row), family=family)
@@ -256,7 +263,7 @@ def change_many(
     return [row for row in rows if row.operation is not None]
 
 
-def _locked(user: Actor, rows: OwnedQuerySet[R], pks: Collection[int]) -> OwnedQuerySet[R]:
+def _locked(user: Actor, rows: OwnedQuerySet[R], pks: Collection[int] | QuerySet[Any, Any]) -> OwnedQuerySet[R]:
     return rows.for_user(user).filter(pk__in=pks).select_for_update().order_by("pk")
 
 
