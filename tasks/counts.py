@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from config.database.queries import Compiled, Param, Raw, Statement, run_all
 from tasks.choices import OPEN, Status
-from tasks.models import Task
 from tasks.projects.models import Project
 from tasks.querysets import NEVER
 from users.resources import feed
@@ -24,7 +23,8 @@ _PROJECTS: Compiled[Any] = Compiled(
 )
 # SQL, as Compiled has no aggregates. Tasks are counted from the indexes alone.
 _OPEN = "status IN ({})".format(", ".join(f"'{status}'" for status in OPEN))
-_NUMBERS = f"count(*) FILTER (WHERE {_OPEN}) AS open, count(*) FILTER (WHERE status = '{Status.COMPLETED}') AS completed"
+_COMPLETED = f"status = '{Status.COMPLETED}'"
+_NUMBERS = f"count(*) FILTER (WHERE {_OPEN}) AS open, count(*) FILTER (WHERE {_COMPLETED}) AS completed"
 _BY_PROJECT = f"""
     SELECT project_id, {_NUMBERS} FROM tasks_task WHERE user_id = %s AND deleted_at IS NULL GROUP BY project_id
 """  # nosec B608: constants of ours

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, Unpack
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
 from config.errors import LimitReached, NotFound
 from config.http.limits import counters
@@ -209,6 +210,7 @@ def delete_tag(user: Actor, tag: str) -> list[Task]:
     return _replace_tag(user, tag, {tag_key(tag)}, None)
 
 
+@retried_transaction
 def _replace_tag(user: Actor, tag: str, keys: Collection[str], to: str | None) -> list[Task]:
     """Of the tasks with this tag, change the tags that have one of the keys. Tombstones keep theirs."""
 

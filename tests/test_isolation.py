@@ -1,4 +1,4 @@
-"""Every operation of accounts and of the trash, for everybody who may call it; those of resources have their own."""
+"""Every operation of accounts, the trash and tags, for everybody who may call it; those of resources have their own."""
 
 import json
 import re
@@ -48,6 +48,10 @@ listTrash        | 200 | 403 permission_denied  | 200                    | 401 n
 emptyTrash       | 204 | 403 permission_denied  | 204                    | 401 not_authenticated | 401 invalid_token
 listHistory      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 undo             | 200 | 403 permission_denied  | 404 operation_not_found | 401 not_authenticated | 401 invalid_token
+getCounts        | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
+listTags         | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
+renameTag        | 200 | 403 permission_denied  | 404 tag_not_found      | 401 not_authenticated | 401 invalid_token
+deleteTag        | 204 | 403 permission_denied  | 404 tag_not_found      | 401 not_authenticated | 401 invalid_token
 getLiveness      | 200 | 200                    | 200                    | 200                   | 200
 getReadiness     | 200 | 200                    | 200                    | 200                   | 200
 """
@@ -71,6 +75,7 @@ BODIES: dict[str, Callable[[User], Any]] = {
     "forgotPassword": lambda dave: {"email": dave.email},
     "resetPassword": lambda dave: {"token": mailed.PASSWORD_RESET.make(dave), "password": NEW_PASSWORD},
     "undo": lambda dave: {"operation": 1},
+    "renameTag": lambda dave: {"from": CANARY, "to": "renamed"},
     "verifyEmail": lambda dave: {"token": mailed.EMAIL_VERIFICATION.make(dave)},
 }
 OPERATIONS = {
@@ -78,8 +83,8 @@ OPERATIONS = {
     for path, methods in document()["paths"].items()
     for method, operation in methods.items()
 }
-# About the API, and the same for everybody.
-UNDOCUMENTED = {("GET", "/api/schema"), ("GET", "/api/docs")}
+# About the API, and the same for everybody; and the tag `rename`, which stands in the document as every tag.
+UNDOCUMENTED = {("GET", "/api/schema"), ("GET", "/api/docs"), ("DELETE", "/api/{user_id}/tags/rename")}
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +108,7 @@ class World(NamedTuple):
     user_id: str
     session_id: str
     dave: User
+    tag: str = CANARY
 
     @classmethod
     def of(cls, user: User) -> "World":
@@ -168,7 +174,9 @@ def assert_is_as_declared(text: str, name: str, status: str) -> None:
     assert media is None or complaints(json.loads(text), media["schema"]) == []
 
 
-@pytest.mark.parametrize("name", ["getMe", "exportMe", "listSessions", "listTrash", "listHistory"])
+@pytest.mark.parametrize(
+    "name", ["getMe", "exportMe", "listSessions", "listTrash", "listHistory", "getCounts", "listTags"]
+)
 def test_the_owner_sees_what_nobody_else_does(alice: User, name: str) -> None:
     """So that the table would notice it in the answer to another."""
     assert CANARY in text_of(call(Api(alice), name, World.of(alice)))

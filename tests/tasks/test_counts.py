@@ -58,14 +58,7 @@ def test_a_tag_is_spelled_as_most_of_its_newest_tasks_do(as_alice: Api, alice: U
 
 
 NOW = dt.datetime(2026, 12, 1, 23, 30, tzinfo=dt.UTC)
-# The user's zone, with what is due today and what is overdue there, of the tasks below.
-ZONES = {
-    "UTC": (3, 4),  # 1 December, 23:30
-    "Asia/Karachi": (1, 6),  # 2 December, 04:30
-    "Pacific/Kiritimati": (1, 6),  # 2 December, 13:30
-    "America/Los_Angeles": (3, 4),  # 1 December, 15:30
-    "Pacific/Pago_Pago": (3, 4),  # 1 December, 12:30
-}
+ZONES = ["UTC", "Asia/Karachi", "Pacific/Kiritimati", "America/Los_Angeles", "Pacific/Pago_Pago"]
 
 
 @pytest.mark.parametrize("zone", ZONES)

@@ -11,11 +11,13 @@ from tasks.choices import Sort
 from tasks.models import Task
 from tasks.querysets import MAX_LOOKED_UP
 from tests.client import Api
+from tests.factories import make_project
 from tests.plans import explain, indexes, nodes, statements
 from tests.tasks.conftest import COMMON_TAG, RARE_TAG
 from users.models import User
 
-SORTS = [direction + sort for sort in Sort.values for direction in ("", "-")]
+# Without those of positions, which are an order among siblings: those of a place have an index, below.
+SORTS = [direction + sort for sort in Sort.values for direction in ("", "-") if sort != Sort.POSITION]
 
 LISTS = [
     ("tasks_task_list", ""),
@@ -36,6 +38,18 @@ LISTS = [
     ("tasks_task_open", "status=pending,in_progress&sort=due_date"),
     ("tasks_task_open", "overdue=true&sort=due_date"),
 ]
+# With the ids of `places`.
+PLACES = [
+    ("tasks_task_inbox", "project=inbox"),
+    ("tasks_task_inbox_place", "project=inbox&sort=position"),
+    ("tasks_task_inbox_place", "project=inbox&parent=none&sort=-position"),
+    ("tasks_task_list", "project=active"),
+    ("tasks_task_project", "project={project}"),
+    ("tasks_task_project", "project={project}&parent=none"),
+    ("tasks_task_place", "project={project}&sort=position"),
+    ("tasks_task_place", "project={project}&sort=-position"),
+    ("tasks_task_parent", "parent={parent}&sort=position"),
+]
 OTHERS: list[tuple[str, Callable[[User, Task], Any]]] = [
     ("tasks_task_pkey", lambda walter, task: Api(walter).get(f"/api/me/tasks/{task.pk}")),
     ("tasks_task_uid", lambda walter, task: Api(walter).get(f"/api/me/tasks/by-uid/{task.uid}")),
@@ -52,6 +66,72 @@ def statement(user: User, query: str) -> str:
 @pytest.mark.parametrize(("index", "query"), LISTS)
 def test_a_list_is_read_with_its_index(walter: User, index: str, query: str) -> None:
     assert indexes(walter, statement(walter, query)) == {index}
+
+
+@pytest.fixture
+def places(walter: User) -> dict[str, int]:
+    """Of walter's 3,000 tasks a tenth is in a project, and 20 are within one; most others are in a second project."""
+    project, other = (make_project(walter).pk for _ in range(2))
+    tasks = Task.objects.for_user(walter).order_by("pk")
+    parent = tasks[100].pk
+    with connection.cursor() as cursor:
+        sql = "UPDATE tasks_task SET project_id = CASE WHEN id %% 20 = 0 THEN %s ELSE %s END, position = 'a' || id % 97"
+        cursor.execute(
+            f"{sql.replace('% 97', '%% 97')} WHERE user_id = %s AND id %% 40 <> 2", [project, other, walter.pk]
+        )
+        children = [task.pk for task in tasks[200:220]]
+        cursor.execute("UPDATE tasks_task SET parent_id = %s WHERE id = ANY(%s)", [parent, children])
+        cursor.execute("ANALYZE tasks_task, projects_project")
+    return {"project": project, "parent": parent}
+
+
+def test_a_list_of_a_place_is_read_with_its_index(walter: User, places: dict[str, int]) -> None:
+    """One test, as each that fills the table anew leaves larger indexes to the next."""
+    for index, query in PLACES:
+        found = indexes(walter, statement(walter, query.format(**places)))
+        assert {name for name in found if name.startswith("tasks_")} == {index}, query
+
+
+def test_a_page_of_a_place_begins_where_the_last_one_ended(walter: User, places: dict[str, int]) -> None:
+    for _, place in PLACES:
+        if "project=active" in place:
+            continue  # the order of all tasks
+        query = place.format(**places)
+        cursor = re.search(r"cursor=([^&>]+)", Api(walter).get(f"/api/me/tasks?limit=10&{query}")["Link"])
+        assert cursor
+        found = list(nodes(explain(walter, statement(walter, f"{query}&cursor={cursor[1]}"))["Plan"]))
+        assert [node["Node Type"] for node in found if "Sort" in node["Node Type"]] == []
+        assert ["ROW(" in node["Index Cond"] for node in found if "Index Cond" in node] == [True], query
+
+
+def test_a_tree_is_looked_up_from_its_root(walter: User, places: dict[str, int]) -> None:
+    found = list(nodes(explain(walter, statement(walter, f"root={places['parent']}&sort=position"))["Plan"]))
+    names = {node["Index Name"] for node in found if "Index Name" in node}
+    assert (
+        {"tasks_task_own", "tasks_task_parent"} <= names <= {"tasks_task_own", "tasks_task_parent", "tasks_task_pkey"}
+    )
+    assert [node for node in found if node["Node Type"] == "Seq Scan"] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counts_come_out_of_the_indexes_alone(walter: User) -> None:
+    """But for the spelling of tags, which is that of a few tasks."""
+    with connection.cursor() as cursor:
+        for table in ("tasks_task", "tasks_tasktag"):
+            cursor.execute(f"VACUUM (ANALYZE) {table}")  # only then an index knows which rows are visible to all
+    used = [
+        {
+            (node["Node Type"], node["Index Name"])
+            for node in nodes(explain(walter, sql)["Plan"])
+            if "Index Name" in node
+        }
+        for sql in statements(lambda: Api(walter).get("/api/me/counts"))
+    ]
+    by_project, due, by_tag = used
+    assert by_project == {("Index Only Scan", "tasks_task_status")}
+    assert due == {("Index Only Scan", "tasks_task_open")}
+    assert ("Index Only Scan", "tasks_tasktag_pkey") in by_tag
+    assert {name for kind, name in by_tag if kind != "Index Only Scan"} <= {"tasks_task_pkey", "tasks_task_own"}
 
 
 @pytest.mark.parametrize(("index", "call"), OTHERS)
@@ -127,4 +207,10 @@ def test_no_index_is_there_for_nothing(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename IN ('tasks_task', 'tasks_tasktag')")
         names = {name for (name,) in cursor.fetchall()}
-    assert names == {"tasks_tasktag_pkey", "tasks_task_trash", *(index for index, _ in (*LISTS, *OTHERS))}
+    # `own` also makes references possible, and no tree is found without it.
+    assert names == {
+        "tasks_tasktag_pkey",
+        "tasks_task_trash",
+        "tasks_task_own",
+        *(index for index, _ in (*LISTS, *PLACES, *OTHERS)),
+    }
