@@ -7,7 +7,7 @@ from django.db import connection
 
 from tasks.models import Task
 from tests.client import Api
-from tests.factories import make_task, make_user
+from tests.factories import make_project, make_task, make_user
 from tests.problems import stored
 from tests.tasks.outlines import OUTLINES, Outline
 from users.models import IdempotencyKey, User
@@ -24,6 +24,7 @@ def task(alice: User) -> Task:
 @pytest.fixture
 def unchanged(task: Task, as_alice: Api) -> Iterator[None]:
     """Around a refusal of what alice sends: every row is afterwards as it was before."""
+    make_project(task.user)
     IdempotencyKey.objects.create(status=200, user=task.user, created_at=task.created_at, expires_at=task.created_at)
     before = stored()
     assert all(before), "nothing is there that could have changed"

@@ -11,7 +11,7 @@ from users.models import User
 
 LIST = "/api/me/tasks"
 KNOWN = (
-    "status, completed, priority, tag, due_before, due_after, overdue, search, updated_since, "
+    "status, completed, priority, tag, project, parent, root, due_before, due_after, overdue, search, updated_since, "
     "sort, limit, offset, cursor, total"
 )
 
