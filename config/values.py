@@ -20,6 +20,19 @@ def is_numeric_date(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LAST_SECOND
 
 
+def is_same(one: Any, other: Any) -> bool:
+    """Whether they are equal; within JSON also of the same type, as `True`, 1 and 1.0 are not the same there."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_same_json(one[name], other[name]) for name in one)
+    return bool(one == other)
+
+
+def _is_same_json(one: Any, other: Any) -> bool:
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same_json, one, other))
+    return type(one) is type(other) and is_same(one, other)
+
+
 def keep_newest(entries: dict[Any, Any], most: int) -> None:
     """Delete the oldest entries beyond `most`. Other threads may write meanwhile: each step is atomic."""
     while len(entries) > most:

@@ -14,7 +14,7 @@ from tasks import positions
 from tasks.placed import Placed
 from users.resources import errors, operations, references, statements
 from users.resources.operations import Operation
-from users.resources.references import Family
+from users.resources.references import Family, Relatives
 from users.tokens.callers import Actor
 
 _SIBLINGS = ("after_id", "before_id")
@@ -43,7 +43,7 @@ def move(user: Actor, model: type[R], pk: int, sent: Mapping[str, Any], expected
         reads.append(_beside(user, model, pk, member, sent[member]))
     operation, (rows, *found) = operations.begin(user, *reads)
     beside = found.pop() if member is not None else []
-    family = Family(operation.read(rows), pk)
+    family = Family(Relatives(model, operation.read(rows)), pk)
     row: R = errors.checked(family.row, model, expected)
     operation.apply(row, references.resolved(model, place, names, found), names, family)
     if member is None:

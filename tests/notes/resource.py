@@ -1,8 +1,9 @@
-"""The declaration of notes as a resource, with its serializer and its list query."""
+"""The declaration of notes and remarks as resources, with their serializers and list queries."""
 
 from config.http.fields import Clearable, TextField
+from tasks.fields import ReferenceField, ReferenceUidField
 from tests.notes import services
-from tests.notes.models import MAX_BODY, MAX_TITLE, Note
+from tests.notes.models import MAX_BODY, MAX_TITLE, Note, Remark
 from users.resources.lists import ListQuery
 from users.resources.resource import Resource
 from users.resources.serializers import ResourceSerializer
@@ -17,6 +18,8 @@ class NoteSerializer(ResourceSerializer):
 
     title = TextField(max_length=MAX_TITLE)
     body = BodyField(cleared="", max_length=MAX_BODY, allow_blank=True, trim_whitespace=False)
+    project_id = ReferenceField()
+    project_uid = ReferenceUidField()
 
 
 class NoteListQuery(ListQuery):
@@ -38,4 +41,36 @@ NOTES = Resource(
     text=("title", "body"),
     example={"title": "Groceries", "body": "Bread, olives"},
     icon="note",
+)
+
+
+class RemarkSerializer(ResourceSerializer):
+    model = Remark
+
+    note_id = ReferenceField()
+    note_uid = ReferenceUidField()
+    project_id = ReferenceField()
+    source_id = ReferenceField()
+
+
+class RemarkListQuery(ListQuery):
+    model = Remark
+
+
+# Not among those of tests/resources/declared.py: of it there are only the tests of references.
+REMARKS = Resource(
+    name="remark",
+    plural="remarks",
+    model=Remark,
+    serializer=RemarkSerializer,
+    list_query=RemarkListQuery,
+    create=services.create_remark,
+    update=services.update_remark,
+    delete=services.delete_remark,
+    restore=services.restore_remark,
+    delete_many=services.delete_remarks,
+    restore_many=services.restore_remarks,
+    text=(),
+    example={"note_id": 1},
+    icon="comment",
 )

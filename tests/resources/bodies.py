@@ -5,9 +5,16 @@ from typing import Any
 from rest_framework import serializers
 
 from config.http.fields import BooleanField, ChoiceField, DateField, InstantField, ListField, TextField
+from tasks.fields import ExtraField, PositionField, ReferenceField
+from tasks.projects.serializers import ColorField
 from users.resources.resource import Resource
 
 Values = dict[str, Any]
+
+
+def nested(levels: int) -> Any:
+    return [nested(levels - 1)] if levels else []
+
 
 NOT_TEXT: Values = {"number": 1, "2^63": 2**63, "float": 1.5, "boolean": True, "array": ["a"], "object": {"a": "b"}}
 UNSTORABLE: Values = {"NUL": "a\0b", "lone surrogate": "a\ud800b"}
@@ -27,6 +34,47 @@ NOT_A_DATE: Values = {
     "second 61": "2026-01-01T09:30:61Z",
 }
 NOT_A_FLAG: Values = {"null": None, "text": "true", "zero": 0, "one": 1, "array": [True], "object": {}}
+NOT_AN_ID: Values = {
+    "text": "1",
+    "zero": 0,
+    "negative": -1,
+    "2^63": 2**63,
+    "10^400": 10**400,
+    "fraction": 1.0,
+    "boolean": True,
+    "array": [1],
+    "object": {},
+}
+NOT_A_POSITION: Values = {
+    "one character": "a",
+    "no head": "00",
+    "too short for its head": "b0",
+    "trailing zero": "a00",
+    "other digits": "a-",
+    "the smallest": "A" + "0" * 26,
+    "101 characters": "a0" + "1" * 99,
+}
+NOT_EXTRA: Values = {
+    "text": "{}",
+    "number": 1,
+    "boolean": False,
+    "array": [{}],
+    "NUL": {"a": ["b\0"]},
+    "NUL in a name": {"a\0": 1},
+    "lone surrogate": {"a": "\ud800"},
+    "lone surrogate in a name": {"a": {"\udfff": 1}},
+    "2^60": {"a": 2**60},
+    "2^53 + 1": {"a": [2**53 + 1]},
+    "-2^60": {"a": -(2**60)},
+    "1e308": {"a": 1e308},
+    "1e-308": {"a": 1e-308},
+    "5 levels": {"a": {"b": {"c": {"d": {}}}}},
+    "5 levels of arrays": {"a": [[[[]]]]},
+    "30 levels": {"a": nested(29)},
+    "8,193 bytes": {"a": "x" * (8193 - len('{"a":""}'))},
+    "8,193 bytes in UTF-8": {"a": "報" * 2731},
+    "50,000 members": dict.fromkeys(map(str, range(50_000)), 0),
+}
 UNKNOWN_MEMBERS: dict[str, Values] = {
     "titel": {"unknown member": "x"},
     "": {"unknown member": "x"},
@@ -98,10 +146,18 @@ def refused_values(field: serializers.Field) -> dict[str, tuple[str, Any]]:
 def _refused(field: serializers.Field) -> Values:
     never: Values = {} if field.allow_null else {"null": None}
     match field:
+        case PositionField():
+            return {**NOT_TEXT, **UNSTORABLE, "null": None, **NOT_A_POSITION}
+        case ColorField():
+            return {**NOT_TEXT, **UNSTORABLE, "word": "red", "three digits": "#123", "upper case": "#AABBCC"}
         case TextField():
             if not field.allow_blank:
                 never |= {"empty": "", "blank": " \n\t"}
             return {**NOT_TEXT, **UNSTORABLE, **never, "too long": "a" * (field.max_length + 1)}
+        case ReferenceField():
+            return NOT_AN_ID
+        case ExtraField():
+            return NOT_EXTRA
         case ChoiceField():
             word = str(next(iter(field.choices)))
             wrong = {"empty": "", "unknown": "done", "upper case": word.upper(), "blank": f"{word} "}

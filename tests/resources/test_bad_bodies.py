@@ -41,7 +41,7 @@ def test_a_missing_member_is_named(resource: Resource, as_alice: Api) -> None:
 
 def test_every_bad_member_is_named_at_once(resource: Resource, as_alice: Api, row: OwnedModel, method: str) -> None:
     writable = [name for name, field in resource.serializer().fields.items() if not field.read_only]
-    body = {**dict.fromkeys(writable, {"0": 0}), "titel": "x", "a/b": 1}
+    body = {**dict.fromkeys(writable, {"0": "\0"}), "titel": "x", "a/b": 1}
     answer = write(as_alice, method, row, resource, body)
     assert sorted(places_of(answer, "pointer")) == sorted(["/a~1b", "/titel", *(f"/{name}" for name in writable)])
 

@@ -51,10 +51,10 @@ def test_every_operation_is_documented_with_valid_examples(resource: Resource) -
         assert len(examples) > 0 or name.startswith(("delete", "erase"))
 
 
-def test_a_second_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_model_that_the_feed_counts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The change counter has one count of rows."""
-    monkeypatch.setattr(Note, "limit_setting", "LIMIT_TASKS")
-    with pytest.raises(ImproperlyConfigured, match="note and task both have a limit_setting"):
+    monkeypatch.setattr(Note, "is_counted", True)
+    with pytest.raises(ImproperlyConfigured, match="note and task are both counted"):
         register(NOTES)
     assert NOTES not in registered()
 

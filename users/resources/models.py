@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from config.database.models import RowModel
 from config.errors import Invalid
-from config.values import is_storable, nfc
+from config.values import is_same, is_storable, nfc
 from users.models import Kind
 from users.resources.querysets import OwnedQuerySet
 
@@ -147,6 +147,9 @@ class OwnedModel(RowModel):
             raise ImmutableUid(f"The uid of a {self._meta.verbose_name} never changes.", pointer="/uid")
         before = self.values()
         self.take_over({name: value for name, value in sent.items() if name != "uid"}, user, now)
+        for each in self.references():
+            if not each.null and getattr(self, each.attname) is None:
+                raise Invalid(f"A {self._meta.verbose_name} has a {each.name}.", pointer=f"/{each.attname}")
         if not (1 <= len(self.uid) <= MAX_UID and is_storable(self.uid)):
             raise Invalid(f"A uid has 1 to {MAX_UID} characters.", pointer="/uid")
         return self.diff(before)
@@ -158,7 +161,7 @@ class OwnedModel(RowModel):
 
     def diff(self, before: Mapping[str, Any]) -> Diff:
         """What has changed since these `values`; nothing, if only derived columns have."""
-        diff = {name: (old, new) for name, old in before.items() if (new := getattr(self, name)) != old}
+        diff = {name: (old, new) for name, old in before.items() if not is_same(new := getattr(self, name), old)}
         return diff if diff.keys() - set(self.derived) else {}
 
     @classmethod

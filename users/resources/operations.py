@@ -10,12 +10,12 @@ from django.utils import timezone
 
 from config.database import session
 from config.database.queries import Raw, Statement, run, run_all
-from config.errors import LimitReached, OperationTooLarge
+from config.errors import OperationTooLarge
 from users.models import Feed, Kind
 from users.resources import errors, feed, log, references, statements
 from users.resources.log import RowChange
 from users.resources.models import OwnedModel, Reference, WhenDeleted
-from users.resources.references import Family, Named
+from users.resources.references import Family, Named, Relatives
 from users.tokens.callers import Actor
 
 R = TypeVar("R", bound=OwnedModel)
@@ -68,13 +68,13 @@ class Operation:
         """
         before = row.values()
         row.apply(sent, self.user, self.now)
-        references.settle(row, before, sent, names, family or Family([row], row.pk))
+        references.settle(row, before, sent, names, family or Family(Relatives(type(row), [row]), row.pk))
 
     def families(self, rows: Sequence[R]) -> Iterator[Family[R]]:
         """Of each of these rows, which are read already and FOR UPDATE."""
         tree = type(rows[0]).tree() if rows else None
         if tree is None:
-            yield from (Family([row], row.pk) for row in rows)
+            yield from (Family(Relatives(type(row), [row]), row.pk) for row in rows)
             return
         parents = (
             type(rows[0]).objects.for_user(self.user).visible().filter(**{f"{tree.name}__in": [row.pk for row in rows]})
@@ -83,7 +83,7 @@ class Operation:
         for row in rows:
             is_alone = getattr(row, tree.attname) is None and row.pk not in have_children
             found = [row] if is_alone else run(statements.of(type(row)).family(self.user.pk, row.pk))
-            yield Family(self.read(found), row.pk)
+            yield Family(Relatives(type(row), self.read(found)), row.pk)
 
     def delete(
         self, rows: Collection[OwnedModel], clearing: Collection[str] = (), whole: Reference | None = None
@@ -126,27 +126,26 @@ class Operation:
         ]
         return list(zip((each for each, _ in found), run_all(reads) if reads else [], strict=True))
 
-    def restore(self, row: OwnedModel) -> None:
-        """Take a row out of the trash, with all that went there along with it.
+    def restore(self, chosen: Collection[OwnedModel]) -> None:
+        """Take rows out of the trash, each with all that went there along with it.
 
-        A reference to what is still there becomes null. Raises OperationTooLarge, and StillReferred if it cannot.
+        A reference to what is still there becomes null. Raises OperationTooLarge, and InTrash if it cannot.
         """
-        deleted_at, rows = row.deleted_at, [row]
-        restored: list[OwnedModel] = []
-        while rows:
-            restored += rows
-            for each in rows:
-                each.deleted_at = None
-                each.follow_zone(self.user)
-            found = self._referring(rows, deleted_at)
-            rows = [each for _, those in found for each in self.read(those) if each.deleted_at is not None]
-        by_model: defaultdict[type[OwnedModel], list[Any]] = defaultdict(list)
-        for each in restored:
-            by_model[type(each)].append(each)
-        for model, those in by_model.items():
+        by_moment: defaultdict[Any, list[OwnedModel]] = defaultdict(list)
+        for row in chosen:
+            by_moment[row.deleted_at].append(row)
+        restored: defaultdict[type[OwnedModel], list[Any]] = defaultdict(list)
+        for deleted_at, rows in by_moment.items():
+            while rows:
+                for row in rows:
+                    restored[type(row)].append(row)
+                    row.deleted_at = None
+                    row.follow_zone(self.user)
+                found = self._referring(rows, deleted_at)
+                rows = [each for _, those in found for each in self.read(those) if each.deleted_at is not None]
+        for model, those in restored.items():
             self._detach(model, those)
-            if tree := model.tree():
-                self._replant(tree, those)
+            references.replant(self.user, model, those, {row.pk for row in chosen if type(row) is model})
 
     def _detach(self, model: type[OwnedModel], rows: Sequence[Any]) -> None:
         """Set references to what is in the trash to null."""
@@ -164,22 +163,6 @@ class Operation:
                 if not reference.null:
                     raise errors.in_trash(reference)
                 setattr(row, reference.attname, None)
-
-    def _replant(self, tree: Any, rows: Sequence[Any]) -> None:
-        """Hold the rules of a tree, which may have changed meanwhile: a row without a place any more becomes a root."""
-        pks = {row.pk for row in rows}
-        for row in rows:
-            if (parent := getattr(row, tree.attname)) in pks:
-                continue
-            names = [Named(tree, tree.attname, parent)] if parent is not None else []
-            family = Family(rows, row.pk)
-            if names:
-                names[0].take(iter(run_all(references.reads(self.user, names))))
-            try:
-                references.settle(row, {}, {}, names, family)
-            except (errors.TooDeep, LimitReached):
-                setattr(row, tree.attname, None)
-                references.settle(row, {}, {}, [], family)
 
     def changes(self, kind: Kind | None = None) -> list[RowChange]:
         """What has become of the rows, those that have changed."""

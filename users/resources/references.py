@@ -1,6 +1,6 @@
 """References in requests: the rows that are named by id or by uid, and the rules of trees."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -49,6 +49,14 @@ _TOO_DEEP = """
     JOIN (SELECT start, max(level) AS depth FROM above GROUP BY start) AS up USING (start)
     WHERE height + depth > {most}
 """
+# Of a tree: rows of which the parent has too many.
+_TOO_MANY = """
+    SELECT id FROM {table} WHERE user_id = %s AND id = ANY(%s) AND deleted_at IS NULL AND {name} IN (
+        SELECT {name} FROM {table} WHERE user_id = %s AND deleted_at IS NULL
+        AND {name} IN (SELECT {name} FROM {table} WHERE user_id = %s AND id = ANY(%s))
+        GROUP BY {name} HAVING count(*) > {most}
+    )
+"""
 _NOT_INHERITED = """
     SELECT row.id FROM {table} AS row JOIN {table} AS parent ON parent.user_id = row.user_id AND parent.id = row.{name}
     WHERE row.user_id = %s AND (row.id = ANY(%s) OR parent.id = ANY(%s)) AND row.deleted_at IS NULL
@@ -70,6 +78,11 @@ class Named:
     @property
     def by(self) -> str:
         return self.member.rpartition("_")[2]
+
+    @property
+    def line(self) -> list[int]:
+        """The ids of the row and its ancestors."""
+        return [each.pk for each in (self.row, *self.above) if each is not None]
 
     def reads(self, user: Actor) -> Iterator[Statement[Any]]:
         model: Any = self.reference.related_model
@@ -129,25 +142,32 @@ def resolved(
     return values
 
 
+class Relatives(Generic[R]):
+    """Rows of a model, by id, and if they are a tree, by parent."""
+
+    def __init__(self, model: type[R], rows: Iterable[R]) -> None:
+        self.tree = model.tree()
+        self.by_id = {row.pk: row for row in rows}
+        self.children: defaultdict[int | None, list[R]] = defaultdict(list)
+        if self.tree is not None:
+            for row in self.by_id.values():
+                self.children[getattr(row, self.tree.attname)].append(row)
+
+    def above(self, row: R) -> list[R]:
+        return _ancestors(row, self.by_id, self.tree.attname) if self.tree is not None else []
+
+
 class Family(Generic[R]):
     """A row of a tree with its ancestors, the nearest first, and its descendants, level by level."""
 
-    def __init__(self, rows: Sequence[R], pk: int | None) -> None:
-        by_id = {row.pk: row for row in rows}
-        self.row = by_id.get(pk)
-        self.above: list[R] = []
+    def __init__(self, relatives: Relatives[R], pk: int | None) -> None:
+        self.row = relatives.by_id.get(pk) if pk is not None else None  # a new row is nobody's parent
+        self.above = relatives.above(self.row) if self.row is not None else []
         self.levels: list[list[R]] = []
-        tree = type(self.row).tree() if self.row else None
-        if self.row is None or tree is None or pk is None:
-            return  # a new row is nobody's parent
-        self.above = _ancestors(self.row, by_id, tree.attname)
-        children = defaultdict(list)
-        for row in rows:
-            children[getattr(row, tree.attname)].append(row)
-        level = children[pk]
+        level = relatives.children.get(pk, []) if self.row is not None else []
         while level:
             self.levels.append(level)
-            level = [child for row in level for child in children[row.pk]]
+            level = [child for row in level for child in relatives.children.get(row.pk, [])]
 
     @property
     def below(self) -> list[R]:
@@ -200,6 +220,36 @@ def _check_place(row: OwnedModel, name: Named, line: Sequence[Any], height: int)
         )
 
 
+def replant(user: Actor, model: type[OwnedModel], rows: Sequence[Any], chosen: Collection[int]) -> None:
+    """Hold the rules of a tree, which may have changed meanwhile, for restored rows that do not just come along with
+    their parent. One that has no place any more becomes a root."""
+    tree = model.tree()
+    if tree is None:
+        return
+    relatives: Relatives[Any] = Relatives(model, rows)
+    parents = {row.pk: getattr(row, tree.attname) for row in rows}
+    outer = {pk: Named(tree, tree.attname, pk) for pk in {*parents.values()} - parents.keys() - {None}}
+    if outer:
+        found = iter(run_all(reads(user, outer.values())))
+        for each in outer.values():
+            each.take(found)
+    alone = [row for row in rows if row.pk in chosen or parents[row.pk] not in parents]
+    counts = Counter(parents.values()) - Counter(parents[row.pk] for row in alone)
+    for row in sorted(alone, key=lambda row: len(relatives.above(row))):
+        family = Family(relatives, row.pk)
+        parent_id, line = parents[row.pk], [*family.above]
+        if name := outer.get(getattr(line[-1] if line else row, tree.attname)):
+            line += [name.row, *name.above]
+        children = counts[parent_id] + (outer[parent_id].children if parent_id in outer else 0)
+        names = [Named(tree, tree.attname, parent_id, line[0], line[1:], children)] if line else []
+        try:
+            settle(row, {}, {}, names, family)
+            counts[parent_id] += 1
+        except (errors.TooDeep, LimitReached):
+            setattr(row, tree.attname, None)
+            settle(row, {}, {}, [], family)
+
+
 def _inherit(row: OwnedModel, parent: Any, attname: str, sent: Mapping[str, Any], names: Sequence[Named]) -> None:
     value = getattr(parent, attname)
     if attname in sent and getattr(row, attname) != value:
@@ -237,13 +287,16 @@ Violations = dict[tuple[str, int], list[str]]  # by type and id, the references
 
 def violations(user: Actor, model: type[OwnedModel], pks: Collection[int]) -> Violations:
     """What is stored, but must not be committed, of changed rows: references to or from what is in the trash, and trees
-    that are too deep, have a cycle, or of which a row differs from its parent in what it inherits."""
+    that are too deep, have a cycle or too many children, or of which a row differs from its parent in what it
+    inherits."""
     checks: list[tuple[type[OwnedModel], str, Raw]] = []
     for each in model.references():
         checks.append((model, each.attname, _check(_TO_HIDDEN, each, user, pks)))
         if each.is_tree:
             sql = _TOO_DEEP.format(table=model._meta.db_table, name=each.attname, most=each.max_depth)
             checks.append((model, each.attname, Raw(sql, [user.pk, [*pks], user.pk] * 2)))
+            sql = _TOO_MANY.format(table=model._meta.db_table, name=each.attname, most=each.max_children)
+            checks.append((model, each.attname, Raw(sql, [user.pk, [*pks], user.pk, user.pk, [*pks]])))
             for name in model.inherited:
                 sql = _NOT_INHERITED.format(table=model._meta.db_table, name=each.attname, inherited=name)
                 checks.append((model, name, Raw(sql, [user.pk, [*pks], [*pks]])))

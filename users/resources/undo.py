@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from config.database.queries import Compiled, Param, run
 from config.database.transactions import retried_transaction
 from config.errors import Conflict, Gone, NotFound
-from config.values import MAX_BIGINT
+from config.values import MAX_BIGINT, is_same
 from users.models import Change, Kind
 from users.resources import feed, log, operations, references, statements
 from users.resources.log import RowChange
@@ -148,7 +148,7 @@ def _put_back(rows: Rows, entries: Collection[log.Entry], now: dt.datetime) -> C
         before, after = _before_and_after(row, entry.kind, parsed)
         if row.version == entry.version:
             after = {}  # nothing has changed since; others are compared
-        changed = [name for name, value in after.items() if getattr(row, name) != value]
+        changed = [name for name, value in after.items() if not is_same(getattr(row, name), value)]
         if changed := [*(entry.diff.keys() - parsed.keys()), *changed, *_overruled(row, before)]:
             conflicts.setdefault(key, []).extend(changed)
         for name, value in before.items():

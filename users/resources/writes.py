@@ -22,7 +22,7 @@ from users.resources.log import RowChange
 from users.resources.models import OwnedModel, new_uid
 from users.resources.operations import Operation
 from users.resources.querysets import OwnedQuerySet
-from users.resources.references import Family
+from users.resources.references import Family, Relatives
 from users.services import pruning
 from users.tokens.callers import Actor
 
@@ -135,11 +135,14 @@ def change_family(
     names = [] if callable(sent) else references.named(model, sent)
     targets = references.reads(user, names)
     operation, (rows, *found) = operations.begin(user, statements.of(model).family(user.pk, pk), *targets)
-    family = Family(operation.read(rows), pk)
+    family = Family(Relatives(model, operation.read(rows)), pk)
     row: R = errors.checked(family.row, model, expected)
     before = row.values()
     values = sent(row) if callable(sent) else references.resolved(model, sent, names, found)
     operation.apply(row, values, names, family)
+    if (tree := model.tree()) and consequences is not None and tree.attname in row.diff(before):
+        line = [pk for each in names if each.reference is tree for pk in each.line]
+        family.above = operation.read(_locked(user, model.objects.visible(), line))
     if consequences is not None:
         consequences(operation, family, before)
     if operation.store() is None:
@@ -180,7 +183,7 @@ def delete(
     Raises RowNotFound, StaleVersion, StillReferred and OperationTooLarge.
     """
     operation, (rows,) = operations.begin(user, statements.of(model).family(user.pk, pk))
-    family = Family(operation.read(rows), pk)
+    family = Family(Relatives(model, operation.read(rows)), pk)
     row: R = errors.checked(family.row, model, expected)
     operation.delete([row, *family.below], clearing, whole=model.tree())
     operation.store()
@@ -197,7 +200,7 @@ def restore(user: Actor, model: type[R], pk: int, expected: Collection[int] | No
     if not rows:
         raise errors.not_in_trash(model)
     row: R = operation.read(rows)[0]
-    operation.restore(errors.checked(row, model, expected))
+    operation.restore([errors.checked(row, model, expected)])
     operation.store()
     return row
 
@@ -220,9 +223,7 @@ def restore_many(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
     """`restore` those of the rows that are in the trash, as one operation; returns them."""
     operation, _ = operations.begin(user)
     rows: list[R] = operation.read(_locked(user, model.objects.trashed(), pks))
-    for row in rows:
-        if row.deleted_at is not None:  # else it came along with another
-            operation.restore(row)
+    operation.restore(rows)
     operation.store()
     return rows
 

@@ -12,6 +12,8 @@ class Migration(migrations.Migration):
 
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+        # Of projects alone: what goes back in tests, and with it whatever depends on it, are the migrations of tasks.
+        ("projects", "0001_initial"),
     ]
 
     operations = [
@@ -27,6 +29,18 @@ class Migration(migrations.Migration):
                 ("erased_at", models.DateTimeField(blank=True, null=True)),
                 ("title", models.CharField(max_length=100)),
                 ("body", models.CharField(blank=True, default="", max_length=5000)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="projects.project",
+                    ),
+                ),
                 (
                     "user",
                     models.ForeignKey(
@@ -45,7 +59,8 @@ class Migration(migrations.Migration):
                         models.OrderBy(models.F("id"), descending=True),
                         condition=models.Q(("deleted_at__isnull", False)),
                         name="notes_note_trash",
-                    )
+                    ),
+                    models.Index(models.F("user"), models.F("project"), name="notes_note_project"),
                 ],
                 "permissions": [("view_note_text", "Can view text of notes")],
                 "abstract": False,
@@ -53,6 +68,81 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(fields=("user", "uid"), name="notes_note_uid"),
                     models.UniqueConstraint(fields=("user", "id"), name="notes_note_own"),
                     models.CheckConstraint(condition=models.Q(("uid__gt", "")), name="notes_note_uid_not_empty"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Remark",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("uid", models.CharField(default=users.resources.models.new_uid, max_length=255)),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
+                ("version", models.BigIntegerField()),
+                ("deleted_at", models.DateTimeField(blank=True, null=True)),
+                ("erased_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "note",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="notes.note",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="projects.project",
+                    ),
+                ),
+                (
+                    "source",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="notes.note",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="%(class)ss",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        models.F("user"),
+                        models.OrderBy(models.F("deleted_at"), descending=True),
+                        models.OrderBy(models.F("id"), descending=True),
+                        condition=models.Q(("deleted_at__isnull", False)),
+                        name="notes_remark_trash",
+                    ),
+                    models.Index(models.F("user"), models.F("note"), name="notes_remark_note"),
+                    models.Index(models.F("user"), models.F("project"), name="notes_remark_project"),
+                    models.Index(models.F("user"), models.F("source"), name="notes_remark_source"),
+                ],
+                "abstract": False,
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "uid"), name="notes_remark_uid"),
+                    models.UniqueConstraint(fields=("user", "id"), name="notes_remark_own"),
+                    models.CheckConstraint(condition=models.Q(("uid__gt", "")), name="notes_remark_uid_not_empty"),
                 ],
             },
         ),
