@@ -75,6 +75,12 @@ NOT_EXTRA: Values = {
     "8,193 bytes in UTF-8": {"a": "報" * 2731},
     "50,000 members": dict.fromkeys(map(str, range(50_000)), 0),
 }
+OWN: dict[type, Values] = {
+    ReferenceField: NOT_AN_ID,
+    PositionField: {**NOT_TEXT, **UNSTORABLE, "null": None, **NOT_A_POSITION},
+    ColorField: {**NOT_TEXT, **UNSTORABLE, "word": "red", "three digits": "#123", "upper case": "#AABBCC"},
+    ExtraField: NOT_EXTRA,
+}
 UNKNOWN_MEMBERS: dict[str, Values] = {
     "titel": {"unknown member": "x"},
     "": {"unknown member": "x"},
@@ -144,20 +150,14 @@ def refused_values(field: serializers.Field) -> dict[str, tuple[str, Any]]:
 
 
 def _refused(field: serializers.Field) -> Values:
+    if type(field) in OWN:
+        return OWN[type(field)]
     never: Values = {} if field.allow_null else {"null": None}
     match field:
-        case PositionField():
-            return {**NOT_TEXT, **UNSTORABLE, "null": None, **NOT_A_POSITION}
-        case ColorField():
-            return {**NOT_TEXT, **UNSTORABLE, "word": "red", "three digits": "#123", "upper case": "#AABBCC"}
         case TextField():
             if not field.allow_blank:
                 never |= {"empty": "", "blank": " \n\t"}
             return {**NOT_TEXT, **UNSTORABLE, **never, "too long": "a" * (field.max_length + 1)}
-        case ReferenceField():
-            return NOT_AN_ID
-        case ExtraField():
-            return NOT_EXTRA
         case ChoiceField():
             word = str(next(iter(field.choices)))
             wrong = {"empty": "", "unknown": "done", "upper case": word.upper(), "blank": f"{word} "}

@@ -9,7 +9,7 @@ from tests.config.test_openapi import bodies, complaints
 from tests.factories import make_task
 from tests.notes import services
 from tests.notes.models import Note
-from tests.notes.resource import NOTES
+from tests.notes.resource import NOTES, REMARKS
 from tests.resources import tables
 from tests.resources.declared import RESOURCES, operations
 from tests.resources.document import document_of
@@ -21,7 +21,7 @@ from users.resources.resource import Resource, register, registered
 
 def test_every_table_of_users_rows_has_a_resource() -> None:
     owned = {model for model in apps.get_models() if issubclass(model, OwnedModel)}
-    assert owned == {resource.model for resource in RESOURCES}
+    assert owned == {resource.model for resource in (*RESOURCES, REMARKS)}
 
 
 @pytest.mark.django_db

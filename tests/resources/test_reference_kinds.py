@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from config.errors import Invalid
 from tasks.projects import services as projects
-from tests.client import Api
 from tests.factories import head_of, make_project
 from tests.notes import services
 from tests.notes.models import Note, Remark
 from tests.notes.resource import NOTES, REMARKS
-from tests.problems import problem_of, stored
+from tests.problems import stored
 from tests.resources.declared import installed
 from users.models import Change, User
 from users.resources.errors import InTrash, StillReferred
@@ -65,12 +65,13 @@ def test_a_reference_is_cleared_and_the_row_stays(alice: User) -> None:
     assert Remark.objects.get().project_id == project.pk
 
 
-def test_what_is_referred_to_stays(alice: User, as_alice: Api) -> None:
+def test_what_is_referred_to_stays(alice: User) -> None:
     note, source = (services.create_note(alice, title=title) for title in "AB")
     remark = services.create_remark(alice, note_id=note.pk, source_id=source.pk)
     before = stored()
-    with pytest.raises(StillReferred):
+    with pytest.raises(StillReferred, match="1 remarks refer to it") as refused:
         services.delete_note(alice, source.pk)
+    assert (refused.value.status, refused.value.code) == (409, "still_referred")
     with pytest.raises(StillReferred):
         services.delete_notes(alice, [note.pk, source.pk][1:])
     assert stored() == before
@@ -78,15 +79,6 @@ def test_what_is_referred_to_stays(alice: User, as_alice: Api) -> None:
     services.delete_note(alice, source.pk)
     restored = services.restore_remark(alice, remark.pk)
     assert restored.source_id is None
-
-
-def test_a_refusal_is_answered_as_a_conflict(alice: User) -> None:
-    note, source = (services.create_note(alice, title=title) for title in "AB")
-    services.create_remark(alice, note_id=note.pk, source_id=source.pk)
-    with installed(NOTES):
-        problem = problem_of(Api(alice).delete(f"/api/me/notes/{source.pk}"), 409)
-    assert problem["code"] == "still_referred"
-    assert is_gone(source) == [False]
 
 
 def test_what_requires_a_row_in_the_trash_waits_for_it(alice: User) -> None:
@@ -104,13 +96,10 @@ def test_what_requires_a_row_in_the_trash_waits_for_it(alice: User) -> None:
 def test_what_is_required_cannot_be_null(alice: User) -> None:
     note = services.create_note(alice, title="A")
     remark = services.create_remark(alice, note_id=note.pk)
-    for refused in (
-        lambda: services.create_remark(alice),
-        lambda: services.update_remark(alice, remark.pk, {"note_id": None}),
-    ):
-        with pytest.raises(Invalid) as raised:
-            refused()
-        assert raised.value.pointer == "/note_id"
+    with pytest.raises(Invalid, match="A remark has a note"):
+        services.create_remark(alice)
+    with pytest.raises(Invalid, match="A remark has a note"):
+        services.update_remark(alice, remark.pk, {"note_id": None})
     assert Remark.objects.get().note_id == note.pk
 
 
@@ -125,8 +114,6 @@ def test_an_undo_that_would_leave_a_reference_to_the_trash_is_refused(alice: Use
 
 
 def test_what_requires_a_removed_tombstone_is_removed_and_other_references_become_null(alice: User) -> None:
-    from django.utils import timezone
-
     project = make_project(alice)
     note = services.create_note(alice, title="A", project_id=project.pk)
     remark = services.create_remark(alice, note_id=note.pk)

@@ -3,7 +3,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import users.resources.models
-from config.database.isolation import isolate, refer
+from config.database.isolation import isolate, refer, validate_reference
 
 
 class Migration(migrations.Migration):
@@ -89,4 +89,5 @@ class Migration(migrations.Migration):
         ),
         isolate("projects_project"),
         refer("projects_project", "parent_id", "projects_project"),
+        validate_reference("projects_project", "parent_id"),
     ]
