@@ -18,7 +18,9 @@ BASE = os.environ["FUZZ_BASE"]
 CANARY = os.environ["FUZZ_CANARY"]  # in every text of bob's
 EMAILS = {name: os.environ[f"FUZZ_{name.upper()}"] for name in ("alice", "bob")}
 PASSWORD = os.environ["FUZZ_PASSWORD"]
-OF_THE_TRASH = {"restoreTask", "eraseTask"}
+BOBS_TASK, BOBS_PROJECT = int(os.environ["FUZZ_TASK"]), int(os.environ["FUZZ_PROJECT"])
+KINDS = {"task": ("tasks", "title"), "project": ("projects", "name")}  # in paths, and the member that is required
+OF_THE_TRASH = {"restoreTask", "eraseTask", "restoreProject", "eraseProject"}
 # Passwords are slow to hash on purpose: what is made for a request serves until one uses it up.
 USES_UP_ITS_ACCOUNT = {"deleteMe", "changePassword"}
 
@@ -46,19 +48,20 @@ def _alice() -> dict[str, str]:
 
 
 @functools.cache
-def task_of_alice() -> int:
-    return _new_task()
+def row_of_alice(kind: str) -> int:
+    return _new_row(kind)
 
 
-def trashed_task_of_alice() -> int:
+def trashed_row_of_alice(kind: str) -> int:
     """Another one each time, as it does not stay in the trash."""
-    task_id = _new_task()
-    httpx.delete(f"{BASE}/api/me/tasks/{task_id}", headers=_alice(), timeout=20).raise_for_status()
-    return task_id
+    pk = _new_row(kind)
+    httpx.delete(f"{BASE}/api/me/{KINDS[kind][0]}/{pk}", headers=_alice(), timeout=20).raise_for_status()
+    return pk
 
 
-def _new_task() -> int:
-    answer = httpx.post(f"{BASE}/api/me/tasks", json={"title": "of alice"}, headers=_alice(), timeout=20)
+def _new_row(kind: str) -> int:
+    plural, member = KINDS[kind]
+    answer = httpx.post(f"{BASE}/api/me/{plural}", json={member: "of alice"}, headers=_alice(), timeout=20)
     return int(answer.raise_for_status().json()["id"])
 
 
@@ -110,8 +113,8 @@ def after_call(context: HookContext, case: Case, response: Response) -> None:
     elif operation in {"endSession", "endOtherSessions"}:
         session_of_alice.cache_clear()
         PEERS["alice"].invalidate()  # it may have been hers
-    elif operation == "deleteTask":
-        task_of_alice.cache_clear()
+    elif operation in {"deleteTask", "deleteProject"}:
+        row_of_alice.cache_clear()
 
 
 @schemathesis.check

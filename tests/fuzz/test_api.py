@@ -45,8 +45,14 @@ class Account:
 
     def make_task(self) -> int:
         """One with the account's name wherever a task holds text."""
-        body = {"uid": f"{self.name} {uuid4()}", "title": self.name, "description": self.name, "tags": [self.name]}
-        answer = httpx.post(f"{self.base}/api/me/tasks", json=body, headers=self.bearer)
+        return self._make("tasks", {"title": self.name, "tags": [self.name]})
+
+    def make_project(self) -> int:
+        return self._make("projects", {"name": self.name})
+
+    def _make(self, plural: str, body: dict[str, Any]) -> int:
+        text = {"uid": f"{self.name} {uuid4()}", "description": self.name, "extra": {self.name: self.name}}
+        answer = httpx.post(f"{self.base}/api/me/{plural}", json=text | body, headers=self.bearer)
         return int(answer.raise_for_status().json()["id"])
 
     def data(self) -> dict[str, Any]:
@@ -63,8 +69,9 @@ def test_no_generated_request_breaks_what_the_document_promises(server: Server, 
     size = SIZES[settings.get_current_profile_name()]
     alice, bob = Account(server, "alice"), Account(server, f"canary-{uuid4()}")
     tasks = [bob.make_task() for _ in range(3)]
+    projects = [bob.make_project() for _ in range(3)]
     before = bob.data()
-    report, output = fuzz(server, alice, bob, tasks, tmp_path, *size.options)
+    report, output = fuzz(server, alice, bob, tasks, projects, tmp_path, *size.options)
     print(output)  # noqa: T201 (pytest shows it when something failed, `make fuzz` always)
     assert report["exit_code"] == 0, output
     assert report["failures"] == report["errors"] == [] and not any(report["warnings"].values()), output
@@ -78,11 +85,11 @@ def test_no_generated_request_breaks_what_the_document_promises(server: Server, 
 
 
 def fuzz(
-    server: Server, alice: Account, bob: Account, tasks: list[int], folder: Path, *options: str
+    server: Server, alice: Account, bob: Account, tasks: list[int], projects: list[int], folder: Path, *options: str
 ) -> tuple[dict[str, Any], str]:
     """Run schemathesis; returns its report and what it printed."""
     config, report = folder / "schemathesis.toml", folder / "report.json"
-    ids = {"user_ids": ["me"] * 9 + [bob.id], "tasks_of_bob": tasks}
+    ids = {"user_ids": ["me"] * 9 + [bob.id], "tasks_of_bob": tasks, "projects_of_bob": projects}
     dictionaries = "".join(f"[dictionaries.{name}]\nvalues = {json.dumps(values)}\n" for name, values in ids.items())
     config.write_text(CONFIG.read_text() + dictionaries)
     command = [sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(config), "run"]
@@ -96,6 +103,7 @@ def fuzz(
         str(report),
     ]
     told = {"BASE": server.base, "ALICE": alice.email, "BOB": bob.email, "PASSWORD": PASSWORD, "CANARY": bob.name}
+    told |= {"TASK": str(tasks[0]), "PROJECT": str(projects[0])}
     done = subprocess.run(
         [*command, *arguments, *options],
         cwd=ROOT,

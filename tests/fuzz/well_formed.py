@@ -17,6 +17,7 @@ from tests.fuzz import peers
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _KEY = re.compile(r"[!-~]{1,255}")
+_PLACED = re.compile(r"(create|put|update|move)(Task|Project)")
 _numbers = count()
 
 
@@ -29,7 +30,16 @@ def map_case(context: HookContext, case: Case) -> Case:
         _aim(case)
     if case.meta.generation.mode.is_positive:
         _make_acceptable(case)
+    elif isinstance(case.body, dict) and _PLACED.match(peers.operation_id(case)):
+        case.body.update(_references_to_bob(peers.operation_id(case)))
     return case
+
+
+def _references_to_bob(operation: str) -> dict[str, Any]:
+    """What is refused anyway names another user's rows as well."""
+    if "Project" in operation:
+        return {"parent_id": peers.BOBS_PROJECT}
+    return {"parent_id": peers.BOBS_TASK, "project_id": peers.BOBS_PROJECT}
 
 
 def _renew_key(case: Case) -> None:
@@ -43,9 +53,11 @@ def _aim(case: Case) -> None:
     """The coverage of a body begins behind its address."""
     if "user_id" in case.path_parameters:
         case.path_parameters["user_id"] = "me"
-    if "task_id" in case.path_parameters:
-        is_of_trash = peers.operation_id(case) in peers.OF_THE_TRASH
-        case.path_parameters["task_id"] = peers.trashed_task_of_alice() if is_of_trash else peers.task_of_alice()
+    for kind in peers.KINDS:
+        if f"{kind}_id" in case.path_parameters:
+            is_of_trash = peers.operation_id(case) in peers.OF_THE_TRASH
+            of_alice = peers.trashed_row_of_alice if is_of_trash else peers.row_of_alice
+            case.path_parameters[f"{kind}_id"] = of_alice(kind)
 
 
 def _make_acceptable(case: Case) -> None:
@@ -111,8 +123,28 @@ def _refresh(body: dict[str, Any]) -> None:
     body["refresh"] = peers.stranger()["refresh"]
 
 
+def _placed(body: dict[str, Any]) -> None:
+    """Within nothing; tests/resources/test_references.py has what there is."""
+    for name in ("parent_uid", "project_uid", "after_id", "before_id"):
+        body.pop(name, None)
+    own = {"parent_id": None, "project_id": None, "position": "a0V", "extra": {"source": {"id": 7}}, "color": "#3366cc"}
+    body |= {name: value for name, value in own.items() if name in body}
+
+
+def _changed_project(body: dict[str, Any]) -> None:
+    body.pop("uid", None)  # is fixed
+    _placed(body)
+
+
+def _put_project(body: dict[str, Any]) -> None:
+    """It may have to be made."""
+    body.setdefault("name", "of alice")
+    _changed_project(body)
+
+
 def _task(body: dict[str, Any]) -> None:
     """One status, one due."""
+    _placed(body)
     if "status" in body:
         body.pop("completed", None)
     if "due_at" in body:
@@ -151,4 +183,11 @@ BODIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "updateTask": _changed_task,
     "putTaskByUid": _put_task,
     "updateTaskByUid": _changed_task,
+    "moveTask": _placed,
+    "createProject": _placed,
+    "putProject": _changed_project,
+    "updateProject": _changed_project,
+    "putProjectByUid": _put_project,
+    "updateProjectByUid": _changed_project,
+    "moveProject": _placed,
 }

@@ -2,7 +2,7 @@
 
 from config.http.fields import Clearable, TextField
 from tasks.fields import ReferenceField, ReferenceUidField
-from tests.notes import services
+from tests.notes import remarks, services
 from tests.notes.models import MAX_BODY, MAX_TITLE, Note, Remark
 from users.resources.lists import ListQuery
 from users.resources.resource import Resource
@@ -64,12 +64,12 @@ REMARKS = Resource(
     model=Remark,
     serializer=RemarkSerializer,
     list_query=RemarkListQuery,
-    create=services.create_remark,
-    update=services.update_remark,
-    delete=services.delete_remark,
-    restore=services.restore_remark,
-    delete_many=services.delete_remarks,
-    restore_many=services.restore_remarks,
+    create=remarks.create_remark,
+    update=remarks.update_remark,
+    delete=remarks.delete_remark,
+    restore=remarks.restore_remark,
+    delete_many=remarks.delete_remarks,
+    restore_many=remarks.restore_remarks,
     text=(),
     example={"note_id": 1},
     icon="comment",

@@ -1,9 +1,9 @@
-"""Every write to notes and remarks."""
+"""Every write to notes."""
 
 from collections.abc import Collection
 from typing import Any
 
-from tests.notes.models import Note, Remark
+from tests.notes.models import Note
 from users.resources import writes
 from users.tokens.callers import Actor
 
@@ -32,29 +32,3 @@ def restore_note(user: Actor, note_id: int, *, expected_version: Collection[int]
 
 def restore_notes(user: Actor, note_ids: Collection[int]) -> list[Note]:
     return writes.restore_many(user, Note, note_ids)
-
-
-def create_remark(user: Actor, **fields: Any) -> Remark:
-    return writes.insert(user, Remark, fields)
-
-
-def update_remark(
-    user: Actor, remark_id: int, changes: dict[str, Any], *, expected_version: Collection[int] | None = None
-) -> Remark:
-    return writes.change_family(user, Remark, remark_id, changes, expected_version)
-
-
-def delete_remark(user: Actor, remark_id: int, *, expected_version: Collection[int] | None = None) -> Remark:
-    return writes.delete(user, Remark, remark_id, expected_version)
-
-
-def delete_remarks(user: Actor, remark_ids: Collection[int]) -> list[Remark]:
-    return writes.delete_many(user, Remark, remark_ids)
-
-
-def restore_remark(user: Actor, remark_id: int, *, expected_version: Collection[int] | None = None) -> Remark:
-    return writes.restore(user, Remark, remark_id, expected_version)
-
-
-def restore_remarks(user: Actor, remark_ids: Collection[int]) -> list[Remark]:
-    return writes.restore_many(user, Remark, remark_ids)

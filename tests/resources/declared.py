@@ -71,6 +71,11 @@ def required(resource: Resource) -> dict[str, Any]:
     return {name: resource.example[name] for name, field in fields.items() if field.required}
 
 
+def shown_members(resource: Resource) -> list[str]:
+    """What an answer has."""
+    return [name for name, field in resource.serializer().fields.items() if not field.write_only]
+
+
 def label(resource: Resource) -> str:
     """The member by which people know a row."""
     return resource.text[0]

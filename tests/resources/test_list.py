@@ -16,9 +16,10 @@ from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
 NOW = dt.datetime(2026, 12, 1, 12, 0, tzinfo=dt.UTC)
-KEYS: dict[str, Callable[[OwnedModel], Any]] = {
+KEYS: dict[str, Callable[[Any], Any]] = {
     "created": lambda row: (row.created_at, row.pk),
     "updated": lambda row: (row.updated_at, row.pk),
+    "position": lambda row: (row.position, row.pk),
 }
 
 
@@ -39,6 +40,10 @@ def ids(answer: Any) -> list[int]:
     return [shown["id"] for shown in answer.json()]
 
 
+def default_sort(resource: Resource) -> str:
+    return str(resource.list_query().fields["sort"].default)
+
+
 def in_order(resource: Resource, sort: str) -> list[int]:
     key = KEYS[sort.removeprefix("-")]
     return [row.pk for row in sorted(resource.model.objects.all(), key=key, reverse=sort.startswith("-"))]
@@ -54,9 +59,10 @@ def test_no_rows_are_an_empty_array(resource: Resource, as_alice: Api) -> None:
     assert "X-Total-Count" not in answer
 
 
-def test_the_list_is_a_bare_array_of_whole_rows_newest_first(resource: Resource, as_alice: Api, alice: User) -> None:
-    rows = [make(resource, alice, **resource.example), make(resource, alice)]
-    each = [as_alice.get(address(resource, row.pk)).json() for row in reversed(rows)]
+def test_the_list_is_a_bare_array_of_whole_rows(resource: Resource, as_alice: Api, alice: User) -> None:
+    for sent in (resource.example, {}):
+        make(resource, alice, **sent)
+    each = [as_alice.get(address(resource, pk)).json() for pk in in_order(resource, default_sort(resource))]
     answer = as_alice.get(address(resource))
     assert (answer.status_code, answer.json(), answer["ETag"]) == (200, each, '"2"')
 
@@ -95,8 +101,9 @@ def test_sorted_by_key_then_id_under_both_names_of_the_order(resource: Resource,
         assert ids(Api(walter).get(f"{address(resource)}?sort={name}")) == in_order(resource, sort)
 
 
-def test_the_newest_come_first_unless_asked_otherwise(resource: Resource, walter: User) -> None:
-    assert ids(Api(walter).get(address(resource))) == in_order(resource, "-created")
+def test_the_newest_come_first_unless_the_resource_has_another_default(resource: Resource, walter: User) -> None:
+    assert ids(Api(walter).get(address(resource))) == in_order(resource, default_sort(resource))
+    assert default_sort(resource) == ("position" if resource.name == "project" else "-created")
 
 
 # --- What it costs ----------------------------------------------------------------------------------

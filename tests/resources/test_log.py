@@ -10,6 +10,7 @@ import pytest
 
 from tasks import services as tasks
 from tasks.models import Task
+from tasks.projects import services as projects
 from tests.factories import head_of
 from tests.replica import Replica, state
 from tests.resources.declared import each, label, make, named
@@ -36,6 +37,10 @@ OTHERS: dict[str, Call] = {
 OWN: dict[str, Call] = {
     "tasks.services.complete_task": lambda resource, user, ids: tasks.complete_task(user, ids[0]),
     "tasks.services.complete_tasks": lambda resource, user, ids: tasks.complete_tasks(user, ids, True),
+    "tasks.services.move_task": lambda resource, user, ids: tasks.move_task(user, ids[0], {"after_id": ids[1]}),
+    "tasks.projects.services.move_project": lambda resource, user, ids: projects.move_project(
+        user, ids[0], {"parent_id": ids[1]}
+    ),
     "tasks.services.recompute_days": lambda resource, user, ids: tasks.recompute_days(eastern(user)),
 }
 

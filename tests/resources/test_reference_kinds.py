@@ -9,7 +9,7 @@ from django.utils import timezone
 from config.errors import Invalid
 from tasks.projects import services as projects
 from tests.factories import head_of, make_project
-from tests.notes import services
+from tests.notes import remarks, services
 from tests.notes.models import Note, Remark
 from tests.notes.resource import NOTES, REMARKS
 from tests.problems import stored
@@ -39,7 +39,7 @@ def is_gone(*rows: Any) -> list[bool]:
 def test_deletion_cascades_to_the_third_level_as_one_operation(alice: User) -> None:
     project = make_project(alice)
     note = services.create_note(alice, title="A", project_id=project.pk)
-    remark = services.create_remark(alice, note_id=note.pk)
+    remark = remarks.create_remark(alice, note_id=note.pk)
     deleted = projects.delete_project(alice, project.pk)
     assert operation_of(alice) == [
         ("project", project.pk, "deleted"),
@@ -57,7 +57,7 @@ def test_deletion_cascades_to_the_third_level_as_one_operation(alice: User) -> N
 
 def test_a_reference_is_cleared_and_the_row_stays(alice: User) -> None:
     project, note = make_project(alice), services.create_note(alice, title="A")
-    remark = services.create_remark(alice, note_id=note.pk, project_id=project.pk)
+    remark = remarks.create_remark(alice, note_id=note.pk, project_id=project.pk)
     deleted = projects.delete_project(alice, project.pk)
     assert operation_of(alice) == [("project", project.pk, "deleted"), ("remark", remark.pk, "updated")]
     assert (is_gone(remark), Remark.objects.get().project_id) == ([False], None)
@@ -67,7 +67,7 @@ def test_a_reference_is_cleared_and_the_row_stays(alice: User) -> None:
 
 def test_what_is_referred_to_stays(alice: User) -> None:
     note, source = (services.create_note(alice, title=title) for title in "AB")
-    remark = services.create_remark(alice, note_id=note.pk, source_id=source.pk)
+    remark = remarks.create_remark(alice, note_id=note.pk, source_id=source.pk)
     before = stored()
     with pytest.raises(StillReferred, match="1 remarks refer to it") as refused:
         services.delete_note(alice, source.pk)
@@ -75,19 +75,19 @@ def test_what_is_referred_to_stays(alice: User) -> None:
     with pytest.raises(StillReferred):
         services.delete_notes(alice, [note.pk, source.pk][1:])
     assert stored() == before
-    services.delete_remark(alice, remark.pk)
+    remarks.delete_remark(alice, remark.pk)
     services.delete_note(alice, source.pk)
-    restored = services.restore_remark(alice, remark.pk)
+    restored = remarks.restore_remark(alice, remark.pk)
     assert restored.source_id is None
 
 
 def test_what_requires_a_row_in_the_trash_waits_for_it(alice: User) -> None:
     note = services.create_note(alice, title="A")
-    remark = services.create_remark(alice, note_id=note.pk)
+    remark = remarks.create_remark(alice, note_id=note.pk)
     services.delete_note(alice, note.pk)
     before = stored()
     with pytest.raises(InTrash):
-        services.restore_remark(alice, remark.pk)
+        remarks.restore_remark(alice, remark.pk)
     assert stored() == before
     services.restore_note(alice, note.pk)
     assert is_gone(note, remark) == [False, False]
@@ -95,17 +95,17 @@ def test_what_requires_a_row_in_the_trash_waits_for_it(alice: User) -> None:
 
 def test_what_is_required_cannot_be_null(alice: User) -> None:
     note = services.create_note(alice, title="A")
-    remark = services.create_remark(alice, note_id=note.pk)
+    remark = remarks.create_remark(alice, note_id=note.pk)
     with pytest.raises(Invalid, match="A remark has a note"):
-        services.create_remark(alice)
+        remarks.create_remark(alice)
     with pytest.raises(Invalid, match="A remark has a note"):
-        services.update_remark(alice, remark.pk, {"note_id": None})
+        remarks.update_remark(alice, remark.pk, {"note_id": None})
     assert Remark.objects.get().note_id == note.pk
 
 
 def test_an_undo_that_would_leave_a_reference_to_the_trash_is_refused(alice: User) -> None:
     note = services.create_note(alice, title="A")
-    remark = services.create_remark(alice, note_id=note.pk)
+    remark = remarks.create_remark(alice, note_id=note.pk)
     before = stored()
     with pytest.raises(ChangedSince) as refused:
         undo(alice, note.operation)
@@ -116,7 +116,7 @@ def test_an_undo_that_would_leave_a_reference_to_the_trash_is_refused(alice: Use
 def test_what_requires_a_removed_tombstone_is_removed_and_other_references_become_null(alice: User) -> None:
     project = make_project(alice)
     note = services.create_note(alice, title="A", project_id=project.pk)
-    remark = services.create_remark(alice, note_id=note.pk)
+    remark = remarks.create_remark(alice, note_id=note.pk)
     kept = services.create_note(alice, title="B", project_id=project.pk)
     projects.delete_project(alice, project.pk)
     for model in (type(project), Note):

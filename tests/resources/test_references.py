@@ -9,20 +9,19 @@ from config.database.isolation import all_users, as_user
 from tests.client import Api
 from tests.notes.models import Remark
 from tests.notes.resource import REMARKS
-from tests.problems import exact, places_of, send
+from tests.problems import cases, exact, places_of, send
 from tests.resources.declared import RESOURCES, address, installed, make, named
 from users.models import User
 from users.resources.models import OwnedModel, Reference
 from users.resources.resource import Resource
 
-MODELS = [*(resource.model for resource in RESOURCES), Remark]
-REFERENCES = [
-    pytest.param(each, id=f"{each.model.__name__}.{each.name}") for model in MODELS for each in model.references()
-]
-of_each = pytest.mark.parametrize("reference", REFERENCES)
-# Of resources that are served: in their bodies.
-SERVED = [param for param in REFERENCES if param.values[0].model is not Remark]
-of_each_served = pytest.mark.parametrize("reference", SERVED)
+MODELS: list[Any] = [*(resource.model for resource in RESOURCES), Remark]
+REFERENCES: dict[str, Reference] = {
+    f"{model.__name__}.{each.name}": each for model in MODELS for each in model.references()
+}
+SERVED = {name: each for name, each in REFERENCES.items() if each.model is not Remark}  # in bodies
+of_each = pytest.mark.parametrize("reference", cases(REFERENCES))
+of_each_served = pytest.mark.parametrize("reference", cases(SERVED))
 
 
 def resource_of(model: Any) -> Resource:
@@ -44,12 +43,11 @@ def fetch(sql: str, *params: Any) -> list[Any]:
         return list(cursor.fetchall())
 
 
-def point(row: OwnedModel, reference: Reference, pk: int) -> int:
+def point(row: OwnedModel, reference: Reference, pk: int) -> None:
     table = reference.model._meta.db_table
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"UPDATE {table} SET {reference.attname} = %s WHERE id = %s", [pk, row.pk])
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        return cursor.rowcount
 
 
 # --- The table ---------------------------------------------------------------------------------------
@@ -78,7 +76,7 @@ def test_a_row_that_refers_cannot_be_given_to_another_user(reference: Reference,
 @pytest.mark.django_db
 @of_each
 def test_its_constraint_is_composite_and_was_validated(reference: Reference) -> None:
-    table, target = reference.model._meta.db_table, reference.related_model._meta.db_table  # type: ignore[union-attr]
+    table, target = reference.model._meta.db_table, reference.related_model._meta.db_table
     action = f"SET NULL ({reference.attname})" if reference.null else "CASCADE"
     assert fetch(
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND conname = %s",
@@ -123,8 +121,8 @@ def test_a_row_is_named_by_id_or_by_uid(reference: Reference, method: str, by: s
         answer = refer(as_alice, resource, row, method, f"{reference.name}_{by}", getattr(target, by))
         assert answer.status_code == (201 if method == "POST" else 200), answer.content
         assert (answer.json()[reference.attname], f"{reference.name}_uid" in answer.json()) == (target.pk, False)
-    row = reference.model._default_manager.get(pk=answer.json()["id"])
-    assert getattr(row, reference.attname) == target.pk
+    stored = reference.model._default_manager.get(pk=answer.json()["id"])
+    assert getattr(stored, reference.attname) == target.pk
 
 
 @of_each_served

@@ -9,7 +9,9 @@ JSONObject = dict[str, Any]
 
 PRIORITIES = ["low", "medium", "high"]
 STATUSES = ["pending", "in_progress", "completed", "cancelled"]
-DEFAULTS: JSONObject = {"description": "", "priority": "medium", "tags": []}
+DEFAULTS: JSONObject = {"description": "", "priority": "medium", "tags": [], "extra": {}}
+OPEN = {"pending", "in_progress"}
+MAX_DEPTH = 5
 READ_ONLY = {"id", "user_id", "completed_at", "created_at", "updated_at", "version"}
 
 
@@ -44,6 +46,7 @@ class Model:
     user_id: str
     head: int = 0
     tasks: dict[int, JSONObject] = field(default_factory=dict)
+    projects: set[int] = field(default_factory=set)
     uids: set[str] = field(default_factory=set)  # also those of deleted tasks
     answers: dict[Any, tuple[JSONObject, Expected]] = field(default_factory=dict)
 
@@ -67,23 +70,33 @@ class Model:
         if request.if_match is not None and not _matches(request.if_match, task["version"]):
             return Expected(412, task)
         if request.method == "delete":
-            self.head += 1
-            del self.tasks[request.task_id]
+            for each in [task, *self._below(task)]:
+                self.head += 1
+                del self.tasks[each["id"]]
             return Expected(204)
         body = request.body
-        if body.get("uid", task["uid"]) != task["uid"] or _contradicts(body, task):
+        if body.get("uid", task["uid"]) != task["uid"] or _contradicts(body, task) or not self._fits(body, task):
             return Expected(400)
         if request.action and "completed" not in body:
             body = {"completed": not task["completed"]}
         return Expected(200, self._change(task, body, now))
 
     def _create(self, body: JSONObject, now: str, made: JSONObject | None) -> Expected:
-        if _contradicts(body, {"status": None, "completed": None}):
+        if _contradicts(body, {"status": None, "completed": None}) or not self._fits(body, None):
             return Expected(400)
         if body.get("uid") in self.uids:
             return Expected(409, next((task for task in self.tasks.values() if task["uid"] == body["uid"]), None))
         assert made is not None
-        new = {**DEFAULTS, "status": "pending", "due_date": None, "due_at": None, "completed_at": None, "version": None}
+        nowhere = {"project_id": None, "parent_id": None, "position": made["position"]}
+        new = {
+            **DEFAULTS,
+            **nowhere,
+            "status": "pending",
+            "due_date": None,
+            "due_at": None,
+            "completed_at": None,
+            "version": None,
+        }
         fixed = {"id": made["id"], "uid": body.get("uid", made["uid"]), "user_id": self.user_id, "created_at": now}
         self.uids.add(fixed["uid"])
         return Expected(201, self._change({**new, **fixed}, body, now))
@@ -92,12 +105,56 @@ class Model:
         sent = {name: value for name, value in sent.items() if name not in READ_ONLY}
         if _disagree(sent):  # the one that has changed counts
             del sent["status" if sent["status"] == task["status"] else "completed"]
+        if sent.get("parent_id"):
+            sent["project_id"] = self.tasks[sent["parent_id"]]["project_id"]
         changed = _settled({**task, **_meant(sent)}, now)
-        if changed != task:
+        if changed == task:
+            return task
+        operation = {task["id"]: changed, **self._consequences(task, changed, now)}
+        for task_id, each in sorted(operation.items()):
             self.head += 1
-            changed |= {"version": self.head, "updated_at": now}
-        self.tasks[task["id"]] = changed
-        return changed
+            self.tasks[task_id] = each | {"version": self.head, "updated_at": now}
+        return self.tasks[task["id"]]
+
+    # --- The tree ---
+
+    def _consequences(self, task: JSONObject, changed: JSONObject, now: str) -> dict[int, JSONObject]:
+        """The others of its tree that change along."""
+        others = {}
+        for each in self._below(task):
+            is_completed = changed["status"] == "completed" != task["status"] and each["status"] in OPEN
+            status = "completed" if is_completed else each["status"]
+            others[each["id"]] = _settled({**each, "status": status, "project_id": changed["project_id"]}, now)
+        if changed["status"] in OPEN and task["status"] not in OPEN:
+            closed = [each for each in self._above(changed) if each["status"] not in OPEN]
+            others |= {each["id"]: _settled({**each, "status": "pending"}, now) for each in closed}
+        return {task_id: each for task_id, each in others.items() if each != self.tasks[task_id]}
+
+    def _above(self, task: JSONObject) -> list[JSONObject]:
+        parent = self.tasks.get(task["parent_id"])
+        return [parent, *self._above(parent)] if parent else []
+
+    def _below(self, task: JSONObject) -> list[JSONObject]:
+        children = [each for each in self.tasks.values() if each["parent_id"] == task["id"]]
+        return [each for child in children for each in (child, *self._below(child))]
+
+    def _height(self, task: JSONObject | None) -> int:
+        """In levels."""
+        children = [each for each in self.tasks.values() if task and each["parent_id"] == task["id"]]
+        return 1 + max(map(self._height, children), default=0)
+
+    def _fits(self, body: JSONObject, task: JSONObject | None) -> bool:
+        """Whether it may be in this place."""
+        parent_id = body.get("parent_id", task and task["parent_id"])
+        parent, project_id = parent_id and self.tasks.get(parent_id), body.get("project_id")
+        if (parent_id and not parent) or (project_id and project_id not in self.projects):
+            return False
+        if not parent:
+            return True
+        line = [parent, *self._above(parent)]
+        is_cycle = task is not None and task["id"] in {each["id"] for each in line}
+        follows = "project_id" not in body or project_id == parent["project_id"]
+        return not is_cycle and follows and len(line) + self._height(task) <= MAX_DEPTH
 
 
 def _matches(if_match: str, version: int) -> bool:

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from tests.client import Answer, Api, next_page
-from tests.factories import make_user
+from tests.factories import make_project, make_user
 from tests.tasks.model import PRIORITIES, SORTS, STATUSES, Expected, JSONObject, Model, Request, instant, selected
 
 NOW = dt.datetime(2026, 12, 1, 12, 0, tzinfo=dt.UTC)
@@ -50,6 +50,7 @@ others = st.fixed_dictionaries(
         "description": st.none() | titles,
         "priority": st.none() | st.sampled_from(PRIORITIES),
         "tags": st.none() | tags,
+        "extra": st.none() | st.sampled_from([{}, {"a": 7}, {"a": [True, None], "報": {}}]),
         "version": st.integers(0, 9),  # which is read-only, and ignored
     },
 )
@@ -115,6 +116,9 @@ class TwoUsers(RuleBasedStateMachine):
         people = {name: make_user(name) for name in ("alice", "bob")}
         self.apis = {name: Api(user) for name, user in people.items()}
         self.models = {name: Model(user.public_id) for name, user in people.items()}
+        for name, user in people.items():
+            self.models[name].projects.add(make_project(user).pk)
+            self.models[name].head = 1
         self.keyed: list[tuple[str, Request]] = []  # whose key, and what was sent with it
 
     @initialize(bodies=st.lists(new_tasks, min_size=6, max_size=6))
@@ -152,6 +156,24 @@ class TwoUsers(RuleBasedStateMachine):
     )
     def complete(self, user: str, pick: int, body: JSONObject, if_match: str | None, key: str | None) -> None:
         self.send_to(user, pick, if_match, Request("patch", body, action="/complete", key=key))
+
+    @rule(
+        user=users,
+        pick=picks,
+        method=st.sampled_from(["post", "put", "patch", "patch"]),
+        parent=st.none() | picks,
+        project=st.sampled_from(["left out", "left out", "inbox", "own", "the other's"]),
+        if_match=tag_lists,
+    )
+    def place(self, user: str, pick: int, method: str, parent: int | None, project: str, if_match: str | None) -> None:
+        body: JSONObject = {"parent_id": None if parent is None else self.task_id(user, parent)}
+        if project != "left out":
+            owner = self.other(user) if project == "the other's" else user
+            body["project_id"] = None if project == "inbox" else min(self.models[owner].projects)
+        if method == "post":
+            self.send(user, Request("post", {"title": "Within", **body}))
+        else:
+            self.send_to(user, pick, if_match, Request(method, body))
 
     @rule(user=users, pick=picks, if_match=tag_lists)
     def delete(self, user: str, pick: int, if_match: str | None) -> None:

@@ -28,7 +28,14 @@ def live(user: User) -> int:
 
 def test_a_project_has_these_members(as_alice: Api, alice: User) -> None:
     body = as_alice.post(PROJECTS, {"name": "  Kitchen \n"}).json()
-    fixed = {"description": "", "color": None, "parent_id": None, "archived": False, "archived_at": None, "extra": {}}
+    fixed: dict[str, Any] = {
+        "description": "",
+        "color": None,
+        "parent_id": None,
+        "archived": False,
+        "archived_at": None,
+        "extra": {},
+    }
     assert {name: body[name] for name in fixed} == fixed
     own = {"id", "uid", "user_id", "name", "position", "created_at", "updated_at", "version"}
     assert body.keys() == fixed.keys() | own

@@ -63,8 +63,9 @@ class Mover:
         return {"parent_id": None, "project_id": self.random.choice([None, self.project()])}
 
     def move(self) -> Any:
-        sibling = {} if self.random.random() < 0.5 else {"after_id": self.task()}
-        return services.move_task(self.user, self.task(), {**self.place(), **sibling})
+        sibling: Any = {} if self.random.random() < 0.5 else {"after_id": self.task()}
+        place: Any = {**self.place(), **sibling}
+        return services.move_task(self.user, self.task(), place)
 
     def several(self, many: Callable[..., list[Any]]) -> Any:
         rows = many(self.user, self.random.sample(self.tasks, 2))
@@ -111,8 +112,8 @@ def check_each_change_begins_where_the_last_one_ended(user: User) -> None:
 @pytest.mark.usefixtures("transactional_db")
 @pytest.mark.parametrize("seconds", short_and_full(4, 20))
 def test_whatever_8_threads_do_to_the_same_trees_at_once(seconds: float) -> None:
-    """Why trees are changed under the lock of the feed: with `lock_and_read` FOR KEY SHARE, there are cycles, orphans
-    and lost updates."""
+    """Why trees are changed under the lock of the feed: with FOR KEY SHARE in place of FOR UPDATE in
+    `feed.lock_and_read`, two operations take the same versions. Without the check for cycles, no thread ends."""
     user = make_user()
     all_projects = [make_project(user).pk for _ in range(PROJECTS)]
     tasks = [make_task(user, project_id=random.Random(n).choice(all_projects)).pk for n in range(TASKS)]

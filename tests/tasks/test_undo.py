@@ -12,11 +12,14 @@ from config.errors import DomainError
 from tasks import services
 from tasks.choices import Priority, Status
 from tasks.models import Task
+from tasks.projects import services as projects
+from tasks.projects.models import Project
 from tests.factories import head_of, make_task, make_user
 from tests.replica import Replica
 from users import services as accounts
 from users.models import User
 from users.resources import writes
+from users.resources.models import OwnedModel
 from users.resources.undo import ChangedSince, NothingToUndo, undo
 
 NOON = dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
@@ -29,6 +32,7 @@ fields: dict[str, st.SearchStrategy[Any]] = {
     "status": st.sampled_from([each.value for each in Status]),
     "priority": st.sampled_from([each.value for each in Priority]),
     "tags": st.lists(texts.filter(bool), max_size=2, unique=True),
+    "extra": st.sampled_from([{}, {"a": 1}, {"a": True}]),
     "due_date": st.none() | st.dates(dt.date(2026, 11, 30), dt.date(2026, 12, 2)),
 }
 timed = st.fixed_dictionaries({"due_at": st.none() | st.just(NOON)})
@@ -36,7 +40,7 @@ changes = st.fixed_dictionaries({}, optional=fields) | timed
 picks = st.lists(st.integers(0, 4), min_size=1, max_size=3)
 
 Row = dict[str, Any]
-Rows = dict[int, Row]
+Rows = dict[tuple[str, int], Row]  # by type and id
 
 
 class World:
@@ -44,19 +48,32 @@ class World:
 
     def __init__(self) -> None:
         self.user: User = make_user()
-        self.replica = Replica(self.user, Task)
+        self.replica = Replica(self.user, Task, Project)
         self.done: list[tuple[int, str, Rows]] = []  # the number, what it was, and the rows before
         self.zones: dict[int, str] = {}  # by the number of the operation that has recomputed the days, the zone before
 
     def rows(self) -> Rows:
         """Each byte but what every change writes."""
         ignored = {"version", "updated_at"}
-        rows: Any = Task.objects.for_user(self.user).values()
-        return {row["id"]: {name: row[name] for name in row.keys() - ignored} for row in rows}
+        rows: Any = [row for model in (Task, Project) for row in self.of(model)]
+        return {
+            (row.type_name(), row.pk): {
+                field.attname: getattr(row, field.attname)
+                for field in row._meta.concrete_fields
+                if field.attname not in ignored
+            }
+            for row in rows
+        }
 
-    def ids(self, picked: list[int]) -> list[int]:
-        ids = sorted(Task.objects.for_user(self.user).values_list("pk", flat=True))
+    def of(self, model: type[OwnedModel]) -> list[OwnedModel]:
+        return list(model.objects.for_user(self.user).order_by("pk"))
+
+    def ids(self, picked: list[int], model: type[OwnedModel] = Task) -> list[int]:
+        ids = [row.pk for row in self.of(model)]
         return [ids[pick] for pick in picked if pick < len(ids)]
+
+    def parent(self, ids: list[int]) -> int | None:
+        return ids[1] if len(ids) > 1 else None
 
     def run(self, name: str, sent: Any, picked: list[int]) -> None:
         before, head, zone, ids = self.rows(), head_of(self.user), self.user.timezone, self.ids(picked)
@@ -90,6 +107,21 @@ OPERATIONS: dict[str, Run] = {
     "complete several": lambda world, sent, ids: services.complete_tasks(world.user, world.ids(ALL), len(ids) % 2 == 0),
     "delete several": lambda world, sent, ids: services.delete_tasks(world.user, ids),
     "restore several": lambda world, sent, ids: services.restore_tasks(world.user, world.ids(ALL)),
+    "nest": lambda world, sent, ids: services.update_task(world.user, ids[0], {"parent_id": world.parent(ids)}),
+    "create within": lambda world, sent, ids: services.create_task(
+        world.user, **{"title": "New", **sent, "parent_id": ids[0]}
+    ),
+    "create a project": lambda world, sent, ids: projects.create_project(world.user, name="New"),
+    "to a project": lambda world, sent, ids: services.move_task(
+        world.user, ids[0], {"parent_id": None, "project_id": world.ids(ALL, Project)[0]}
+    ),
+    "nest a project": lambda world, sent, ids: projects.update_project(
+        world.user, world.ids(ALL, Project)[-1], {"parent_id": world.ids(ALL, Project)[0]}
+    ),
+    "delete a project": lambda world, sent, ids: projects.delete_project(
+        world.user, world.ids(ALL, Project)[0], tasks="inbox" if len(ids) > 1 else "trash"
+    ),
+    "restore projects": lambda world, sent, ids: projects.restore_projects(world.user, world.ids(ALL, Project)),
     "move": lambda world, sent, ids: world.move(ZONES[len(ids) % 3]),
     "undo": lambda world, sent, ids: world.undo_some(ids and [ids[0] % 4]),
     "erase": lambda world, sent, ids: writes.erase(world.user, [Task.objects.all()]),
@@ -100,7 +132,7 @@ REVERSIBLE = [name for name in OPERATIONS if name != "erase"]
 def operations_of(names: list[str]) -> st.SearchStrategy[Any]:
     steps = st.tuples(st.sampled_from(names), changes, picks)
     first = st.tuples(st.just("create"), changes, picks)
-    both = st.tuples(st.lists(first, min_size=3, max_size=3), st.lists(steps, min_size=8, max_size=12))
+    both = st.tuples(st.lists(first, min_size=3, max_size=3), st.lists(steps, min_size=10, max_size=16))
     return both.map(lambda two: sum(two, []))
 
 
@@ -155,7 +187,7 @@ def test_whoever_follows_the_log_has_the_fresh_state_also_of_what_was_erased() -
                 with pytest.raises(NothingToUndo):
                     undo(world.user, number)
                 assert world.rows() == before
-        late = Replica(world.user, Task)
+        late = Replica(world.user, Task, Project)
         late.check()
 
     check()

@@ -57,9 +57,14 @@ _TOO_MANY = """
         GROUP BY {name} HAVING count(*) > {most}
     )
 """
+# UNION: for an OR, PostgreSQL would read all rows of the user.
 _NOT_INHERITED = """
     SELECT row.id FROM {table} AS row JOIN {table} AS parent ON parent.user_id = row.user_id AND parent.id = row.{name}
-    WHERE row.user_id = %s AND (row.id = ANY(%s) OR parent.id = ANY(%s)) AND row.deleted_at IS NULL
+    WHERE row.user_id = %s AND row.id = ANY(%s) AND row.deleted_at IS NULL
+    AND row.{inherited} IS DISTINCT FROM parent.{inherited}
+    UNION
+    SELECT row.id FROM {table} AS row JOIN {table} AS parent ON parent.user_id = row.user_id AND parent.id = row.{name}
+    WHERE row.user_id = %s AND parent.id = ANY(%s) AND row.deleted_at IS NULL
     AND row.{inherited} IS DISTINCT FROM parent.{inherited}
 """
 
@@ -299,7 +304,7 @@ def violations(user: Actor, model: type[OwnedModel], pks: Collection[int]) -> Vi
             checks.append((model, each.attname, Raw(sql, [user.pk, [*pks], user.pk, user.pk, [*pks]])))
             for name in model.inherited:
                 sql = _NOT_INHERITED.format(table=model._meta.db_table, name=each.attname, inherited=name)
-                checks.append((model, name, Raw(sql, [user.pk, [*pks], [*pks]])))
+                checks.append((model, name, Raw(sql, [user.pk, [*pks]] * 2)))
     for each in referring(model):
         owner: Any = each.model
         checks.append((owner, each.attname, _check(_OF_HIDDEN, each, user, pks)))

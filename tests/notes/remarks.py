@@ -1,0 +1,34 @@
+"""Every write to remarks."""
+
+from collections.abc import Collection
+from typing import Any
+
+from tests.notes.models import Remark
+from users.resources import writes
+from users.tokens.callers import Actor
+
+
+def create_remark(user: Actor, **fields: Any) -> Remark:
+    return writes.insert(user, Remark, fields)
+
+
+def update_remark(
+    user: Actor, remark_id: int, changes: dict[str, Any], *, expected_version: Collection[int] | None = None
+) -> Remark:
+    return writes.change_family(user, Remark, remark_id, changes, expected_version)
+
+
+def delete_remark(user: Actor, remark_id: int, *, expected_version: Collection[int] | None = None) -> Remark:
+    return writes.delete(user, Remark, remark_id, expected_version)
+
+
+def delete_remarks(user: Actor, remark_ids: Collection[int]) -> list[Remark]:
+    return writes.delete_many(user, Remark, remark_ids)
+
+
+def restore_remark(user: Actor, remark_id: int, *, expected_version: Collection[int] | None = None) -> Remark:
+    return writes.restore(user, Remark, remark_id, expected_version)
+
+
+def restore_remarks(user: Actor, remark_ids: Collection[int]) -> list[Remark]:
+    return writes.restore_many(user, Remark, remark_ids)
