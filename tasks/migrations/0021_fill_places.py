@@ -6,7 +6,7 @@ from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
 from tasks.migrations._indexes import AddIndexAnew, AddUniqueAnew, ReplaceIndex
 
-BATCH = 10_000  # ids
+BATCH = 2_000  # ids; whoever writes one of these tasks waits
 # No change that a client would have to know of: nothing depends on positions yet.
 FILL = """
 UPDATE tasks_task SET position = tasks_position(created_at) WHERE id > %s AND id <= %s AND position = 'a0'

@@ -163,6 +163,21 @@ def test_several_that_together_would_be_too_deep_are_parted(alice: User) -> None
     assert (parents["d"], parents["e"]) == (tasks["c"].pk, tasks["d"].pk)
 
 
+def test_a_cycle_in_the_trash_is_opened_when_it_comes_back(alice: User) -> None:
+    """An undo puts a row back there with the parent that it had, which has come to be within it since."""
+    tasks = plant(alice, {"b": {"a": {}}})
+    services.delete_task(alice, tasks["a"].pk)
+    services.delete_task(alice, tasks["b"].pk)
+    restored = services.restore_task(alice, tasks["a"].pk)  # at the root
+    services.restore_task(alice, tasks["b"].pk)
+    services.move_task(alice, tasks["b"].pk, {"parent_id": tasks["a"].pk})
+    services.delete_task(alice, tasks["b"].pk)
+    undo(alice, restored.operation)
+    assert columns(tasks, "parent_id") == {"a": tasks["b"].pk, "b": tasks["a"].pk}
+    services.restore_tasks(alice, [tasks["a"].pk, tasks["b"].pk])
+    assert (gone(tasks), violations()) == ("", {})
+
+
 def test_a_project_with_2_000_tasks_goes_and_comes_back_quickly(alice: User) -> None:
     """Each a tree of two; linear in their number."""
     project = make_project(alice)

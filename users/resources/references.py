@@ -225,12 +225,21 @@ def _check_place(row: OwnedModel, name: Named, line: Sequence[Any], height: int)
         )
 
 
+def _open_cycles(tree: Reference, rows: Sequence[Any]) -> None:
+    """In the trash there can be some: an undo puts a row back there without a look at what else is there."""
+    by_id = {row.pk: row for row in rows}
+    for row in rows:
+        if row in _ancestors(row, by_id, tree.attname):
+            setattr(row, tree.attname, None)
+
+
 def replant(user: Actor, model: type[OwnedModel], rows: Sequence[Any], chosen: Collection[int]) -> None:
     """Hold the rules of a tree, which may have changed meanwhile, for restored rows that do not just come along with
     their parent. One that has no place any more becomes a root."""
     tree = model.tree()
     if tree is None:
         return
+    _open_cycles(tree, rows)
     relatives: Relatives[Any] = Relatives(model, rows)
     parents = {row.pk: getattr(row, tree.attname) for row in rows}
     outer = {pk: Named(tree, tree.attname, pk) for pk in {*parents.values()} - parents.keys() - {None}}
