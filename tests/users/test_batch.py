@@ -10,6 +10,7 @@ from tests.client import Api
 from tests.factories import make_task, make_user
 from tests.problems import places_of, problem_of, stored
 from users.models import Change, Session, User
+from users.resources import operations
 
 BATCH = "/api/me/batch"
 
@@ -95,6 +96,20 @@ def test_not_atomic_each_step_stands_by_itself(as_alice: Api, alice: User) -> No
     assert results[3]["problem"]["current"]["id"] == task.pk
     assert [each.title for each in Task.objects.visible()] == ["First"]
     assert Change.objects.filter(operation=answer.json()["operation"]).count() == 2
+
+
+def test_all_steps_together_change_no_more_than_an_operation_may(
+    as_alice: Api, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "MAX_ROWS", 3)
+    parent = make_task(alice)
+    for _ in range(2):
+        make_task(alice, parent_id=parent.pk)
+    before = stored()
+    for atomic in (True, False):
+        done = send(as_alice, step("complete", id=parent.pk), step("complete", id=parent.pk), atomic=atomic)
+        assert problem_of(done, 422)["code"] == "operation_too_large"
+        assert stored() == before
 
 
 def test_a_batch_can_be_sent_until_it_is_answered(as_alice: Api, alice: User) -> None:

@@ -10,7 +10,7 @@ from django.db import transaction
 from config.database.transactions import retried_transaction
 from config.errors import DomainError
 from config.values import nfc
-from users.resources import errors, feed, log
+from users.resources import errors, feed, log, operations
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 from users.tokens.callers import Actor
@@ -88,7 +88,7 @@ def run(
     """Run steps in their order, each of which sees what those before have written.
 
     Returns the row or the refusal of each, the operation, None if nothing has changed, and the change counter. Raises
-    StepFailed if it `is_atomic`: then nothing is stored.
+    StepFailed if it `is_atomic`, and OperationTooLarge: then nothing is stored.
     """
     before = feed.lock(user).head
     results: list[Result] = []
@@ -100,5 +100,8 @@ def run(
             if is_atomic:
                 raise StepFailed(index) from error
             results.append(error)
+        last = getattr(results[-1], "operation", None) or before
+        if last - before > operations.MAX_ROWS:  # a step may change many
+            raise operations.too_large()
     head = log.join(user, before)
     return results, head if head > before else None, head
