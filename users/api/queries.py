@@ -1,10 +1,14 @@
-"""Query parameters of the history and of the trash; those of each resource's list are in `users.resources.lists`."""
+"""Query parameters of the history, of the trash and of sync; those of lists are in `users.resources.lists`."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
+from config.http.errors import InvalidParameter
 from config.http.fields import TextField
 from config.http.serializers import QuerySerializer
 from config.values import MAX_BIGINT
@@ -13,11 +17,15 @@ from users.resources.lists import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, CountFie
 from users.resources.log import Cursor
 from users.resources.querysets import parse_instant
 from users.resources.resource import registered
+from users.sync import changes, cursors
+from users.tokens.callers import Caller
 
 HISTORY_LIMIT = 50
 MAX_LOG_CURSOR = 64
 MAX_ACTOR = 200
 MAX_TYPE = 60
+MAX_SYNC_CURSOR = 256
+MAX_TYPES = 1000  # characters
 
 # In place of what the field generates: types are registered after it was made.
 TYPE = OpenApiParameter("type", str, enum=[each.name for each in registered()], description="Only this type.")
@@ -89,3 +97,53 @@ class TypeQuery(QuerySerializer):
 class TrashQuery(TypeQuery):
     limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Objects per page.")
     cursor = TrashCursorField(required=False, max_length=MAX_CURSOR, help_text="From the Link header.")
+
+
+class TypesField(TypeField):
+    """Names of resources, with commas between them."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return tuple(sorted({super(TypesField, self).to_internal_value(name) for name in data.split(",")}))
+
+
+class SyncCursorField(CursorField):
+    decode = cursors.Cursor.decode
+    default_error_messages = {"invalid_cursor": "Send the cursor that you got last, unchanged."}
+
+
+class ChangesQuery(QuerySerializer):
+    filters = frozenset({"types"})
+
+    since = SyncCursorField(required=False, max_length=MAX_SYNC_CURSOR, help_text="The cursor that you got last.")
+    types = TypesField(required=False, allow_blank=True, max_length=MAX_TYPES)
+    limit = CountField(
+        min_value=1, max_value=changes.MAX_LIMIT, default=changes.DEFAULT_LIMIT, help_text="Changes per page."
+    )
+
+    @classmethod
+    def of_caller(cls, request: HttpRequest, caller: Caller) -> Mapping[str, Any]:
+        """The validated parameters of their request. Raises InvalidParameter, also for the cursor of another user."""
+        query = cls.validated(request)
+        if "since" in query and query["since"].user_id != caller.pk:
+            raise _invalid_cursor("This is the cursor of another user; begin anew without it.")
+        return query
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs.setdefault("types", changes.types())
+        if "since" in attrs and attrs["since"].type not in ("", *attrs["types"]):
+            raise _invalid_cursor("The cursor belongs to other types; send the same ones for every page.")
+        return attrs
+
+
+def _invalid_cursor(message: str) -> InvalidParameter:
+    return InvalidParameter({"since": [ErrorDetail(message, code="invalid_cursor")]})
+
+
+# In place of what the field generates, likewise.
+TYPES = OpenApiParameter(
+    "types",
+    {"type": "array", "items": {"type": "string", "enum": list(changes.types())}, "minItems": 1},
+    style="form",
+    explode=False,
+    description="Only these types, for example `task,project`. Send the same ones for every page.",
+)

@@ -10,6 +10,7 @@ urlpatterns = [
     path("api/<str:user_id>/history", views.HistoryView.as_view(), name="history"),
     path("api/<str:user_id>/batch", views.BatchView.as_view(), name="batch"),
     path("api/<str:user_id>/undo", views.UndoView.as_view(), name="undo"),
+    path("api/<str:user_id>/changes", views.ChangesView.as_view(), name="changes"),
     path("api/auth/register", views.RegisterView.as_view(), name="register"),
     path("api/auth/login", views.LoginView.as_view(), name="login"),
     path("api/auth/refresh", views.RefreshView.as_view(), name="refresh"),

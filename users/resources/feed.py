@@ -212,6 +212,27 @@ def _version(tables: str, condition: str) -> str:
     return f"SELECT {head} FROM {joined} WHERE {condition}"  # nosec B608: constants of ours
 
 
+class Bounds(NamedTuple):
+    """Where a user's log ends and begins, and in which epoch: up to the floor, entries may be gone."""
+
+    head: int
+    floor: int
+    epoch: int
+
+
+def bounds(user: Actor) -> Raw:
+    """A statement that reads the Bounds, both at the base before the first change; no row if the user may not act."""
+    tables, condition, standing = standing_of(user)
+    return Raw(_bounds(tables, condition), standing)
+
+
+@lru_cache(maxsize=16)
+def _bounds(tables: str, condition: str) -> str:
+    joined = f"users_epoch AS epoch, {tables} LEFT JOIN tasks_feed AS feed ON feed.user_id = account.id"
+    columns = "coalesce(head, base), coalesce(floor, base), epoch.value"
+    return f"SELECT {columns} FROM {joined} WHERE {condition}"  # nosec B608: constants of ours
+
+
 def current_version(user: Actor) -> int:
     """The user's change counter. Raises what `Caller.verify` raises."""
     while not (found := run(version(user))):

@@ -4,6 +4,7 @@ import datetime as dt
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
 import orjson
@@ -11,7 +12,7 @@ from django.db.models import Subquery, TextField
 from django.db.models.functions import Cast, Coalesce
 
 from config.database.pipeline import Rows, Sql
-from config.database.queries import Compiled, Param
+from config.database.queries import Compiled, Param, Query
 from config.errors import Gone
 from config.http.json import to_json
 from config.http.request import current_request, is_in_admin
@@ -176,6 +177,20 @@ def entries(user: Actor, after: int, limit: int) -> list[Change]:
     found = list(Change.objects.for_user(user).filter(version__gt=after).order_by("version")[:limit])
     Cursor(current_epoch(), after).require_kept(user)
     return found
+
+
+@lru_cache(maxsize=256)
+def _after(limit: int) -> Compiled[Any]:
+    later = Change.objects.for_user(Param("user")).filter(version__gt=Param("after")).order_by("version")
+    return Compiled(lambda: later.values_list("version", "type", "object_id")[:limit])
+
+
+def after(user: Actor, version: int, limit: int) -> Query[Any]:
+    """A statement that reads up to `limit` entries after this version, the oldest first: version, type and object.
+
+    What is gone is not told: the caller has to read the floor later.
+    """
+    return _after(limit).given(user=user.pk, after=version)
 
 
 def of_operation(user: Actor | Param, operation: int | Param) -> ChangeQuerySet:

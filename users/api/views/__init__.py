@@ -1,4 +1,4 @@
-"""Views of sign-in, of the caller's own account, of the trash and of the log."""
+"""Views of sign-in, of the caller's own account, of the trash, of the log and of sync."""
 
 from users.api.views.account import ExportView, MeView, PasswordView, SessionsView, SessionView, VerificationView
 from users.api.views.auth import (
@@ -12,10 +12,12 @@ from users.api.views.auth import (
 )
 from users.api.views.batch import BatchView
 from users.api.views.history import HistoryView, UndoView
+from users.api.views.sync import ChangesView
 from users.api.views.trash import TrashView
 
 __all__ = [
     "BatchView",
+    "ChangesView",
     "ExportView",
     "ForgotPasswordView",
     "HistoryView",
