@@ -129,8 +129,7 @@ class ChangesQuery(QuerySerializer):
         return query
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs.setdefault("types", changes.types())
-        if "since" in attrs and attrs["since"].type not in ("", *attrs["types"]):
+        if "since" in attrs and attrs["since"].type not in ("", *attrs.get("types", changes.types())):
             raise _invalid_cursor("The cursor belongs to other types; send the same ones for every page.")
         return attrs
 

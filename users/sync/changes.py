@@ -1,7 +1,7 @@
 """What a user has, and what has changed since: the pages by which a client keeps its copy, of all resources."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -48,8 +48,8 @@ def types() -> tuple[str, ...]:
     return tuple(sorted(resource.name for resource in registered()))
 
 
-def page(user: Actor, names: Sequence[str], limit: int, since: Cursor | None = None) -> Page:
-    """Up to `limit` changes of objects of these types, in one message if nothing is new, and else in two.
+def page(user: Actor, limit: int, since: Cursor | None = None, names: Collection[str] | None = None) -> Page:
+    """Up to `limit` changes of objects of these types, or of all; in one message if nothing is new, and else in two.
 
     Without a cursor, and with one of the first sync, all live objects by type and id; then the entries of the log by
     version. Each statement sees what is committed when it begins (READ COMMITTED), so their order makes the page right:
@@ -61,7 +61,7 @@ def page(user: Actor, names: Sequence[str], limit: int, since: Cursor | None = N
 
     Raises CursorExpired, and what `Caller.verify` raises.
     """
-    by_name = {resource.name: resource for resource in registered() if resource.name in names}
+    by_name = {each.name: each for each in registered() if names is None or each.name in names}
     if since is not None and not since.type:
         reading = _read_log(user, limit, since)
     else:
@@ -84,7 +84,10 @@ def _read_log(user: Actor, limit: int, since: Cursor) -> Reading:
 
 
 def _read_objects(user: Actor, resources: Sequence[Resource], limit: int, since: Cursor | None) -> Reading:
-    """Keyset pagination by type and id; `version` of the cursor stays where the first page has found the counter."""
+    """Keyset pagination by type and id; `version` of the cursor stays where the first page has found the counter.
+
+    What has changed since then is passed over, as the log tells of it later.
+    """
     name, last = (since.type, since.id) if since else ("", 0)
     rest = [resource for resource in resources if resource.name >= name]
     statements = [
@@ -97,10 +100,12 @@ def _read_objects(user: Actor, resources: Sequence[Resource], limit: int, since:
     entries = [
         Entry(version, resource.name, pk) for resource, rows in zip(rest, found, strict=True) for pk, version in rows
     ][: limit + 1]
+    more, following = bounds.head > start.version, start._replace(type="", id=0)
     if len(entries) > limit:
-        _, last_type, last_id = entries[limit - 1]
-        return Reading(entries[:limit], start, start._replace(type=last_type, id=last_id), True, bounds)
-    return Reading(entries, start, start._replace(type="", id=0), bounds.head > start.version, bounds)
+        last_read = entries[limit - 1]
+        more, following = True, start._replace(type=last_read.type, id=last_read.id)
+    unchanged = [entry for entry in entries[:limit] if entry.version <= start.version]
+    return Reading(unchanged, start, following, more, bounds)
 
 
 def _changes(

@@ -91,7 +91,7 @@ class ChangesView(GenericAPIView):
         caller = cast(Caller, request.user)
         query, tags = ChangesQuery.of_caller(request, caller), conditional.if_none_match(request)
         since = query.get("since")
-        found = changes.page(caller, query["types"], query["limit"], since)
+        found = changes.page(caller, query["limit"], since, query.get("types"))
         # A tag may come from another page, so it counts only where nothing is new.
         if found.cursor == since and (unchanged := conditional.not_modified(tags, found.head)):
             return unchanged
