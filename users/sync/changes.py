@@ -67,6 +67,7 @@ def page(user: Actor, limit: int, since: Cursor | None = None, names: Collection
     else:
         reading = _read_objects(user, [by_name[name] for name in sorted(by_name)], limit, since)
     entries, start, cursor, more, bounds = reading
+    start.require_kept(bounds)
     changes: list[dict[str, Any]] = []
     if entries or bounds.head > start.version:
         changes = _changes(user, [entry for entry in entries if entry.type in by_name], by_name, start)
@@ -75,7 +76,6 @@ def page(user: Actor, limit: int, since: Cursor | None = None, names: Collection
 
 def _read_log(user: Actor, limit: int, since: Cursor) -> Reading:
     bounds, (found,) = _read(user, after=[log.after(user, since.version, limit + 1)])
-    since.require_kept(bounds)
     entries = [Entry(*row) for row in found[:limit]]
     more = len(found) > limit
     # At the end of the log the counter may be ahead of it: a lost attempt takes a number, too.
@@ -96,7 +96,6 @@ def _read_objects(user: Actor, resources: Sequence[Resource], limit: int, since:
     ]
     bounds, found = _read(user, after=statements)
     start = since or Cursor.at_head(user, bounds)
-    start.require_kept(bounds)
     entries = [
         Entry(version, resource.name, pk) for resource, rows in zip(rest, found, strict=True) for pk, version in rows
     ][: limit + 1]
