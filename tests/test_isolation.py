@@ -52,6 +52,7 @@ getCounts        | 200 | 403 permission_denied  | 200                    | 401 n
 listTags         | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 renameTag        | 200 | 403 permission_denied  | 404 tag_not_found      | 401 not_authenticated | 401 invalid_token
 deleteTag        | 204 | 403 permission_denied  | 404 tag_not_found      | 401 not_authenticated | 401 invalid_token
+listChanges      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 getLiveness      | 200 | 200                    | 200                    | 200                   | 200
 getReadiness     | 200 | 200                    | 200                    | 200                   | 200
 """
@@ -175,7 +176,7 @@ def assert_is_as_declared(text: str, name: str, status: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["getMe", "exportMe", "listSessions", "listTrash", "listHistory", "getCounts", "listTags"]
+    "name", ["getMe", "exportMe", "listSessions", "listTrash", "listHistory", "listChanges", "getCounts", "listTags"]
 )
 def test_the_owner_sees_what_nobody_else_does(alice: User, name: str) -> None:
     """So that the table would notice it in the answer to another."""

@@ -1,7 +1,6 @@
 """The change feed: every write takes its owner's next number, and numbers are in commit order."""
 
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -15,18 +14,8 @@ from tests.client import Api
 from tests.factories import caller_of, head_of, make_task, make_user
 from tests.plans import explain, nodes, statements
 from tests.races import Rival
-from tests.writers import Writer
 from users.models import User
 from users.resources import operations, writes
-
-WRITERS = 8
-SECONDS = 3.0
-
-State = dict[int, tuple[int, str, str, bool]]
-
-
-def state(tasks: list[Task]) -> State:
-    return {task.pk: (task.version, task.title, task.status, task.deleted_at is not None) for task in tasks}
 
 
 def test_every_kind_of_write_takes_the_next_number(alice: User) -> None:
@@ -78,73 +67,6 @@ def test_the_account_is_locked_before_the_feed(alice: User, as_caller: bool) -> 
 def test_locking_outside_a_transaction_is_a_bug(transactional_db: None) -> None:
     with pytest.raises(AssertionError):
         operations.begin(make_user())
-
-
-def test_every_write_replayed_from_the_feed_gives_the_fresh_state(alice: User) -> None:
-    replica: State = {}
-    tasks = [make_task(alice) for _ in range(3)]
-    writes: list[Callable[[], object]] = [
-        lambda: services.create_task(alice, title="one more", tags=["a"]),
-        lambda: services.update_task(alice, tasks[0].pk, {"title": "renamed", "status": "in_progress"}),
-        lambda: services.complete_task(alice, tasks[1].pk),
-        lambda: services.complete_task(alice, tasks[1].pk),
-        lambda: services.delete_task(alice, tasks[2].pk),
-    ]
-    for write in writes:
-        cursor = max((version for version, *_ in replica.values()), default=0)
-        write()
-        replica |= state(changed_since(alice, Task, cursor))
-        assert replica == state(list(Task.objects.for_user(alice)))
-
-
-class SingleWriter(Writer):
-    """Creates, changes, completes and deletes one task at a time."""
-
-    def change(self) -> list[Task]:
-        kind = self.random.choice(["create", "create", "update", "complete", "delete"])
-        if kind == "create" or not self.tasks:
-            return self.create()
-        task_id = self.random.choice(self.tasks)
-        if kind == "update":
-            return [services.update_task(self.user, task_id, {"title": f"Title {self.random.random()}"})]
-        if kind == "complete":
-            return [services.complete_task(self.user, task_id)]
-        self.tasks.remove(task_id)
-        return [services.delete_task(self.user, task_id)]
-
-
-@pytest.mark.usefixtures("transactional_db")
-def test_a_reader_sees_every_change_of_8_concurrent_writers_once_and_in_order() -> None:
-    """The reader polls for rows of later versions; a change may only be missing if a later one of its task was seen.
-
-    Why the number is taken under the feed's lock: with `feed.advance` returning another number, this test
-    fails. Three runs each, changes lost of changes committed: a sequence's nextval() 181 of 979, 236 of
-    1254, 301 of 1396; the clock in microseconds, as in `updated_at`, 189 of 740, 193 of 860, 251 of 1156;
-    the feed 0 of 298.
-    """
-    user = make_user()
-    writers = [SingleWriter(user, time.monotonic() + SECONDS, seed) for seed in range(WRITERS)]
-    for writer in writers:
-        writer.start()
-    seen: list[tuple[int, int]] = []
-    replica: State = {}
-    while True:
-        writing = any(writer.is_alive() for writer in writers)
-        changes = changed_since(user, Task, seen[-1][0] if seen else 0)
-        seen += [(task.version, task.pk) for task in changes]
-        replica |= state(changes)
-        if not writing:
-            break
-    committed = {version: task for writer in writers for version, task in writer.committed.items()}
-    versions = [version for version, _ in seen]
-    last_seen = {task: version for version, task in seen}
-    missed = [version for version, task in committed.items() if last_seen.get(task, 0) < version]
-    assert missed == []
-    assert versions == sorted(set(versions))
-    assert set(versions) <= set(committed)
-    assert replica == state(list(Task.objects.for_user(user)))
-    assert sorted(committed) == list(range(1, head_of(user) + 1))
-    assert all(writer.committed for writer in writers)
 
 
 @pytest.mark.usefixtures("transactional_db")

@@ -13,6 +13,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from config.database import queries
 from tasks import services
 from tasks.models import Task
 from tasks.projects import services as projects
@@ -35,12 +36,12 @@ CHANGES = "/api/me/changes"
 @contextmanager
 def between_the_messages(act: Callable[[], Any]) -> Iterator[None]:
     """Does something after the entries of a page were read, and before its rows."""
-    run_all, messages = changes.run_all, count(1)
+    messages = count(1)
 
     def run(statements: Any) -> Any:
         if next(messages) == 2:
             act()
-        return run_all(statements)
+        return queries.run_all(statements)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(changes, "run_all", run)
@@ -236,7 +237,7 @@ def test_the_cursor_of_another_user_is_refused_before_anything_is_read(as_alice:
 
 
 def expired(answer: Answer) -> bool:
-    return problem_of(answer, 410)["code"] == "cursor_expired"
+    return bool(problem_of(answer, 410)["code"] == "cursor_expired")
 
 
 @pytest.mark.usefixtures("four")

@@ -63,11 +63,7 @@ def versions_of(user: User) -> dict[int, int]:
 
 @pytest.mark.usefixtures("transactional_db")
 def test_a_reader_beside_8_writers_ends_with_what_is_stored() -> None:
-    """One that begins amid the writes, too; and one by `updated_at`, which is no commit order, does not.
-
-    So would the first two, if numbers were not in commit order: with `feed.take` returning a sequence's nextval(), this
-    test fails.
-    """
+    """One that begins amid the writes, too. The control, by `updated_at`, does not: that is no commit order."""
     user = make_user()
     copy, by_time, later = Copy(user), ByTime(user), Copy(user)
     deadline, sizes = time.monotonic() + SECONDS, random.Random(1)
