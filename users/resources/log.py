@@ -182,11 +182,11 @@ def entries(user: Actor, after: int, limit: int) -> list[Change]:
 @lru_cache(maxsize=256)
 def _after(limit: int) -> Compiled[Any]:
     later = Change.objects.for_user(Param("user")).filter(version__gt=Param("after")).order_by("version")
-    return Compiled(lambda: later.values_list("version", "type", "object_id")[:limit])
+    return Compiled(lambda: later.values_list("version", "type")[:limit])
 
 
 def after(user: Actor, version: int, limit: int) -> Query[Any]:
-    """A statement that reads up to `limit` entries after this version, the oldest first: version, type and object.
+    """A statement that reads up to `limit` entries after this version, the oldest first: their version and type.
 
     What is gone is not told: the caller has to read the floor later.
     """

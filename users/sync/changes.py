@@ -1,11 +1,14 @@
 """What a user has, and what has changed since: the pages by which a client keeps its copy, of all resources."""
 
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
+from django.contrib.postgres.expressions import ArraySubquery
+
 from config.database.queries import Compiled, Param, Statement, run_all
+from users.models import Change
 from users.resources import feed, log
 from users.resources.feed import Bounds
 from users.resources.models import OwnedModel
@@ -25,18 +28,10 @@ class Page(NamedTuple):
     head: int  # the change counter, read before all else
 
 
-class Entry(NamedTuple):
-    """An object as it was at a version; a page tells of it only if it is so still."""
-
-    version: int
-    type: str
-    id: int
-
-
 class Reading(NamedTuple):
-    """The entries of a page, with the cursor at which they begin and that of the next page."""
+    """What the first message of a page has found: which rows to read, and the cursors of this page and of the next."""
 
-    entries: Sequence[Entry]
+    rows: dict[str, Statement[Any]]  # by type
     start: Cursor
     cursor: Cursor
     more: bool
@@ -62,69 +57,59 @@ def page(user: Actor, limit: int, since: Cursor | None = None, names: Collection
     Raises CursorExpired, and what `Caller.verify` raises.
     """
     by_name = {each.name: each for each in registered() if names is None or each.name in names}
-    if since is not None and not since.type:
-        reading = _read_log(user, limit, since)
+    if since is None or since.type:
+        rows, start, cursor, more, bounds = _read_objects(user, by_name, limit, since)
     else:
-        reading = _read_objects(user, [by_name[name] for name in sorted(by_name)], limit, since)
-    entries, start, cursor, more, bounds = reading
+        rows, start, cursor, more, bounds = _read_log(user, by_name, limit, since)
     start.require_kept(bounds)
     changes: list[dict[str, Any]] = []
-    if entries or bounds.head > start.version:
-        changes = _changes(user, [entry for entry in entries if entry.type in by_name], by_name, start)
+    if rows or bounds.head > start.version:
+        later_bounds, found = _read(user, before=list(rows.values()))
+        start.require_kept(later_bounds)
+        for name, each in zip(rows, found, strict=True):
+            changes += _represent(by_name[name], each, user.public_id)
+    if since is not None and not since.type:
+        changes.sort(key=itemgetter("version"))
     return Page(changes, cursor, more, bounds.head)
 
 
-def _read_log(user: Actor, limit: int, since: Cursor) -> Reading:
+def _read_log(user: Actor, resources: Mapping[str, Resource], limit: int, since: Cursor) -> Reading:
     bounds, (found,) = _read(user, after=[log.after(user, since.version, limit + 1)])
-    entries = [Entry(*row) for row in found[:limit]]
-    more = len(found) > limit
+    entries, more = found[:limit], len(found) > limit
+    last = entries[-1][0] if entries else since.version
+    kinds = {type_ for _, type_ in entries}
+    rows: dict[str, Statement[Any]] = {
+        name: _changed(each.model, each.serializer.columns()).given(user=user.pk, after=since.version, last=last)
+        for name, each in resources.items()
+        if name in kinds
+    }
     # At the end of the log the counter may be ahead of it: a lost attempt takes a number, too.
-    last = max((entry.version for entry in entries), default=since.version)
-    return Reading(entries, since, since._replace(version=last if more else max(last, bounds.head)), more, bounds)
+    return Reading(rows, since, since._replace(version=last if more else max(last, bounds.head)), more, bounds)
 
 
-def _read_objects(user: Actor, resources: Sequence[Resource], limit: int, since: Cursor | None) -> Reading:
+def _read_objects(user: Actor, resources: Mapping[str, Resource], limit: int, since: Cursor | None) -> Reading:
     """Keyset pagination by type and id; `version` of the cursor stays where the first page has found the counter.
 
     What has changed since then is passed over, as the log tells of it later.
     """
-    name, last = (since.type, since.id) if since else ("", 0)
-    rest = [resource for resource in resources if resource.name >= name]
-    statements = [
-        _live(resource.model, limit + 1).given(user=user.pk, after=last if resource.name == name else 0)
-        for resource in rest
-    ]
-    bounds, found = _read(user, after=statements)
+    current, last = (since.type, since.id) if since else ("", 0)
+    places = {name: last if name == current else 0 for name in sorted(resources) if name >= current}
+    ids = [_live(resources[name].model, limit + 1).given(user=user.pk, after=place) for name, place in places.items()]
+    bounds, found = _read(user, after=ids)
     start = since or Cursor.at_head(user, bounds)
-    entries = [
-        Entry(version, resource.name, pk) for resource, rows in zip(rest, found, strict=True) for pk, version in rows
-    ][: limit + 1]
-    more, following = bounds.head > start.version, start._replace(type="", id=0)
-    if len(entries) > limit:
-        last_read = entries[limit - 1]
-        more, following = True, start._replace(type=last_read.type, id=last_read.id)
-    unchanged = [entry for entry in entries[:limit] if entry.version <= start.version]
-    return Reading(unchanged, start, following, more, bounds)
-
-
-def _changes(
-    user: Actor, entries: Sequence[Entry], by_name: dict[str, Resource], start: Cursor
-) -> list[dict[str, Any]]:
-    ids: dict[str, set[int]] = defaultdict(set)
-    for entry in entries:
-        ids[entry.type].add(entry.id)
-    statements = [
-        _rows(by_name[name].model, by_name[name].serializer.columns()).given(user=user.pk, pks=list(pks))
-        for name, pks in ids.items()
-    ]
-    bounds, found = _read(user, before=statements)
-    start.require_kept(bounds)
-    changes = {
-        (change["version"], name): change
-        for name, rows in zip(ids, found, strict=True)
-        for change in _represent(by_name[name], rows, user.public_id)
-    }
-    return [changes[entry.version, entry.type] for entry in entries if (entry.version, entry.type) in changes]
+    rows: dict[str, Statement[Any]] = {}
+    more, following, room = bounds.head > start.version, start._replace(type="", id=0), limit
+    for (name, place), pks in zip(places.items(), found, strict=True):
+        last = place
+        if chosen := pks[:room]:
+            (last,) = chosen[-1]
+            values = {"user": user.pk, "after": place, "last": last, "version": start.version}
+            rows[name] = _unchanged(resources[name].model, resources[name].serializer.columns()).given(**values)
+        if len(pks) > room:
+            more, following = True, start._replace(type=name, id=last)
+            break
+        room -= len(pks)
+    return Reading(rows, start, following, more, bounds)
 
 
 def _represent(resource: Resource, rows: Sequence[tuple[Any, ...]], public_id: str) -> list[dict[str, Any]]:
@@ -151,17 +136,35 @@ def _read(
 
 @lru_cache(maxsize=256)
 def _live(model: type[OwnedModel], limit: int) -> Compiled[Any]:
+    """The ids of the next objects."""
+
     def build() -> OwnedQuerySet[Any]:
         rows: OwnedQuerySet[Any] = model.objects.for_user(Param("user")).visible().filter(pk__gt=Param("after"))
-        return rows.order_by("pk").columns(("id", "version"))[:limit]
+        return rows.order_by("pk").columns(("id",))[:limit]
 
     return Compiled(build)
 
 
 @lru_cache(maxsize=64)
-def _rows(model: type[OwnedModel], columns: tuple[str, ...]) -> Compiled[Any]:
+def _unchanged(model: type[OwnedModel], columns: tuple[str, ...]) -> Compiled[Any]:
+    """Live objects by id, from one to another, that have not changed since a version."""
+
     def build() -> OwnedQuerySet[Any]:
-        rows: OwnedQuerySet[Any] = model.objects.for_user(Param("user")).filter(one_of("pk", Param("pks")))
-        return rows.columns(("deleted_at", *columns))
+        rows: OwnedQuerySet[Any] = model.objects.for_user(Param("user")).visible()
+        rows = rows.filter(pk__gt=Param("after"), pk__lte=Param("last"), version__lte=Param("version"))
+        return rows.order_by("pk").columns(("deleted_at", *columns))
+
+    return Compiled(build)
+
+
+@lru_cache(maxsize=64)
+def _changed(model: type[OwnedModel], columns: tuple[str, ...]) -> Compiled[Any]:
+    """The objects of the entries from one version to another, unless they have changed again later."""
+    window = {"version__gt": Param("after"), "version__lte": Param("last")}
+
+    def build() -> OwnedQuerySet[Any]:
+        entries = Change.objects.for_user(Param("user")).filter(type=model.type_name(), **window)
+        rows: OwnedQuerySet[Any] = model.objects.for_user(Param("user")).filter(**window)
+        return rows.filter(one_of("pk", ArraySubquery(entries.values("object_id")))).columns(("deleted_at", *columns))
 
     return Compiled(build)
