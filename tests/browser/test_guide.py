@@ -22,6 +22,7 @@ from tests.factories import PASSWORD
 from tests.server import ROOT, Server
 
 GUIDE = ROOT / "docs/guide/browsers.md"
+SYNC = ROOT / "docs/guide/offline/tickbase-sync.js"
 BASE, GRACE = "http://127.0.0.1:8000", "grace@example.com"
 MODULE, APP, AGAIN = steps(GUIDE.read_text(), "js")
 [UNDO] = steps((ROOT / "docs/guide/history.md").read_text(), "js")
@@ -54,6 +55,7 @@ def folder(server: Server) -> Iterator[Path]:
         httpx.post(f"{server.base}/api/auth/register", json={"email": GRACE, "password": PASSWORD}).raise_for_status()
         for file, script in (("tickbase", MODULE), ("app", APP), ("again", AGAIN), ("undo", UNDO)):
             (folder / f"{file}.js").write_text(script.code.replace(BASE, server.base))
+        shutil.copy(SYNC, folder)
         (folder / "index.html").write_text(PAGE)
         yield folder
 
@@ -237,3 +239,85 @@ def test_the_browser_itself_asks_whether_its_copy_is_still_good(open_tab: Callab
         assert [task["title"] for task in read_tasks(tab, user_id)] == ["Kept"]
     lines = [line for line in server.log.read_text().splitlines() if f" user={user_id} " in line and " GET " in line]
     assert [re.findall(r"tasks (\d+) ", line) for line in lines] == [["200"], ["304"]]
+
+
+# --- A copy that works offline (tickbase-sync.js) ---------------------------------------------------
+
+
+def test_it_is_short() -> None:
+    assert len(SYNC.read_text().splitlines()) <= 150
+
+
+def in_copy(tab: Page, name: str, script: str) -> Any:
+    """What the script returns, with a copy of this name, which is a device; `refused` are its refused writes."""
+    opened = """
+        const { open } = await import('/tickbase-sync.js'), refused = [];
+        const onRefused = (entry, problem) => refused.push(problem.code);
+        const copy = await open({name: '%s', url: app.BASE + '/api/me', fetch: app.authorizedFetch, onRefused});
+        const titles = async () => (await copy.all('task')).map(({title}) => title).sort();
+        try { %s } finally { copy.close(); }
+    """
+    return call(tab, opened % (name, script))
+
+
+@pytest.fixture
+def device(open_tab: Callable[[], Page], server: Server, request: pytest.FixtureRequest) -> Page:
+    email = f"{request.node.name[5:45]}@example.com"
+    register(server, email)
+    tab = open_tab()
+    sign_in(tab, email)
+    return tab
+
+
+WRITE = "await copy.write('task', 'made-here', {title: 'Buy stamps'});"
+SYNCED = "return [await copy.sync(), await titles(), refused];"
+
+
+def test_a_copy_shows_what_was_written_offline_and_sends_it_later(device: Page) -> None:
+    device.route("**/api/**", lambda route: route.abort())
+    assert in_copy(device, "one", WRITE + SYNCED) == [False, ["Buy stamps"], []]
+    device.unroute("**/api/**")
+    assert in_copy(device, "one", SYNCED) == [True, ["Buy stamps"], []]
+    assert in_copy(device, "other", SYNCED) == [True, ["Buy stamps"], []]
+    assert [task["uid"] for task in read_tasks(device)] == ["made-here"]
+
+
+def test_two_copies_of_a_user_become_equal(device: Page) -> None:
+    in_copy(device, "one", WRITE + SYNCED)
+    in_copy(device, "two", SYNCED)
+    changed = (
+        "await copy.write('task', 'made-here', {title: 'Changed'}); await copy.write('task', 'new', {title: 'New'});"
+    )
+    assert in_copy(device, "two", changed + SYNCED) == [True, ["Changed", "New"], []]
+    assert in_copy(device, "one", SYNCED) == [True, ["Changed", "New"], []]
+    assert in_copy(device, "one", "await copy.write('task', 'made-here');" + SYNCED) == [True, ["New"], []]
+    assert in_copy(device, "two", SYNCED) == [True, ["New"], []]
+
+
+def test_a_write_upon_what_another_device_has_changed_is_told_and_does_not_overwrite_it(device: Page) -> None:
+    for name in ("one", "two"):
+        in_copy(device, name, (WRITE if name == "one" else "") + SYNCED)
+    theirs = "await copy.write('task', 'made-here', {title: 'Theirs'});"
+    mine = "for (const title of ['Mine', 'Mine again']) await copy.write('task', 'made-here', {title});"
+    in_copy(device, "one", theirs + SYNCED)
+    assert in_copy(device, "two", mine + "return await titles();") == ["Mine again"]
+    assert in_copy(device, "two", SYNCED) == [True, ["Theirs"], ["stale_version", "stale_version"]]
+    assert [task["title"] for task in read_tasks(device)] == ["Theirs"]
+
+
+def test_a_write_whose_answer_got_lost_takes_effect_once(device: Page) -> None:
+    lost: list[int] = []
+
+    def lose(route: Route) -> None:
+        if route.request.method == "PUT" and not lost:
+            lost.append(route.fetch().status)
+            route.abort()
+        else:
+            route.continue_()
+
+    device.route("**/api/**", lose)
+    assert in_copy(device, "one", WRITE + SYNCED) == [False, ["Buy stamps"], []]
+    device.unroute("**/api/**")
+    assert lost == [201]
+    assert in_copy(device, "one", SYNCED) == [True, ["Buy stamps"], []]
+    assert [task["version"] for task in read_tasks(device)] == [1]
