@@ -43,7 +43,7 @@ def tombstone(resource: Resource, row: OwnedModel, version: int) -> dict[str, An
 def test_the_first_sync_has_every_live_object_as_it_is_shown(
     resource: Resource, as_alice: Api, alice: User, row: OwnedModel
 ) -> None:
-    other, gone = make(resource, alice), make(resource, alice)
+    gone, other = make(resource, alice), make(resource, alice)
     rename(resource, row)
     resource.delete(alice, gone.pk)
     found, cursor = read(as_alice)
