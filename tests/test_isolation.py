@@ -52,6 +52,7 @@ getCounts        | 200 | 403 permission_denied  | 200                    | 401 n
 listTags         | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 renameTag        | 200 | 403 permission_denied  | 404 tag_not_found      | 401 not_authenticated | 401 invalid_token
 deleteTag        | 204 | 403 permission_denied  | 404 tag_not_found      | 401 not_authenticated | 401 invalid_token
+batch            | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 listChanges      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 getLiveness      | 200 | 200                    | 200                    | 200                   | 200
 getReadiness     | 200 | 200                    | 200                    | 200                   | 200
@@ -76,6 +77,7 @@ BODIES: dict[str, Callable[[User], Any]] = {
     "forgotPassword": lambda dave: {"email": dave.email},
     "resetPassword": lambda dave: {"token": mailed.PASSWORD_RESET.make(dave), "password": NEW_PASSWORD},
     "undo": lambda dave: {"operation": 1},
+    "batch": lambda dave: {"operations": [{"op": "create", "type": "task", "body": {"title": "New"}}]},
     "renameTag": lambda dave: {"from": CANARY, "to": "renamed"},
     "verifyEmail": lambda dave: {"token": mailed.EMAIL_VERIFICATION.make(dave)},
 }

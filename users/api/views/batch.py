@@ -25,6 +25,7 @@ from users.resources.models import MAX_UID, OwnedModel
 from users.resources.resource import Resource, registered
 from users.sync import batch
 from users.sync.batch import MAX_STEPS, Step
+from users.sync.cursors import Cursor
 from users.tokens.callers import Caller
 
 _BY_NAME = {resource.name: resource for resource in registered()}
@@ -140,7 +141,9 @@ class BatchView(GenericAPIView):
                         )
                     ),
                     "operation": serializers.IntegerField(allow_null=True),
-                    "cursor": serializers.CharField(help_text="Where `changes` goes on after this."),
+                    "cursor": serializers.CharField(
+                        help_text="The position in `changes` after this; others may have written before."
+                    ),
                 },
             )
         },
@@ -160,7 +163,7 @@ class BatchView(GenericAPIView):
             raise _placed(failed) from failed
         outcomes = dict(zip(steps, done, strict=True)) | refused
         results = [self._result(request, sent["operations"][index], outcomes[index]) for index in sorted(outcomes)]
-        cursor = log.Cursor(log.current_epoch(), head).encode()
+        cursor = Cursor(caller.pk, log.current_epoch(), head).encode()
         return Response({"results": results, "operation": operation, "cursor": cursor}, headers=numbered(operation))
 
     def _result(self, request: Request, sent: Mapping[str, Any], outcome: Any) -> dict[str, Any]:
