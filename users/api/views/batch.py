@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
-from drf_spectacular.utils import OpenApiExample, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
@@ -60,6 +60,25 @@ class StepSerializer(StrictSerializer):
 class BatchSerializer(StrictSerializer):
     atomic = BooleanField(default=True, help_text="All or nothing; otherwise each step by itself.")
     operations = ListField(child=StepSerializer(), min_length=1, max_length=MAX_STEPS)
+
+
+# Not by a serializer, whose members would all be required.
+_RESULT = {
+    "type": "object",
+    "properties": {"status": {"type": "integer"}, "object": {"type": "object"}, "problem": {"type": "object"}},
+    "required": ["status"],
+}
+
+
+@extend_schema_field({"type": "array", "items": _RESULT})
+class ResultsField(serializers.ListField):
+    pass
+
+
+class BatchDoneSerializer(serializers.Serializer):
+    results = ResultsField(help_text="Of each step: its status, and its object or its problem.")
+    operation = serializers.IntegerField(allow_null=True, help_text="null if nothing has changed.")
+    cursor = serializers.CharField(help_text="The position in `changes` after this; others may have written before.")
 
 
 def _invalid(member: str, message: str) -> InvalidBody:
@@ -126,27 +145,7 @@ class BatchView(GenericAPIView):
         "what is there already, with the same content, answers that object: so a batch can be sent again.",
         tags=["sync"],
         parameters=[USER_ID, OPERATION],
-        responses={
-            200: inline_serializer(
-                "BatchDone",
-                {
-                    "results": serializers.ListField(
-                        child=inline_serializer(
-                            "StepDone",
-                            {
-                                "status": serializers.IntegerField(),
-                                "object": serializers.DictField(required=False),
-                                "problem": serializers.DictField(required=False),
-                            },
-                        )
-                    ),
-                    "operation": serializers.IntegerField(allow_null=True),
-                    "cursor": serializers.CharField(
-                        help_text="The position in `changes` after this; others may have written before."
-                    ),
-                },
-            )
-        },
+        responses={200: BatchDoneSerializer},
         examples=[
             OpenApiExample("A project with a task, and one that is done", value=_EXAMPLE, request_only=True),
         ],
