@@ -48,7 +48,8 @@ class Placed(OwnedModel):
 
     def take_over(self, sent: dict[str, Any], user: "Actor", now: dt.datetime) -> None:
         if "extra_json" in sent:
-            sent = {**sent, "extra": sent.pop("extra_json")}
+            extra = sent["extra_json"]
+            sent = {name: value for name, value in sent.items() if name != "extra_json"} | {"extra": extra}
         if self._state.adding and not sent.get("position"):
             sent = {**sent, "position": positions.newest(now)}
         super().take_over(sent, user, now)

@@ -28,7 +28,8 @@ def test_the_same_request_replays_the_stored_answer(
     assert (first.status_code, is_replayed(first), is_replayed(second)) == (case.status, False, True)
     assert exact(first) == [part for part in exact(second) if part != ("Idempotency-Replayed", "true")]
     assert stored() == after
-    assert first["Tickbase-Operation"] == str(head_of(row.user))
+    if case.suffix != "/move":  # to where it is already, as there is no other
+        assert first["Tickbase-Operation"] == str(head_of(row.user))
     assert ("ETag" in first, "Location" in first) == (case.method != "DELETE", case.status == 201)
 
 

@@ -170,7 +170,8 @@ def test_an_export_is_a_download_of_one_account(staff: Client, alice: User, bob:
 @pytest.mark.parametrize(
     ("held", "may"),
     [
-        (("view_user", "view_session", "view_task", "view_task_text"), True),
+        (("view_user", "view_session", "view_task", "view_task_text", "view_project", "view_project_text"), True),
+        (("view_user", "view_session", "view_task", "view_task_text", "view_project"), False),
         (("view_user", "change_user", "view_session", "view_task"), False),
         (("view_user", "change_user", "view_task", "view_task_text"), False),
     ],
