@@ -1,5 +1,6 @@
 """The ASGI application, which `manage.py serve` runs under granian."""
 
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -8,9 +9,12 @@ from django.conf import settings
 from django.urls import URLResolver, get_resolver, reverse
 from django.utils.module_loading import import_string
 
+from config.environment.variables import STREAM_PLACES
 from config.http.middleware import REFUSAL_KEY, refuse
 from config.http.request import WIDER, client_address, network, site
 from config.server.bridge import Bridge, Lane
+from config.server.streams import Places, Streams
+from config.server.wakeups import Wakeups
 from config.wsgi import application as wsgi_application
 
 if TYPE_CHECKING:
@@ -53,6 +57,13 @@ def _networks(address: str, most: int) -> dict[str, int]:
     return {network(address): most} | ({} if whole_site is None else {whole_site: WIDER * most})
 
 
+def streams() -> Streams | None:
+    if not settings.STREAMS:
+        return None
+    source = import_string(settings.STREAM_SOURCE)
+    return Streams(Wakeups(source()), Places(os.environ.get(STREAM_PLACES)))
+
+
 application = Bridge(
     wsgi_application,
     threads=settings.THREADS,
@@ -62,4 +73,5 @@ application = Bridge(
     caller_of=import_string(settings.REQUEST_CALLER),
     refuser=refuse,
     refusal_key=REFUSAL_KEY,
+    streams=streams(),
 )

@@ -56,6 +56,10 @@ THREADS = env_int("THREADS", 4, minimum=1, maximum=1000)
 NETWORK_REQUESTS = env_int("NETWORK_REQUESTS", 256, minimum=1, maximum=4096)
 REQUEST_CALLER = "users.api.authentication.caller_in"  # the caller, whose fair share of the threads a request takes
 
+# Streams and waiting requests ask PostgreSQL four times a second while somebody listens, which keeps Neon awake.
+STREAMS = env_bool("STREAMS", True)
+STREAM_SOURCE = "users.sync.stream.Heads"  # what they wait for
+
 # Development generates its secrets once, and keeps them.
 KEPT_SECRETS = None if PRODUCTION else DATA_DIR
 SECRET_KEY = secret("SECRET_KEY", KEPT_SECRETS)

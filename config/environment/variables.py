@@ -29,6 +29,7 @@ EXAMPLE = re.compile(
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s*/?#@]+")
 HASHING_LOCK = "TICKBASE_HASHING_LOCK"  # the launcher names a file there, which workers lock to hash a password
+STREAM_PLACES = "TICKBASE_STREAM_PLACES"  # and one there, whose bytes they lock for streams
 MAKE_ONE = "make one with: openssl rand -base64 48"
 
 

@@ -19,6 +19,7 @@ from config.server import heads, responses
 from config.server import threads as pool
 from config.server.bodies import BodyReader
 from config.server.responses import BuffersFullError, BufferUsage, KeyFullError, Response, ResponseBuffer
+from config.server.streams import HOLDS, OpenStream, Stream, Streams, Wait
 from config.server.threads import KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ class _Request(NamedTuple):
     environ: "WSGIEnvironment"
     lane: Lane
     caller: Hashable
+    networks: dict[str, int]
     receive: ASGIReceiveCallable
+
+
+_Followed = tuple[OpenStream, Response]
 
 
 class Bridge:
@@ -54,7 +59,8 @@ class Bridge:
     `networks_of` returns the networks of a request with their limits of open requests, the widest last. `caller_of`
     returns the key by which threads are shared. Both run on the event loop. A refused request reaches the application
     with the DomainError under `refusal_key` in its environ. `refuser` answers it on the event loop instead, where there
-    are too many refusals, or no thread is free for them.
+    are too many refusals, or no thread is free for them. An answer with a `follow` goes on after its request, by
+    `streams`; without them it is whole.
     """
 
     def __init__(
@@ -68,10 +74,12 @@ class Bridge:
         caller_of: "Callable[[WSGIEnvironment, str], Hashable]",
         refuser: "WSGIApplication",
         refusal_key: str,
+        streams: Streams | None = None,
     ) -> None:
         self._application = application
         self._refuser = refuser
         self._refusal_key = refusal_key
+        self._streams = streams
         self._lane_of, self._networks_of, self._caller_of = lane_of, networks_of, caller_of
         self._bodies = BodyReader(max_body)
         self._buffers = BufferUsage()
@@ -90,9 +98,25 @@ class Bridge:
         self._heavy_threads = asyncio.Semaphore(max(1, threads - 1))
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if followed := await self._serve(scope, receive, send):
+            stream, response = followed
+            headers = [each for each in response.headers if each[0] != b"content-length"]
+            assert isinstance(response.body, bytes), "a stream begins with a few lines"
+            await stream.run(response.status, headers, response.body, receive, send)
+
+    def stop(self) -> None:
+        """End what would keep the server from stopping; on the event loop."""
+        if self._streams:
+            self._streams.stop()
+
+    async def _serve(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> _Followed | None:
+        """Answer a request, or return the stream that its answer begins: that one is no request of its network's any
+        more, and holds nothing of it."""
         if scope["type"] != "http":
             raise NotImplementedError(f"{scope['type']} is not served.")
         environ, refusal = heads.read(scope)
+        if self._streams:
+            environ[HOLDS] = True
         networks = self._networks_of(environ)
         for network, most in networks.items():
             if self._open.get(network, 0) >= most:
@@ -100,28 +124,31 @@ class Bridge:
                 with ResponseBuffer(self._buffers, None) as buffer:
                     response = self._refuse_at_once(environ, refusal, buffer)
                     response.headers.append(CLOSE)
-                    return await responses.send(response, send, buffer)
+                    await responses.send(response, send, buffer)
+                    return None
         for network in networks:
             self._open[network] = self._open.get(network, 0) + 1
         try:
             caller = self._caller_of(environ, [*networks][-1])
             lane = self._lane_of(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
             answer = self._answer_in_turn if lane is Lane.HEAVY else self._answer
-            await answer(_Request(environ, lane, caller, receive), refusal, send)
+            return await answer(_Request(environ, lane, caller, networks, receive), refusal, send)
         finally:
             for network in networks:
                 self._open[network] -= 1
                 if not self._open[network]:
                     del self._open[network]
 
-    async def _answer_in_turn(self, request: _Request, refusal: DomainError | None, send: ASGISendCallable) -> None:
+    async def _answer_in_turn(
+        self, request: _Request, refusal: DomainError | None, send: ASGISendCallable
+    ) -> _Followed | None:
         try:
             async with self._heavy.hold(request.caller):
-                await self._answer(request, refusal, send)
+                return await self._answer(request, refusal, send)
         except KeyBusyError:
-            await self._answer(request, refusal or TooManyAtOnce(RUNNING_STILL), send)
+            return await self._answer(request, refusal or TooManyAtOnce(RUNNING_STILL), send)
 
-    async def _answer(self, request: _Request, refusal: DomainError | None, send: ASGISendCallable) -> None:
+    async def _answer(self, request: _Request, refusal: DomainError | None, send: ASGISendCallable) -> _Followed | None:
         environ = request.environ
         is_framed = "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
         is_read = not is_framed and environ["SERVER_PROTOCOL"].startswith("HTTP/1")  # there is no body
@@ -133,8 +160,9 @@ class Bridge:
                         is_read = await self._bodies.read(environ, request.receive, held)
                     except (BodyTooSlow, BodyCutOff) as error:
                         refusal = error
+                stream = None
                 if refusal is None:
-                    response = await self._run(request, buffer)
+                    response, stream = await self._followed(request, buffer)
                 else:
                     response = await self._refuse(request, refusal, buffer)
             finally:
@@ -142,7 +170,25 @@ class Bridge:
                     semaphore.release()
             if not is_read:  # the rest of the body would be taken for the next request
                 response.headers.append(CLOSE)
+            if stream:
+                return stream, response
             await responses.send(response, send, buffer)
+            return None
+
+    async def _followed(self, request: _Request, buffer: ResponseBuffer) -> tuple[Response, OpenStream | None]:
+        """The answer; if it tells to wait, the one after that. And the stream that it begins."""
+        response = await self._run(request, buffer)
+        if not self._streams:
+            return response, None
+        try:
+            while isinstance(wait := response.follow, Wait) and await self._streams.wait(wait):
+                request.environ.update(wait.environ)
+                response = await self._run(request, buffer)
+            if isinstance(response.follow, Stream):
+                return response, self._streams.open(response.follow, request.networks)
+        except DomainError as refusal:
+            response = await self._refuse(request, refusal, buffer)
+        return response, None
 
     async def _run(self, request: _Request, buffer: ResponseBuffer) -> Response:
         def call() -> Response:

@@ -1,5 +1,6 @@
 """Launches the service: reserves its port, sets the limits of processes, and starts granian and its children."""
 
+import asyncio
 import ctypes
 import gc
 import multiprocessing
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from asgiref.typing import ASGI3Application
 from django.conf import settings
 from django.db import connection, connections
 from django.utils.module_loading import import_string
@@ -28,7 +28,8 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from config.environment.variables import HASHING_LOCK
+from config.environment.variables import HASHING_LOCK, STREAM_PLACES
+from config.server.bridge import Bridge
 from config.server.responses import FILES
 
 APPLICATION = "config.asgi.application"
@@ -104,9 +105,10 @@ def run(on_startup: Callable[[], None]) -> None:
             children.enter_context(embedded.kept_running(settings.DATA_DIR))
         if settings.METRICS:
             children.enter_context(_metrics_folder())
-        # Of a new name, which no stranger can have taken.
-        lock = children.enter_context(tempfile.NamedTemporaryFile(prefix=f"{_path_of('hashing').name}-"))
-        os.environ[HASHING_LOCK] = lock.name
+        for variable, kind in ((HASHING_LOCK, "hashing"), (STREAM_PLACES, "streams")):
+            # Of a new name, which no stranger can have taken.
+            lock = children.enter_context(tempfile.NamedTemporaryFile(prefix=f"{_path_of(kind).name}-"))
+            os.environ[variable] = lock.name
         server.serve()
 
 
@@ -158,7 +160,7 @@ def _metrics_folder() -> Iterator[None]:
         shutil.rmtree(folder)
 
 
-def worker() -> ASGI3Application:
+def worker() -> Bridge:
     """The ASGI application of a worker process, which ends by SIGTERM, also when its parent was killed.
 
     Ctrl-C must reach the parent alone, hence the process group: a worker that gets the terminal's SIGINT
@@ -172,7 +174,8 @@ def worker() -> ASGI3Application:
     server = multiprocessing.parent_process()
     assert server is not None and server.pid is not None
     threading.Thread(target=_leave_with, args=[server.pid], daemon=True).start()
-    application: ASGI3Application = import_string(APPLICATION)
+    application: Bridge = import_string(APPLICATION)
+    _call_on_stop(application.stop)
 
     # What is there now stays: the collector need not look at all of it again whenever it looks at what requests leave
     # behind, which it does less often, too. It took a sixth of the time of a list.
@@ -185,6 +188,25 @@ def worker() -> ASGI3Application:
     # Threads that work without waiting keep the others from it for so long, at each of their steps.
     sys.setswitchinterval(SWITCH_SECONDS)
     return application
+
+
+def _call_on_stop(stop: Callable[[], None]) -> None:
+    """Call it on the event loop when the worker is told to stop.
+
+    granian waits for the requests that are open, so streams have to end by themselves. It tells nobody: it sets its
+    signal handlers after this, on the event loop that is there already.
+    """
+    loop: Any = asyncio.get_event_loop_policy().get_event_loop()
+    add = loop.add_signal_handler
+
+    def add_after_stop(signum: int, handle: Callable[..., None], *args: Any) -> None:
+        def stop_and_handle() -> None:
+            stop()
+            handle(*args)
+
+        add(signum, stop_and_handle)
+
+    loop.add_signal_handler = add_after_stop
 
 
 def _leave_with(parent: int) -> None:

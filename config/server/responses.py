@@ -12,6 +12,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
 from asgiref.typing import ASGISendCallable
 
+from config.server.streams import Stream, Wait
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
@@ -38,6 +40,7 @@ class Response(NamedTuple):
     status: int
     headers: Headers
     body: bytes | IO[bytes]
+    follow: Stream | Wait | None = None
 
 
 class BuffersFullError(Exception):
@@ -131,7 +134,7 @@ def call(application: "WSGIApplication", environ: "WSGIEnvironment", buffer: Res
         # Tells the client when it has not got everything.
         size = len(body) if isinstance(body, bytes) else body.tell()
         headers.append((b"content-length", str(size).encode()))
-    return Response(status, headers, body)
+    return Response(status, headers, body, getattr(content, "follow", None))
 
 
 @lru_cache(maxsize=128)
@@ -171,7 +174,7 @@ def _buffered(parts: Iterable[bytes], buffer: ResponseBuffer) -> bytes | IO[byte
 
 async def send(response: Response, send: ASGISendCallable, buffer: ResponseBuffer) -> None:
     """A client that stops reading is given up."""
-    status, headers, body = response
+    status, headers, body, _ = response
     await send({"type": "http.response.start", "status": status, "headers": headers, "trailers": False})
     if isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body, "more_body": False})

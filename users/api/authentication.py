@@ -54,9 +54,9 @@ def _external(token: str) -> Caller:
         return own.Grant(user, None, identity.signed_in_at)
 
     if (known := external.known_account(token)) is not None:
-        return Caller(known, identity.subject, read)
+        return Caller(known, identity.subject, read, expires_at=identity.expires_at)
     grant = read()
-    caller = Caller(grant.user.pk, identity.subject, read)
+    caller = Caller(grant.user.pk, identity.subject, read, expires_at=identity.expires_at)
     caller.grant = grant
     return caller
 

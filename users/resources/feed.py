@@ -1,12 +1,13 @@
 """The change counter: one number per user, in commit order."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeVar
 
-from django.db import connection
+from django.db import connection, transaction
 
 from config.database.queries import Raw, Statement, run, run_all
 from config.errors import LimitReached
+from config.server import wakeups
 from users.models import Feed
 from users.services import AccountGone
 from users.tokens.callers import Actor, Caller, standing_of
@@ -92,7 +93,9 @@ def take(
         most_stored = min(2 * limit.most, UNLIMITED) if growth.stored else UNLIMITED
         taking += [growth.live, limit.most, growth.stored, most_stored]
     statement = Raw(_taking(tables, condition, sql, is_limited=growth.live > 0), [*taking, *params])
-    return then.result(run(statement, commit=commit))
+    found = then.result(run(statement, commit=commit))
+    _wake(user.pk)
+    return found
 
 
 @lru_cache(maxsize=1024)
@@ -148,6 +151,8 @@ def reserve(amounts: dict[int, int], growth: Growth = UNCHANGED) -> dict[int, in
     heads = dict(run(Raw(_RESERVE, [*growth, list(amounts), list(amounts.values())])))
     if heads.keys() != amounts.keys():
         raise AccountGone("An account was deleted.")
+    for user_id in heads:
+        _wake(user_id)
     return {user_id: head - amounts[user_id] for user_id, head in heads.items()}
 
 
@@ -195,8 +200,15 @@ def take_many(feed: Feed, count: int, growth: Growth, limit: Limit) -> tuple[ran
     if growth.live > 0 and feed.live + growth.live > limit.most:
         raise _limit_reached(feed.live, limit)
     feed.head, feed.live, feed.stored = feed.head + count, feed.live + growth.live, feed.stored + growth.stored
+    _wake(feed.pk)
     taking = Raw(_TAKE_MANY, [feed.head, feed.live, feed.stored, feed.pk])
     return range(feed.head - count + 1, feed.head + 1), taking
+
+
+def _wake(user_id: int) -> None:
+    """Tell who listens in this process, after the commit. Those in other workers poll."""
+    if wakeups.is_awaited(user_id):
+        transaction.on_commit(partial(wakeups.hint, user_id))
 
 
 def version(user: Actor) -> Raw:

@@ -1,10 +1,13 @@
 """The caller of a request, as a verified token names it: nothing is read before the statement that does the work."""
 
-from collections.abc import Callable
+import math
+import uuid
+from collections.abc import Callable, Collection
 from functools import cached_property
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from config.database.queries import Raw, run
 from config.errors import Forbidden
 from users.models import User
 from users.tokens import own
@@ -35,18 +38,48 @@ _IN_SESSION = "account.id = %s AND account.is_active AND account.token_version =
 _IN_VERIFIED_SESSION = f"{_IN_SESSION} AND account.email_verified_at IS NOT NULL"
 
 
+class Watched(NamedTuple):
+    """What has to hold as long as a caller listens, and is looked at now and then: `fallen`."""
+
+    user_id: int
+    session_id: uuid.UUID | None  # None for an external issuer's token
+    token_version: int
+    needs_verified_email: bool
+
+
+# Of those that are asked, which do not hold any more.
+_FALLEN = """
+    SELECT place FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::boolean[])
+        WITH ORDINALITY AS asked (user_id, session_id, token_version, needs_verified_email, place)
+    LEFT JOIN users_user AS account ON account.id = asked.user_id AND account.is_active
+    LEFT JOIN users_session AS session ON session.id = asked.session_id AND session.user_id = account.id
+    WHERE account.id IS NULL OR (asked.needs_verified_email AND account.email_verified_at IS NULL)
+        OR (asked.session_id IS NOT NULL AND (session.id IS NULL OR account.token_version <> asked.token_version))
+"""
+
+
 class Caller:
     """Stands for `request.user`: who asks, without the account's row, which `grant` reads when it is needed."""
 
     is_authenticated = True
     is_anonymous = False
 
-    def __init__(self, pk: int, public_id: str, read: Callable[[], Grant], claims: AccessClaims | None = None) -> None:
-        """`read` raises InvalidToken; `claims` are those of a token of ours, None for an external issuer's."""
+    def __init__(
+        self,
+        pk: int,
+        public_id: str,
+        read: Callable[[], Grant],
+        claims: AccessClaims | None = None,
+        *,
+        expires_at: float = math.inf,
+    ) -> None:
+        """`read` raises InvalidToken; `claims` are those of a token of ours, None for an external issuer's, which has
+        only the moment `expires_at` (time.time())."""
         self.pk = pk
         self.public_id = public_id
         self._read = read
         self._claims = claims
+        self.expires_at = claims.expires_at if claims else expires_at
         self._needs_verified_email = False
 
     @cached_property
@@ -75,6 +108,13 @@ class Caller:
         condition = _IN_VERIFIED_SESSION if self._needs_verified_email else _IN_SESSION
         return Standing(_SESSION, condition, (self.pk, claims.version, claims.session_id))
 
+    @property
+    def watched(self) -> Watched:
+        claims = self._claims
+        if claims is None:
+            return Watched(self.pk, None, 0, False)
+        return Watched(self.pk, claims.session_id, claims.version, self._needs_verified_email)
+
     def require_standing(self) -> None:
         """Raises InvalidToken unless the session and the account live."""
         self.grant  # noqa: B018 (reads them)
@@ -96,6 +136,13 @@ class Caller:
     def _verify_email(self, grant: Grant) -> None:
         if self._needs_verified_email and not grant.user.is_email_verified:
             raise EmailUnverified("Confirm your e-mail address first; POST /api/users/me/verification sends a mail.")
+
+
+def fallen(watched: Collection[Watched]) -> set[Watched]:
+    """Those whose session or account has ended."""
+    asked = list(watched)
+    places = run(Raw(_FALLEN, [list(column) for column in zip(*asked, strict=True)])) if asked else []
+    return {asked[place - 1] for (place,) in places}
 
 
 Actor = User | Caller

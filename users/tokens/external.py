@@ -44,6 +44,7 @@ class Identity:
     email: str  # empty, unless it is a usable address
     is_email_verified: bool  # so the issuer says
     name: str
+    expires_at: float  # time.time()
     issued_at: dt.datetime | None
     signed_in_at: dt.datetime | None  # `auth_time`, or else `iat`
 
@@ -132,6 +133,7 @@ def _identity(claims: dict[str, Any]) -> Identity:
         email=_email(claims.get("email")),
         is_email_verified=claims.get("email_verified") is True,
         name=name.strip()[:MAX_NAME].strip() if isinstance(name, str) and is_storable(name) else "",
+        expires_at=claims["exp"],
         issued_at=moments.get("iat"),
         signed_in_at=moments.get("auth_time", moments.get("iat")),
     )

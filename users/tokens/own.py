@@ -115,6 +115,7 @@ class AccessClaims(NamedTuple):
     session_id: uuid.UUID
     version: int  # of the user's tokens
     public_id: str
+    expires_at: float  # time.time()
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def read_access(raw: str) -> AccessClaims:
 def _access_claims(raw: str, keys: KeyRing) -> AccessClaims:
     """Parsed once, as the event loop and a thread read them for each request."""
     claims = _signed_claims(raw, keys)
-    return AccessClaims(_user_id(claims), _session_id(claims), claims["ver"], claims["sub"])
+    return AccessClaims(_user_id(claims), _session_id(claims), claims["ver"], claims["sub"], claims["exp"])
 
 
 def authenticate(raw: str, *, outdated: bool = False) -> Grant:
@@ -184,7 +185,11 @@ def authenticate(raw: str, *, outdated: bool = False) -> Grant:
 
     With `outdated`, a token that the session's last change of the password has revoked is accepted, too.
     """
-    claims = read_access(raw)
+    return grant_of(read_access(raw), outdated=outdated)
+
+
+def grant_of(claims: AccessClaims, *, outdated: bool = False) -> Grant:
+    """`authenticate`, of the claims of a token that was verified."""
     with as_user(claims.user_id):
         session = next(iter(run(_SESSION.given(session=claims.session_id, user=claims.user_id))), None)
     if session is None:
@@ -195,6 +200,15 @@ def authenticate(raw: str, *, outdated: bool = False) -> Grant:
         remember_refusal(claims)
         raise refusal()
     return Grant(session.user, session, session.created_at, is_outdated)
+
+
+def grant_of_account(user_id: int) -> Grant:
+    """Of an account of the external issuer, which has no session. Raises InvalidToken."""
+    with as_user(user_id):
+        user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None:
+        raise refusal()
+    return Grant(user, None, None)
 
 
 def remember_refusal(claims: AccessClaims) -> None:

@@ -1,0 +1,133 @@
+"""Views of the stream: wake-ups as server-sent events, and tickets for EventSource."""
+
+import random
+from typing import Any, cast
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.request import Request
+
+from config.database import isolation
+from config.errors import TooManyAtOnce
+from config.http.errors import InvalidHeader, InvalidParameter
+from config.http.fields import TextField
+from config.http.openapi.schema import also_answers
+from config.http.serializers import QuerySerializer
+from config.http.views import APIView, Response
+from users.api.authentication import BearerAuthentication
+from users.api.operations import USER_ID, header
+from users.api.queries import MAX_LOG_CURSOR, LogCursorField
+from users.api.serializers import NothingSerializer
+from users.resources.log import Cursor
+from users.sync import stream
+from users.tokens import tickets
+from users.tokens.callers import Caller
+
+CONTENT_TYPE = "text/event-stream"
+LAST_EVENT_ID = "HTTP_LAST_EVENT_ID"
+RETRY = (1500, 2500)  # milliseconds; clients of a server that stops shall not come back all at once
+
+
+class StreamQuery(QuerySerializer):
+    since = LogCursorField(
+        required=False, max_length=MAX_LOG_CURSOR, help_text="The last cursor that you have; not told again."
+    )
+    ticket = TextField(
+        required=False, max_length=tickets.MAX_TICKET, help_text="In place of the header `Authorization`."
+    )
+
+
+class TicketSerializer(serializers.Serializer):
+    ticket = serializers.CharField(read_only=True)
+    expires_in = serializers.IntegerField(read_only=True, help_text="Seconds.")
+
+
+class TicketAuthentication(BearerAuthentication):
+    """By a ticket in the address, or by the header."""
+
+    def authenticate(self, request: Request) -> Any:
+        ticket = request._request.GET.get("ticket")
+        if ticket is None:
+            return super().authenticate(request)
+        if "HTTP_AUTHORIZATION" in request.META:
+            both = ErrorDetail("Send a ticket or the header Authorization, not both.", code="conflict")
+            raise InvalidParameter({"ticket": [both]})
+        caller = tickets.read(ticket)
+        isolation.enter(caller.pk)
+        return caller, caller
+
+
+class StreamView(APIView):
+    authentication_classes = (TicketAuthentication,)
+
+    @extend_schema(
+        operation_id="getStream",
+        summary="Be woken when something changes",
+        description="Server-sent events: `head`, whose `id` and `data.cursor` are the cursor of your newest change, "
+        "once at the beginning unless `since` or `Last-Event-ID` is it, and after each change of yours, by whichever "
+        "device; those that come close together may be one. Then ask for what has changed. A comment comes every 15 "
+        "seconds. The stream ends with the token, by `expired`, and with the server, without it.",
+        tags=["sync"],
+        parameters=[
+            USER_ID,
+            StreamQuery,
+            header("Last-Event-ID", "As `since`, which it goes before; EventSource sends it on its own."),
+        ],
+        responses={200: OpenApiResponse(OpenApiTypes.STR, description="A stream of events.")},
+        extensions=also_answers(
+            (stream.StreamsOff, "The operator has switched streams off."),
+            (TooManyAtOnce, "You have 10 streams open, or a rate limit is reached."),
+            (stream.StreamsUnsupported, "The server that runs the service cannot stream."),
+        ),
+    )
+    def get(self, request: Request, user_id: str) -> Response:
+        query, caller = StreamQuery.validated(request), cast(Caller, request.user)
+        since = _last_event(request) or query.get("since")
+        follow = stream.follow(request, caller, since)
+        if "ticket" in query:
+            tickets.spend(query["ticket"])
+        response: Any = Response(
+            headers={
+                "Content-Type": CONTENT_TYPE,
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",  # nginx would keep events until its buffer is full
+            }
+        )
+        if request.method != "HEAD":
+            response.content = b"retry: %d\n\n" % random.randint(*RETRY)
+            response.follow = follow
+        return cast(Response, response)
+
+
+def _last_event(request: Request) -> Cursor | None:
+    """Raises InvalidHeader."""
+    sent = request.META.get(LAST_EVENT_ID)
+    if not sent:
+        return None
+    try:
+        return Cursor.decode(sent)
+    except ValueError as error:
+        message = ErrorDetail("This is not the id of an event.", code="invalid_cursor")
+        raise InvalidHeader({"Last-Event-ID": [message]}) from error
+
+
+class TicketsView(APIView):
+    @extend_schema(
+        operation_id="createStreamTicket",
+        summary="Get a ticket for a stream",
+        description="EventSource sends no headers: its address takes a ticket instead, `?ticket=`, once, within 30 "
+        "seconds. The stream ends when the token does with which the ticket was got.",
+        tags=["sync"],
+        parameters=[USER_ID],
+        request=NothingSerializer,
+        responses={201: TicketSerializer},
+        extensions=also_answers((stream.StreamsOff, "The operator has switched streams off.")),
+        examples=[OpenApiExample("A ticket", value={"ticket": "WzcsIjci…", "expires_in": 30}, response_only=True)],
+    )
+    def post(self, request: Request, user_id: str) -> Response:
+        NothingSerializer.validated(request.data)
+        stream.require_streams(request)
+        ticket = tickets.make(cast(Caller, request.user))
+        return Response({"ticket": ticket, "expires_in": tickets.SECONDS}, 201, {"Cache-Control": "no-store"})

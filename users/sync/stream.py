@@ -1,0 +1,133 @@
+"""Streams and waiting requests of users: they are woken when the head of the user's log moves."""
+
+import logging
+import time
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+import orjson
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+from django.http import HttpRequest
+
+from config.database import session
+from config.database.isolation import all_users
+from config.database.queries import Raw, run
+from config.errors import DomainError, NotFound
+from config.http.request import REQUEST_ID
+from config.server.streams import HOLDS, Stream, Wait
+from config.server.wakeups import Subscription
+from users.resources.log import Cursor
+from users.tokens import callers
+from users.tokens.callers import Caller, Watched
+
+logger = logging.getLogger(__name__)
+
+WAIT_UNTIL = "tickbase.wait_until"  # in the environ of a request that has waited; time.time()
+EXPIRED = b"event: expired\ndata: {}\n\n"
+_UNKNOWN = Cursor(-1, -1)
+
+_MOVED = """
+    SELECT known.user_id, epoch.value, coalesce(feed.head, epoch.base)
+    FROM users_epoch AS epoch, unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS known (user_id, epoch, head)
+    LEFT JOIN tasks_feed AS feed ON feed.user_id = known.user_id
+    WHERE known.epoch <> epoch.value OR known.head <> coalesce(feed.head, epoch.base)
+"""
+
+
+class StreamsOff(NotFound):
+    code = "streams_off"
+    title = "Streams are off"
+
+
+class StreamsUnsupported(DomainError):
+    status = 501
+    code = "streams_unsupported"
+    title = "This server cannot stream"
+
+
+class Followed(Protocol):
+    """A response of Django's, with what the server shall do after it."""
+
+    follow: Stream | Wait | None
+
+
+class Heads:
+    """The heads of users as positions, for the thread of the poll (`config.server.wakeups.Source`)."""
+
+    def __init__(self) -> None:
+        self._is_away = False
+
+    def moved(self, known: Mapping[int, Cursor | None]) -> dict[int, Cursor]:
+        return self._survived(moved, known) or {}
+
+    def refused(self, grants: Collection[Watched]) -> Collection[Watched]:
+        return self._survived(callers.fallen, grants) or ()
+
+    def rest(self) -> None:
+        connection.close()
+
+    def _survived(self, read: Any, given: Any) -> Any:
+        """What it reads, None during an outage, which is told once."""
+        try:
+            with all_users(), session.local(session.request_timeouts()):
+                found = read(given)
+        except (OperationalError, InterfaceError) as error:
+            if not self._is_away:
+                logger.warning("streams cannot be woken: %s", str(error).partition("\n")[0])
+            self._is_away = True
+            return None
+        if self._is_away:
+            logger.warning("streams are woken again")
+        self._is_away = False
+        return found
+
+
+def moved(known: Mapping[int, Cursor | None]) -> dict[int, Cursor]:
+    """The heads of those users that are not the known ones."""
+    heads = [each or _UNKNOWN for each in known.values()]
+    asked = [list(known), [each.epoch for each in heads], [each.version for each in heads]]
+    return {user_id: Cursor(epoch, head) for user_id, epoch, head in run(Raw(_MOVED, asked))}
+
+
+def head_of(user: Caller) -> Cursor:
+    return moved({user.pk: None})[user.pk]
+
+
+def follow(request: HttpRequest, user: Caller, since: Cursor | None) -> Stream:
+    """For the `follow` of an answer to this request: events of heads after this one. Raises StreamsOff and
+    StreamsUnsupported."""
+    require_streams(request)
+    return Stream(_subscription(user, head_of(user)), since, event_of, EXPIRED)
+
+
+def require_streams(request: HttpRequest) -> None:
+    if not settings.STREAMS:
+        raise StreamsOff("This service holds no streams (STREAMS=off); ask for changes now and then instead.")
+    if HOLDS not in request.META:
+        raise StreamsUnsupported("Streams need the server of `manage.py serve`; ask for changes now and then instead.")
+
+
+def wait(request: HttpRequest, user: Caller, head: Cursor, seconds: float) -> Wait | None:
+    """For the `follow` of an answer that tells of nothing after this head: the request is run again as soon as the head
+    moves, and the answer sent if it does not for so many seconds. None if that time is over, or where no request can
+    wait.
+
+    `head` has to be read before or with what the answer tells, never after.
+    """
+    until = request.META.get(WAIT_UNTIL, time.time() + seconds)
+    left = until - time.time()
+    if left <= 0 or HOLDS not in request.META:
+        return None
+    # One request, whose lines in the log have one id.
+    environ = {WAIT_UNTIL: until, "HTTP_X_REQUEST_ID": request.META.get(REQUEST_ID, "")}
+    return Wait(_subscription(user, head), left, environ)
+
+
+def _subscription(user: Caller, head: Cursor) -> Subscription:
+    return Subscription(user.pk, user.watched, head, user.expires_at)
+
+
+def event_of(head: Cursor) -> bytes:
+    cursor = head.encode()
+    return b"event: head\nid: %b\ndata: %b\n\n" % (cursor.encode(), orjson.dumps({"cursor": cursor}))
