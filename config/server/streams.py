@@ -5,7 +5,7 @@ The application answers such a request once, as any other; its answer then carri
 
 import asyncio
 import fcntl
-import tempfile
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -46,14 +46,14 @@ class StreamsFull(Overloaded):
 
 
 class Places:
-    """So many of each key at once, in all processes that open the same file.
+    """So many of each key at once, in all processes that open the same file; without one, in this process.
 
     A place is a lock on one byte of the file (POSIX), which ends with its process. A process does not exclude itself
     by such locks, hence the set.
     """
 
     def __init__(self, path: str | None, of_key: int = OF_KEY) -> None:
-        self._file = open(path, "r+b") if path else tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
+        self._file = os.open(path, os.O_RDWR) if path else None
         self._of_key = of_key
         self._taken: set[int] = set()
 
@@ -68,13 +68,15 @@ class Places:
             yield
         finally:
             self._taken.remove(place)
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+            if self._file is not None:
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
 
     def _take(self, place: int) -> bool:
         if place in self._taken:
             return False
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+            if self._file is not None:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
         except (BlockingIOError, PermissionError):  # another process has it
             return False
         self._taken.add(place)
