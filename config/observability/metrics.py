@@ -132,7 +132,7 @@ def open_connections() -> dict[str, int]:
 def sample_connections() -> None:
     for state, number in open_connections().items():
         CONNECTIONS.labels(state).set(number)
-    LARGEST.set(settings.THREADS + 1)  # and one for the thread that hashes passwords
+    LARGEST.set(settings.THREADS + 1 + settings.STREAMS)  # one for the thread that hashes passwords, one for streams
 
 
 def _sample_forever() -> None:

@@ -177,12 +177,12 @@ class Bridge:
 
     async def _followed(self, request: _Request, buffer: ResponseBuffer) -> tuple[Response, OpenStream | None]:
         """The answer; if it tells to wait, the one after that. And the stream that it begins."""
-        response = await self._run(request, buffer)
+        environ, response = request.environ, await self._run(request, buffer)
         if not self._streams:
             return response, None
         try:
             while isinstance(wait := response.follow, Wait) and await self._streams.wait(wait):
-                request.environ.update(wait.environ)
+                environ |= wait.environ
                 response = await self._run(request, buffer)
             if isinstance(response.follow, Stream):
                 return response, self._streams.open(response.follow, request.networks)

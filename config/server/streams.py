@@ -38,7 +38,7 @@ class Wait(NamedTuple):
 
     subscription: Subscription
     seconds: float
-    environ: Mapping[str, Any]  # what the next run finds in its environ, too
+    environ: dict[str, Any]  # what the next run finds in its environ, too
 
 
 class StreamsFull(Overloaded):

@@ -25,6 +25,7 @@ GUIDE = ROOT / "docs/guide/browsers.md"
 SYNC = ROOT / "docs/guide/offline/tickbase-sync.js"
 BASE, GRACE = "http://127.0.0.1:8000", "grace@example.com"
 MODULE, APP, AGAIN = steps(GUIDE.read_text(), "js")
+[LISTEN] = steps((ROOT / "docs/guide/stream.md").read_text(), "js")
 [UNDO] = steps((ROOT / "docs/guide/history.md").read_text(), "js")
 [TYPED] = steps(GUIDE.read_text(), "ts")
 COMPILE = "--strict --allowJs --checkJs --skipLibCheck --target es2022 --module esnext --moduleResolution bundler"
@@ -53,7 +54,7 @@ def folder(server: Server) -> Iterator[Path]:
     with TemporaryDirectory(prefix="tickbase-") as name:
         folder = Path(name)
         httpx.post(f"{server.base}/api/auth/register", json={"email": GRACE, "password": PASSWORD}).raise_for_status()
-        for file, script in (("tickbase", MODULE), ("app", APP), ("again", AGAIN), ("undo", UNDO)):
+        for file, script in (("tickbase", MODULE), ("app", APP), ("again", AGAIN), ("undo", UNDO), ("listen", LISTEN)):
             (folder / f"{file}.js").write_text(script.code.replace(BASE, server.base))
         shutil.copy(SYNC, folder)
         (folder / "index.html").write_text(PAGE)
@@ -100,6 +101,47 @@ def test_the_app_prints_what_the_page_shows(open_tab: Callable[[], Page]) -> Non
 
 def test_the_undo_button_prints_what_its_page_shows(open_tab: Callable[[], Page]) -> None:
     assert printed(open_tab(), "undo.js") == UNDO.shown.splitlines()
+
+
+LIVE = """
+import { authorizedFetch, BASE, read } from "./tickbase.js";
+import { listen } from "./listen.js";
+
+window.shown = [];
+window.heads = 0;
+window.end = listen(async () => {
+  window.heads += 1;
+  const tasks = await read(await authorizedFetch(BASE + "/api/me/tasks"));
+  window.shown = tasks.map((task) => task.title);
+});
+"""
+
+
+def test_what_one_tab_writes_the_other_shows(open_tab: Callable[[], Page], folder: Path, server: Server) -> None:
+    """By the example of the guide, also after its stream has broken off, with the ticket spent."""
+    register(server, "live@example.com")
+    (folder / "live.js").write_text(LIVE)
+    writing, showing = open_tab(), open_tab()
+    sign_in(writing, "live@example.com")
+    showing.evaluate("import('/live.js')")
+    showing.wait_for_function("window.heads === 1")
+    assert showing.evaluate("window.shown") == []
+    tickets: list[str] = []
+    showing.on("request", lambda asked: tickets.append(asked.url) if "/tickets" in asked.url else None)
+    titles: list[str] = []
+    for title in ("one", "two"):
+        titles.insert(0, title)
+        body = json.dumps({"title": title})
+        init = f"{{method: 'POST', headers: {{'Content-Type': 'application/json'}}, body: '{body}'}}"
+        assert call(writing, f"return (await app.authorizedFetch(app.BASE + '/api/me/tasks', {init})).status") == 201
+        showing.wait_for_function(f"JSON.stringify(window.shown) === '{json.dumps(titles, separators=(',', ':'))}'")
+        if title == "one":
+            [worker] = server.workers()
+            worker.terminate()  # its streams end; another worker takes its place
+            showing.wait_for_event("request", lambda asked: "stream?ticket" in asked.url)
+            showing.wait_for_function("window.heads >= 3")
+    assert len(tickets) >= 1
+    showing.evaluate("window.end()")
 
 
 @pytest.mark.node

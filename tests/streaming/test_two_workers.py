@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 import httpx
+import jwt
 import psutil
 import pytest
 
@@ -193,6 +194,30 @@ def test_an_ended_session_and_a_deactivated_account_end_their_streams(serving: S
             assert await ended.next() is None
             await asyncio.to_thread(account.add)
             await kept.head(2)
+
+    run(scene)
+
+
+def test_a_stream_ends_when_its_token_does_and_not_before(serving: Server) -> None:
+    """A token is accepted for half a minute after its end, as clocks differ: for two seconds more, here."""
+    account = make_account(serving)
+    header, claims = (
+        jwt.get_unverified_header(account.token),
+        jwt.decode(account.token, options={"verify_signature": False}),
+    )
+    [key] = [path.read_text().strip() for path in serving.data_dir.glob("*jwt*.secret")]
+    over_at = int(time.time()) + 3
+    token = jwt.encode({**claims, "exp": over_at - 30}, key, headers={"kid": header["kid"]})
+
+    async def scene() -> None:
+        async with opened(serving, token) as stream:
+            await stream.head()
+            event = await stream.next()
+            assert event is not None and (event.name, event.data) == ("expired", {})
+            assert await stream.next() is None
+            assert over_at <= time.time() < over_at + 2
+        async with opened(serving, token) as refused:
+            assert refused.status == 401
 
     run(scene)
 

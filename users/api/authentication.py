@@ -6,13 +6,15 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from config.database import isolation
 from config.errors import InvalidToken
+from config.http.errors import InvalidParameter
 from users import services
-from users.tokens import external, own
+from users.tokens import external, own, tickets
 from users.tokens.callers import Caller
 
 
@@ -24,10 +26,12 @@ class BearerAuthentication(JWTAuthentication):
         pass  # simplejwt's looks up the user model for each request
 
     def authenticate(self, request: Request) -> Any:
+        view = (request.parser_context or {}).get("view")
+        if getattr(view, "takes_tickets", False) and "ticket" in request._request.GET:
+            return _by_ticket(request)
         token = own.bearer(request.META.get("HTTP_AUTHORIZATION", ""))
         if token is None:
             return None
-        view = (request.parser_context or {}).get("view")
         if external.is_configured() and not own.names_our_key(token):
             caller = _external(token)
         else:
@@ -41,6 +45,16 @@ class BearerAuthentication(JWTAuthentication):
             caller = Caller(claims.user_id, claims.public_id, read, claims)
         isolation.enter(caller.pk)
         return caller, caller
+
+
+def _by_ticket(request: Request) -> tuple[Caller, Caller]:
+    """The view spends the ticket. Raises InvalidToken and InvalidParameter."""
+    if "HTTP_AUTHORIZATION" in request.META:
+        both = ErrorDetail("Send a ticket or the header Authorization, not both.", code="conflict")
+        raise InvalidParameter({"ticket": [both]})
+    caller = tickets.read(request._request.GET["ticket"])
+    isolation.enter(caller.pk)
+    return caller, caller
 
 
 def _external(token: str) -> Caller:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from django.conf import settings
@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from config.database import session
 from config.database.isolation import all_users
 from config.database.queries import Raw, run
-from config.errors import DomainError, NotFound
+from config.errors import NotFound
 from config.http.request import REQUEST_ID
 from config.server.streams import HOLDS, Stream, Wait
 from config.server.wakeups import Subscription
@@ -38,18 +38,6 @@ _MOVED = """
 class StreamsOff(NotFound):
     code = "streams_off"
     title = "Streams are off"
-
-
-class StreamsUnsupported(DomainError):
-    status = 501
-    code = "streams_unsupported"
-    title = "This server cannot stream"
-
-
-class Followed(Protocol):
-    """A response of Django's, with what the server shall do after it."""
-
-    follow: Stream | Wait | None
 
 
 class Heads:
@@ -95,17 +83,16 @@ def head_of(user: Caller) -> Cursor:
 
 
 def follow(request: HttpRequest, user: Caller, since: Cursor | None) -> Stream:
-    """For the `follow` of an answer to this request: events of heads after this one. Raises StreamsOff and
-    StreamsUnsupported."""
+    """For the `follow` of an answer to this request: events of heads after this one. Raises StreamsOff."""
     require_streams(request)
     return Stream(_subscription(user, head_of(user)), since, event_of, EXPIRED)
 
 
 def require_streams(request: HttpRequest) -> None:
-    if not settings.STREAMS:
-        raise StreamsOff("This service holds no streams (STREAMS=off); ask for changes now and then instead.")
+    """One refusal for every reason, as clients do the same then."""
     if HOLDS not in request.META:
-        raise StreamsUnsupported("Streams need the server of `manage.py serve`; ask for changes now and then instead.")
+        reason = "its server cannot" if settings.STREAMS else "STREAMS=off"
+        raise StreamsOff(f"This service holds no streams ({reason}); ask for changes now and then instead.")
 
 
 def wait(request: HttpRequest, user: Caller, head: Cursor, seconds: float) -> Wait | None:

@@ -74,7 +74,7 @@ class Caller:
         expires_at: float = math.inf,
     ) -> None:
         """`read` raises InvalidToken; `claims` are those of a token of ours, None for an external issuer's, which has
-        only the moment `expires_at` (time.time())."""
+        only the moment from which on it is not accepted any more, in time.time()."""
         self.pk = pk
         self.public_id = public_id
         self._read = read

@@ -6,7 +6,8 @@ No claim is trusted before the signature is verified, and the header never choos
 import datetime as dt
 import hashlib
 import logging
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -44,9 +45,9 @@ class Identity:
     email: str  # empty, unless it is a usable address
     is_email_verified: bool  # so the issuer says
     name: str
-    expires_at: float  # time.time()
     issued_at: dt.datetime | None
     signed_in_at: dt.datetime | None  # `auth_time`, or else `iat`
+    expires_at: float = field(default=math.inf, compare=False)  # of the token, with the leeway, in time.time()
 
 
 @of_settings
@@ -133,7 +134,7 @@ def _identity(claims: dict[str, Any]) -> Identity:
         email=_email(claims.get("email")),
         is_email_verified=claims.get("email_verified") is True,
         name=name.strip()[:MAX_NAME].strip() if isinstance(name, str) and is_storable(name) else "",
-        expires_at=claims["exp"],
+        expires_at=claims["exp"] + settings.JWT_LEEWAY.total_seconds(),
         issued_at=moments.get("iat"),
         signed_in_at=moments.get("auth_time", moments.get("iat")),
     )

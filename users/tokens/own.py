@@ -115,7 +115,7 @@ class AccessClaims(NamedTuple):
     session_id: uuid.UUID
     version: int  # of the user's tokens
     public_id: str
-    expires_at: float  # time.time()
+    expires_at: float  # from when on it is not accepted any more, in time.time()
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,9 @@ def read_access(raw: str) -> AccessClaims:
 def _access_claims(raw: str, keys: KeyRing) -> AccessClaims:
     """Parsed once, as the event loop and a thread read them for each request."""
     claims = _signed_claims(raw, keys)
-    return AccessClaims(_user_id(claims), _session_id(claims), claims["ver"], claims["sub"], claims["exp"])
+    return AccessClaims(
+        _user_id(claims), _session_id(claims), claims["ver"], claims["sub"], claims["exp"] + keys.leeway_seconds
+    )
 
 
 def authenticate(raw: str, *, outdated: bool = False) -> Grant:

@@ -1,4 +1,3 @@
-"""Views of sign-in, of the caller's own account, of the trash, of the log and of sync."""
 """Views of sign-in, of the caller's own account, of the trash, of the log and of the stream."""
 
 from users.api.views.account import ExportView, MeView, PasswordView, SessionsView, SessionView, VerificationView

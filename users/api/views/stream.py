@@ -9,14 +9,12 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 
-from config.database import isolation
 from config.errors import TooManyAtOnce
-from config.http.errors import InvalidHeader, InvalidParameter
+from config.http.errors import InvalidHeader
 from config.http.fields import TextField
 from config.http.openapi.schema import also_answers
 from config.http.serializers import QuerySerializer
 from config.http.views import APIView, Response
-from users.api.authentication import BearerAuthentication
 from users.api.operations import USER_ID, header
 from users.api.queries import MAX_LOG_CURSOR, LogCursorField
 from users.api.serializers import NothingSerializer
@@ -28,6 +26,8 @@ from users.tokens.callers import Caller
 CONTENT_TYPE = "text/event-stream"
 LAST_EVENT_ID = "HTTP_LAST_EVENT_ID"
 RETRY = (1500, 2500)  # milliseconds; clients of a server that stops shall not come back all at once
+_EVENT = 'event: head\nid: ArG1wqvYPNIAAAAAAAAAAQ\ndata: {"cursor":"ArG1wqvYPNIAAAAAAAAAAQ"}\n\n'
+_OFF = "The operator has switched streams off, or runs a server that cannot stream."
 
 
 class StreamQuery(QuerySerializer):
@@ -44,23 +44,8 @@ class TicketSerializer(serializers.Serializer):
     expires_in = serializers.IntegerField(read_only=True, help_text="Seconds.")
 
 
-class TicketAuthentication(BearerAuthentication):
-    """By a ticket in the address, or by the header."""
-
-    def authenticate(self, request: Request) -> Any:
-        ticket = request._request.GET.get("ticket")
-        if ticket is None:
-            return super().authenticate(request)
-        if "HTTP_AUTHORIZATION" in request.META:
-            both = ErrorDetail("Send a ticket or the header Authorization, not both.", code="conflict")
-            raise InvalidParameter({"ticket": [both]})
-        caller = tickets.read(ticket)
-        isolation.enter(caller.pk)
-        return caller, caller
-
-
 class StreamView(APIView):
-    authentication_classes = (TicketAuthentication,)
+    takes_tickets = True
 
     @extend_schema(
         operation_id="getStream",
@@ -75,11 +60,11 @@ class StreamView(APIView):
             StreamQuery,
             header("Last-Event-ID", "As `since`, which it goes before; EventSource sends it on its own."),
         ],
-        responses={200: OpenApiResponse(OpenApiTypes.STR, description="A stream of events.")},
+        responses={(200, CONTENT_TYPE): OpenApiResponse(OpenApiTypes.STR, description="The events, as they come.")},
+        examples=[OpenApiExample("A change", value=_EVENT, response_only=True, media_type=CONTENT_TYPE)],
         extensions=also_answers(
-            (stream.StreamsOff, "The operator has switched streams off."),
+            (stream.StreamsOff, _OFF),
             (TooManyAtOnce, "You have 10 streams open, or a rate limit is reached."),
-            (stream.StreamsUnsupported, "The server that runs the service cannot stream."),
         ),
     )
     def get(self, request: Request, user_id: str) -> Response:
@@ -123,7 +108,7 @@ class TicketsView(APIView):
         parameters=[USER_ID],
         request=NothingSerializer,
         responses={201: TicketSerializer},
-        extensions=also_answers((stream.StreamsOff, "The operator has switched streams off.")),
+        extensions=also_answers((stream.StreamsOff, _OFF)),
         examples=[OpenApiExample("A ticket", value={"ticket": "WzcsIjci…", "expires_in": 30}, response_only=True)],
     )
     def post(self, request: Request, user_id: str) -> Response:
