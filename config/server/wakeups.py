@@ -34,7 +34,7 @@ class Source(Protocol):
     def moved(self, known: Mapping[int, Position | None]) -> dict[int, Position]:
         """The positions of those keys that are elsewhere now; of those whose position is not known, in any case."""
 
-    def refused(self, grants: Collection[Hashable]) -> Collection[Hashable]:
+    def refused(self, grants: Collection[Any]) -> Collection[Any]:
         """Those that do not hold any more."""
 
     def rest(self) -> None:

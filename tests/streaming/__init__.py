@@ -112,6 +112,9 @@ class Account(NamedTuple):
         version: int = answer.json()["version"]
         return version
 
+    def try_to_add(self) -> int:
+        return self.api.post("/api/me/tasks", json={"title": "a"}).status_code
+
 
 def make_account(server: Server) -> Account:
     # A connection for each request: so both workers get some, and none has to be closed.

@@ -1,6 +1,8 @@
 """Streams of the service as `make run` starts it, with two workers: wake-ups, bounds, endings, and what they cost."""
 
 import asyncio
+import os
+import signal
 import socket
 import statistics
 import sys
@@ -149,11 +151,11 @@ def test_none_of_many_changes_is_missed(serving: Server) -> None:
         last: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         consumers = [asyncio.create_task(consume(last)) for _ in range(4)]
         with ThreadPoolExecutor(2) as pool:
-            writing = [asyncio.wrap_future(pool.submit(write, CHANGES // 20)) for _ in range(2)]
+            writing = [asyncio.wrap_future(pool.submit(write, CHANGES // 2)) for _ in range(2)]
             last.set_result(max(await asyncio.gather(*writing)))
         assert min(await asyncio.gather(*consumers)) > 1
 
-    run(scene)
+    run(scene, 400)
 
 
 # --- Bounds and endings -----------------------------------------------------------------------------
@@ -259,6 +261,23 @@ def test_a_client_that_does_not_read_keeps_nobody_waiting_and_is_dropped(serving
 
     run(scene)
     deaf.close()
+
+
+def test_streams_outlive_an_outage_of_postgresql() -> None:
+    async def scene() -> None:
+        with two_workers() as server:
+            account = make_account(server)
+            async with opened_many(server, [account.token] * 4) as streams:
+                postmaster = int((server.data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+                os.kill(postmaster, signal.SIGKILL)
+                with pytest.raises(TimeoutError):
+                    await streams[0].next(1)
+                async with asyncio.timeout(30):
+                    while await asyncio.to_thread(account.try_to_add) != 201:
+                        await asyncio.sleep(0.05)
+                assert len({await stream.head(5) for stream in streams}) == 1
+
+    run(scene)
 
 
 def test_streams_do_not_hold_up_the_end() -> None:
