@@ -21,6 +21,7 @@ class Numbers:
         self.heads = {1: 0, 2: 0}
         self.asked: list[set[int]] = []
         self.rested = threading.Event()
+        self.rests = 0
         self.refusing: set[Any] = set()
         self.is_broken = False
 
@@ -34,6 +35,7 @@ class Numbers:
         return self.refusing & set(grants)
 
     def rest(self) -> None:
+        self.rests += 1
         self.rested.set()
 
 
@@ -105,11 +107,12 @@ def test_nobody_asks_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> Non
             source.heads[1] = 1
             await moved_to(listener, 1)
             source.rested.clear()
+            rests = source.rests
         assert await asyncio.to_thread(source.rested.wait, 5)
         asked = len(source.asked)
         hub.hint(1)
         await asyncio.sleep(0.1)
-        assert len(source.asked) == asked
+        assert (len(source.asked), source.rests) == (asked, rests + 1)
         assert (hub.count, hub._listeners, hub._known) == (0, {}, {})
 
     run(scene)

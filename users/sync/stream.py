@@ -29,9 +29,9 @@ _UNKNOWN = Cursor(-1, -1)
 
 _MOVED = """
     SELECT known.user_id, epoch.value, coalesce(feed.head, epoch.base)
-    FROM users_epoch AS epoch, unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS known (user_id, epoch, head)
+    FROM users_epoch AS epoch, unnest(%s::bigint[], %s::bigint[]) AS known (user_id, head)
     LEFT JOIN tasks_feed AS feed ON feed.user_id = known.user_id
-    WHERE known.epoch <> epoch.value OR known.head <> coalesce(feed.head, epoch.base)
+    WHERE known.head <> coalesce(feed.head, epoch.base)
 """
 
 
@@ -72,9 +72,8 @@ class Heads:
 
 
 def moved(known: Mapping[int, Cursor | None]) -> dict[int, Cursor]:
-    """The heads of those users that are not the known ones."""
-    heads = [each or _UNKNOWN for each in known.values()]
-    asked = [list(known), [each.epoch for each in heads], [each.version for each in heads]]
+    """The heads of those users that are not the known ones. A new epoch moves every head."""
+    asked = [list(known), [(each or _UNKNOWN).version for each in known.values()]]
     return {user_id: Cursor(epoch, head) for user_id, epoch, head in run(Raw(_MOVED, asked))}
 
 
