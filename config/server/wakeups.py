@@ -103,6 +103,7 @@ class Wakeups:
             if known != subscription.position:
                 self._known[key] = None
             self._listeners.setdefault(key, set()).add(listener)
+            awaited.add(key)
             self.count += 1
             self._lock.notify()
         try:
@@ -113,9 +114,7 @@ class Wakeups:
                 self._listeners[key].remove(listener)
                 if not self._listeners[key]:
                     del self._listeners[key], self._known[key]
-
-    def is_awaited(self, key: int) -> bool:
-        return key in self._listeners
+                    awaited.discard(key)
 
     def hint(self, key: int) -> None:
         """From any thread: something of this key may have been committed."""
@@ -193,11 +192,8 @@ class Wakeups:
                     listener.wake()
 
 
+awaited: set[int] = set()  # keys about which a hint is of use; for writers, which look before they call anything
 _all: list[Wakeups] = []  # of this process, which has one; each test that needs some makes its own
-
-
-def is_awaited(key: int) -> bool:
-    return any(each.is_awaited(key) for each in _all)
 
 
 def hint(key: int) -> None:

@@ -113,7 +113,7 @@ def test_nobody_asks_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> Non
         hub.hint(1)
         await asyncio.sleep(0.1)
         assert (len(source.asked), source.rests) == (asked, rests + 1)
-        assert (hub.count, hub._listeners, hub._known) == (0, {}, {})
+        assert (hub.count, hub._listeners, hub._known, wakeups.awaited) == (0, {}, {}, set())
 
     run(scene)
 

@@ -238,14 +238,16 @@ def hints(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The users about whom a thread of this process has told; all are listened to."""
     told: list[int] = []
 
-    class Hub(wakeups.Wakeups):
-        def is_awaited(self, key: int) -> bool:
+    class Everybody(set[int]):
+        def __contains__(self, key: object) -> bool:
             return True
 
+    class Hub(wakeups.Wakeups):
         def hint(self, key: int) -> None:
             told.append(key)
 
     monkeypatch.setattr(wakeups, "_all", [])
+    monkeypatch.setattr(wakeups, "awaited", Everybody())
     Hub(Numbers())
     yield told
 

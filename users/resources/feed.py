@@ -94,7 +94,8 @@ def take(
         taking += [growth.live, limit.most, growth.stored, most_stored]
     statement = Raw(_taking(tables, condition, sql, is_limited=growth.live > 0), [*taking, *params])
     found = then.result(run(statement, commit=commit))
-    _wake(user.pk)
+    if user.pk in wakeups.awaited:
+        _wake(user.pk)
     return found
 
 
@@ -152,7 +153,8 @@ def reserve(amounts: dict[int, int], growth: Growth = UNCHANGED) -> dict[int, in
     if heads.keys() != amounts.keys():
         raise AccountGone("An account was deleted.")
     for user_id in heads:
-        _wake(user_id)
+        if user_id in wakeups.awaited:
+            _wake(user_id)
     return {user_id: head - amounts[user_id] for user_id, head in heads.items()}
 
 
@@ -200,15 +202,15 @@ def take_many(feed: Feed, count: int, growth: Growth, limit: Limit) -> tuple[ran
     if growth.live > 0 and feed.live + growth.live > limit.most:
         raise _limit_reached(feed.live, limit)
     feed.head, feed.live, feed.stored = feed.head + count, feed.live + growth.live, feed.stored + growth.stored
-    _wake(feed.pk)
+    if feed.pk in wakeups.awaited:
+        _wake(feed.pk)
     taking = Raw(_TAKE_MANY, [feed.head, feed.live, feed.stored, feed.pk])
     return range(feed.head - count + 1, feed.head + 1), taking
 
 
 def _wake(user_id: int) -> None:
     """Tell who listens in this process, after the commit. Those in other workers poll."""
-    if wakeups.is_awaited(user_id):
-        transaction.on_commit(partial(wakeups.hint, user_id))
+    transaction.on_commit(partial(wakeups.hint, user_id))
 
 
 def version(user: Actor) -> Raw:

@@ -22,7 +22,6 @@ SPECTACULAR_SETTINGS = {
         {"name": "trash", "description": "What was deleted and can be restored."},
         {"name": "history", "description": "What has changed, and how to take it back."},
         {"name": "sync", "description": "A copy of all that is yours, and what has changed since."},
-        {"name": "sync", "description": "For devices that hold a copy: what has changed, and when to ask."},
         {"name": "accounts", "description": "Sign-up, sign-in and the caller's own account."},
         {"name": "health", "description": "For load balancers and orchestrators."},
     ],
