@@ -122,11 +122,8 @@ def test_where_a_request_fails_the_helpers_tell_why(documented: Server, command:
 
 def test_every_page_of_the_guide_is_walked() -> None:
     assert {page.stem for page, _ in CASES} == {
-<<<<<<< HEAD
-        "README", "errors", "history", "limits", "list", "mails", "offline", "sign-in", "sync", "trash",
-=======
-        "README", "errors", "history", "limits", "list", "mails", "offline", "sign-in", "stream", "trash",
->>>>>>> 3bdf66a (Look for listeners without a call in each write; describe streams in architecture and security)
+        "README", "batch", "errors", "history", "limits", "list", "mails", "offline", "projects", "sign-in", "stream",
+        "subtasks", "sync", "trash",
     }  # fmt: skip
     assert len(CASES) >= 60
 

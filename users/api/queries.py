@@ -24,6 +24,7 @@ HISTORY_LIMIT = 50
 MAX_LOG_CURSOR = 64
 MAX_ACTOR = 200
 MAX_TYPE = 60
+MAX_WAIT = 25  # seconds, less than what proxies wait
 MAX_SYNC_CURSOR = 256
 MAX_TYPES = 1000  # characters
 
@@ -118,6 +119,12 @@ class ChangesQuery(QuerySerializer):
     types = TypesField(required=False, allow_blank=True, max_length=MAX_TYPES)
     limit = CountField(
         min_value=1, max_value=changes.MAX_LIMIT, default=changes.DEFAULT_LIMIT, help_text="Changes per page."
+    )
+    wait = CountField(
+        min_value=0,
+        max_value=MAX_WAIT,
+        default=0,
+        help_text="Seconds to wait for a change, if there is none; where streams are off, the answer comes at once.",
     )
 
     @classmethod

@@ -17,7 +17,7 @@ from config.errors import NotFound
 from config.http.request import REQUEST_ID
 from config.server.streams import HOLDS, Stream, Wait
 from config.server.wakeups import Subscription
-from users.resources.log import Cursor
+from users.sync.cursors import Cursor
 from users.tokens import callers
 from users.tokens.callers import Caller, Watched
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 WAIT_UNTIL = "tickbase.wait_until"  # in the environ of a request that has waited; time.time()
 EXPIRED = b"event: expired\ndata: {}\n\n"
-_UNKNOWN = Cursor(-1, -1)
+_UNKNOWN = Cursor(0, -1, -1)
 
 _MOVED = """
     SELECT known.user_id, epoch.value, coalesce(feed.head, epoch.base)
@@ -74,7 +74,7 @@ class Heads:
 def moved(known: Mapping[int, Cursor | None]) -> dict[int, Cursor]:
     """The heads of those users that are not the known ones. A new epoch moves every head."""
     asked = [list(known), [(each or _UNKNOWN).version for each in known.values()]]
-    return {user_id: Cursor(epoch, head) for user_id, epoch, head in run(Raw(_MOVED, asked))}
+    return {user_id: Cursor(user_id, epoch, head) for user_id, epoch, head in run(Raw(_MOVED, asked))}
 
 
 def head_of(user: Caller) -> Cursor:

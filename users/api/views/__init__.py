@@ -12,8 +12,8 @@ from users.api.views.auth import (
 )
 from users.api.views.batch import BatchView
 from users.api.views.history import HistoryView, UndoView
-from users.api.views.sync import ChangesView
 from users.api.views.stream import StreamView, TicketsView
+from users.api.views.sync import ChangesView
 from users.api.views.trash import TrashView
 
 __all__ = [

@@ -16,23 +16,23 @@ from config.http.openapi.schema import also_answers
 from config.http.serializers import QuerySerializer
 from config.http.views import APIView, Response
 from users.api.operations import USER_ID, header
-from users.api.queries import MAX_LOG_CURSOR, LogCursorField
+from users.api.queries import MAX_SYNC_CURSOR, SyncCursorField
 from users.api.serializers import NothingSerializer
-from users.resources.log import Cursor
 from users.sync import stream
+from users.sync.cursors import Cursor
 from users.tokens import tickets
 from users.tokens.callers import Caller
 
 CONTENT_TYPE = "text/event-stream"
 LAST_EVENT_ID = "HTTP_LAST_EVENT_ID"
 RETRY = (1500, 2500)  # milliseconds; clients of a server that stops shall not come back all at once
-_EVENT = 'event: head\nid: ArG1wqvYPNIAAAAAAAAAAQ\ndata: {"cursor":"ArG1wqvYPNIAAAAAAAAAAQ"}\n\n'
+_EVENT = 'event: head\nid: AAAAAAAAAAcA…\ndata: {"cursor":"AAAAAAAAAAcA…"}\n\n'
 _OFF = "The operator has switched streams off, or runs a server that cannot stream."
 
 
 class StreamQuery(QuerySerializer):
-    since = LogCursorField(
-        required=False, max_length=MAX_LOG_CURSOR, help_text="The last cursor that you have; not told again."
+    since = SyncCursorField(
+        required=False, max_length=MAX_SYNC_CURSOR, help_text="The last cursor that you have; not told again."
     )
     ticket = TextField(
         required=False, max_length=tickets.MAX_TICKET, help_text="In place of the header `Authorization`."

@@ -12,7 +12,7 @@ from config.http.views import GenericAPIView, Response
 from users.api.operations import CURSOR_EXPIRED, IF_NONE_MATCH, USER_ID, answered, header
 from users.api.queries import TYPES, ChangesQuery
 from users.resources.resource import Resource, registered
-from users.sync import changes
+from users.sync import changes, stream
 from users.tokens.callers import Caller
 
 _CURSOR = "AAAAAAAAAAcAASjC5Vh3hAAAAAAAAAAGAAAAAAAAAACqMYqx"
@@ -93,7 +93,9 @@ class ChangesView(GenericAPIView):
         since = query.get("since")
         found = changes.page(caller, query["limit"], since, query.get("types"))
         # A tag may come from another page, so it counts only where nothing is new.
-        if found.cursor == since and (unchanged := conditional.not_modified(tags, found.head)):
-            return unchanged
+        unchanged = conditional.not_modified(tags, found.head) if found.cursor == since else None
         body = {"changes": found.changes, "cursor": found.cursor.encode(), "more": found.more}
-        return Response(body, headers={"ETag": conditional.etag(found.head)})
+        response: Any = unchanged or Response(body, headers={"ETag": conditional.etag(found.head)})
+        if query["wait"] and found.cursor == since:
+            response.follow = stream.wait(request, caller, found.cursor, query["wait"])
+        return cast(Response, response)
