@@ -11,7 +11,8 @@ import pytest
 from tasks import services as tasks
 from tasks.models import Task
 from tasks.projects import services as projects
-from tests.factories import head_of
+from tasks.projects.models import Project
+from tests.factories import head_of, make_project
 from tests.replica import Replica, state
 from tests.resources.declared import each, label, make, named
 from users.models import Change, User
@@ -40,6 +41,15 @@ OWN: dict[str, Call] = {
     "tasks.services.move_task": lambda resource, user, ids: tasks.move_task(user, ids[0], {"after_id": ids[1]}),
     "tasks.projects.services.move_project": lambda resource, user, ids: projects.move_project(
         user, ids[0], {"parent_id": ids[1]}
+    ),
+    "tasks.services.complete_as_sent": lambda resource, user, ids: tasks.complete_as_sent(user, ids[0], {}),
+    "tasks.services.move_tasks": lambda resource, user, ids: tasks.move_tasks(
+        user, ids[:2], Project.objects.get(user=user).pk
+    ),
+    "tasks.services.rename_tag": lambda resource, user, ids: tasks.rename_tag(user, "old", "new"),
+    "tasks.services.delete_tag": lambda resource, user, ids: tasks.delete_tag(user, "old"),
+    "tasks.projects.services.archive_projects": lambda resource, user, ids: projects.archive_projects(
+        user, ids[:2], archived=True
     ),
     "tasks.services.recompute_days": lambda resource, user, ids: tasks.recompute_days(eastern(user)),
 }
@@ -78,7 +88,8 @@ def test_every_service_is_called_here(resource: Resource) -> None:
 def test_an_entry_is_written_for_each_row_that_changes(resource: Resource, alice: User, case: Call) -> None:
     ids = [make(resource, alice).pk for _ in range(3)]
     if resource.model is Task:
-        tasks.update_task(alice, ids[0], {"due_at": dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)})
+        make_project(alice)
+        tasks.update_task(alice, ids[0], {"due_at": dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC), "tags": ["old"]})
     resource.delete(alice, ids[2])
     replica, model = Replica(alice, resource.model), resource.model
     replica.check()

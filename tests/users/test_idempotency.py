@@ -20,7 +20,7 @@ from config.database.queries import Raw
 from tasks.models import Task
 from tasks.projects import services as projects
 from tasks.projects.models import Project
-from tasks.services import delete_task
+from tasks.services import delete_task, update_task
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, head_of, make_task, make_user
 from tests.pages import wait_for_a_lock
@@ -309,6 +309,11 @@ def deleted(task: Task) -> int:
     return task.pk
 
 
+def tagged(task: Task) -> str:
+    update_task(task.user, task.pk, {"tags": ["old"]})
+    return "old"
+
+
 def project(user: User | None = None, *, is_deleted: bool = False) -> Project:
     owner = user or User.objects.get()
     made = projects.create_project(owner, name="Home")
@@ -327,6 +332,8 @@ ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
     "restoreProject": lambda api: ("post", f"/api/me/projects/{project(is_deleted=True).pk}/restore", None),
     "eraseProject": lambda api: ("delete", f"/api/me/trash/project/{project(is_deleted=True).pk}", None),
     "moveTask": lambda api: ("post", f"/api/me/tasks/{Task.objects.get().pk}/move", {"project_id": project().pk}),
+    "renameTag": lambda api: ("post", "/api/me/tags/rename", {"from": tagged(Task.objects.get()), "to": "new"}),
+    "deleteTag": lambda api: ("delete", f"/api/me/tags/{tagged(Task.objects.get())}", None),
     "batch": lambda api: ("post", "/api/me/batch", {"operations": [{"op": "create", "type": "task", "body": TASK}]}),
     "createTask": lambda api: ("post", "/api/me/tasks", TASK),
     "updateTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),

@@ -18,6 +18,7 @@ from tasks import services as tasks
 from tasks.models import Task, TaskTag
 from tests.client import Api
 from tests.factories import PASSWORD, make_session, make_task, make_user
+from tests.notes.models import Remark
 from tests.pages import signed_in, submit
 from tests.problems import places_of, problem_of, stored
 from tests.resources.declared import RESOURCES
@@ -217,6 +218,7 @@ def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
     exported = {Change, Feed, Session, IdempotencyKey, AuditEvent, TOTPDevice, StaticDevice}
     exported |= {resource.model for resource in RESOURCES}  # whose exports tests/resources looks at
     exported |= {TaskTag}  # the index of tags, which the tasks have
+    exported |= {Remark}  # of the tests, and never registered
     exported |= {LogEntry}  # Django's, into which nothing is written any more
     owned = {
         model
