@@ -297,7 +297,7 @@ CORS_ALLOW_HEADERS = [
 ]  # fmt: skip
 CORS_EXPOSE_HEADERS = [
     "ETag", "Link", "Location", "X-Total-Count", "Retry-After", "RateLimit", "RateLimit-Policy",
-    "Idempotency-Replayed", "Tickbase-Operation", "X-Request-ID",
+    "Idempotency-Replayed", "Tickbase-Operation", "Tickbase-Advanced", "X-Request-ID",
 ]  # fmt: skip
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 

@@ -10,12 +10,16 @@ class TasksConfig(AppConfig):
         from drf_spectacular.settings import spectacular_settings
 
         from tasks.choices import Priority, Status
+        from tasks.completions import Completion
         from tasks.resource import TASKS
         from tasks.services import recompute_days
+        from users import exports
         from users.resources.resource import register
         from users.services import follow_zone
 
         register(TASKS)
+        shown = ("id", "task_id", "at", "occurrence_date", "occurrence_at", "kind", "missed", "version", "revoked_at")
+        exports.register("completions")(lambda user: exports.rows(Completion.objects.for_user(user), *shown))
         follow_zone(recompute_days)
-        enum_names = {"TaskStatus": Status, "TaskPriority": Priority}
+        enum_names = {"TaskStatus": Status, "TaskPriority": Priority, "CompletionKind": Completion.Kind}
         spectacular_settings.ENUM_NAME_OVERRIDES |= enum_names  # type: ignore[attr-defined]

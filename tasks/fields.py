@@ -1,6 +1,6 @@
 """Serializer fields that tasks and projects have in common."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
@@ -51,7 +51,8 @@ class PositionField(TextField):
         return text
 
 
-class ExtraField(JsonField):
+class ExtraField(Clearable, JsonField, serializers.DictField):
+    absent: ClassVar[Any] = {}
     default_error_messages = {"not_a_dict": "Send a JSON object.", "invalid_extra": EXTRA_RULE}
 
     def __init__(self) -> None:

@@ -1,19 +1,22 @@
 """The model of a task, and the rules of a single row."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Func, IntegerField, Q
+from django.db.models import F, Func, IntegerField, Q, TextField
 from django.db.models.lookups import Exact, IsNull, LessThanOrEqual
 
+from config.database.queries import Raw
 from config.errors import Invalid
 from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is_storable
+from tasks import completions, recurring
 from tasks.choices import OPEN, Priority, Status
+from tasks.completions import Completion, Step
 from tasks.placed import Placed
 from tasks.querysets import DUE, DUE_DESCENDING, DUE_TIME, PRIORITY_RANK, TaskQuerySet
 from tasks.text import UNIT_SEPARATOR, fold_all, tag_key
@@ -22,7 +25,10 @@ from users.resources.errors import ConflictingMembers
 from users.resources.models import Diff, OwnedModel, Reference
 
 if TYPE_CHECKING:
+    from users.resources.log import Entry
     from users.tokens.callers import Actor
+
+__all__ = ["Completion", "Task", "TaskTag"]
 
 MAX_TITLE = 200
 MAX_DESCRIPTION = 20_000
@@ -47,6 +53,10 @@ _VALID = Q(
     status__in=Status.values,
     priority__in=Priority.values,
 )
+# What is sent of a series: by a client, and by the services that complete and skip.
+_OF_SERIES = ("recurrence", "ends_series", "is_skipped")
+# Kinds of entries that completions may belong to.
+_OF_STEPS = {Kind.CREATED, Kind.COMPLETED, Kind.ADVANCED, Kind.SKIPPED, Kind.REOPENED, Kind.UNDONE}
 _COUNTED = ["priority", "due_date", "due_at", "created_at", "project"]
 
 
@@ -63,6 +73,9 @@ class Task(Placed):
     parent = Reference(
         "self", null=True, blank=True, related_name="children", max_depth=MAX_DEPTH, max_children=MAX_CHILDREN
     )
+    recurrence = models.JSONField(null=True, blank=True)  # as `recurring.stored` makes it
+    completions = models.IntegerField(default=0, editable=False)
+    last_completed_at = models.DateTimeField(null=True, editable=False)
     # Folded in Python, so that search and order do not depend on the server's collation.
     tag_keys = ArrayField(models.TextField(), default=list, editable=False)
     search_text = models.TextField(editable=False)
@@ -71,17 +84,22 @@ class Task(Placed):
 
     objects: ClassVar[Any] = TaskQuerySet.as_manager()
 
+    step: Step | None = None  # of the present occurrence, by a change that is not stored yet or just was
+
     derived: ClassVar[tuple[str, ...]] = ("search_text", "tag_keys", "title_key")
     sources: ClassVar[frozenset[str]] = frozenset({"title", "description", "tags"})
     mutable: ClassVar[tuple[str, ...]] = (
         "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at", "project_id",
-        *Placed.mutable, *derived,
+        "recurrence", "completions", "last_completed_at", *Placed.mutable, *derived,
     )  # fmt: skip
     inherited: ClassVar[tuple[str, ...]] = ("project_id",)
     scope: ClassVar[tuple[str, ...]] = ("parent_id", "project_id")
     zoned: ClassVar[Mapping[str, str]] = {"due_date": "due_at"}
     expressions: ClassVar[Mapping[str, Any]] = {
         **Placed.expressions,
+        "recurrence_json": Func(
+            F("recurrence"), template="(%(expressions)s - '{anchor,left}'::text[])::text", output_field=TextField()
+        ),
         "is_completed": models.ExpressionWrapper(Q(status=Status.COMPLETED), models.BooleanField()),
     }
     limit_setting: ClassVar[str | None] = "LIMIT_TASKS"
@@ -128,9 +146,15 @@ class Task(Placed):
     def is_completed(self) -> bool:
         return self.status == Status.COMPLETED
 
+    @property
+    def recurrence_json(self) -> dict[str, Any] | None:
+        """What the API shows of it."""
+        return self.recurrence and {name: self.recurrence[name] for name in recurring.SHOWN}
+
     def take_over(self, sent: dict[str, Any], user: "Actor", now: dt.datetime) -> None:
-        """Raises Invalid, and its subclass ConflictingMembers."""
-        sent = self._with_one_status(_normalised(sent))
+        """Raises Invalid, and its subclasses ConflictingMembers and those of recurrence."""
+        sent, status = self._with_one_status(_normalised(sent)), self.status
+        series = {name: sent.pop(name) for name in _OF_SERIES if name in sent}
         texts, folded = self._texts, self.search_text.split(UNIT_SEPARATOR)
         # Rows from before `fold_all` joined the folded texts have none that can be told apart.
         known = dict(zip(texts, folded, strict=True)) if len(folded) == len(texts) else {}
@@ -138,13 +162,25 @@ class Task(Placed):
         for member, holds, rule in _RULES:  # whatever the caller: REST, admin or command; constraints hold them, too
             if not holds(self):
                 raise Invalid(rule, pointer=f"/{member}")
+        recurring.settle(self, {**sent, **series}, status, user, now)
         self.update_derived_fields(now, known)
 
     def kind_of(self, diff: Diff) -> Kind:
+        if self.step is not None and "deleted_at" not in diff:
+            return self.step.kind
         before, after = diff.get("status", (None, None))
         if after == Status.COMPLETED:
             return Kind.COMPLETED
         return Kind.REOPENED if before == Status.COMPLETED and after in OPEN else super().kind_of(diff)
+
+    @classmethod
+    def effects(cls, user_id: int, rows: Sequence[Any], now: dt.datetime) -> list[Raw]:
+        return [*completions.record(user_id, rows, now)] if any(row.step for row in rows) else []
+
+    @classmethod
+    def effects_of_undo(cls, user_id: int, operation: int, entries: Collection["Entry"], now: dt.datetime) -> list[Raw]:
+        ids = [entry.object_id for entry in entries if entry.kind in _OF_STEPS]
+        return [completions.undo(user_id, operation, ids, now)] if ids else []
 
     def follow_zone(self, user: "Actor") -> None:
         if self.due_at is not None:
@@ -240,6 +276,8 @@ def _normalised(sent: dict[str, Any]) -> dict[str, Any]:
         for tag in map(str.strip, sent["tags"]):
             tags.setdefault(tag_key(tag), tag)
         sent["tags"] = list(tags.values())
+    if "recurrence_json" in sent:
+        sent["recurrence"] = sent.pop("recurrence_json")
     return sent
 
 

@@ -3,7 +3,8 @@
 from tasks import services
 from tasks.filters import TaskListQuery
 from tasks.models import Task
-from tasks.serializers import CompletionSerializer, TaskPlaceSerializer, TaskSerializer
+from tasks.serializers import TaskPlaceSerializer, TaskSerializer
+from tasks.series_serializers import CompletingSerializer, SkippingSerializer
 from users.resources.resource import Resource
 
 TASKS = Resource(
@@ -22,7 +23,8 @@ TASKS = Resource(
     example={"title": "Call the dentist", "priority": "high", "tags": ["health"], "due_date": "2026-12-01"},
     icon="task_alt",
     actions={
-        "complete": (CompletionSerializer, services.complete_as_sent),
+        "complete": (CompletingSerializer, services.complete_as_sent),
+        "skip": (SkippingSerializer, services.skip_task),
         "move": (TaskPlaceSerializer, services.move_task),
     },
     viewset="tasks.api.TaskViewSet",

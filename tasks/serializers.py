@@ -16,7 +16,6 @@ from config.http.fields import (
     ListField,
     TextField,
 )
-from config.http.serializers import StrictSerializer
 from tasks.choices import Priority, Status
 from tasks.fields import (
     DescriptionField,
@@ -27,6 +26,7 @@ from tasks.fields import (
     ReferenceUidField,
 )
 from tasks.models import MAX_DEPTH, MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
+from tasks.series_serializers import RecurrenceSerializer
 from users.resources.serializers import ResourceSerializer
 
 
@@ -83,16 +83,15 @@ class TaskSerializer(ResourceSerializer):
     parent_id = ReferenceField(help_text=f"The task that it is within, of at most {MAX_DEPTH} levels.")
     parent_uid = ReferenceUidField(help_text="In place of parent_id.")
     position = PositionField()
-    extra = ExtraField()
-
-
-class CompletionSerializer(StrictSerializer):
-    completed = BooleanField(required=False, help_text="Left out, the task is toggled.")
-    subtasks = ChoiceField(
-        choices=["complete", "leave"],
+    recurrence = RecurrenceSerializer(
+        source="recurrence_json",
+        allow_null=True,
         required=False,
-        help_text="Of the open ones within it; by default they are completed.",
+        help_text="The rule by which a next due follows when the task is completed; it needs a due. null ends it.",
     )
+    completions = serializers.IntegerField(read_only=True, help_text="How often it was completed.")
+    last_completed_at = InstantField(read_only=True, allow_null=True)
+    extra = ExtraField()
 
 
 class NumbersSerializer(StrictSerializer):

@@ -10,10 +10,10 @@ from django.utils.crypto import salted_hmac
 
 from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
-from config.errors import LimitReached, NotFound
+from config.errors import Conflict, LimitReached, NotFound
 from config.http.limits import counters
 from config.values import is_storable
-from tasks import moves
+from tasks import moves, recurring
 from tasks.choices import OPEN, Status
 from tasks.models import MAX_TAG, Task, TaskTag
 from tasks.text import tag_key
@@ -43,11 +43,27 @@ class TaskFields(TypedDict, total=False):
     parent_uid: str | None
     position: str
     extra: dict[str, Any]
+    recurrence: Mapping[str, Any] | None  # `rule`, and perhaps `zone` and `from`
 
 
 class TaskChanges(TaskFields, total=False):
     title: str
     uid: str  # must be the stored one
+
+
+class _Closing(TaskChanges, total=False):
+    ends_series: bool  # to be completed for good
+    is_skipped: bool
+
+
+class NotCurrent(Conflict):
+    code = "not_current"
+    title = "This is not the present occurrence"
+
+
+class NotRecurring(Conflict):
+    code = "not_recurring"
+    title = "The task does not recur"
 
 
 class Place(TypedDict, total=False):
@@ -100,24 +116,46 @@ def complete_task(
     completed: bool | None = None,
     *,
     with_subtasks: bool = True,
+    ends_series: bool = False,
+    occurrence: dt.date | None = None,
     expected_version: Collection[int] | None = None,
 ) -> Task:
-    """Complete or reopen; None toggles. Raises TaskNotFound and StaleVersion.
+    """Complete or reopen; None toggles. A task that recurs goes on to its next occurrence, unless it `ends_series`.
 
     Completing completes the open tasks within it, if they shall; reopening opens the closed ones that it is within.
+    Raises TaskNotFound, StaleVersion, and NotCurrent unless the `occurrence`, if one is named, is the present due.
     """
     consequences = _take_along if with_subtasks else _reopen_above
-    return writes.change_family(user, Task, task_id, partial(_completion, completed), expected_version, consequences)
+    closing = partial(_completion, completed, ends_series=ends_series, occurrence=occurrence)
+    return writes.change_family(user, Task, task_id, closing, expected_version, consequences)
 
 
 def complete_as_sent(
     user: Actor, task_id: int, sent: Mapping[str, Any], *, expected_version: Collection[int] | None = None
 ) -> Task:
-    """`complete_task` by the members of a request: `completed`, and what becomes of `subtasks`."""
-    with_subtasks = sent.get("subtasks") != "leave"
+    """`complete_task` by the members of a request: `completed`, what becomes of `subtasks` and the `series`, and the
+    `occurrence` that is meant."""
     return complete_task(
-        user, task_id, sent.get("completed"), with_subtasks=with_subtasks, expected_version=expected_version
+        user,
+        task_id,
+        sent.get("completed"),
+        with_subtasks=sent.get("subtasks") != "leave",
+        ends_series=sent.get("series", False),
+        occurrence=sent.get("occurrence"),
+        expected_version=expected_version,
     )
+
+
+def skip_task(
+    user: Actor, task_id: int, sent: Mapping[str, Any] | None = None, *, expected_version: Collection[int] | None = None
+) -> Task:
+    """Go on to the next occurrence without completing this one; after the last one the series is over.
+
+    `sent` is that of a request, which names at most the `occurrence`. Raises TaskNotFound, StaleVersion, NotCurrent,
+    and NotRecurring for a task that does not recur, or whose series is over.
+    """
+    skipping = partial(_skipping, (sent or {}).get("occurrence"))
+    return writes.change_family(user, Task, task_id, skipping, expected_version, _take_along)
 
 
 def complete_tasks(user: Actor, task_ids: Collection[int], completed: bool) -> list[Task]:
@@ -125,18 +163,51 @@ def complete_tasks(user: Actor, task_ids: Collection[int], completed: bool) -> l
     return writes.change_many(user, Task, task_ids, partial(_completion, completed), _take_along)
 
 
-def _completion(completed: bool | None, task: Task) -> TaskChanges:
+def _completion(
+    completed: bool | None, task: Task, *, ends_series: bool = False, occurrence: dt.date | None = None
+) -> _Closing:
+    _require_current(task, occurrence)
     wanted = not task.is_completed if completed is None else completed
-    return {"status": Status.COMPLETED if wanted else Status.PENDING}
+    return {"status": Status.COMPLETED if wanted else Status.PENDING, "ends_series": ends_series}
+
+
+def _skipping(occurrence: dt.date | None, task: Task) -> _Closing:
+    if task.recurrence is None or task.status not in OPEN:
+        raise NotRecurring("There is no next occurrence to go on to.", current=task)
+    _require_current(task, occurrence)
+    return {"is_skipped": True}
+
+
+def _require_current(task: Task, occurrence: dt.date | None) -> None:
+    if occurrence is not None and occurrence != recurring.due_of(task):
+        raise NotCurrent("The task has another due now; look at `current`.", current=task)
 
 
 def _take_along(operation: Operation, family: Family[Task], before: Mapping[str, Any]) -> None:
-    assert family.row is not None
-    if family.row.is_completed and before["status"] != Status.COMPLETED:
-        for task in family.below:
+    row = family.row
+    assert row is not None
+    if row.is_completed and before["status"] != Status.COMPLETED:
+        for task in _checklist(family):
             if task.status in OPEN:
                 operation.apply(task, {"status": Status.COMPLETED})
+    elif row.step is not None and row.step.kind in (Kind.ADVANCED, Kind.SKIPPED):
+        days, zone = recurring.days_passed(row, before)
+        for task in _checklist(family):
+            if task.is_completed:
+                recurring.begin_again(task, days, zone, operation.user)
     _reopen_above(operation, family, before)
+
+
+def _checklist(family: Family[Task]) -> list[Task]:
+    """The descendants that do not recur, without those of one that does, which are the checklist of that one."""
+    apart: set[int] = set()
+    found = []
+    for task in family.below:  # level by level
+        if task.recurrence is not None or task.parent_id in apart:
+            apart.add(task.pk)
+        else:
+            found.append(task)
+    return found
 
 
 def _reopen_above(operation: Operation, family: Family[Task], before: Mapping[str, Any]) -> None:

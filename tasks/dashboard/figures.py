@@ -12,6 +12,7 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from tasks.choices import Priority
+from tasks.completions import Completion
 from tasks.models import Task
 from tasks.projects.models import Project
 from tasks.querysets import TaskQuerySet, is_past_due
@@ -84,7 +85,7 @@ def make(now: dt.datetime) -> Figures:
         made_at=now,
         days=days,
         created=_per_day(tasks.filter(created_at__gte=start), "created_at", days),
-        completed=_per_day(tasks.completed().filter(completed_at__gte=start), "completed_at", days),
+        completed=_per_day(Completion.objects.counted().filter(at__gte=start), "at", days),
         signed_up=_per_day(User.objects.filter(created_at__gte=start), "created_at", days),
         open=open_tasks,
         overdue=overdue,

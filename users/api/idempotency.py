@@ -42,7 +42,8 @@ _ROW_BYTES = 512  # a row without its body, with its index entries
 _MAX_KEY = 255
 _VISIBLE_ASCII = "[!-~]+"
 _WELL_FORMED = re.compile(_VISIBLE_ASCII)
-_KEPT_HEADERS = ("ETag", "Tickbase-Operation", "Location")  # in their order, which JSONB does not keep
+# In their order, which JSONB does not keep.
+_KEPT_HEADERS = ("ETag", "Tickbase-Operation", "Location", "Tickbase-Advanced")
 
 Handler = Callable[..., Response]
 

@@ -1,10 +1,10 @@
 """The abstract model of every resource: owner, uid, version and tombstone; and references between such rows."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import uuid_utils
 from django.conf import settings
@@ -12,12 +12,14 @@ from django.db import models
 from django.db.models import Q
 
 from config.database.models import RowModel
+from config.database.queries import Raw
 from config.errors import Invalid
 from config.values import is_same, is_storable, nfc
 from users.models import Kind
 from users.resources.querysets import OwnedQuerySet
 
 if TYPE_CHECKING:
+    from users.resources.log import Entry
     from users.tokens.callers import Actor
 
 MAX_UID = 255
@@ -206,6 +208,16 @@ class OwnedModel(RowModel):
         """Assign the fields that were sent, and derive others. Raises Invalid where a rule of the row is violated."""
         for name, value in sent.items():
             setattr(self, name, value)
+
+    @classmethod
+    def effects(cls, user_id: int, rows: Sequence[Self], now: dt.datetime) -> list[Raw]:
+        """Further statements of a change, with these rows, which have their new versions. They run after it."""
+        return []
+
+    @classmethod
+    def effects_of_undo(cls, user_id: int, operation: int, entries: Collection["Entry"], now: dt.datetime) -> list[Raw]:
+        """The same for undoing an operation, with its entries of this model."""
+        return []
 
     def update_derived_fields(self, now: dt.datetime) -> None:
         """Set the columns that are computed from others."""

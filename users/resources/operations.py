@@ -37,6 +37,7 @@ class Operation:
         self._locked = locked
         self._rows: dict[Key, OwnedModel] = {}
         self._before: dict[Key, dict[str, Any]] = {}
+        self.effects: list[Raw] = []  # further statements, which `store` appends to its message
 
     @property
     def floor(self) -> int:
@@ -177,7 +178,16 @@ class Operation:
         The rows take consecutive versions, model by model. Returns the operation's number, None without a change.
         Raises LimitReached and OperationTooLarge.
         """
-        return store(self.user, self._locked, self.changes(kind), self.now, actor=actor, undoes=undoes, commit=commit)
+        return store(
+            self.user,
+            self._locked,
+            self.changes(kind),
+            self.now,
+            actor=actor,
+            undoes=undoes,
+            effects=self.effects,
+            commit=commit,
+        )
 
 
 def begin(user: Actor, *reads: Statement[Any]) -> tuple[Operation, list[Any]]:
@@ -201,6 +211,7 @@ def store(
     *,
     actor: str = "",
     undoes: int | None = None,
+    effects: Sequence[Raw] = (),
     commit: bool = False,
 ) -> int | None:
     """`Operation.store` for changes that somebody else has made of rows."""
@@ -222,8 +233,9 @@ def store(
         fields = dict.fromkeys(name for each in those for name in each.diff)
         rows = [each.row for each in those]
         writing.append(statements.of(model).update_each(user.pk, rows, (*fields, "version", "updated_at"), entries))
+        writing += model.effects(user.pk, rows, now)
     with session.local({"statement_timeout": "0"}):
-        run_all(writing, commit=commit)
+        run_all([*writing, *effects], commit=commit)
     return locked.head
 
 

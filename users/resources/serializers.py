@@ -8,15 +8,17 @@ from typing import Any, ClassVar
 from orjson import Fragment
 from rest_framework import serializers
 
-from config.http.fields import Clearable, InstantField, TextField
+from config.http.fields import InstantField, TextField
 from config.http.serializers import StrictSerializer
 from users.resources.models import MAX_UID, OwnedModel
 
 _LAST = ("created_at", "updated_at", "version")
 
 
-class JsonField(Clearable, serializers.DictField):
-    """A JSON object. Its source is a column's `as_json`, or the object itself of an instance."""
+class JsonField(serializers.Field):
+    """Mixin of a field with a JSON object, whose source is a column as text, or the object itself of an instance."""
+
+    absent: ClassVar[Any] = None  # what a text that is null stands for
 
 
 class ResourceSerializer(StrictSerializer):
@@ -58,11 +60,11 @@ class ResourceSerializer(StrictSerializer):
         represented = [dict(zip(members, row, strict=True)) for row in rows]
         for each in represented:
             each["user_id"] = public_id
-            for name in texts:
+            for name, absent in texts:
                 if type(text := each[name]) is str:
                     each[name] = Fragment(text)
                 elif text is None:
-                    each[name] = {}
+                    each[name] = absent
         return represented
 
     @classmethod
@@ -83,8 +85,8 @@ class ResourceSerializer(StrictSerializer):
 
     @classmethod
     @cache
-    def _json_members(cls) -> tuple[str, ...]:
-        return tuple(name for name, field in cls._readable().items() if isinstance(field, JsonField))
+    def _json_members(cls) -> tuple[tuple[str, Any], ...]:
+        return tuple((name, field.absent) for name, field in cls._readable().items() if isinstance(field, JsonField))
 
     @classmethod
     @cache

@@ -85,6 +85,9 @@ def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
     changes = undoing.changes(Kind.UNDONE)
     if not changes:
         raise NothingToUndo("It is as it was before that operation already.")
+    for model in models:
+        those = [entry for entry in entries if entry.type == model.type_name()]
+        undoing.effects += model.effects_of_undo(user.pk, operation, those, undoing.now)
     if related := _related(changes):
         undoing.store(Kind.UNDONE, undoes=operation, commit=False)
         _require_order(user, related)

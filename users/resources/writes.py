@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from config.database.queries import run
+from config.database.queries import run, run_all
 from config.database.transactions import retried, retried_transaction
 from config.errors import violated_constraint
 from config.values import nfc
@@ -65,7 +65,8 @@ def _insert(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any]) -> R
     now = timezone.now()
     row = model.made_of(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
     row.apply(references.resolved(model, sent, [], []), user, now)
-    with transaction.atomic() if connection.in_atomic_block else nullcontext():
+    is_alone = not (connection.in_atomic_block or model.effects(user.pk, [row], now))
+    with nullcontext() if is_alone else transaction.atomic():
         return _inserted(user, row)
 
 
@@ -83,11 +84,16 @@ def _insert_locked(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any
 
 
 def _inserted(user: Actor, row: R, *, commit: bool = False) -> R:
-    model = type(row)
-    entry = log.append_params(user, RowChange(row, Kind.CREATED, row.content()), row.created_at)
+    model, now = type(row), row.created_at
+    entry = log.append_params(user, RowChange(row, Kind.CREATED, row.content()), now)
     growth = feed.CREATED if model.is_counted else feed.UNCHANGED
     inserting = statements.of(model).insert(row, entry)
-    row.version, row.pk = feed.advance(user, inserting, growth, limit=operations.limit_of(model), commit=commit)
+    has_effects = bool(model.effects(user.pk, [row], now))
+    row.version, row.pk = feed.advance(
+        user, inserting, growth, limit=operations.limit_of(model), commit=commit and not has_effects
+    )
+    if has_effects:
+        run_all(model.effects(user.pk, [row], now), commit=commit)
     row._state.adding = False
     row.operation = row.version
     return row
