@@ -54,7 +54,7 @@ _VALID = Q(
     priority__in=Priority.values,
 )
 # What is sent of a series: by a client, and by the services that complete and skip.
-_OF_SERIES = ("recurrence", "ends_series", "is_skipped")
+_OF_SERIES = {"recurrence", "ends_series", "is_skipped"}
 # Kinds of entries that completions may belong to.
 _OF_STEPS = {Kind.CREATED, Kind.COMPLETED, Kind.ADVANCED, Kind.SKIPPED, Kind.REOPENED, Kind.UNDONE}
 _COUNTED = ["priority", "due_date", "due_at", "created_at", "project"]
@@ -84,7 +84,7 @@ class Task(Placed):
 
     objects: ClassVar[Any] = TaskQuerySet.as_manager()
 
-    step: Step | None = None  # of the present occurrence, by a change that is not stored yet or just was
+    step: Step | None  # of the present occurrence, by a change that is not stored yet or just was
 
     derived: ClassVar[tuple[str, ...]] = ("search_text", "tag_keys", "title_key")
     sources: ClassVar[frozenset[str]] = frozenset({"title", "description", "tags"})
@@ -154,7 +154,7 @@ class Task(Placed):
     def take_over(self, sent: dict[str, Any], user: "Actor", now: dt.datetime) -> None:
         """Raises Invalid, and its subclasses ConflictingMembers and those of recurrence."""
         sent, status = self._with_one_status(_normalised(sent)), self.status
-        series = {name: sent.pop(name) for name in _OF_SERIES if name in sent}
+        series = {} if _OF_SERIES.isdisjoint(sent) else {name: sent.pop(name) for name in _OF_SERIES & sent.keys()}
         texts, folded = self._texts, self.search_text.split(UNIT_SEPARATOR)
         # Rows from before `fold_all` joined the folded texts have none that can be told apart.
         known = dict(zip(texts, folded, strict=True)) if len(folded) == len(texts) else {}
@@ -162,7 +162,8 @@ class Task(Placed):
         for member, holds, rule in _RULES:  # whatever the caller: REST, admin or command; constraints hold them, too
             if not holds(self):
                 raise Invalid(rule, pointer=f"/{member}")
-        recurring.settle(self, {**sent, **series}, status, user, now)
+        if series or self.recurrence is not None or self.status != status:
+            recurring.settle(self, {**sent, **series}, status, user, now)
         self.update_derived_fields(now, known)
 
     def kind_of(self, diff: Diff) -> Kind:
@@ -175,7 +176,7 @@ class Task(Placed):
 
     @classmethod
     def effects(cls, user_id: int, rows: Sequence[Any], now: dt.datetime) -> list[Raw]:
-        return [*completions.record(user_id, rows, now)] if any(row.step for row in rows) else []
+        return [*completions.record(user_id, rows, now)]
 
     @classmethod
     def effects_of_undo(cls, user_id: int, operation: int, entries: Collection["Entry"], now: dt.datetime) -> list[Raw]:

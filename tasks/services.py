@@ -166,20 +166,23 @@ def complete_tasks(user: Actor, task_ids: Collection[int], completed: bool) -> l
 def _completion(
     completed: bool | None, task: Task, *, ends_series: bool = False, occurrence: dt.date | None = None
 ) -> _Closing:
-    _require_current(task, occurrence)
+    if occurrence is not None:
+        _require_current(task, occurrence)
     wanted = not task.is_completed if completed is None else completed
-    return {"status": Status.COMPLETED if wanted else Status.PENDING, "ends_series": ends_series}
+    closing: _Closing = {"status": Status.COMPLETED if wanted else Status.PENDING}
+    return {**closing, "ends_series": True} if ends_series else closing
 
 
 def _skipping(occurrence: dt.date | None, task: Task) -> _Closing:
     if task.recurrence is None or task.status not in OPEN:
         raise NotRecurring("There is no next occurrence to go on to.", current=task)
-    _require_current(task, occurrence)
+    if occurrence is not None:
+        _require_current(task, occurrence)
     return {"is_skipped": True}
 
 
-def _require_current(task: Task, occurrence: dt.date | None) -> None:
-    if occurrence is not None and occurrence != recurring.due_of(task):
+def _require_current(task: Task, occurrence: dt.date) -> None:
+    if occurrence != recurring.due_of(task):
         raise NotCurrent("The task has another due now; look at `current`.", current=task)
 
 

@@ -97,6 +97,7 @@ class OwnedModel(RowModel):
 
     next_version: int  # of a locked row: the version after its change
     operation: int | None = None  # that has changed this row just now
+    step: Any = None  # what a change means beside its columns: of a row that has one, `effects` are stored, too
 
     mutable: ClassVar[tuple[str, ...]]  # columns that are compared to detect a change, named as the API's members
     derived: ClassVar[tuple[str, ...]] = ()  # those of them that are computed from others
@@ -211,7 +212,7 @@ class OwnedModel(RowModel):
 
     @classmethod
     def effects(cls, user_id: int, rows: Sequence[Self], now: dt.datetime) -> list[Raw]:
-        """Further statements of a change, with these rows, which have their new versions. They run after it."""
+        """Further statements of a change of these rows, which have their new versions and a `step`. They run after it."""
         return []
 
     @classmethod

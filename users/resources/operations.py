@@ -233,7 +233,8 @@ def store(
         fields = dict.fromkeys(name for each in those for name in each.diff)
         rows = [each.row for each in those]
         writing.append(statements.of(model).update_each(user.pk, rows, (*fields, "version", "updated_at"), entries))
-        writing += model.effects(user.pk, rows, now)
+        if steps := [row for row in rows if row.step is not None]:
+            writing += model.effects(user.pk, steps, now)
     with session.local({"statement_timeout": "0"}):
         run_all([*writing, *effects], commit=commit)
     return locked.head

@@ -65,8 +65,7 @@ def _insert(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any]) -> R
     now = timezone.now()
     row = model.made_of(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
     row.apply(references.resolved(model, sent, [], []), user, now)
-    is_alone = not (connection.in_atomic_block or model.effects(user.pk, [row], now))
-    with nullcontext() if is_alone else transaction.atomic():
+    with nullcontext() if row.step is None and not connection.in_atomic_block else transaction.atomic():
         return _inserted(user, row)
 
 
@@ -84,16 +83,15 @@ def _insert_locked(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any
 
 
 def _inserted(user: Actor, row: R, *, commit: bool = False) -> R:
-    model, now = type(row), row.created_at
-    entry = log.append_params(user, RowChange(row, Kind.CREATED, row.content()), now)
+    model, is_last = type(row), row.step is None
+    entry = log.append_params(user, RowChange(row, Kind.CREATED, row.content()), row.created_at)
     growth = feed.CREATED if model.is_counted else feed.UNCHANGED
     inserting = statements.of(model).insert(row, entry)
-    has_effects = bool(model.effects(user.pk, [row], now))
     row.version, row.pk = feed.advance(
-        user, inserting, growth, limit=operations.limit_of(model), commit=commit and not has_effects
+        user, inserting, growth, limit=operations.limit_of(model), commit=commit and is_last
     )
-    if has_effects:
-        run_all(model.effects(user.pk, [row], now), commit=commit)
+    if not is_last:
+        run_all(model.effects(user.pk, [row], row.created_at), commit=commit)
     row._state.adding = False
     row.operation = row.version
     return row
