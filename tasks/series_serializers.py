@@ -148,21 +148,18 @@ class CompletionCursorField(CursorField):
             self.fail("invalid_cursor")
 
 
-class ProjectField(TextField):
+@extend_schema_field({"type": "string", "pattern": f"^({INBOX}|[0-9]{{1,19}})$"})
+class ProjectField(serializers.Field):
     """The id of a project, or `inbox`, which is no project."""
 
     default_error_messages = {"invalid_project": "Use the id of a project, or inbox."}
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=len(str(MAX_BIGINT)), **kwargs)
-
-    def to_internal_value(self, data: Any) -> Any:
-        text = super().to_internal_value(data)
-        if text == INBOX:
+    def to_internal_value(self, data: Any) -> int | None:
+        if data == INBOX:
             return None
-        if not (text.isascii() and text.isdecimal() and 0 < int(text) <= MAX_BIGINT):
+        if len(data) > len(str(MAX_BIGINT)) or not (data.isascii() and data.isdecimal()) or int(data) > MAX_BIGINT:
             self.fail("invalid_project")
-        return int(text)
+        return int(data)
 
 
 class OccurrencesQuery(QuerySerializer):
