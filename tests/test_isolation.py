@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from config.server.streams import HOLDS
 from tasks import services as tasks
-from tasks.models import Task, TaskTag
+from tasks.models import Completion, Task, TaskTag
 from tests.callers import BAD_TOKEN, COLUMNS, Caller
 from tests.client import Answer, Api
 from tests.config.test_openapi import complaints, document, resolved
@@ -48,6 +48,8 @@ verifyEmail      | 204 | 204                    | 204                    | 204  
 listTrash        | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 emptyTrash       | 204 | 403 permission_denied  | 204                    | 401 not_authenticated | 401 invalid_token
 listHistory      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
+listCompletions  | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
+previewRecurrence | 200 | 403 permission_denied | 200                    | 401 not_authenticated | 401 invalid_token
 undo             | 200 | 403 permission_denied  | 404 operation_not_found | 401 not_authenticated | 401 invalid_token
 getCounts        | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 listTags         | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
@@ -82,6 +84,7 @@ BODIES: dict[str, Callable[[User], Any]] = {
     "undo": lambda dave: {"operation": 1},
     "batch": lambda dave: {"operations": [{"op": "create", "type": "task", "body": {"title": "New"}}]},
     "renameTag": lambda dave: {"from": CANARY, "to": "renamed"},
+    "previewRecurrence": lambda dave: {"recurrence": {"rule": "FREQ=DAILY"}, "due_date": "2026-11-28"},
     "verifyEmail": lambda dave: {"token": mailed.EMAIL_VERIFICATION.make(dave)},
 }
 OPERATIONS = {
@@ -145,7 +148,7 @@ def text_of(answer: Any) -> str:
 
 def rows_of(user_id: str) -> list[list[dict[str, Any]]]:
     """All that is stored of a user of ours."""
-    models: list[Any] = [Task, TaskTag, Feed, Change, Session, IdempotencyKey]
+    models: list[Any] = [Task, TaskTag, Completion, Feed, Change, Session, IdempotencyKey]
     rows = [list(model.objects.filter(user=user_id).order_by("pk").values()) for model in models]
     return [*rows, list(User.objects.filter(pk=user_id).values())]
 

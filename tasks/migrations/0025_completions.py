@@ -49,6 +49,7 @@ class Migration(migrations.Migration):
                     models.Index(
                         models.F("at"),
                         condition=models.Q(("kind", "completed"), ("revoked_at", None)),
+                        include=("user",),
                         name="tasks_completion_counted",
                     ),
                 ],

@@ -1,5 +1,6 @@
 """What the suite takes from a declaration: the requests that a resource answers, its rows, and where it is served."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
@@ -86,6 +87,13 @@ def named(resource: Resource, text: str) -> dict[str, Any]:
     return {**required(resource), label(resource): text}
 
 
+# Of rows that actions of their own are about, by the suffix.
+_STATES: dict[str, dict[str, Any]] = {
+    "/skip": {"status": "pending", "due_date": dt.date(2026, 11, 28), "recurrence": {"rule": "FREQ=DAILY"}},
+    "/completions": {"is_completed": True},
+}
+
+
 class Operation(NamedTuple):
     method: str
     is_of_one: bool
@@ -103,9 +111,11 @@ class Operation(NamedTuple):
         return self.is_by_uid and self.method == "PUT"
 
     def prepare(self, resource: Resource, row: OwnedModel) -> None:
-        """Put the row where the operation finds it."""
+        """Put the row where the operation finds it, in a state that it is about."""
         if self.is_of_trash:
             resource.delete(row.user, row.pk)
+        if self.suffix in _STATES:
+            resource.update(row.user, row.pk, _STATES[self.suffix])
 
     def call(self, api: Api, resource: Resource, row_id: object, user_id: object = "me", **environ: str) -> Any:
         return self.at(self.place(resource, row_id, user_id), api, resource, **environ)
@@ -151,7 +161,7 @@ def operations(resource: Resource) -> dict[str, Operation]:
         f"erase{title}": Operation("DELETE", True, False, 204, is_in_trash=True, is_of_trash=True),
         f"list{title}History": Operation("GET", True, False, 200, "/history", finds_deleted=True),
         **{
-            f"{name}{title}": Operation(
+            f"list{title}{name.title()}" if method == "get" else f"{name}{title}": Operation(
                 method.upper(), True, False, 200, f"/{action.url_path}", is_of_trash=name == "restore"
             )
             for action in actions

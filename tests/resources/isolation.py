@@ -18,6 +18,7 @@ from users.models import Feed, IdempotencyKey, Session, User
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
+WITHOUT_IDS = ("/occurrences",)  # actions whose answers name no row and no user
 CANARY = "canary"  # in all texts that alice has
 # Of what alice has: numbers that stand in no answer by chance.
 USER_ID, FIRST_ROW_ID = 7_000_000_001, 8_000_000_001
@@ -165,7 +166,7 @@ def check_no_answer_tells_of_another(resource: Resource) -> None:
         operation.prepare(resource, world.row)
         hers = operation.call(Api(world.alice), resource, world.row.pk)
         assert hers.status_code == operation.status
-        if operation.method == "GET":
+        if operation.method == "GET" and operation.suffix not in WITHOUT_IDS:
             assert str(FIRST_ROW_ID) in traces(hers), "the check would not notice"
         elif operation.method == "DELETE" and not operation.is_in_trash:
             resource.restore(world.alice, world.row.pk)
@@ -175,4 +176,4 @@ def check_no_answer_tells_of_another(resource: Resource) -> None:
         assert answer.status_code == operation.status
         assert traces(answer) == [], name
         if isinstance(shown := json.loads(answer.content or "[]"), dict):
-            assert shown["user_id"] == bob.public_id
+            assert operation.suffix in WITHOUT_IDS or shown["user_id"] == bob.public_id

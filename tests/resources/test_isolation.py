@@ -116,6 +116,8 @@ def test_a_namesake_has_rows_of_its_own_in_the_same_path(resource: Resource, cas
     as_alice, api = Api(world.alice), COLUMNS["namesake"]["external namesake"](world.alice)
     assert api.user is not None
     own: Any = make(resource, api.user)
+    if not case.is_of_trash:
+        case.prepare(resource, own)
     hers = world.rows(resource)
     refused = problem_of(case.call(as_alice, resource, own.pk, USER_ID), 404)
     assert refused["code"] == f"{resource.name}_not_found"

@@ -51,6 +51,7 @@ OWN: dict[str, Call] = {
     "tasks.projects.services.archive_projects": lambda resource, user, ids: projects.archive_projects(
         user, ids[:2], archived=True
     ),
+    "tasks.services.skip_task": lambda resource, user, ids: tasks.skip_task(user, ids[0]),
     "tasks.services.recompute_days": lambda resource, user, ids: tasks.recompute_days(eastern(user)),
 }
 
@@ -89,7 +90,8 @@ def test_an_entry_is_written_for_each_row_that_changes(resource: Resource, alice
     ids = [make(resource, alice).pk for _ in range(3)]
     if resource.model is Task:
         make_project(alice)
-        tasks.update_task(alice, ids[0], {"due_at": dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC), "tags": ["old"]})
+        due = dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
+        tasks.update_task(alice, ids[0], {"due_at": due, "recurrence": {"rule": "FREQ=DAILY"}, "tags": ["old"]})
     resource.delete(alice, ids[2])
     replica, model = Replica(alice, resource.model), resource.model
     replica.check()

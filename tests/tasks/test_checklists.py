@@ -37,7 +37,8 @@ def test_the_checklist_begins_again_with_the_next_occurrence(alice: User) -> Non
     advanced = services.complete_task(alice, trip.pk, completed=True)
     assert advanced.due_date == dt.date(2026, 12, 5)
     assert status_of(packed, timed, bare, cancelled, unpacked) == ["pending"] * 3 + ["cancelled", "pending"]
-    packed.refresh_from_db(), timed.refresh_from_db(), unpacked.refresh_from_db()
+    for task in (packed, timed, unpacked):
+        task.refresh_from_db()
     assert (packed.due_date, packed.completed_at, packed.completions) == (dt.date(2026, 12, 4), None, 1)
     assert (timed.due_at, timed.due_date) == (NOW + dt.timedelta(days=7), dt.date(2026, 12, 5))
     assert (unpacked.due_date, advanced.operation, head_of(alice)) == (TODAY, head + 4, head + 4)
@@ -82,7 +83,7 @@ def test_completing_a_parent_leaves_what_recurs_with_its_own_checklist(alice: Us
 
 
 def test_one_that_recurs_within_another_is_not_touched(alice: User) -> None:
-    week, day = make(alice, "FREQ=WEEKLY"), None
+    week = make(alice, "FREQ=WEEKLY")
     day = make(alice, parent_id=week.pk)
     step = make_task(alice, parent_id=day.pk)
     services.complete_task(alice, step.pk, completed=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.models import Permission
 from django.core.cache import cache
 from django.db import connection, transaction
@@ -51,13 +52,20 @@ def backdate(task: Task, days: float, **more: Any) -> None:
 def test_created_and_completed_are_counted_per_day_of_the_last_30(alice: User, bob: User) -> None:
     for days in (0, 1, 1, 29, 30, 400):
         backdate(make_task(alice), days)
-    backdate(make_task(bob, status="completed"), 40, completed_at=ago(2))
-    backdate(make_task(bob, status="completed"), 90, completed_at=ago(31))
+    daily = make_task(bob, due_date=ago(40).date(), recurrence={"rule": "FREQ=DAILY"})
+    reopened = services.complete_task(bob, make_task(bob).pk)
+    services.complete_task(bob, reopened.pk)
+    backdate(reopened, 40)
+    for days in (2, 2, 31):
+        with time_machine.travel(ago(days)):
+            services.complete_task(bob, daily.pk, completed=True)
+    backdate(daily, 40)
+    services.skip_task(bob, daily.pk)
     services.delete_task(bob, make_task(bob).pk)
     made = figures.make(NOW)
     assert (len(made.days), made.days[-1], made.days[0]) == (30, NOW.date(), ago(29).date())
     assert {ago: count for ago, count in enumerate(reversed(made.created)) if count} == {0: 1, 1: 2, 29: 1}
-    assert {ago: count for ago, count in enumerate(reversed(made.completed)) if count} == {2: 1}
+    assert {ago: count for ago, count in enumerate(reversed(made.completed)) if count} == {2: 2}
 
 
 def test_open_and_overdue_are_counted_by_priority(alice: User) -> None:
@@ -216,7 +224,7 @@ def test_figures_that_take_too_long_leave_a_page(carol: User, monkeypatch: pytes
 
 INDEXES = [
     ("created", '("tasks_task"."created_at" AT TIME ZONE', 'created_at" >=', "tasks_task_list"),
-    ("completed", '("tasks_task"."completed_at" AT TIME ZONE', "completed_at", "tasks_task_status"),
+    ("completed", '("tasks_completion"."at" AT TIME ZONE', "kind", "tasks_completion_counted"),
     ("open", '"tasks_task"."priority"', "COUNT", "tasks_task_open"),
     ("age", '("tasks_task"."created_at" AT TIME ZONE', "status", "tasks_task_open"),
     ("sizes", 'SUM("tasks") FILTER', "tasks_task", "tasks_task_open"),
@@ -240,7 +248,7 @@ def test_each_figure_comes_out_of_an_index(walter: User) -> None:
     used = (ago(hours / 24) for hours in range(2000))
     Session.objects.bulk_create(Session(user=walter, created_at=ago(90), last_used_at=at) for at in used)
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE tasks_task, projects_project, users_user, users_session")
+        cursor.execute("VACUUM ANALYZE tasks_task, tasks_completion, projects_project, users_user, users_session")
     sent = statements(lambda: figures.make(NOW), containing="FROM")
     found = {}
     for figure, begins, has, _ in INDEXES:
