@@ -1,5 +1,6 @@
 """The admin of tasks."""
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,12 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSingleDateWidget, UnfoldAdminSplitDateTimeWidget, UnfoldAdminTextInputWidget
 
 from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is_visible
-from tasks import services
+from tasks import recurring, services
 from tasks.choices import Priority
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
 from tasks.projects.admin import PlacedAdmin, ProjectField, note_choices, owned_by, owned_choices
 from tasks.querysets import PRIORITY_RANK, TaskQuerySet
+from tasks.recurrence import words
 from tasks.resource import TASKS
 from users.admin.audited import Done
 from users.admin.lists import count_per_user
@@ -30,6 +32,7 @@ from users.admin.references import Choices, ReferenceField, ReferenceFilter
 from users.admin.rows import BREAK, DeletedFilter, LineField, PlainTextarea, RowForm, TextField
 
 PRIORITY_COLOURS = {Priority.HIGH.label: "danger", Priority.MEDIUM.label: "info", Priority.LOW.label: "default"}
+NEXT_DUES = 5  # on a task's page
 _MAX_TAG_LINES = 2 * MAX_TAGS * (MAX_TAG + 2)  # characters, with room for spaces and repetitions
 
 count_per_user("open tasks", lambda: Task.objects.visible().open())
@@ -152,13 +155,23 @@ class TaskAdmin(PlacedAdmin):
     actions = ("complete", "reopen", "move_to_project", "restore")
     search_fields = ("search_text",)  # shows the box; `search` searches
     search_help_text = "Every word must occur in title, description or tags."
-    readonly_fields = (*PlacedAdmin.readonly_fields, "completed_at")
+    readonly_fields = (*PlacedAdmin.readonly_fields, "completed_at", "recurs", "next_dues")
     fieldsets = (
         (None, {"fields": ("user", "title", "description")}),
         ("State", {"fields": ("status", "priority", "tags")}),
         ("Due", {"fields": ("due_date", "due_at")}),
         ("Place", {"fields": ("project_id", "parent_id")}),
     )
+
+    @admin.display(description="recurs")
+    def recurs(self, task: Task) -> str:
+        found = recurring.series_of(task)
+        return f"{words.describe(found)} ({found.zone.key})" if found else "–"
+
+    @admin.display(description="next dues")
+    def next_dues(self, task: Task) -> str:
+        dues = recurring.occurrences(task, NEXT_DUES)["occurrences"]
+        return ", ".join(f"{due:%Y-%m-%d %H:%M}" if isinstance(due, datetime) else str(due) for due in dues) or "–"
 
     @admin.display(description="title", ordering="title_key")
     def title_link(self, task: Task) -> str:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from users.tokens.callers import Actor
 
 FROM_DUE, FROM_COMPLETION = "due", "completion"
-SHOWN = ("rule", "zone", "from")  # beside them are stored the anchor, and what is left of COUNT
+# In PostgreSQL's order. Beside them are stored the anchor, and what is left of COUNT.
+SHOWN = ("from", "rule", "zone")
 
 
 class RecurrenceNeedsDue(Invalid):

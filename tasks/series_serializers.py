@@ -60,12 +60,15 @@ class RecurrenceSerializer(JsonField, StrictSerializer):
         return attrs
 
 
-# A keyword in Python.
-RecurrenceSerializer._declared_fields["from"] = ChoiceField(
-    choices=[recurring.FROM_DUE, recurring.FROM_COMPLETION],
-    required=False,
-    help_text="Whether the next one is counted from the due, or from the day of completion; by default the due.",
-)
+# A keyword in Python; the first, as PostgreSQL sorts the members of what is stored.
+RecurrenceSerializer._declared_fields = {
+    "from": ChoiceField(
+        choices=[recurring.FROM_DUE, recurring.FROM_COMPLETION],
+        required=False,
+        help_text="Whether the next one is counted from the due, or from the day of completion; by default the due.",
+    ),
+    **RecurrenceSerializer._declared_fields,
+}
 
 
 class OccurrenceField(DateField):

@@ -242,3 +242,21 @@ def test_a_change_in_the_list_is_an_operation_of_staff(staff: Client, alice: Use
     send(staff, LIST, fields)
     entry = Change.objects.get(version=2)
     assert (entry.object_id, entry.kind, entry.actor) == (task.pk, "completed", f"staff:{carol.pk}")
+
+
+def test_a_task_that_recurs_says_so_in_words(staff: Client, alice: User) -> None:
+    first = dt.datetime(2096, 1, 31, 9, tzinfo=dt.UTC)
+    rent = make_task(alice, due_at=first, recurrence={"rule": "FREQ=MONTHLY", "zone": "Asia/Karachi"})
+    page = staff.get(change(rent)).content.decode()
+    assert "every month on the last day (Asia/Karachi)" in page
+    assert "2096-01-31 09:00, 2096-02-29 09:00, 2096-03-31 09:00, 2096-04-30 09:00, 2096-05-31 09:00" in page
+    assert "every" not in staff.get(change(make_task(alice))).content.decode()
+
+
+def test_completing_in_the_admin_goes_on_to_the_next_due(staff: Client, alice: User) -> None:
+    listed, opened = (make_task(alice, due_date=dt.date(2096, 1, 1), recurrence={"rule": "FREQ=DAILY"}) for _ in "ab")
+    send(staff, LIST, action="complete", _selected_action=[str(listed.pk)])
+    submit(staff, change(opened), status="completed")
+    for task in (listed, opened):
+        task.refresh_from_db()
+        assert (task.status, task.due_date, task.completions) == ("pending", dt.date(2096, 1, 2), 1)
