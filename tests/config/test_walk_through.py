@@ -21,7 +21,7 @@ GRACE = "grace@example.com"
 # Members that differ from run to run; they are compared by type, so that null stays null.
 VOLATILE = {
     "id", "uid", "user_id", "object_id", "request_id", "access", "refresh", "created_at", "updated_at", "completed_at",
-    "deleted_at", "at", "actor", "position", "ticket", "last_completed_at",
+    "deleted_at", "at", "actor", "position", "ticket", "task_id", "last_completed_at",
 }  # fmt: skip
 SEPARATOR = "\x1e"
 WALKED = [README, *GUIDE]

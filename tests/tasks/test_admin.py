@@ -255,7 +255,7 @@ def test_a_task_that_recurs_says_so_in_words(staff: Client, alice: User) -> None
 
 def test_completing_in_the_admin_goes_on_to_the_next_due(staff: Client, alice: User) -> None:
     listed, opened = (make_task(alice, due_date=dt.date(2096, 1, 1), recurrence={"rule": "FREQ=DAILY"}) for _ in "ab")
-    send(staff, LIST, action="complete", _selected_action=[str(listed.pk)])
+    send(staff, LIST, {"action": "complete", "_selected_action": [str(listed.pk)]})
     submit(staff, change(opened), status="completed")
     for task in (listed, opened):
         task.refresh_from_db()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from config.errors import DomainError
 from tasks import services
 from tasks.choices import Priority, Status
+from tasks.completions import Completion
 from tasks.models import Task
 from tasks.projects import services as projects
 from tasks.projects.models import Project
@@ -36,7 +37,14 @@ fields: dict[str, st.SearchStrategy[Any]] = {
     "due_date": st.none() | st.dates(dt.date(2026, 11, 30), dt.date(2026, 12, 2)),
 }
 timed = st.fixed_dictionaries({"due_at": st.none() | st.just(NOON)})
-changes = st.fixed_dictionaries({}, optional=fields) | timed
+rules = st.sampled_from(["FREQ=DAILY", "FREQ=WEEKLY;COUNT=2"])
+recurring = st.fixed_dictionaries(
+    {
+        "recurrence": st.fixed_dictionaries({"rule": rules, "from": st.sampled_from(["due", "completion"])}),
+        "due_date": st.dates(dt.date(2026, 11, 30), dt.date(2026, 12, 2)),
+    }
+)
+changes = st.fixed_dictionaries({}, optional=fields) | timed | recurring
 picks = st.lists(st.integers(0, 4), min_size=1, max_size=3)
 
 Row = dict[str, Any]
@@ -62,8 +70,14 @@ class World:
                 for field in row._meta.concrete_fields
                 if field.attname not in ignored
             }
+            | (self.counted(row.pk) if isinstance(row, Task) else {})
             for row in rows
         }
+
+    def counted(self, task_id: int) -> Row:
+        """The completions that count."""
+        rows = Completion.objects.for_user(self.user).filter(task=task_id, revoked_at=None).order_by("pk")
+        return {"counted": list(rows.values_list("pk", "kind"))}
 
     def of(self, model: type[OwnedModel]) -> list[OwnedModel]:
         return list(model.objects.for_user(self.user).order_by("pk"))
@@ -102,6 +116,7 @@ OPERATIONS: dict[str, Run] = {
     "create": lambda world, sent, ids: services.create_task(world.user, **{"title": "New", **sent}),
     "update": lambda world, sent, ids: services.update_task(world.user, ids[0], sent),
     "complete": lambda world, sent, ids: services.complete_task(world.user, ids[0]),
+    "skip": lambda world, sent, ids: services.skip_task(world.user, ids[0]),
     "delete": lambda world, sent, ids: services.delete_task(world.user, ids[0]),
     "restore": lambda world, sent, ids: services.restore_task(world.user, ids[0]),
     "complete several": lambda world, sent, ids: services.complete_tasks(world.user, world.ids(ALL), len(ids) % 2 == 0),
