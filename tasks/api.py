@@ -113,6 +113,7 @@ class TaskViewSet(ResourceViewSet):
     @extend_schema(
         operation_id="listTaskCompletions",
         summary="When a task was completed and skipped, the newest first",
+        description="A row for each time. What was taken back, by reopening the task or by undo, has a `revoked_at`.",
         parameters=[CompletionsOfTaskQuery, LINK],
         responses={200: CompletionSerializer(many=True)},
         examples=[OpenApiExample("Completed", value=EXAMPLE, response_only=True)],

@@ -18,7 +18,10 @@ class TasksConfig(AppConfig):
         from users.services import follow_zone
 
         register(TASKS)
-        shown = ("id", "task_id", "at", "occurrence_date", "occurrence_at", "kind", "missed", "version", "revoked_at")
+        shown = (
+            *("id", "task_id", "at", "occurrence_date", "occurrence_at", "kind", "missed", "version", "revoked_at"),
+            "revoked_version",
+        )
         exports.register("completions")(lambda user: exports.rows(Completion.objects.for_user(user), *shown))
         follow_zone(recompute_days)
         enum_names = {"TaskStatus": Status, "TaskPriority": Priority, "CompletionKind": Completion.Kind}

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
 
+from config.database.isolation import as_user
 from tasks import services
 from tasks.completions import Completion
 from tasks.models import Task
@@ -223,6 +225,32 @@ def test_the_queries_do_not_grow_with_the_rows(
     for limit in (1, 20):
         with django_assert_num_queries(2):
             assert len(as_alice.get(f"/api/me/completions?limit={limit}").json()) == limit
+
+
+@pytest.mark.parametrize("wall", ["filter", "policy"])
+def test_each_wall_alone_isolates(as_alice: Api, alice: User, bob: User, wall: str) -> None:
+    services.complete_task(bob, make_task(bob).pk)
+    if wall == "filter":
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE tasks_completion DISABLE ROW LEVEL SECURITY")
+        assert as_alice.get("/api/me/completions").json() == []
+    else:
+        with as_user(alice.pk):
+            assert not Completion.objects.exists()
+        with as_user(bob.pk):
+            assert Completion.objects.exists()
+
+
+def test_a_version_that_does_not_know_them_can_insert_tasks(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT column_name, column_default, is_nullable FROM information_schema.columns"
+            " WHERE table_name = 'tasks_task' AND column_name = ANY(%s)",
+            [["recurrence", "completions", "last_completed_at"]],
+        )
+        assert set(cursor.fetchall()) == {
+            ("recurrence", None, "YES"), ("completions", "0", "NO"), ("last_completed_at", None, "YES"),
+        }  # fmt: skip
 
 
 def test_they_go_with_the_tombstone(alice: User) -> None:

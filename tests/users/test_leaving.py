@@ -15,6 +15,7 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tasks import services as tasks
+from tasks.completions import Completion
 from tasks.models import Task, TaskTag
 from tests.client import Api
 from tests.factories import PASSWORD, make_session, make_task, make_user
@@ -177,6 +178,7 @@ LEFT_OUT = {
         "tag_keys": "follows from the tags",
         "title_key": "follows from the title",
     },
+    Completion: {"user": "the account"},
     Session: {"user": "the account"},
     IdempotencyKey: {
         "user": "the account",
@@ -196,12 +198,13 @@ LEFT_OUT = {
 
 
 def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: User) -> None:
-    make_task(alice)
+    make_task(alice, status="completed")
     as_alice.post("/api/me/tasks", {"title": "keyed"}, idempotency_key="k1")
     document = export(as_alice)
     told = {
         User: document["account"],
         Task: document["tasks"][0],
+        Completion: document["completions"][0],
         Session: document["sessions"][0],
         IdempotencyKey: document["idempotency_keys"][0],
         Feed: document["feed"][0],
@@ -215,7 +218,7 @@ def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: U
 
 
 def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
-    exported = {Change, Feed, Session, IdempotencyKey, AuditEvent, TOTPDevice, StaticDevice}
+    exported = {Change, Completion, Feed, Session, IdempotencyKey, AuditEvent, TOTPDevice, StaticDevice}
     exported |= {resource.model for resource in RESOURCES}  # whose exports tests/resources looks at
     exported |= {TaskTag}  # the index of tags, which the tasks have
     exported |= {Remark}  # of the tests, and never registered
