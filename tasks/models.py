@@ -230,6 +230,8 @@ class Task(Placed):
 
     def update_derived_fields(self, now: dt.datetime, known: Mapping[str, str] = MappingProxyType({})) -> None:
         """Set the columns that are computed from others. Texts that are `known` are not folded again."""
+        if self.due_date is None:  # by undo of what has set it
+            self.recurrence = None
         if not self.is_completed:
             self.completed_at = None
         elif self.completed_at is None:

@@ -121,7 +121,7 @@ def settle(task: "Task", sent: Mapping[str, Any], status: str, user: "Actor", no
     """
     if "recurrence" in sent:
         _set_rule(task, sent["recurrence"], user)
-    elif task.recurrence is not None and task.due_date is None:
+    elif task.recurrence is not None and task.due_date is None and sent.keys() & {"due_date", "due_at"}:
         pointer = "/due_at" if "due_at" in sent and "due_date" not in sent else "/due_date"
         raise RecurrenceNeedsDue("It recurs, so it has a due; to end that, send recurrence: null.", pointer=pointer)
     if sent.get("is_skipped"):

@@ -132,6 +132,18 @@ def test_undo_of_a_batch_that_completes_and_reopens_changes_no_completion(as_ali
     assert before[0]["revoked_at"] is not None
 
 
+def test_undo_of_a_due_ends_what_recurs_by_it(alice: User) -> None:
+    task = make_task(alice)
+    operation = services.update_task(alice, task.pk, {"due_date": TODAY}).operation
+    services.update_task(alice, task.pk, {"recurrence": {"rule": "FREQ=DAILY"}})
+    (row,) = undo(alice, operation)
+    task.refresh_from_db()
+    assert (task.due_date, task.recurrence) == (None, None)
+    undo(alice, row.operation)
+    task.refresh_from_db()
+    assert (task.due_date, task.recurrence and task.recurrence["rule"]) == (TODAY, "FREQ=DAILY")
+
+
 def test_a_completion_since_is_in_the_way_of_undo(alice: User) -> None:
     task = make(alice)
     operation = services.complete_task(alice, task.pk, completed=True).operation

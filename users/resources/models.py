@@ -212,7 +212,7 @@ class OwnedModel(RowModel):
 
     @classmethod
     def effects(cls, user_id: int, rows: Sequence[Self], now: dt.datetime) -> list[Raw]:
-        """Further statements of a change of these rows, which have their new versions and a `step`. They run after it."""
+        """Further statements of a change of these rows, which have a `step` and their new versions; to run after it."""
         return []
 
     @classmethod
