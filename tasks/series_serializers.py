@@ -71,6 +71,7 @@ RecurrenceSerializer._declared_fields = {
 }
 
 
+@extend_schema_field({"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]})
 class OccurrenceField(DateField):
     """A date, or the instant of a due time."""
 
