@@ -16,6 +16,7 @@ from tasks.series_serializers import (
     OccurrencesSerializer,
     PreviewSerializer,
 )
+from users.api.idempotency import idempotent
 from users.api.operations import LINK, USER_ID
 from users.tokens.callers import Caller
 
@@ -75,6 +76,7 @@ class PreviewView(GenericAPIView):
     serializer_class = PreviewSerializer
     has_standing_in_statements = True
 
+    @idempotent
     @extend_schema(
         operation_id="previewRecurrence",
         summary="The dues of a rule, before a task has it",
