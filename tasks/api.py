@@ -11,12 +11,11 @@ from config.http import conditional
 from config.http.openapi.schema import also_answers
 from config.http.serializers import QuerySerializer
 from config.http.views import GenericAPIView, Response
-from tasks import counts, recurring, services, tags
+from tasks import counts, recurring, series_api, services, tags
 from tasks.choices import Status
 from tasks.completions import Completion
 from tasks.models import Task
 from tasks.resource import TASKS
-from tasks import series_api
 from tasks.serializers import CountsSerializer, TaskPlaceSerializer, TaskSerializer
 from tasks.series_api import EXAMPLE, OCCURRENCES, completions_page
 from tasks.series_serializers import (

@@ -320,6 +320,14 @@ def project(user: User | None = None, *, is_deleted: bool = False) -> Project:
     return projects.delete_project(owner, made.pk) if is_deleted else made
 
 
+DAILY = {"recurrence": {"rule": "FREQ=DAILY"}}
+
+
+def daily() -> Task:
+    task = Task.objects.get()
+    return update_task(task.user, task.pk, {"due_date": dt.date(2026, 12, 1), "recurrence": DAILY["recurrence"]})
+
+
 ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
     "createProject": lambda api: ("post", "/api/me/projects", {"name": "Home"}),
     "updateProject": lambda api: ("patch", f"/api/me/projects/{project().pk}", {"name": "New"}),
@@ -338,6 +346,8 @@ ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
     "createTask": lambda api: ("post", "/api/me/tasks", TASK),
     "updateTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
     "completeTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}/complete", None),
+    "skipTask": lambda api: ("post", f"/api/me/tasks/{daily().pk}/skip", None),
+    "previewRecurrence": lambda api: ("post", "/api/me/recurrence/preview", {"due_date": "2026-12-01", **DAILY}),
     "putTask": lambda api: ("put", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
     "deleteTask": lambda api: ("delete", f"/api/me/tasks/{Task.objects.get().pk}", None),
     "putTaskByUid": lambda api: ("put", "/api/me/tasks/by-uid/new", TASK),
