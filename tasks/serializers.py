@@ -16,6 +16,7 @@ from config.http.fields import (
     ListField,
     TextField,
 )
+from config.http.serializers import StrictSerializer
 from tasks.choices import Priority, Status
 from tasks.fields import (
     DescriptionField,

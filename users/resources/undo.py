@@ -1,7 +1,7 @@
 """Undo: an operation that puts back what another one has changed."""
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from itertools import chain, islice
 from typing import Any
@@ -17,6 +17,7 @@ from users.models import Change, Kind
 from users.resources import feed, log, operations, references, statements
 from users.resources.log import RowChange
 from users.resources.models import OwnedModel
+from users.resources.operations import Operation
 from users.resources.resource import registered
 from users.tokens.callers import Actor
 
@@ -77,11 +78,7 @@ def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
     rows = {(row.type_name(), row.pk): row for row in undoing.read(chain(*complete))}
     if conflicts := _put_back(rows, entries, undoing.now):
         raise ChangedSince(conflicts)
-    for row in rows.values():
-        if row.deleted_at is None:  # tombstones follow when they are restored
-            row.follow_zone(user)
-        if not row.sources.isdisjoint(row.diff(undoing.before(row))):
-            row.update_derived_fields(undoing.now)
+    _recompute(undoing, rows.values())
     changes = undoing.changes(Kind.UNDONE)
     if not changes:
         raise NothingToUndo("It is as it was before that operation already.")
@@ -94,6 +91,14 @@ def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
     else:
         undoing.store(Kind.UNDONE, undoes=operation)
     return [each.row for each in changes]
+
+
+def _recompute(undoing: Operation, rows: Iterable[OwnedModel]) -> None:
+    for row in rows:
+        if row.deleted_at is None:  # tombstones follow when they are restored
+            row.follow_zone(undoing.user)
+        if not row.sources.isdisjoint(row.diff(undoing.before(row))):
+            row.update_derived_fields(undoing.now)
 
 
 def _complete(
