@@ -87,7 +87,7 @@ class Task(Placed):
     step: Step | None  # of the present occurrence, by a change that is not stored yet or just was
 
     derived: ClassVar[tuple[str, ...]] = ("search_text", "tag_keys", "title_key")
-    sources: ClassVar[frozenset[str]] = frozenset({"title", "description", "tags"})
+    sources: ClassVar[frozenset[str]] = frozenset({"title", "description", "tags", "due_date", "due_at", "recurrence"})
     mutable: ClassVar[tuple[str, ...]] = (
         "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at", "project_id",
         "recurrence", "completions", "last_completed_at", *Placed.mutable, *derived,

@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 from tasks import moves
 from tasks.projects.models import Project
-from users.resources import writes
+from users.resources import errors, writes
 from users.tokens.callers import Actor
 
+ProjectNotFound = errors.not_found(Project)
 _OF_TREE = frozenset({"parent_id", "parent_uid"})
 
 

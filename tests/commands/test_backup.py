@@ -65,7 +65,7 @@ def used(template: None) -> Iterator[Database]:
 
 
 RESTORED = (
-    "Restored 8 accounts and 400 tasks.\n"
+    "Restored 8 accounts, 400 tasks and 48 projects.\n"
     "A new epoch has begun: no ETag and no cursor that clients kept is taken for another state. "
     "They fetch their lists once more.\n"
 )
@@ -116,7 +116,10 @@ def test_data_is_replaced_only_when_told_to(source: Database, backup: Path, used
 def test_a_dry_run_changes_nothing(backup: Path, used: Database) -> None:
     before = used.rows()
     done = used.manage("restore", str(backup), "--replace", "--dry-run")
-    assert (done.returncode, done.stdout) == (0, f"{backup} is whole and holds 8 accounts and 400 tasks.\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"{backup} is whole and holds 8 accounts, 400 tasks and 48 projects.\n",
+    )
     assert used.rows() == before
 
 
@@ -287,7 +290,7 @@ def test_a_backup_of_a_running_service_serves_elsewhere() -> None:
             one.manage("backup", str(folder / "file"))
             before = _tasks_of_demo(one)
         other = Server(folder / "two")
-        assert "Restored 1 accounts and 5 tasks.\n" in other.manage("restore", str(folder / "file"))
+        assert "Restored 1 accounts, 5 tasks and 6 projects.\n" in other.manage("restore", str(folder / "file"))
         with other:
             assert _tasks_of_demo(other) == before
     assert len(before) == 5

@@ -46,7 +46,7 @@ def test_its_lines_run(folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(path.name for path in home.iterdir()) == ["demo1.json", "tickbase.dump"]
     assert list(checkout.iterdir()) == []
-    assert "Restored 7 accounts and 700 tasks." in done.stdout
+    assert "Restored 7 accounts, 700 tasks and 42 projects." in done.stdout
 
 
 def test_each_command_is_in_it() -> None:

@@ -259,7 +259,7 @@ def test_who_finds_a_full_queue_is_refused_at_once(monkeypatch: pytest.MonkeyPat
     assert asyncio.run(run()) == [200, 200, 503]
 
 
-@pytest.mark.parametrize("parts, most", [([], 36), ([b"{}"], 42)])
+@pytest.mark.parametrize("parts, most", [([], 39), ([b"{}"], 45)])
 def test_a_request_takes_few_calls_of_the_event_loop(parts: list[bytes], most: int) -> None:
     """What it costs all others: all requests share one event loop."""
     length = {"content_length": str(len(parts[0])), "content_type": "application/json"} if parts else {}

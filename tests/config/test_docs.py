@@ -75,7 +75,7 @@ def test_restoring_beside_takes_what_the_env_file_names_and_the_keys_that_were_m
     (checkout / ".env").write_text("".join(f"{name}={value}\n" for name, value in {"DATA_DIR": before, **own}.items()))
     [block] = blocks(section("Restore", OPERATIONS), "sh")
     begin = "python manage.py migrate\npython manage.py seed_demo --users 2 --tasks 3\n"
-    assert "Restored 2 accounts and 6 tasks." in run(begin + block, checkout, {"HOME": str(home)})
+    assert "Restored 2 accounts, 6 tasks and 12 projects." in run(begin + block, checkout, {"HOME": str(home)})
     made = {path.name: path.read_text() for path in before.glob("*.secret")}
     assert len(made) == (0 if own else 2)
     assert {path.name: path.read_text() for path in after.glob("*.secret")} == made

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from config.http.fields import BooleanField, ChoiceField, DateField, InstantField, ListField, TextField
 from tasks.fields import ExtraField, PositionField, ReferenceField
 from tasks.projects.serializers import ColorField
+from tasks.series_serializers import RecurrenceSerializer
 from users.resources.resource import Resource
 
 Values = dict[str, Any]
@@ -142,8 +143,21 @@ def pointer(*members: str | int) -> str:
     return "".join(f"/{str(member).replace('~', '~0').replace('/', '~1')}" for member in members)
 
 
+REFUSED_RECURRENCES: dict[str, tuple[str, Any]] = {
+    "text": ("", "FREQ=DAILY"),
+    "array": ("", []),
+    "no rule": ("/rule", {}),
+    "a rule that is no text": ("/rule", {"rule": 1}),
+    "unknown member": ("/until", {"rule": "FREQ=DAILY", "until": "2030-01-01"}),
+    "unknown zone": ("/zone", {"rule": "FREQ=DAILY", "zone": "Mars/Phobos"}),
+    "unknown start": ("/from", {"rule": "FREQ=DAILY", "from": "never"}),
+}
+
+
 def refused_values(field: serializers.Field) -> dict[str, tuple[str, Any]]:
     """By name, the place within the value that is wrong, and the value."""
+    if isinstance(field, RecurrenceSerializer):
+        return REFUSED_RECURRENCES
     if isinstance(field, ListField):
         return _refused_lists(field)
     return {name: ("", value) for name, value in _refused(field).items()}

@@ -43,7 +43,8 @@ def test_every_bad_member_is_named_at_once(resource: Resource, as_alice: Api, ro
     writable = [name for name, field in resource.serializer().fields.items() if not field.read_only]
     body = {**dict.fromkeys(writable, {"0": "\0"}), "titel": "x", "a/b": 1}
     answer = write(as_alice, method, row, resource, body)
-    assert sorted(places_of(answer, "pointer")) == sorted(["/a~1b", "/titel", *(f"/{name}" for name in writable)])
+    members = {place.split("/")[1] for place in places_of(answer, "pointer")}  # within an object, its own member
+    assert members == {"a~1b", "titel", *writable}
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"], indirect=True)

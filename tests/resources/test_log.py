@@ -93,11 +93,12 @@ def test_an_entry_is_written_for_each_row_that_changes(resource: Resource, alice
         due = dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
         tasks.update_task(alice, ids[0], {"due_at": due, "recurrence": {"rule": "FREQ=DAILY"}, "tags": ["old"]})
     resource.delete(alice, ids[2])
-    replica, model = Replica(alice, resource.model), resource.model
+    models: set[type[OwnedModel]] = {resource.model, Project}  # into one of which tasks move
+    replica = Replica(alice, *models)
     replica.check()
-    before, head = state(alice, model), head_of(alice)
+    before, head = state(alice, *models), head_of(alice)
     case(resource, alice, ids)
-    changed = {key: row["version"] for key, row in state(alice, model).items() if row != before.get(key)}
+    changed = {key: row["version"] for key, row in state(alice, *models).items() if row != before.get(key)}
     entries = Change.objects.for_user(alice).filter(version__gt=head).order_by("version")
     assert changed == {(entry.type, entry.object_id): entry.version for entry in entries}
     assert [entry.version for entry in entries] == list(range(head + 1, head_of(alice) + 1)) != []

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import pytest
@@ -246,7 +246,7 @@ class TwoUsers(RuleBasedStateMachine):
         while url:
             answer = self.apis[user].get(url)
             assert (answer.status_code, answer["X-Total-Count"]) == (200, str(len(expected)))
-            found += answer.json()
+            found += map(modelled, answer.json())
             url = next_page(answer)
         assert found == expected
 
@@ -259,19 +259,25 @@ class TwoUsers(RuleBasedStateMachine):
     def both_lists_are_as_expected(self) -> None:
         for user, model in self.models.items():
             answer = self.apis[user].get("/api/me/tasks?limit=200")
-            assert answer.json() == selected(list(model.tasks.values()), {})
+            assert [modelled(task) for task in answer.json()] == selected(list(model.tasks.values()), {})
             assert answer["ETag"] == f'"{model.head}"'
 
 
+def modelled(task: Any) -> Any:
+    """Without the members of tasks that recur, which are apart: tests/tasks/test_recurring.py."""
+    apart = {"recurrence", "completions", "last_completed_at"}
+    return {name: value for name, value in task.items() if name not in apart} if isinstance(task, dict) else task
+
+
 def compare(answer: Answer, expected: Expected) -> None:
-    body: JSONObject | None = answer.json() if answer.content else None
+    body: JSONObject | None = modelled(answer.json()) if answer.content else None
     assert answer.status_code == expected.status, (body, expected)
     assert ("Idempotency-Replayed" in answer) == expected.replayed
     if expected.status < 400:
         assert body == expected.task
         assert expected.task is None or answer["ETag"] == f'"{expected.task["version"]}"'
     else:
-        assert body is not None and body.get("current") == expected.task
+        assert body is not None and modelled(body.get("current")) == expected.task
 
 
 @pytest.mark.django_db

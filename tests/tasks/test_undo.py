@@ -141,7 +141,7 @@ OPERATIONS: dict[str, Run] = {
     "undo": lambda world, sent, ids: world.undo_some(ids and [ids[0] % 4]),
     "erase": lambda world, sent, ids: writes.erase(world.user, [Task.objects.all()]),
 }
-RARE = ["restore", "nest", "nest a project", "restore projects"]  # they fit less often than others
+RARE = ["restore", "nest", "nest", "nest a project", "restore projects"]  # they fit less often than others
 REVERSIBLE = [name for name in OPERATIONS if name != "erase"]
 
 

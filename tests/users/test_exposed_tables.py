@@ -43,7 +43,7 @@ def test_a_forgotten_policy_is_asked_for_and_comes_with_the_next_migration(db: N
         call_command("migrate", verbosity=0, skip_checks=False)
     hint = 'Add a migration to the app of each table, with operations = [isolate("notes_note")] from config.database.'
     assert (hint in str(refused.value), "CREATE ROLE" in str(refused.value)) == (True, False)
-    fetch("DELETE FROM django_migrations WHERE app = 'notes' AND name = '0002_isolation'")
+    fetch("DELETE FROM django_migrations WHERE app = 'notes' AND name = '0003_isolation'")
     call_command("migrate", verbosity=0, skip_checks=False)
     assert checks.run_checks(tags=["database"], databases=["default"]) == []
     assert isolation.exposed_tables() == {}

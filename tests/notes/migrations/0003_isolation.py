@@ -4,6 +4,6 @@ from config.database.isolation import isolate
 
 
 class Migration(migrations.Migration):
-    dependencies = [("notes", "0001_initial")]
+    dependencies = [("notes", "0002_references")]
 
     operations = [isolate("notes_note")]

@@ -4,7 +4,7 @@ from config.database.isolation import isolate, refer, validate_reference
 
 
 class Migration(migrations.Migration):
-    dependencies = [("notes", "0002_isolation"), ("projects", "0001_initial")]
+    dependencies = [("notes", "0001_initial"), ("projects", "0001_initial")]
 
     operations = [
         isolate("notes_remark"),

@@ -1,0 +1,141 @@
+"""Every route that takes an Idempotency-Key, and what it does when it is sent twice."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+
+from tasks.models import Task
+from tasks.projects import services as projects
+from tasks.projects.models import Project
+from tasks.services import delete_task, update_task
+from tests.client import Api
+from tests.factories import PASSWORD, make_task
+from tests.problems import problem_of, stored
+from tests.users.test_idempotency import TASK, is_replayed
+from users.models import User
+from users.tokens import mailed
+
+# A ticket is used once, whoever got it: a second one does no harm.
+WITHOUT_KEY = {"createStreamTicket"}
+
+
+def idempotent_operations() -> list[str]:
+    document = yaml.safe_load((settings.BASE_DIR / "docs/openapi.yaml").read_text())
+    return sorted(
+        operation["operationId"]
+        for methods in document["paths"].values()
+        for method, operation in methods.items()
+        if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
+    )
+
+
+def deleted(task: Task) -> int:
+    delete_task(task.user, task.pk)
+    return task.pk
+
+
+def tagged(task: Task) -> str:
+    update_task(task.user, task.pk, {"tags": ["old"]})
+    return "old"
+
+
+def project(user: User | None = None, *, is_deleted: bool = False) -> Project:
+    owner = user or User.objects.get()
+    made = projects.create_project(owner, name="Home")
+    return projects.delete_project(owner, made.pk) if is_deleted else made
+
+
+DAILY = {"recurrence": {"rule": "FREQ=DAILY"}}
+
+
+def daily() -> Task:
+    task = Task.objects.get()
+    return update_task(task.user, task.pk, {"due_date": dt.date(2026, 12, 1), "recurrence": DAILY["recurrence"]})
+
+
+ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
+    "createProject": lambda api: ("post", "/api/me/projects", {"name": "Home"}),
+    "updateProject": lambda api: ("patch", f"/api/me/projects/{project().pk}", {"name": "New"}),
+    "putProject": lambda api: ("put", f"/api/me/projects/{project().pk}", {"name": "New"}),
+    "deleteProject": lambda api: ("delete", f"/api/me/projects/{project().pk}", None),
+    "moveProject": lambda api: ("post", f"/api/me/projects/{project().pk}/move", {"before_id": project().pk}),
+    "putProjectByUid": lambda api: ("put", "/api/me/projects/by-uid/new", {"name": "Home"}),
+    "updateProjectByUid": lambda api: ("patch", f"/api/me/projects/by-uid/{project().uid}", {"name": "New"}),
+    "deleteProjectByUid": lambda api: ("delete", f"/api/me/projects/by-uid/{project().uid}", None),
+    "restoreProject": lambda api: ("post", f"/api/me/projects/{project(is_deleted=True).pk}/restore", None),
+    "eraseProject": lambda api: ("delete", f"/api/me/trash/project/{project(is_deleted=True).pk}", None),
+    "moveTask": lambda api: ("post", f"/api/me/tasks/{Task.objects.get().pk}/move", {"project_id": project().pk}),
+    "renameTag": lambda api: ("post", "/api/me/tags/rename", {"from": tagged(Task.objects.get()), "to": "new"}),
+    "deleteTag": lambda api: ("delete", f"/api/me/tags/{tagged(Task.objects.get())}", None),
+    "batch": lambda api: ("post", "/api/me/batch", {"operations": [{"op": "create", "type": "task", "body": TASK}]}),
+    "createTask": lambda api: ("post", "/api/me/tasks", TASK),
+    "updateTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
+    "completeTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}/complete", None),
+    "skipTask": lambda api: ("post", f"/api/me/tasks/{daily().pk}/skip", None),
+    "previewRecurrence": lambda api: ("post", "/api/me/recurrence/preview", {"due_date": "2026-12-01", **DAILY}),
+    "putTask": lambda api: ("put", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
+    "deleteTask": lambda api: ("delete", f"/api/me/tasks/{Task.objects.get().pk}", None),
+    "putTaskByUid": lambda api: ("put", "/api/me/tasks/by-uid/new", TASK),
+    "updateTaskByUid": lambda api: ("patch", f"/api/me/tasks/by-uid/{Task.objects.get().uid}", {"title": "New"}),
+    "deleteTaskByUid": lambda api: ("delete", f"/api/me/tasks/by-uid/{Task.objects.get().uid}", None),
+    "restoreTask": lambda api: ("post", f"/api/me/tasks/{deleted(Task.objects.get())}/restore", None),
+    "eraseTask": lambda api: ("delete", f"/api/me/trash/task/{deleted(Task.objects.get())}", None),
+    "emptyTrash": lambda api: ("delete", "/api/me/trash", None),
+    "undo": lambda api: ("post", "/api/me/undo", {"operation": 1}),
+    "updateMe": lambda api: ("patch", "/api/users/me", {"name": "New"}),
+    "changePassword": lambda api: (
+        "post", "/api/users/me/password", {"current_password": PASSWORD, "new_password": "staple the battery"},
+    ),
+    "sendVerification": lambda api: ("post", "/api/users/me/verification", None),
+    "register": lambda api: ("post", "/api/auth/register", {"email": "new@example.com", "password": PASSWORD}),
+    "login": lambda api: ("post", "/api/auth/login", {"email": User.objects.get().email, "password": PASSWORD}),
+    "refreshTokens": lambda api: ("post", "/api/auth/refresh", {"refresh": api.tokens.refresh}),
+    "logout": lambda api: ("post", "/api/auth/logout", {"refresh": api.tokens.refresh}),
+    "forgotPassword": lambda api: ("post", "/api/auth/forgot-password", {"email": User.objects.get().email}),
+    "resetPassword": lambda api: (
+        "post",
+        "/api/auth/reset-password",
+        {"token": mailed.PASSWORD_RESET.make(User.objects.get()), "password": "staple the battery"},
+    ),
+    "verifyEmail": lambda api: (
+        "post", "/api/auth/verify-email", {"token": mailed.EMAIL_VERIFICATION.make(User.objects.get())},
+    ),
+}  # fmt: skip
+
+
+def test_every_post_and_patch_takes_a_key_and_all_writes_to_what_a_user_has() -> None:
+    document = yaml.safe_load((settings.BASE_DIR / "docs/openapi.yaml").read_text())
+    written = [
+        operation["operationId"]
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if method in {"post", "patch"} or (method in {"put", "delete"} and "{user_id}" in path)
+    ]
+    assert sorted({*written} - WITHOUT_KEY) == idempotent_operations() == sorted(ROUTES)
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+def test_each_of_them_takes_effect_once_and_answers_alike(as_alice: Api, alice: User, operation: str) -> None:
+    make_task(alice)
+    method, path, body = ROUTES[operation](as_alice)
+    send = getattr(as_alice, method)
+    first = send(path, body, idempotency_key="k1")
+    after = stored()
+    second = send(path, body, idempotency_key="k1")
+    assert (first.status_code < 300, is_replayed(first), is_replayed(second)) == (True, False, True)
+    assert (second.status_code, second.content) == (first.status_code, first.content)
+    assert stored() == after
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+def test_each_of_them_refuses_another_body(as_alice: Api, alice: User, operation: str) -> None:
+    make_task(alice)
+    method, path, body = ROUTES[operation](as_alice)
+    getattr(as_alice, method)(path, body, idempotency_key="k1")
+    after = stored()
+    problem_of(getattr(as_alice, method)(path, {"another": "body"}, idempotency_key="k1"), 422)
+    assert stored() == after
