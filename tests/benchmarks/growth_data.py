@@ -141,7 +141,8 @@ def _samples() -> Iterator[tuple[int, str, str, list[str], str, str]]:
 
 
 def _change_indexes(*, add: bool) -> None:
-    constraints = [each for each in Task._meta.constraints if isinstance(each, UniqueConstraint)]
+    unique = [each for each in Task._meta.constraints if isinstance(each, UniqueConstraint)]
+    constraints = [each for each in unique if each.name != "tasks_task_own"]  # to which foreign keys refer
     _run("SET maintenance_work_mem = '1GB'")
     with connection.schema_editor(atomic=False) as editor:
         for constraint in constraints:
