@@ -17,7 +17,7 @@ from tests.server import Server
 ORIGIN = "http://localhost:5173"
 EXPOSED = {
     "ETag", "Link", "Location", "X-Total-Count", "Retry-After", "RateLimit", "RateLimit-Policy",
-    "Idempotency-Replayed", "Tickbase-Operation", "X-Request-ID",
+    "Idempotency-Replayed", "Tickbase-Advanced", "Tickbase-Operation", "X-Request-ID",
 }  # fmt: skip
 
 
