@@ -96,9 +96,8 @@ class Statements(Generic[R]):
         rows, tree = self._of_user().visible(), self._model.tree()
         if tree is None:
             return rows.filter(pk=Param("id")).select_for_update()
-        family = RawSQL(
-            _FAMILY.format(table=self._table, parent=tree.attname), [Param(name) for name in _FAMILY_PARAMS]
-        )
+        sql = _FAMILY.format(table=self._table, parent=tree.attname)
+        family = RawSQL(sql, [Param(name) for name in _FAMILY_PARAMS])  # nosec B611: names of the model's
         return rows.filter(one_of("pk", family)).select_for_update().order_by("pk")
 
     def _compile_line(self, by: str) -> Compiled[R]:
@@ -109,7 +108,8 @@ class Statements(Generic[R]):
         if tree is None:
             return rows.filter(**{by: Param("key")}).light()
         sql = _LINE.format(table=self._table, parent=tree.attname, key=by)
-        return rows.filter(one_of("pk", RawSQL(sql, [Param(name) for name in ("user", "key", "user")]))).light()
+        line = RawSQL(sql, [Param(name) for name in ("user", "key", "user")])  # nosec B611: names of the model's
+        return rows.filter(one_of("pk", line)).light()
 
     def _compile_referring(self, name: str, is_visible: bool) -> Compiled[R]:
         return Compiled(lambda: self._referring_to(name, is_visible))
