@@ -176,7 +176,7 @@ _USER = "api/<str:user_id>"
 ROUTES = [
     path(f"{_USER}/counts", CountsView.as_view(), name="counts"),
     path(f"{_USER}/tags", tags.TagsView.as_view(), name="tags"),
-    path(f"{_USER}/tags/rename", tags.RenameTagView.as_view(), {"tag": "rename"}, name="rename-tag"),
+    path(f"{_USER}/tags/rename", tags.RenameTagView.as_view(), name="rename-tag"),
     path(f"{_USER}/tags/<uid:tag>", tags.TagView.as_view(), name="tag"),
     *series_api.routes,
 ]

@@ -178,8 +178,6 @@ class CompletionsOfTaskQuery(QuerySerializer):
 
 
 class CompletionsQuery(CompletionsOfTaskQuery):
-    filters = frozenset({"since", "until", "tag", "project"})  # which an empty value leaves out
-
     since = MomentField(required=False, help_text="At this moment or later.")
     until = MomentField(required=False, help_text="Before this moment.")
     tag = TextField(max_length=MAX_TAG, required=False, help_text="Of tasks that have this tag now, in any case.")

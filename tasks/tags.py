@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
 from config.errors import OperationTooLarge
@@ -75,9 +75,11 @@ class TagView(GenericAPIView):
         return Response(status=204, headers=numbered(changed[0].operation))
 
 
-@extend_schema_view(delete=extend_schema(exclude=True))
-class RenameTagView(TagView):
-    """Also the address of a tag of this name."""
+class RenameTagView(GenericAPIView):
+    """A tag of this name is taken off by its name in other letters: `Rename`."""
+
+    serializer_class = TagSerializer
+    has_standing_in_statements = True
 
     @idempotent
     @extend_schema(
@@ -94,7 +96,7 @@ class RenameTagView(TagView):
             OpenApiExample("Renamed", value={"changed": 4}, response_only=True),
         ],
     )
-    def post(self, request: Request, user_id: str, tag: str) -> Response:
+    def post(self, request: Request, user_id: str) -> Response:
         QuerySerializer.validated(request)
         sent = TagRenameSerializer.validated(request.data)
         changed = services.rename_tag(cast(Caller, request.user), sent["from"], sent["to"])

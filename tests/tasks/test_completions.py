@@ -198,11 +198,11 @@ def test_filters(as_alice: Api, alice: User, clock: Any) -> None:
         query: [row["task_id"] for row in as_alice.get(f"/api/me/completions?{query}").json()]
         for query in (
             "tag=HOME", f"project={project}", "project=inbox", "since=2026-11-28T10:00:02Z",
-            "until=2026-11-28T10:00:02Z", "tag=&project=", "tag=none",
+            "until=2026-11-28T10:00:02Z", "tag=none",
         )
     }  # fmt: skip
     assert list(found.values()) == [
-        [tagged.pk], [inside.pk], [tagged.pk], [inside.pk], [tagged.pk], [inside.pk, tagged.pk], [],
+        [tagged.pk], [inside.pk], [tagged.pk], [inside.pk], [tagged.pk], [],
     ]  # fmt: skip
 
 

@@ -9,9 +9,10 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
-from config.errors import DomainError
+from config.errors import DomainError, OperationTooLarge
 from config.http.errors import InvalidBody
 from config.http.fields import BooleanField, ChoiceField, IntegerField, ListField, TextField
+from config.http.openapi.schema import also_answers
 from config.http.problems import exception_handler
 from config.http.serializers import StrictSerializer
 from config.http.views import GenericAPIView, Response
@@ -20,7 +21,7 @@ from users.api.idempotency import idempotent
 from users.api.operations import OPERATION, USER_ID
 from users.api.queries import MAX_TYPE, TypeField
 from users.api.resources import numbered
-from users.resources import log
+from users.resources import errors, log
 from users.resources.models import MAX_UID, OwnedModel
 from users.resources.resource import Resource, registered
 from users.sync import batch
@@ -146,6 +147,11 @@ class BatchView(GenericAPIView):
         tags=["sync"],
         parameters=[USER_ID, OPERATION],
         responses={200: BatchDoneSerializer},
+        extensions=also_answers(
+            (errors.RowNotFound, "A step is about what is not there; `code` says of which type."),
+            (errors.StaleVersion, "A step's `if_version` is not the current one; `current` carries the object."),
+            (OperationTooLarge, "All steps together would change too many objects."),
+        ),
         examples=[
             OpenApiExample("A project with a task, and one that is done", value=_EXAMPLE, request_only=True),
         ],
