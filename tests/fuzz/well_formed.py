@@ -163,8 +163,8 @@ def _complete(body: dict[str, Any]) -> None:
 
 def _preview(body: dict[str, Any]) -> None:
     body["recurrence"] = {"rule": "FREQ=DAILY"}
-    if "due_at" in body:
-        body.pop("due_date", None)
+    body["due_date"] = "2026-12-01"
+    body.pop("due_at", None)
 
 
 def _batch(body: dict[str, Any]) -> None:
