@@ -165,6 +165,8 @@ def _preview(body: dict[str, Any]) -> None:
     body["recurrence"] = {"rule": "FREQ=DAILY"}
     body["due_date"] = "2026-12-01"
     body.pop("due_at", None)
+    if "limit" in body:
+        body["limit"] = int(body["limit"])  # 95.0 is an integer to JSON Schema
 
 
 def _batch(body: dict[str, Any]) -> None:
