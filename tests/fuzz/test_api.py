@@ -19,6 +19,7 @@ from tests.factories import PASSWORD
 from tests.server import ROOT, Server
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
+UNFUZZED = {"getStream"}  # whose events do not end
 FAILURE = re.compile(r"^Traceback|^\S+ (?:ERROR|CRITICAL) ", re.MULTILINE)
 
 
@@ -78,7 +79,7 @@ def test_no_generated_request_breaks_what_the_document_promises(server: Server, 
     assert {name: phase["status"] for name, phase in report["phases"].items()} == dict.fromkeys(
         ("examples", "coverage", "fuzzing", "stateful"), "success"
     )
-    assert report["operations"]["tested"] == report["operations"]["total"] > 20
+    assert report["operations"]["tested"] == report["operations"]["total"] - len(UNFUZZED) > 20
     assert report["test_cases"]["generated"] >= size.least
     assert bob.data() == before
     assert FAILURE.findall(server.log.read_text()) == []
