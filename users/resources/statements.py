@@ -116,7 +116,10 @@ class Statements(Generic[R]):
 
     def _referring_to(self, name: str, is_visible: bool) -> OwnedQuerySet[R]:
         rows = self._of_user().filter(one_of(f"{name}_id", Param("pks")), erased_at=None)
-        return rows.filter(deleted_at=None if is_visible else Param("deleted_at")).light().select_for_update()
+        zoned = self._model.zoned
+        # What comes back follows the time zone; else each row would be read for it.
+        columns = [] if is_visible else [*zoned, *zoned.values()]
+        return rows.filter(deleted_at=None if is_visible else Param("deleted_at")).light(*columns).select_for_update()
 
     def _compile_shown(self, columns: tuple[str, ...], by: str) -> Compiled[Any]:
         return Compiled(lambda: self._of_user().visible().filter(**{by: Param("key")}).columns(columns))
