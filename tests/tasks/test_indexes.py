@@ -92,6 +92,7 @@ def test_a_list_of_a_place_is_read_with_its_index(walter: User, places: dict[str
         assert {name for name in found if name.startswith("tasks_")} == {index}, query
 
 
+@pytest.mark.process  # beside thousands of tests in one process, one answer in two runs had no Link; cause not found
 def test_a_page_of_a_place_begins_where_the_last_one_ended(walter: User, places: dict[str, int]) -> None:
     for _, place in PLACES:
         if "project=active" in place:
