@@ -15,8 +15,9 @@ from tasks import counts, recurring, series_api, services, tags
 from tasks.choices import Status
 from tasks.completions import Completion
 from tasks.models import Task
+from tasks.place_api import move_of
 from tasks.resource import TASKS
-from tasks.serializers import CountsSerializer, TaskPlaceSerializer, TaskSerializer
+from tasks.serializers import CountsSerializer, TaskSerializer
 from tasks.series_api import EXAMPLE, OCCURRENCES, completions_page
 from tasks.series_serializers import (
     CompletingSerializer,
@@ -50,10 +51,6 @@ _START = [
     OpenApiExample("Start it", value={"status": Status.IN_PROGRESS.value}, request_only=True),
     OpenApiExample("Started", value=answered(TASKS, status=Status.IN_PROGRESS.value), response_only=True),
 ]
-_MOVE = [
-    OpenApiExample("Within another, after a sibling", value={"parent_id": 41, "after_id": 43}, request_only=True),
-    OpenApiExample("Moved", value=answered(TASKS, parent_id=41, position="a1V"), response_only=True),
-]
 _COUNTS = {
     "inbox": {"open": 3, "completed": 12},
     "projects": {"41": {"open": 7, "completed": 5}, "43": {"open": 0, "completed": 0}},
@@ -65,6 +62,7 @@ _COUNTS = {
 
 class TaskViewSet(ResourceViewSet):
     examples = {"partial_update": _START}
+    move = move_of(TASKS)
 
     def answer(self, row: OwnedModel, status: int = 200) -> Response:
         response = super().answer(row, status)
@@ -136,21 +134,6 @@ class TaskViewSet(ResourceViewSet):
         query, columns = OccurrencesQuery.validated(request), ("id", "status", "due_date", "due_at", "recurrence")
         row = writes.show(self.caller, Task, self.row_id(), columns)
         return Response(recurring.occurrences(Task.from_db(None, columns, row), query["limit"]))
-
-    @idempotent
-    @extend_schema(
-        operation_id="moveTask",
-        summary="Move a task, with the subtasks within it",
-        description="To another parent, another project, or another place among its siblings; all as one operation.",
-        parameters=[IF_MATCH, ETAG, OPERATION],
-        request=TaskPlaceSerializer,
-        responses=TaskSerializer,
-        examples=_MOVE,
-    )
-    @action(detail=True, methods=["post"])
-    def move(self, request: Request, **address: str) -> Response:
-        place, expected = TaskPlaceSerializer.validated(request.data), conditional.if_match(request)
-        return self.answer(services.move_task(self.caller, self.row_id(), place, expected_version=expected))
 
 
 class CountsView(GenericAPIView):

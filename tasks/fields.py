@@ -1,20 +1,55 @@
 """Serializer fields that tasks and projects have in common."""
 
+import datetime as dt
+import re
 from typing import Any, ClassVar
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from config.http.fields import Clearable, IntegerField, TextField
+from config.http.fields import Clearable, DateField, InstantField, IntegerField, TextField
 from config.http.serializers import StrictSerializer
 from config.values import MAX_BIGINT
 from tasks import positions
 from tasks.placed import EXTRA_RULE, MAX_EXTRA, is_extra
+from users.resources.lists import Bound
 from users.resources.models import MAX_UID
 from users.resources.serializers import JsonField
+
+INBOX = "inbox"  # in place of the id of a project
+_ID = re.compile(r"[1-9][0-9]{0,18}")
 
 
 class DescriptionField(Clearable, TextField):
     pass
+
+
+class DueField(DateField):
+    """A whole day, or an instant."""
+
+    def to_internal_value(self, data: Any) -> dt.date:
+        if isinstance(data, str) and len(data) > len("YYYY-MM-DD"):
+            return InstantField().to_internal_value(data)
+        return super().to_internal_value(data)
+
+
+@extend_schema_field(OpenApiTypes.INT64)
+class IdField(serializers.Field):
+    """A query parameter: the id of a row, or one of these words. Of another user's row nobody is told."""
+
+    default_error_messages = {"invalid": "Use {known}."}
+
+    def __init__(self, *words: str, known: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.words, self.known = words, known
+
+    def to_internal_value(self, data: Any) -> Any:
+        if data in self.words:
+            return data
+        if not _ID.fullmatch(data) or int(data) > MAX_BIGINT:
+            self.fail("invalid", known=self.known)
+        return Bound(int(data))
 
 
 class ReferenceField(IntegerField):

@@ -1,11 +1,9 @@
 """The filters of the task list."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
@@ -13,9 +11,10 @@ from config.database.queries import Param
 from config.http.fields import ChoiceField, DateField, ListField, TextField
 from config.values import MAX_BIGINT, MAX_SEARCH
 from tasks.choices import Priority, Sort, Status
+from tasks.fields import INBOX, IdField
 from tasks.models import MAX_TAG, MAX_TAGS, Task
 from tasks.querysets import NEAR, TaskQuerySet
-from users.resources.lists import Bound, FlagField, ListQuery, SortField
+from users.resources.lists import FlagField, ListQuery, SortField
 from users.tokens.callers import Actor
 
 ALL = "all"
@@ -27,10 +26,9 @@ STATUS = OpenApiParameter(
     "status", _STATUSES, description="Any of these; `all`, alone, is all of them.", style="form", explode=False
 )
 
-INBOX, ACTIVE, NONE = "inbox", "active", "none"
+ACTIVE, NONE = "active", "none"
 MAX_PROJECTS = 20
 
-_ID = re.compile(r"[1-9][0-9]{0,18}")
 _AN_ID = {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_BIGINT}
 _PROJECTS = {
     "oneOf": [
@@ -78,24 +76,6 @@ class StatusesField(serializers.Field):
         if not set(statuses) <= set(Status.values):
             self.fail("invalid_choice", known=", ".join(Status.values))
         return tuple(sorted(set(statuses)))
-
-
-@extend_schema_field(OpenApiTypes.INT64)
-class IdField(serializers.Field):
-    """The id of a row, or one of these words. Of another user's row nobody is told: no task has it."""
-
-    default_error_messages = {"invalid": "Use {known}."}
-
-    def __init__(self, *words: str, known: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.words, self.known = words, known
-
-    def to_internal_value(self, data: Any) -> Any:
-        if data in self.words:
-            return data
-        if not _ID.fullmatch(data) or int(data) > MAX_BIGINT:
-            self.fail("invalid", known=self.known)
-        return Bound(int(data))
 
 
 class ProjectsField(IdField):

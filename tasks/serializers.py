@@ -1,6 +1,5 @@
 """The serializers of tasks."""
 
-import datetime as dt
 from typing import Any
 
 from rest_framework import serializers
@@ -9,7 +8,6 @@ from config.http.fields import (
     BooleanField,
     ChoiceField,
     Clearable,
-    DateField,
     EmptyIsNull,
     InstantField,
     IntegerField,
@@ -20,6 +18,7 @@ from config.http.serializers import StrictSerializer
 from tasks.choices import Priority, Status
 from tasks.fields import (
     DescriptionField,
+    DueField,
     ExtraField,
     PlaceSerializer,
     PositionField,
@@ -31,13 +30,8 @@ from tasks.series_serializers import RecurrenceSerializer
 from users.resources.serializers import ResourceSerializer
 
 
-class DueDateField(EmptyIsNull, DateField):
-    """A date, or a date-time, which `Task.take_over` takes for the `due_at`."""
-
-    def to_internal_value(self, data: Any) -> dt.date:
-        if isinstance(data, str) and len(data) > len("YYYY-MM-DD"):
-            return InstantField().to_internal_value(data)
-        return super().to_internal_value(data)
+class DueDateField(EmptyIsNull, DueField):
+    """An instant is the `due_at`, for which `Task.take_over` takes it."""
 
 
 class DueAtField(EmptyIsNull, InstantField):

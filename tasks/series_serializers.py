@@ -1,6 +1,5 @@
 """Serializers of recurrence and completions, and the query parameters of their lists."""
 
-import datetime as dt
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -11,9 +10,9 @@ from rest_framework.exceptions import ErrorDetail
 from config.http.fields import BooleanField, ChoiceField, DateField, InstantField, IntegerField, TextField
 from config.http.pagination import Cursor
 from config.http.serializers import QuerySerializer, StrictSerializer
-from config.values import MAX_BIGINT
 from tasks import recurring
 from tasks.completions import Completion
+from tasks.fields import INBOX, DueField, IdField
 from tasks.models import MAX_DESCRIPTION, MAX_TAG
 from tasks.recurrence import rules
 from users.models import validate_timezone
@@ -22,7 +21,6 @@ from users.resources.querysets import parse_instant
 from users.resources.serializers import JsonField
 
 MAX_PREVIEW, DEFAULT_PREVIEW = 100, 10
-INBOX = "inbox"
 
 
 class ZoneField(TextField):
@@ -72,13 +70,8 @@ RecurrenceSerializer._declared_fields = {
 
 
 @extend_schema_field({"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]})
-class OccurrenceField(DateField):
-    """A date, or the instant of a due time."""
-
-    def to_internal_value(self, data: Any) -> dt.date:
-        if isinstance(data, str) and len(data) > len("YYYY-MM-DD"):
-            return InstantField().to_internal_value(data)
-        return super().to_internal_value(data)
+class OccurrenceField(DueField):
+    """The due of an occurrence."""
 
 
 class CompletingSerializer(StrictSerializer):
@@ -152,18 +145,16 @@ class CompletionCursorField(CursorField):
             self.fail("invalid_cursor")
 
 
-@extend_schema_field({"type": "string", "pattern": f"^({INBOX}|[0-9]{{1,19}})$"})
-class ProjectField(serializers.Field):
+@extend_schema_field({"type": "string", "pattern": f"^({INBOX}|[1-9][0-9]{{0,18}})$"})
+class ProjectField(IdField):
     """The id of a project, or `inbox`, which is no project."""
 
-    default_error_messages = {"invalid_project": "Use the id of a project, or inbox."}
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(INBOX, known=f"the id of a project, or {INBOX}", **kwargs)
 
     def to_internal_value(self, data: Any) -> int | None:
-        if data == INBOX:
-            return None
-        if len(data) > len(str(MAX_BIGINT)) or not (data.isascii() and data.isdecimal()) or int(data) > MAX_BIGINT:
-            self.fail("invalid_project")
-        return int(data)
+        found = super().to_internal_value(data)
+        return None if found == INBOX else int(found.value)
 
 
 class OccurrencesQuery(QuerySerializer):
