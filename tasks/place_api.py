@@ -22,7 +22,7 @@ def move_of(resource: Resource) -> Any:
     @extend_schema(
         operation_id=f"move{resource.title}",
         summary=f"Move a {resource.name}, with those within it",
-        description="To another parent, or another place among its siblings; all as one operation.",
+        description="What the body leaves out stays as it is; all is one operation.",
         parameters=[IF_MATCH, ETAG, OPERATION],
         request=serializer,
         responses=resource.serializer,
