@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
@@ -15,24 +14,12 @@ from tasks.completions import Completion
 from tasks.fields import INBOX, DueField, IdField
 from tasks.models import MAX_DESCRIPTION, MAX_TAG
 from tasks.recurrence import rules
-from users.models import validate_timezone
+from users.api.serializers import TimezoneField
 from users.resources.lists import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, CountField, CursorField, MomentField
 from users.resources.querysets import parse_instant
 from users.resources.serializers import JsonField
 
 MAX_PREVIEW, DEFAULT_PREVIEW = 100, 10
-
-
-class ZoneField(TextField):
-    """An IANA time zone name."""
-
-    def to_internal_value(self, data: str) -> str:
-        name: str = super().to_internal_value(data)
-        try:
-            validate_timezone(name)
-        except ValidationError as error:
-            raise serializers.ValidationError(error.message, code=error.code) from error
-        return name
 
 
 @extend_schema_field({"type": "string", "minLength": 1, "maxLength": rules.MAX_LENGTH})
@@ -50,7 +37,7 @@ class RuleField(TextField):
 
 class RecurrenceSerializer(JsonField, StrictSerializer):
     rule = RuleField()
-    zone = ZoneField(max_length=64, required=False, help_text="IANA, whose wall clock counts; by default yours.")
+    zone = TimezoneField(max_length=64, required=False, help_text="IANA, whose wall clock counts; by default yours.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "rule" not in attrs:  # which a PATCH would take for a member to leave as it is
