@@ -1,4 +1,4 @@
-"""The order that people choose: fractional keys in base 62, as npm's `fractional-indexing` makes them. Pure.
+"""The order that people choose: fractional keys in base 62, as npm's `fractional-indexing` makes them.
 
 A key is an integer part, whose first character tells its length (`a` to `z` for 2 to 27 characters, `Z` to `A` for the
 same below zero), and a fraction without trailing zeros. Keys are compared as bytes, so that a key can always be made
@@ -8,6 +8,7 @@ between two others, by a client that is offline as well (https://observablehq.co
 import datetime as dt
 from os.path import commonprefix
 from random import getrandbits
+from threading import local
 
 MAX_LENGTH = 100
 FIRST = "a0"  # of the first key, where there is no other
@@ -22,12 +23,28 @@ _ENDINGS = [pair for pair in _PAIRS if not pair.endswith("0")]
 _DIVISORS = [len(_PAIRS) ** power for power in (3, 2, 1, 0)]
 
 
+class _Made(local):
+    """What `newest` has made last in this thread: for which millisecond, and the number of the key."""
+
+    ms, number = -1, 0
+
+
+_made = _Made()
+
+
 def newest(now: dt.datetime) -> str:
     """A key after all that were made like this before: milliseconds since 1970 in 8 digits, enough until the year 8888,
-    and two random ones, which make ties rare."""
+    and two more, which are random for the first of a millisecond, so that ties are rare, and count on from there: the
+    creates of one batch have one `now`, and keep their order (as in UUIDv7, RFC 9562, section 6.2, method 2).
+    """
     ms = max(0, int(now.timestamp() * 1000))
+    if ms == _made.ms:
+        _made.number += 1
+    else:
+        _made.ms, _made.number = ms, ms * len(_ENDINGS) + getrandbits(32) % (len(_ENDINGS) // 2)
+    ms, ending = divmod(_made.number, len(_ENDINGS))
     first, second, third, last = (_PAIRS[ms // divisor % len(_PAIRS)] for divisor in _DIVISORS)
-    return f"h{first}{second}{third}{last}{_ENDINGS[getrandbits(32) % len(_ENDINGS)]}"
+    return f"h{first}{second}{third}{last}{_ENDINGS[ending]}"
 
 
 def is_valid(key: str) -> bool:

@@ -130,9 +130,15 @@ def test_newest_keys_sort_after_those_that_clients_append_to_an_empty_list() -> 
     assert appended[-1] < newest(EPOCH) < newest(NOW)
 
 
-def test_newest_keys_of_one_moment_are_rarely_the_same() -> None:
-    assert len({newest(NOW) for _ in range(100)}) > 90
-    assert len(newest(NOW)) == len(newest(EPOCH)) == 11
+def test_newest_keys_of_one_moment_keep_their_order() -> None:
+    made = [newest(NOW) for _ in range(10_000)]  # more than a millisecond has endings
+    assert made == sorted(set(made))
+    assert {len(key) for key in [*made, newest(EPOCH)]} == {11}
+
+
+def test_newest_keys_of_one_moment_in_two_processes_are_rarely_the_same() -> None:
+    made = [newest(moment) for _ in range(100) for moment in (NOW, EPOCH)]  # each begins its millisecond anew
+    assert len(set(made)) > 150
 
 
 @pytest.mark.parametrize("year", [1, 1969, 8888, 9999])
