@@ -2,16 +2,17 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from tasks.models import Task
 from tests.client import Answer, Api
-from users.models import Feed, IdempotencyKey, Session, User
-from users.resources.resource import registered
+from users.models import User
 
 REQUIRED = {"type", "title", "status", "detail", "code", "request_id"}
 WRITES = ["POST", "PUT", "PATCH"]
@@ -44,14 +45,29 @@ def places_of(answer: Answer, location: str) -> list[str]:
     return [error[location] for error in errors]
 
 
-def stored() -> list[list[str]]:
-    """All rows that a request could have changed, by table, as PostgreSQL writes them; in one statement."""
-    models: list[Any] = [*(resource.model for resource in registered()), Feed, User, Session, IdempotencyKey]
-    tables = [model._meta.db_table for model in models]
-    rows = ", ".join(f"ARRAY(SELECT row::text FROM {table} AS row ORDER BY 1)" for table in tables)
+def stored(user_id: int | None = None) -> list[list[str]]:
+    """All rows that users have, or those of one, by table, as PostgreSQL writes them; in one statement."""
+    columns = {
+        field.model._meta.db_table: field.column
+        for relation in User._meta.related_objects
+        if (field := relation.field).name == "user"
+    }
+    where = "" if user_id is None else "WHERE {} = %(user)s "
+    rows = ", ".join(
+        f"ARRAY(SELECT row::text FROM {table} AS row {where.format(column)}ORDER BY 1)"
+        for table, column in {**columns, User._meta.db_table: "id"}.items()
+    )
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {rows}")
+        cursor.execute(f"SELECT {rows}", {"user": user_id})
         return list(cursor.fetchone())
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """One of many requests that begin with the same rows: those are made once."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 def send(

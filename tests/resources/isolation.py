@@ -11,10 +11,10 @@ from tests.callers import Caller
 from tests.client import Api
 from tests.config.test_openapi import complaints, resolved
 from tests.factories import make_session, make_user
-from tests.problems import exact, problem_of, stored
+from tests.problems import exact, problem_of, rolled_back, stored
 from tests.resources.declared import Operation, make, named, of_one, operations
 from tests.resources.document import document_of
-from users.models import Feed, IdempotencyKey, Session, User
+from users.models import User
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
@@ -56,12 +56,6 @@ class World(NamedTuple):
         make_session(alice, user_agent=CANARY)
         return cls(alice, row)
 
-    def rows(self, resource: Resource) -> list[list[dict[str, Any]]]:
-        """All that is stored of alice."""
-        models: list[Any] = [resource.model, Feed, Session, IdempotencyKey]
-        rows = [list(model.objects.filter(user=USER_ID).order_by("pk").values()) for model in models]
-        return [*rows, list(User.objects.filter(pk=USER_ID).values())]
-
 
 def _count_ids_from(resource: Resource, number: int) -> None:
     table = resource.model._meta.db_table
@@ -80,15 +74,20 @@ def traces(answer: Any) -> list[str]:
 # --- The checks -------------------------------------------------------------------------------------
 
 
-def check_operation(resource: Resource, name: str, column: str, caller: Caller) -> None:
-    """The answer to a caller in alice's path, and that it neither tells nor changes what is hers."""
-    operation, world = operations(resource)[name], World.of(resource)
-    operation.prepare(resource, world.row)
-    api = caller(world.alice)
-    hers, everything = world.rows(resource), stored()
+def check_operations(resource: Resource, column: str, caller: Caller) -> None:
+    """The answers to a caller in alice's path, and that they neither tell nor change what is hers."""
+    world = World.of(resource)
+    for name, operation in operations(resource).items():
+        with rolled_back():
+            operation.prepare(resource, world.row)
+            _check_operation(resource, name, operation, column, caller(world.alice))
+
+
+def _check_operation(resource: Resource, name: str, operation: Operation, column: str, api: Api) -> None:
+    hers, everything = stored(USER_ID), stored()
     answer = operation.call(api, resource, FIRST_ROW_ID, USER_ID)
     status, _, code = expected(resource, operation, column).partition(" ")
-    assert answer.status_code == int(status), answer.content
+    assert answer.status_code == int(status), (name, answer.content)
     if code:
         assert problem_of(answer, int(status))["code"] == code
         assert ("WWW-Authenticate" in answer) == (status == "401")
@@ -99,7 +98,7 @@ def check_operation(resource: Resource, name: str, column: str, caller: Caller) 
         # The namesake's public id is the owner's: it stands in the path and in the answer. So does a uid.
         sent = {str(USER_ID), *([CANARY] if operation.makes_rows else [])}
         assert set(traces(answer)) <= (sent if column == "namesake" else set())
-        assert world.rows(resource) == hers
+        assert stored(USER_ID) == hers
 
 
 def check_is_as_declared(resource: Resource, name: str, answer: Any) -> None:

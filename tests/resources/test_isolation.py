@@ -26,19 +26,12 @@ def external_issuer(settings: Settings) -> None:
     settings.JWT_EXTERNAL_SECRET = SECRET
 
 
-def cells(resource: Resource) -> dict[str, tuple[str, str, Caller]]:
-    """Each operation for each caller."""
-    return {
-        f"{name}-{who}": (name, column, caller)
-        for name in operations(resource)
-        for column, callers in COLUMNS.items()
-        for who, caller in callers.items()
-    }
-
-
-@each(cells)
-def test_each_operation_for_each_caller(resource: Resource, case: tuple[str, str, Caller]) -> None:
-    isolation.check_operation(resource, *case)
+@pytest.mark.parametrize(
+    ("column", "caller"),
+    [pytest.param(column, callers[who], id=who) for column, callers in COLUMNS.items() for who in callers],
+)
+def test_each_operation_for_each_caller(resource: Resource, column: str, caller: Caller) -> None:
+    isolation.check_operations(resource, column, caller)
 
 
 def test_the_row_of_another_is_as_one_that_never_was(resource: Resource) -> None:
@@ -118,11 +111,11 @@ def test_a_namesake_has_rows_of_its_own_in_the_same_path(resource: Resource, cas
     own: Any = make(resource, api.user)
     if not case.is_of_trash:
         case.prepare(resource, own)
-    hers = world.rows(resource)
+    hers = stored(USER_ID)
     refused = problem_of(case.call(as_alice, resource, own.pk, USER_ID), 404)
     assert refused["code"] == f"{resource.name}_not_found"
     assert case.call(api, resource, own.pk, USER_ID).status_code == case.status
-    assert world.rows(resource) == hers
+    assert stored(USER_ID) == hers
 
 
 @pytest.mark.usefixtures("unread_cookies")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -81,10 +82,12 @@ ELSEWHERE: dict[str, Path] = {
 }
 
 
-def queries_of(request: Callable[[], object]) -> int:
+def without_queries(request: Callable[[], Any]) -> Any:
+    """The answer to a request for which nothing was looked up."""
     with CaptureQueriesContext(connection) as queries:
-        request()
-    return len(queries)
+        answer = request()
+    assert len(queries) == 0
+    return answer
 
 
 def own_paths(resource: Resource) -> dict[str, tuple[Operation, Path]]:
@@ -113,9 +116,9 @@ def test_any_other_path_is_refused_before_anything_is_looked_up(
     for operation in operations(resource).values():
         places = [operation.place(resource, row_id, name) for name in (user_id, NOBODY)]
         answer, nobodys = (partial(operation.at, place, as_alice, resource) for place in places)
-        assert problem_of(answer(), 403)["code"] == "permission_denied"
-        assert queries_of(answer) == 0
-        assert exact(answer()) == exact(nobodys())
+        refused = without_queries(answer)
+        assert problem_of(refused, 403)["code"] == "permission_denied"
+        assert exact(refused) == exact(nobodys())
     assert stored() == before
 
 
@@ -125,9 +128,9 @@ def test_who_has_no_token_is_told_the_same_of_every_path(resource: Resource, ali
     for operation in operations(resource).values():
         places = [operation.place(resource, row_id, name) for name in (user_id, NOBODY)]
         answer, nobodys = (partial(operation.at, place, Api(), resource) for place in places)
-        assert problem_of(answer(), 401)["code"] == "not_authenticated"
-        assert queries_of(answer) == 0
-        assert exact(answer()) == exact(nobodys())
+        refused = without_queries(answer)
+        assert problem_of(refused, 401)["code"] == "not_authenticated"
+        assert exact(refused) == exact(nobodys())
 
 
 @pytest.mark.parametrize("path", ELSEWHERE.values(), ids=ELSEWHERE)
@@ -149,8 +152,7 @@ def test_what_is_past_a_limit_changes_and_looks_up_nothing(
     for operation in operations(resource).values():
         for user_id in ("me", NOBODY):
             answer = partial(operation.at, operation.place(resource, row_id, user_id), as_alice, resource)
-            assert problem_of(answer(), 429)["code"] == "throttled"
-            assert queries_of(answer) == 0
+            assert problem_of(without_queries(answer), 429)["code"] == "throttled"
     assert stored() == before
 
 
@@ -159,5 +161,4 @@ def test_an_account_past_its_limit_is_not_read(as_alice: Api, limit: Callable[..
     limit(user="1/min")
     as_alice.get("/api/users/me")  # leases the only permit
     for path in ("/api/users/me", "/api/users/me/sessions", "/api/users/me/export"):
-        assert problem_of(as_alice.get(path), 429)["code"] == "throttled"
-        assert queries_of(partial(as_alice.get, path)) == 0
+        assert problem_of(without_queries(partial(as_alice.get, path)), 429)["code"] == "throttled"

@@ -4,7 +4,7 @@ import pytest
 
 from tests.client import Api
 from tests.problems import places_of
-from tests.resources.addresses import CREATED, NOT_FLAGS, forged, parameters
+from tests.resources.addresses import CREATED, NOT_FLAGS, forged
 
 BAD_CURSORS_OF = {
     "title": forged("title", None, 1),
@@ -41,9 +41,10 @@ BAD_QUERIES: dict[str, list[str]] = {
 
 
 @pytest.mark.usefixtures("unchanged")
-@pytest.mark.parametrize("name, value", parameters(BAD_QUERIES))
-def test_a_bad_parameter_is_named(as_alice: Api, name: str, value: str) -> None:
-    assert set(places_of(as_alice.get(f"/api/me/tasks?{name}={value}"), "parameter")) == {name}
+@pytest.mark.parametrize("name", BAD_QUERIES)
+def test_a_bad_parameter_is_named(as_alice: Api, name: str) -> None:
+    for value in BAD_QUERIES[name]:
+        assert set(places_of(as_alice.get(f"/api/me/tasks?{name}={value}"), "parameter")) == {name}, value
 
 
 @pytest.mark.parametrize("sort, cursor", BAD_CURSORS_OF.items(), ids=list(BAD_CURSORS_OF))

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.models import Task
 from tests.client import Api
-from tests.problems import WRITES, address, cases, places_of, problem_of, send
+from tests.problems import WRITES, address, places_of, problem_of, send
 from tests.resources.bodies import BODIES, NOT_A_FLAG, NOT_JSON
 
 # --- Bodies -----------------------------------------------------------------------------------------
@@ -77,6 +77,6 @@ def test_complete_refuses_what_is_no_completion(as_alice: Api, task: Task, body:
 
 
 @pytest.mark.usefixtures("unchanged")
-@pytest.mark.parametrize("body", cases(NOT_JSON))
-def test_complete_never_takes_a_bad_body_for_none(as_alice: Api, task: Task, body: bytes) -> None:
-    problem_of(send(as_alice, "PATCH", f"{address('PATCH', task)}/complete", body), 400)
+def test_complete_never_takes_a_bad_body_for_none(as_alice: Api, task: Task) -> None:
+    for body in NOT_JSON.values():
+        problem_of(send(as_alice, "PATCH", f"{address('PATCH', task)}/complete", body), 400)
