@@ -20,7 +20,7 @@ class TasksConfig(AppConfig):
         register(TASKS)
         shown = (
             *("id", "task_id", "at", "occurrence_date", "occurrence_at", "kind", "missed", "version", "revoked_at"),
-            "revoked_version",
+            "revoked_versions",
         )
         exports.register("completions")(lambda user: exports.rows(Completion.objects.for_user(user), *shown))
         follow_zone(recompute_days)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
@@ -28,7 +29,8 @@ _INSERT = """
     FROM jsonb_populate_recordset(NULL::tasks_completion, %s::jsonb)
 """
 _REVOKE = """
-    UPDATE tasks_completion AS row SET revoked_at = %s::timestamptz, revoked_version = reopened.version
+    UPDATE tasks_completion AS row
+    SET revoked_at = %s::timestamptz, revoked_versions = array_append(revoked_versions, reopened.version)
     FROM unnest(%s::bigint[], %s::bigint[]) AS reopened (id, version)
     WHERE row.user_id = %s AND row.id = reopened.id
 """
@@ -56,7 +58,7 @@ _UNDO = """
     SET revoked_at = CASE WHEN (row.version IN (SELECT version FROM changed)) = is_undone THEN %s::timestamptz END
     FROM first
     WHERE row.user_id = %s AND row.task_id = ANY(%s) AND (row.version IN (SELECT version FROM changed))
-        <> coalesce(row.revoked_version IN (SELECT version FROM changed), false)
+        <> coalesce(row.revoked_versions && ARRAY(SELECT version FROM changed), false)
 """
 
 
@@ -127,7 +129,8 @@ class Completion(RowModel):
     missed = models.IntegerField(default=0)  # occurrences that passed before the next one
     version = models.BigIntegerField()  # of the task, by that change
     revoked_at = models.DateTimeField(null=True)
-    revoked_version = models.BigIntegerField(null=True)  # of the task, by the reopening that took it back
+    # Of the task, by each reopening that took it back: any of them may be undone and done again.
+    revoked_versions = ArrayField(models.BigIntegerField(), null=True)
 
     objects = CompletionQuerySet.as_manager()
 

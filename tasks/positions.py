@@ -20,6 +20,7 @@ _SMALLEST = "A" + "0" * 26  # of which there is no key below, as there is nothin
 # Two digits at a time, as each task gets a key.
 _PAIRS = [first + second for first in DIGITS for second in DIGITS]
 _ENDINGS = [pair for pair in _PAIRS if not pair.endswith("0")]
+_ROOM = len(_ENDINGS)
 _DIVISORS = [len(_PAIRS) ** power for power in (3, 2, 1, 0)]
 
 
@@ -41,8 +42,8 @@ def newest(now: dt.datetime) -> str:
     if ms == _made.ms:
         _made.number += 1
     else:
-        _made.ms, _made.number = ms, ms * len(_ENDINGS) + getrandbits(32) % (len(_ENDINGS) // 2)
-    ms, ending = divmod(_made.number, len(_ENDINGS))
+        _made.ms, _made.number = ms, ms * _ROOM + getrandbits(32) % (_ROOM // 2)
+    ms, ending = divmod(_made.number, _ROOM)
     first, second, third, last = (_PAIRS[ms // divisor % len(_PAIRS)] for divisor in _DIVISORS)
     return f"h{first}{second}{third}{last}{_ENDINGS[ending]}"
 

@@ -1,5 +1,6 @@
 import django.db.models.deletion
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import migrations, models
 
 from config.database.isolation import isolate, refer, validate_reference
@@ -34,7 +35,7 @@ class Migration(migrations.Migration):
                 ("missed", models.IntegerField(default=0)),
                 ("version", models.BigIntegerField()),
                 ("revoked_at", models.DateTimeField(null=True)),
-                ("revoked_version", models.BigIntegerField(null=True)),
+                ("revoked_versions", ArrayField(models.BigIntegerField(), null=True)),
                 ("task", owned("tasks.task", "completion_rows", django.db.models.deletion.DO_NOTHING)),
                 (
                     "user",

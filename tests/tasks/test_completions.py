@@ -121,6 +121,20 @@ def test_undo_of_a_reopening_counts_it_again(alice: User) -> None:
         operation = row.operation
 
 
+def test_an_earlier_reopening_is_redone_also_after_a_later_one(alice: User) -> None:
+    """Both have taken the same completion back."""
+    task = services.complete_task(alice, make_task(alice).pk)
+    done, undone = state(task), []
+    for _ in range(2):
+        reopened = services.complete_task(alice, task.pk)
+        opened = state(task)
+        undone += undo(alice, reopened.operation)
+    (row,) = undo(alice, undone[0].operation)
+    assert state(task) == opened
+    undo(alice, row.operation)
+    assert state(task) == done
+
+
 def test_undo_of_a_batch_that_completes_and_reopens_changes_no_completion(as_alice: Api, alice: User) -> None:
     task = make_task(alice, title="Before")
     steps = [{"op": "complete", "type": "task", "id": task.pk, "body": {"completed": each}} for each in (True, False)]

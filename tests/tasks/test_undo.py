@@ -16,6 +16,7 @@ from tasks.models import Task
 from tasks.projects import services as projects
 from tasks.projects.models import Project
 from tests.factories import head_of, make_task, make_user
+from tests.races import short_and_full
 from tests.replica import Replica
 from users import services as accounts
 from users.models import User
@@ -146,11 +147,12 @@ REVERSIBLE = [name for name in OPERATIONS if name != "erase"]
 
 
 def operations_of(names: list[str]) -> st.SearchStrategy[Any]:
-    """Of two projects and three tasks, of which one is deleted."""
-    steps = st.tuples(st.sampled_from([*names, *(each for each in RARE if each in names)]), changes, picks)
+    """Of two projects and three tasks, of which one is deleted; then each operation, in any order."""
     begin = ["create a project", "create a project", "create", "create", "create", "delete"]
-    first = st.tuples(*(st.tuples(st.just(name), changes, picks) for name in begin))
-    return st.tuples(first, st.lists(steps, min_size=8, max_size=12)).map(lambda two: [*two[0], *two[1]])
+    orders = st.permutations([*names, *(each for each in RARE if each in names)])
+    return orders.flatmap(
+        lambda order: st.tuples(*(st.tuples(st.just(name), changes, picks) for name in begin + order))
+    )
 
 
 def undo_everything(world: World) -> set[str]:
@@ -171,10 +173,11 @@ def undo_everything(world: World) -> set[str]:
 
 
 @pytest.mark.django_db
-def test_operations_that_are_undone_in_reverse_order_leave_nothing() -> None:
+@pytest.mark.parametrize("examples", short_and_full(8, 25))
+def test_operations_that_are_undone_in_reverse_order_leave_nothing(examples: int) -> None:
     undone: set[str] = set()
 
-    @settings(max_examples=40, phases=[Phase.generate], derandomize=True)
+    @settings(max_examples=examples, phases=[Phase.generate], derandomize=True)
     @given(steps=operations_of(REVERSIBLE))
     def check(steps: list[Any]) -> None:
         world = World()
@@ -187,10 +190,11 @@ def test_operations_that_are_undone_in_reverse_order_leave_nothing() -> None:
 
 
 @pytest.mark.django_db
-def test_whoever_follows_the_log_has_the_fresh_state_also_of_what_was_erased() -> None:
+@pytest.mark.parametrize("examples", short_and_full(12, 20))
+def test_whoever_follows_the_log_has_the_fresh_state_also_of_what_was_erased(examples: int) -> None:
     erased = 0
 
-    @settings(max_examples=20, phases=[Phase.generate], derandomize=True)
+    @settings(max_examples=examples, phases=[Phase.generate], derandomize=True)
     @given(steps=operations_of(["update", "delete several", "erase", "restore several", "undo"]))
     def check(steps: list[Any]) -> None:
         nonlocal erased
