@@ -14,6 +14,7 @@ TASKS = Resource(
     serializer=TaskSerializer,
     list_query=TaskListQuery,
     create=services.create_task,
+    create_many=services.create_tasks,
     update=services.update_task,
     delete=services.delete_task,
     restore=services.restore_task,

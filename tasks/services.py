@@ -1,7 +1,7 @@
 """Every write to tasks: one function and one transaction each."""
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, TypedDict, Unpack
 
@@ -94,6 +94,12 @@ def create_task(user: Actor, *, title: str, uid: str | None = None, **fields: Un
     deleted, LimitReached, and AccountGone when the account is deleted meanwhile.
     """
     return writes.insert(user, Task, {"title": title, "uid": uid, **fields})
+
+
+def create_tasks(user: Actor, rows: Sequence[Mapping[str, Any]]) -> list[Task]:
+    """Store new tasks as one operation, which take their versions in this order; all of them name the same project and
+    parent. Raises what `writes.insert_many` raises."""
+    return writes.insert_many(user, Task, rows)
 
 
 def update_task(

@@ -15,6 +15,7 @@ PROJECTS = Resource(
     list_query=ProjectListQuery,
     delete_query=ProjectDeletionQuery,
     create=services.create_project,
+    create_many=services.create_projects,
     update=services.update_project,
     delete=services.delete_project,
     restore=services.restore_project,

@@ -1,6 +1,6 @@
 """Every write to projects: one function and one transaction each."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from tasks import moves
@@ -15,6 +15,11 @@ _OF_TREE = frozenset({"parent_id", "parent_uid"})
 def create_project(user: Actor, **fields: Any) -> Project:
     """Store a new project. Raises Invalid (also UnknownParent and TooDeep), UidTaken, LimitReached and AccountGone."""
     return writes.insert(user, Project, fields)
+
+
+def create_projects(user: Actor, rows: Sequence[Mapping[str, Any]]) -> list[Project]:
+    """Store new projects as one operation, all within the same one. Raises what `writes.insert_many` raises."""
+    return writes.insert_many(user, Project, rows)
 
 
 def update_project(

@@ -1,6 +1,6 @@
 """Every write to remarks."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tests.notes.models import Remark
@@ -10,6 +10,10 @@ from users.tokens.callers import Actor
 
 def create_remark(user: Actor, **fields: Any) -> Remark:
     return writes.insert(user, Remark, fields)
+
+
+def create_remarks(user: Actor, rows: Sequence[Mapping[str, Any]]) -> list[Remark]:
+    return writes.insert_many(user, Remark, rows)
 
 
 def update_remark(

@@ -1,6 +1,6 @@
 """Every write to notes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tests.notes.models import Note
@@ -10,6 +10,10 @@ from users.tokens.callers import Actor
 
 def create_note(user: Actor, **fields: Any) -> Note:
     return writes.insert(user, Note, fields)
+
+
+def create_notes(user: Actor, rows: Sequence[Mapping[str, Any]]) -> list[Note]:
+    return writes.insert_many(user, Note, rows)
 
 
 def update_note(

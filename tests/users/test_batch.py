@@ -3,14 +3,19 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from pytest_django import Settings
 
-from tasks.models import Task
+from config.errors import LimitReached
+from tasks.completions import Completion
+from tasks.models import Task, TaskTag
 from tasks.projects.models import Project
 from tests.client import Api
 from tests.factories import make_task, make_user
 from tests.problems import places_of, problem_of, stored
 from users.models import Change, Session, User
-from users.resources import operations
+from users.resources import operations, writes
+from users.resources.resource import Resource, registered
 
 BATCH = "/api/me/batch"
 
@@ -122,15 +127,78 @@ def test_a_batch_can_be_sent_until_it_is_answered(as_alice: Api, alice: User) ->
     assert problem_of(other, 409)["code"] == "uid_taken" and Task.objects.get().title == "A"
 
 
-def test_a_batch_of_tasks_takes_few_messages(transactional_db: None) -> None:
-    from django.db import connection
-
-    user = make_user()
+def test_creations_together_are_few_messages(transactional_db: None) -> None:
     wrapper: Any = connection
-    before = wrapper.messages
-    answer = send(Api(user), *(step("create", body={"title": str(number)}) for number in range(100)))
-    assert answer.status_code == 200 and Task.objects.count() == 100
-    assert wrapper.messages - before <= 100 * 3 + 15
+    api = Api(make_user())
+    for count in (2, 100):
+        before = wrapper.messages
+        assert send(api, *(step("create", body={"title": "A"}) for _ in range(count))).status_code == 200
+        assert wrapper.messages - before <= 13
+
+
+def created(user: User) -> list[dict[str, Any]]:
+    """All of what is stored, with the log, but for what differs by chance and by the moment."""
+    ignored = {"id", "task_id", "created_at", "updated_at", "completed_at", "last_completed_at", "at", "position"}
+    ignored |= {"user_id", "object_id", "operation", "actor", "diff"}
+    models: list[Any] = [Task, TaskTag, Completion, Change]
+    rows = [row for model in models for row in model.objects.filter(user=user).order_by("pk").values()]
+    diffs = [
+        {name: pair for name, pair in diff.items() if name not in ignored}
+        for diff in Change.objects.filter(user=user).order_by("version").values_list("diff", flat=True)
+    ]
+    return [*({name: row[name] for name in row.keys() - ignored} for row in rows), *diffs]
+
+
+def test_creations_together_store_what_each_alone_does(as_alice: Api, alice: User, bob: User) -> None:
+    bodies: list[dict[str, Any]] = [
+        {"uid": "a", "title": "A", "tags": ["x", "Y"], "extra": {"a": [1, "\u2028"]}, "due_date": "2026-12-01"},
+        {"uid": "b", "title": "b" * 200, "description": '\\ "\n', "status": "completed", "priority": "high"},
+        {"uid": "c", "title": "C", "due_at": "2026-12-01T09:30:00+05:00", "recurrence": {"rule": "FREQ=DAILY"}},
+    ]
+    for body in bodies:
+        assert Api(bob).post("/api/me/tasks", body).status_code == 201
+    done = send(as_alice, *(step("create", body=body) for body in bodies))
+    shown = [each["object"] for each in done.json()["results"]]
+    assert shown == [as_alice.get(f"/api/me/tasks/{each['id']}").json() for each in shown]
+    assert created(alice) == created(bob)
+    tasks = Task.objects.for_user(alice).order_by("version")
+    assert [task.uid for task in tasks] == ["a", "b", "c"] == [task.uid for task in tasks.order_by("pk")]
+    assert [task.uid for task in tasks.order_by("position")] == ["a", "b", "c"]
+
+
+def test_of_creations_together_the_one_that_is_refused_is_named(as_alice: Api, alice: User) -> None:
+    make_task(alice, uid="taken", title="Another")
+    steps = [step("create", body={"uid": uid, "title": "A"}) for uid in ("new", "taken", "other")]
+    before = stored()
+    refused = problem_of(send(as_alice, *steps), 409)
+    assert (refused["code"], stored()) == ("uid_taken", before)
+    done = send(as_alice, *steps, atomic=False).json()
+    assert [each["status"] for each in done["results"]] == [201, 409, 201]
+    assert [task.uid for task in Task.objects.order_by("version")] == ["taken", "new", "other"]
+
+
+def test_creations_within_one_task_are_as_many_as_fit(as_alice: Api, alice: User) -> None:
+    parent, most = make_task(alice), Task.tree().max_children  # type: ignore[union-attr]
+    writes.insert_many(alice, Task, [{"title": "A", "parent_id": parent.pk} for _ in range(most - 2)])
+    steps = [step("create", body={"title": "A", "parent_id": parent.pk}) for _ in range(3)]
+    assert problem_of(send(as_alice, *steps), 409)["code"] == "limit_reached"
+    done = send(as_alice, *steps, atomic=False).json()
+    assert [each["status"] for each in done["results"]] == [201, 201, 409]
+    assert Task.objects.filter(parent=parent).count() == most
+
+
+@pytest.mark.parametrize("resource", registered(), ids=lambda resource: resource.name)
+def test_creations_together_stay_within_the_limit_of_rows(alice: User, settings: Settings, resource: Resource) -> None:
+    settings.LIMIT_TASKS = settings.LIMIT_PROJECTS = 3
+    rows = [dict(resource.serializer.validated(dict(resource.example))) for _ in range(2)]
+    trashed = [row.pk for row in resource.create_many(alice, rows)]
+    resource.delete_many(alice, trashed)
+    kept = [row.pk for row in resource.create_many(alice, rows)]
+    with pytest.raises(LimitReached):
+        resource.create_many(alice, rows)
+    resource.delete_many(alice, kept)
+    assert len(resource.create_many(alice, [*rows, *rows[:1]])) == 3  # in place of the oldest tombstones
+    assert resource.model.objects.count() <= 2 * 3
 
 
 @pytest.mark.parametrize(

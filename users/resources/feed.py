@@ -198,9 +198,12 @@ def raise_floor(feed: Feed, version: int) -> None:
 
 
 def take_many(feed: Feed, count: int, growth: Growth, limit: Limit) -> tuple[range, Raw]:
-    """The next `count` versions of a locked feed, and the statement that takes them. Raises LimitReached."""
+    """The next `count` versions of a locked feed, and the statement that takes them. Raises LimitReached and
+    TombstonesFull."""
     if growth.live > 0 and feed.live + growth.live > limit.most:
         raise _limit_reached(feed.live, limit)
+    if growth.stored > 0 and feed.stored + growth.stored > 2 * limit.most:
+        raise TombstonesFull
     feed.head, feed.live, feed.stored = feed.head + count, feed.live + growth.live, feed.stored + growth.stored
     if feed.pk in wakeups.awaited:
         _wake(feed.pk)

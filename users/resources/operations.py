@@ -189,6 +189,30 @@ class Operation:
             commit=commit,
         )
 
+    def insert(self, rows: Sequence[R]) -> None:
+        """Store new rows of one model. They take consecutive versions in their order, and have their ids afterwards.
+
+        Raises LimitReached and TombstonesFull.
+        """
+        model, growth = type(rows[0]), feed.Growth(len(rows), len(rows))
+        if reading := counting(self.user, model):
+            require_room(model, run(reading), growth)
+        counted = growth if model.is_counted else feed.UNCHANGED
+        numbers, taking = feed.take_many(self._locked, len(rows), counted, limit_of(model))
+        numbered = [
+            (RowChange(row, Kind.CREATED, row.content()), version) for row, version in zip(rows, numbers, strict=True)
+        ]
+        operation = log.Operation(self._locked.head, None, self.now, log.actor_of(self.user))
+        entries = log.append_each_params(self.user.pk, model.type_name(), numbered, operation)
+        for (row, *_), version in numbered:
+            row.version, row.operation = version, operation.id
+        _, stored = run_all([taking, statements.of(model).insert_each(rows, entries)])
+        ids = dict(stored)
+        for row in rows:
+            row.pk, row._state.adding = ids[row.version], False
+        if steps := [row for row in rows if row.step is not None]:
+            run_all(model.effects(self.user.pk, steps, self.now))
+
 
 def begin(user: Actor, *reads: Statement[Any]) -> tuple[Operation, list[Any]]:
     """Lock the user's account and feed until the commit, and run statements in the same message.

@@ -107,6 +107,11 @@ class Named:
             ((self.children,),) = next(found)
 
 
+def named_by(model: type[OwnedModel], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """The members by which a request names rows."""
+    return {member: sent[member] for member in _members(model) & sent.keys()}
+
+
 def named(model: type[OwnedModel], sent: Mapping[str, Any]) -> list[Named]:
     if _members(model).isdisjoint(sent):
         return []

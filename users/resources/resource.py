@@ -23,7 +23,8 @@ class Resource:
 
     `create(user, **fields)`, `update(user, id, changes, *, expected_version)`, `delete(user, id, *, expected_version)`
     and `restore(user, id, *, expected_version)` are services that return the row; `delete_many(user, ids)` and
-    `restore_many(user, ids)` do the same with several rows, as one operation, and return those that they have changed.
+    `restore_many(user, ids)` do the same with several rows, as one operation, and return those that they have changed;
+    `create_many(user, rows)` is `writes.insert_many`, with the fields of each row.
     `text` are the fields that only staff with the permission `view_…_text` sees, and that the audit never holds; the
     first of them is the title. `delete_query` are the parameters of DELETE, which `delete` takes, too. `actions` are
     other changes of a row: by name, the serializer of what is sent, and a service like `update`. `viewset` is the
@@ -37,6 +38,7 @@ class Resource:
     serializer: type["ResourceSerializer"]
     list_query: type["ListQuery"]
     create: Callable[..., Any]
+    create_many: Callable[..., list[Any]]
     update: Callable[..., Any]
     delete: Callable[..., Any]
     restore: Callable[..., Any]

@@ -176,6 +176,19 @@ class Statements(Generic[R]):
         values = [{name: getattr(row, name) for name in ("id", *fields)} for row in rows]
         return Raw(self._update_each_sql(tuple(fields)), [to_json(values).decode(), user_id, *entries])
 
+    def insert_each(self, rows: Sequence[R], entries: Sequence[Any]) -> Raw:
+        """New rows, which have their versions; returns these and their ids."""
+        sql, names = self._insertion_of_each
+        values = [{name: getattr(row, name) for name in names} for row in rows]
+        return Raw(sql, [to_json(values).decode(), *entries])
+
+    @cached_property
+    def _insertion_of_each(self) -> tuple[str, tuple[str, ...]]:
+        names = tuple(field.attname for field in self._model._meta.concrete_fields if field.attname != "id")
+        source = f"SELECT {', '.join(names)} FROM jsonb_populate_recordset(NULL::{self._table}, %s::jsonb)"  # nosec B608
+        sql = f"INSERT INTO {self._table} ({', '.join(names)}) {source} RETURNING id, version"  # nosec B608
+        return f"WITH {log.append_each_sql(sql)} RETURNING version, object_id", names
+
     @cached_property
     def _insertion(self) -> tuple[str, tuple[str, ...]]:
         fields = {

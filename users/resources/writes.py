@@ -212,6 +212,35 @@ def restore(user: Actor, model: type[R], pk: int, expected: Collection[int] | No
 # --- Several rows -----------------------------------------------------------------------------------
 
 
+def insert_many(user: Actor, model: type[R], sent: Sequence[Mapping[str, Any]]) -> list[R]:
+    """Insert rows as one operation, in their order. All of them name the same rows, as `references.named_by` tells.
+
+    Raises what `insert` raises, but an IntegrityError for a taken uid: then `insert` tells of which row.
+    """
+    while True:
+        try:
+            return _insert_each(user, model, sent)
+        except feed.TombstonesFull:
+            tombstones.make_room(user, model, operations.limit_of(model).most)
+
+
+@retried_transaction
+def _insert_each(user: Actor, model: type[R], sent: Sequence[Mapping[str, Any]]) -> list[R]:
+    names = references.named(model, sent[0])
+    operation, found = operations.begin(user, *references.reads(user, names))
+    now, rows = operation.now, []
+    for number, each in enumerate(sent):
+        values = references.resolved(model, each, names, found)
+        for name in names:
+            name.children += number
+        uid = nfc(each["uid"]) if each.get("uid") else new_uid()
+        row = model.made_of(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
+        operation.apply(row, {**values, "uid": uid}, names)
+        rows.append(row)
+    operation.insert(rows)
+    return rows
+
+
 @retried_transaction
 def delete_many(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
     """`delete` those of the rows that are visible, as one operation; returns them."""

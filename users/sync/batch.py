@@ -3,14 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from config.database.transactions import retried_transaction
 from config.errors import DomainError
 from config.values import nfc
-from users.resources import errors, feed, log, operations
+from users.resources import errors, feed, log, operations, references
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 from users.tokens.callers import Actor
@@ -44,6 +45,12 @@ class Step:
     @property
     def is_creation(self) -> bool:
         return self.service is self.resource.create
+
+    def created_with(self) -> tuple[str, dict[str, Any]] | None:
+        """Creations that are the same in this can be stored together."""
+        if not self.is_creation:
+            return None
+        return self.resource.name, references.named_by(self.resource.model, self.sent or {})
 
     def run(self, user: Actor) -> OwnedModel:
         if self.is_creation:
@@ -92,7 +99,29 @@ def run(
     """
     before = feed.lock(user).head
     results: list[Result] = []
-    for index, step in enumerate(steps):
+    for _, together in groupby(steps, key=Step.created_with):
+        group = list(together)
+        results += _created(user, group) or _run_each(user, group, before, len(results), is_atomic=is_atomic)
+    head = log.join(user, before)
+    return results, head if head > before else None, head
+
+
+def _created(user: Actor, steps: Sequence[Step]) -> list[OwnedModel]:
+    """The rows of several creations, by one statement; empty if there are not several, or one of them is refused:
+    then each has to be tried by itself."""
+    if len(steps) == 1 or not steps[0].is_creation:
+        return []
+    try:
+        with transaction.atomic():
+            rows: list[OwnedModel] = steps[0].resource.create_many(user, [step.sent or {} for step in steps])
+    except (DomainError, IntegrityError):
+        return []
+    return rows
+
+
+def _run_each(user: Actor, steps: Sequence[Step], before: int, first: int, *, is_atomic: bool) -> list[Result]:
+    results: list[Result] = []
+    for index, step in enumerate(steps, first):
         try:
             with nullcontext() if is_atomic else transaction.atomic():
                 results.append(step.run(user))
@@ -103,5 +132,4 @@ def run(
         last = getattr(results[-1], "operation", None) or before
         if last - before > operations.MAX_ROWS:  # a step may change many
             raise operations.too_large()
-    head = log.join(user, before)
-    return results, head if head > before else None, head
+    return results
