@@ -1,10 +1,13 @@
 """Moves: where a task or a project goes in the order that people choose."""
 
+import datetime as dt
 from collections.abc import Collection, Mapping
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from django.db import transaction
+from django.utils import timezone
 
 from config.database.pipeline import Rows
 from config.database.queries import Raw, Statement
@@ -12,7 +15,7 @@ from config.database.transactions import retried_transaction
 from config.errors import Invalid
 from tasks import positions
 from tasks.placed import Placed
-from users.resources import errors, operations, references, statements
+from users.resources import errors, operations, references, statements, writes
 from users.resources.operations import Operation
 from users.resources.references import Family, Relatives
 from users.tokens.callers import Actor
@@ -27,7 +30,10 @@ class UnknownSibling(Invalid):
     code = "unknown_sibling"
 
 
-@retried_transaction
+class _Crowded(Exception):
+    """There is no room between two siblings."""
+
+
 def move(user: Actor, model: type[R], pk: int, sent: Mapping[str, Any], expected: Collection[int] | None = None) -> R:
     """Move a row to another parent, another project, or another position: `after_id` or `before_id` a sibling, else to
     the end. All that is within it goes along, as one operation. Where it is there already, no version is taken.
@@ -37,6 +43,29 @@ def move(user: Actor, model: type[R], pk: int, sent: Mapping[str, Any], expected
     """
     place = {name: value for name, value in sent.items() if name not in _SIBLINGS}
     member = next((name for name in _SIBLINGS if sent.get(name) is not None), None)
+    if not place and member is not None:
+        # The row alone changes, and any position is valid, however the siblings move meanwhile.
+        beside = _beside(user, model, pk, member, sent[member])
+        with suppress(_Crowded):
+            return writes.change(user, model, pk, partial(_position_beside, member), expected, [beside])
+    return _move_family(user, model, pk, place, member, sent, expected)
+
+
+def _position_beside(member: str, row: Placed, beside: Rows) -> dict[str, str]:
+    return {"position": _position(row, *_neighbours(row, member, beside), timezone.now())}
+
+
+@retried_transaction
+def _move_family(
+    user: Actor,
+    model: type[R],
+    pk: int,
+    place: Mapping[str, Any],
+    member: str | None,
+    sent: Mapping[str, Any],
+    expected: Collection[int] | None,
+) -> R:
+    """Under the lock of the feed, which keeps the tree and the siblings as they are."""
     names = references.named(model, place)
     reads: list[Statement[Any]] = [statements.of(model).family(user.pk, pk), *references.reads(user, names)]
     if member is not None:
@@ -97,21 +126,27 @@ def _neighbours(row: Placed, member: str, beside: Rows) -> tuple[Neighbour, Neig
     return (beyond, near) if member == "before_id" else (near, beyond)
 
 
-def _insert(operation: Operation, row: Placed, low: Neighbour, high: Neighbour) -> None:
-    """Give the row a position between two siblings. If there is no room between them, all are arranged anew."""
+def _position(row: Placed, low: Neighbour, high: Neighbour, now: dt.datetime) -> str:
+    """One between two siblings, that of the row itself if it is there. Raises _Crowded."""
     own = row.position, row.pk
     if (low is None or low < own) and (high is None or own < high):
-        return
-    newest = positions.newest(operation.now)
+        return row.position
+    newest = positions.newest(now)
     if high is None and (low is None or low[0] < newest):
-        row.position = newest
-        return
+        return newest
     below, above = low and low[0], high and high[0]
     if below is None or above is None or below < above:  # else they are a tie
         position = positions.between(below, above)
         if len(position) <= positions.MAX_LENGTH:
-            row.position = position
-            return
+            return position
+    raise _Crowded
+
+
+def _insert(operation: Operation, row: Placed, low: Neighbour, high: Neighbour) -> None:
+    """Give the row a position between two siblings. If there is no room between them, all are arranged anew."""
+    with suppress(_Crowded):
+        row.position = _position(row, low, high, operation.now)
+        return
     rows: list[Any] = operation.read(row.siblings().light("position").select_for_update())
     rows.insert([each.pk for each in rows].index(low[1]) + 1 if low else 0, row)
     for each, position in zip(rows, positions.spread(None, None, len(rows)), strict=True):

@@ -10,7 +10,7 @@ import logging
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from types import FrameType, ModuleType
@@ -53,7 +53,7 @@ class Route(NamedTuple):
     method: str
     path: Callable[[], str]
     status: int
-    body: Callable[[], dict[str, str]] | None = None
+    body: Callable[[], Mapping[str, Any]] | None = None
     headers: Callable[[], dict[str, str]] = dict
 
 
@@ -70,16 +70,20 @@ def routes(user: User) -> dict[str, Route]:
     def title() -> dict[str, str]:
         return {"title": f"Task {next(numbers)}", "priority": "high"}
 
+    def place() -> dict[str, int]:
+        return {"after_id": others[next(numbers) % 2 * 9].pk}
+
     def page() -> str:
         return f"{tasks}?status=pending&limit={PAGE}"
 
-    kept = [make_task(user) for _ in range(PAGE + 1)][0]
+    kept, *others = [make_task(user) for _ in range(PAGE + 1)]
     return {
         "list": Route("GET", page, 200),
         "unchanged list": Route("GET", page, 304, headers=lambda: {"If-None-Match": f'"{head_of(user)}"'}),
         "get": Route("GET", one, 200),
         "create": Route("POST", lambda: tasks, 201, title),
         "PATCH": Route("PATCH", one, 200, title),
+        "move": Route("POST", lambda: f"{one()}/move", 200, place),
         "complete": Route("PATCH", lambda: f"{new()}/complete", 200),
         "DELETE": Route("DELETE", new, 204),
     }

@@ -91,11 +91,6 @@ class RowChange(NamedTuple):
     kind: Kind
     diff: Diff
 
-    @property
-    def previous(self) -> int | None:
-        """The version of before; None of a new row."""
-        return None if self.row._state.adding else self.row.version
-
 
 class Operation(NamedTuple):
     id: int
@@ -125,8 +120,9 @@ def append_sql(written: str) -> str:
 def append_params(user: Actor, changed: RowChange, now: dt.datetime) -> list[Any]:
     """The parameters of `append_sql`, after those of the statement."""
     row = changed.row
+    previous = None if row._state.adding else row.version
     diff = to_json(_logged_diff(changed)).decode()
-    return [row.user_id, changed.kind.value, row.type_name(), changed.previous, now, actor_of(user), diff]
+    return [row.user_id, changed.kind.value, row.type_name(), previous, now, actor_of(user), diff]
 
 
 def append_each_sql(written: str) -> str:
@@ -138,7 +134,12 @@ def append_each_params(
 ) -> list[Any]:
     """The parameters of `append_each_sql`, after those of the statement: rows of one model with their new versions."""
     entries = [
-        {"version": version, "kind": each.kind, "previous": each.previous, "diff": _logged_diff(each)}
+        {
+            "version": version,
+            "kind": each.kind,
+            "previous": None if each.row._state.adding else each.row.version,
+            "diff": _logged_diff(each),
+        }
         for each, version in changes
     ]
     id_, undoes, at, actor = operation

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from config.database.queries import run, run_all
+from config.database.queries import Statement, run, run_all
 from config.database.transactions import retried, retried_transaction
 from config.errors import violated_constraint
 from config.values import nfc
@@ -27,7 +27,7 @@ from users.services import pruning
 from users.tokens.callers import Actor
 
 R = TypeVar("R", bound=OwnedModel)
-Sent = Mapping[str, Any] | Callable[[R], Mapping[str, Any]]  # or computed from the row
+Sent = Mapping[str, Any] | Callable[..., Mapping[str, Any]]  # or computed from the row, and what was read beside it
 Consequences = Callable[[Operation, Family[R], Mapping[str, Any]], None]
 
 OPTIMISTIC_ATTEMPTS = 2  # of a change, before it takes the lock
@@ -98,8 +98,17 @@ def _inserted(user: Actor, row: R, *, commit: bool = False) -> R:
 
 
 @retried
-def change(user: Actor, model: type[R], pk: int, sent: Sent[R], expected: Collection[int] | None = None) -> R:
+def change(
+    user: Actor,
+    model: type[R],
+    pk: int,
+    sent: Sent,
+    expected: Collection[int] | None = None,
+    reads: Sequence[Statement[Any]] = (),
+) -> R:
     """Change a row alone, by what concerns no other one; without any difference, no number is taken.
+
+    What `reads` find in the message that reads the row is passed to `sent`, after the row.
 
     Optimistic: the row is read, and written only if its version is still the same, so that no transaction waits for
     Python. A race that is lost twice is decided by the lock; each loss leaves a number that no row has.
@@ -107,9 +116,11 @@ def change(user: Actor, model: type[R], pk: int, sent: Sent[R], expected: Collec
     Raises RowNotFound, Invalid, and StaleVersion unless the version is among the expected ones.
     """
     for _ in range(OPTIMISTIC_ATTEMPTS):
-        row: R = errors.checked(_looked_up(statements.of(model).read(user, pk)), model, expected)
+        lookup = statements.of(model).read(user, pk)
+        found, *beside = _looked_up_beside(lookup, reads) if reads else [_looked_up(lookup)]
+        row: R = errors.checked(found, model, expected)
         now = timezone.now()
-        diff = row.apply(sent(row) if callable(sent) else sent, user, now)
+        diff = row.apply(sent(row, *beside) if callable(sent) else sent, user, now)
         if not diff:
             return row
         row.updated_at = now
@@ -119,7 +130,7 @@ def change(user: Actor, model: type[R], pk: int, sent: Sent[R], expected: Collec
             ((row.version, _),) = written
             row.operation = row.version
             return row
-    return change_family(user, model, pk, sent, expected)
+    return change_family(user, model, pk, sent, expected, reads=reads)
 
 
 @retried_transaction
@@ -127,22 +138,23 @@ def change_family(
     user: Actor,
     model: type[R],
     pk: int,
-    sent: Sent[R],
+    sent: Sent,
     expected: Collection[int] | None = None,
     consequences: Consequences[R] | None = None,
+    reads: Sequence[Statement[Any]] = (),
 ) -> R:
     """Change a row and others with it, under the lock of the feed, as one operation.
 
-    `sent` may be computed from the row, if it names no other. `consequences(operation, family, before)` changes
+    `sent` may be computed as in `change`, if it names no other row. `consequences(operation, family, before)` changes
     relatives of the row, whose values were `before`. Raises what `change` raises, Cycle, TooDeep and LimitReached.
     """
     names = [] if callable(sent) else references.named(model, sent)
     targets = references.reads(user, names)
-    operation, (rows, *found) = operations.begin(user, statements.of(model).family(user.pk, pk), *targets)
+    operation, (rows, *found) = operations.begin(user, statements.of(model).family(user.pk, pk), *targets, *reads)
     family = Family(Relatives(model, operation.read(rows)), pk)
     row: R = errors.checked(family.row, model, expected)
     before = row.values()
-    values = sent(row) if callable(sent) else references.resolved(model, sent, names, found)
+    values = sent(row, *found) if callable(sent) else references.resolved(model, sent, names, found)
     operation.apply(row, values, names, family)
     if (tree := model.tree()) and consequences is not None and tree.attname in row.diff(before):
         line = [pk for each in names if each.reference is tree for pk in each.line]
@@ -171,6 +183,15 @@ def _looked_up(lookup: statements.Lookup[R]) -> R | None:
     while not (found := run(lookup)):
         feed.explain(lookup.actor)
     return found[0]
+
+
+def _looked_up_beside(lookup: statements.Lookup[Any], reads: Sequence[Statement[Any]]) -> list[Any]:
+    """The row, or None, and what these statements find in the same message."""
+    while True:
+        rows, *found = run_all([lookup, *reads])
+        if rows:
+            return [rows[0], *found]
+        feed.explain(lookup.actor)
 
 
 @retried_transaction
