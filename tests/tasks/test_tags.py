@@ -4,12 +4,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.db import connection
 from django.test import override_settings
 
 from tasks import services
 from tasks.models import MAX_TAG, Task, TaskTag
 from tests.client import Api
 from tests.factories import head_of, make_task, make_user
+from tests.plans import explain, nodes, statements
 from tests.problems import places_of, problem_of, stored
 from users.models import Change, User
 from users.resources import operations
@@ -269,3 +271,31 @@ def test_another_user_has_the_same_tag(alice: User) -> None:
         make_task(user, tags=["a"])
     services.rename_tag(alice, "a", "b")
     assert (tags(alice), tags(other)) == ([["b"]], [["a"]])
+
+
+def test_the_tasks_of_a_tag_are_not_compared_with_all_others(alice: User) -> None:
+    """Without statistics, as right after an import, PostgreSQL takes an account to have few tasks."""
+    make_task(alice, tags=["a"])
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE tasks_task, tasks_tasktag")
+    rows = [{"title": "A", "tags": ["a"]} for _ in range(operations.MANY)]
+    services.create_tasks(alice, rows)
+    (reading,) = statements(lambda: services.rename_tag(alice, "a", "b"), containing="tasks_tasktag")
+    plan = explain(alice, reading)["Plan"]
+    assert "Nested Loop" not in {node["Node Type"] for node in nodes(plan)}
+
+
+@pytest.mark.parametrize(("count", "expected"), [(operations.MANY - 1, "on"), (operations.MANY, "off")])
+def test_a_write_of_many_rows_is_never_planned_as_one_of_few(alice: User, count: int, expected: str) -> None:
+    services.create_tasks(alice, [{"title": "A", "tags": ["a"]} for _ in range(count)])
+    planned: list[str] = []
+
+    def look(execute: Any, sql: str, *rest: Any) -> Any:
+        answer = execute(sql, *rest)
+        if "UPDATE" in sql:
+            planned.append(connection.connection.execute("SHOW enable_nestloop").fetchone()[0])
+        return answer
+
+    with connection.execute_wrapper(look):
+        services.rename_tag(alice, "a", "b")
+    assert planned[-1] == expected

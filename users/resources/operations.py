@@ -22,6 +22,10 @@ R = TypeVar("R", bound=OwnedModel)
 Key = tuple[type[OwnedModel], int]
 
 MAX_ROWS = 100_000
+# PostgreSQL does not know how many rows are sent. Without statistics, as after an import, it may compare each with each:
+# of this many on, it must not.
+MANY = 100
+_OF_MANY = {"statement_timeout": "0", "enable_nestloop": "off"}
 
 _COUNT = """
     SELECT count(*) FILTER (WHERE deleted_at IS NULL), count(*)
@@ -259,7 +263,7 @@ def store(
         writing.append(statements.of(model).update_each(user.pk, rows, (*fields, "version", "updated_at"), entries))
         if steps := [row for row in rows if row.step is not None]:
             writing += model.effects(user.pk, steps, now)
-    with session.local({"statement_timeout": "0"}):
+    with session.local(_OF_MANY if len(changes) >= MANY else {"statement_timeout": "0"}):
         run_all([*writing, *effects], commit=commit)
     return locked.head
 

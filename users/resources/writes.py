@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import IntegrityError, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from config.database.queries import Statement, run, run_all
@@ -21,7 +22,7 @@ from users.resources import errors, feed, log, operations, references, statement
 from users.resources.log import RowChange
 from users.resources.models import OwnedModel, new_uid
 from users.resources.operations import Operation
-from users.resources.querysets import OwnedQuerySet
+from users.resources.querysets import OwnedQuerySet, one_of
 from users.resources.references import Family, Relatives
 from users.services import pruning
 from users.tokens.callers import Actor
@@ -319,7 +320,8 @@ def change_many(
 
 
 def _locked(user: Actor, rows: OwnedQuerySet[R], pks: Collection[int] | QuerySet[Any, Any]) -> OwnedQuerySet[R]:
-    return rows.for_user(user).filter(pk__in=pks).select_for_update().order_by("pk")
+    chosen = one_of("pk", ArraySubquery(pks)) if isinstance(pks, QuerySet) else Q(pk__in=pks)
+    return rows.for_user(user).filter(chosen).select_for_update().order_by("pk")
 
 
 @retried_transaction
