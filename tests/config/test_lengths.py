@@ -149,10 +149,10 @@ def parameters(place: str) -> set[str]:
 
 
 @pytest.mark.parametrize("text", [quote(LIGATURE) * 20_000, "%20" * 20_000, ",".join("a" * 20_000)], ids=len)
-@pytest.mark.parametrize("name", sorted(parameters("query")))
-def test_a_long_parameter_is_named(as_alice: Api, name: str, text: str) -> None:
-    path = "/api/me/trash" if name == "type" else "/api/me/tasks"
-    assert set(places_of(as_alice.get(f"{path}?{name}={text}"), "parameter")) == {name}
+def test_a_long_parameter_is_named(as_alice: Api, text: str) -> None:
+    for name in sorted(parameters("query")):
+        path = "/api/me/trash" if name == "type" else "/api/me/tasks"
+        assert set(places_of(as_alice.get(f"{path}?{name}={text}"), "parameter")) == {name}
 
 
 @pytest.mark.parametrize(

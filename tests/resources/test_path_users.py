@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.client import Api
 from tests.factories import make_user
-from tests.problems import exact, problem_of, stored
+from tests.problems import exact, problem_of, rolled_back, stored
 from tests.resources.declared import Operation, each, make, operations
 from users.models import User
 from users.resources.resource import Resource
@@ -90,21 +90,13 @@ def without_queries(request: Callable[[], Any]) -> Any:
     return answer
 
 
-def own_paths(resource: Resource) -> dict[str, tuple[Operation, Path]]:
-    """Each operation at each of them."""
-    return {
-        f"{name}-{spelling}": (operation, path)
-        for name, operation in operations(resource).items()
-        for spelling, path in OWN.items()
-    }
-
-
-@each(own_paths)
-def test_the_own_path(resource: Resource, alice: User, as_alice: Api, case: tuple[Operation, Path]) -> None:
-    (operation, path), row = case, make(resource, alice)
-    operation.prepare(resource, row)
-    answer = operation.call(as_alice, resource, row.pk, path(alice))
-    assert answer.status_code == operation.status
+@each(operations)
+def test_the_own_path(resource: Resource, alice: User, as_alice: Api, case: Operation) -> None:
+    row = make(resource, alice)
+    case.prepare(resource, row)
+    for spelling, path in OWN.items():
+        with rolled_back():
+            assert case.call(as_alice, resource, row.pk, path(alice)).status_code == case.status, spelling
 
 
 @pytest.mark.parametrize("path", REFUSED.values(), ids=REFUSED)
