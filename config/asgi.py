@@ -60,8 +60,13 @@ def _networks(address: str, most: int) -> dict[str, int]:
 def streams() -> Streams | None:
     if not settings.STREAMS:
         return None
+    observe = None
+    if settings.METRICS:
+        from config.observability import metrics  # its library is slow to import
+
+        observe = metrics.WAKEUP_SECONDS.observe
     source = import_string(settings.STREAM_SOURCE)
-    return Streams(Wakeups(source()), Places(os.environ.get(STREAM_PLACES)))
+    return Streams(Wakeups(source(), observe), Places(os.environ.get(STREAM_PLACES)))
 
 
 application = Bridge(

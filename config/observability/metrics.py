@@ -22,6 +22,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, valu
 from prometheus_client.multiprocess import MultiProcessCollector
 from psycopg.pq import TransactionStatus
 
+from config.server import wakeups
+
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
 SAMPLE_SECONDS = 1.0
 # Seconds: from a read out of PostgreSQL's cache to the statement timeout.
@@ -72,7 +74,15 @@ LARGEST = Gauge(
     multiprocess_mode="sum",
     registry=_registry,
 )
-
+STREAMS = Gauge(
+    "tickbase_streams", "Streams and waiting requests that are open.", multiprocess_mode="sum", registry=_registry
+)
+WAKEUP_SECONDS = Histogram(
+    "tickbase_stream_wakeup_seconds",
+    "From a write to the wake-up of each stream and waiting request of its user.",
+    buckets=BUCKETS,
+    registry=_registry,
+)
 
 # Bounded: a method or path that a client makes up counts as `other` or `unknown`.
 _requests, _seconds = cache(REQUESTS.labels), cache(SECONDS.labels)
@@ -105,7 +115,7 @@ def workers() -> dict[int, psutil.Process]:
     return dict(sorted(found.items()))
 
 
-# --- The connections, which only their own process can see --------------------------------------------
+# --- Connections and streams, which only their own process can see ------------------------------------
 
 
 _opening = threading.Lock()
@@ -129,15 +139,16 @@ def open_connections() -> dict[str, int]:
     return {"idle": idle, "in use": len(statuses) - idle}
 
 
-def sample_connections() -> None:
+def sample() -> None:
     for state, number in open_connections().items():
         CONNECTIONS.labels(state).set(number)
     LARGEST.set(settings.THREADS + 1 + settings.STREAMS)  # one for the thread that hashes passwords, one for streams
+    STREAMS.set(wakeups.listening())
 
 
 def _sample_forever() -> None:
     while True:
-        sample_connections()
+        sample()
         time.sleep(SAMPLE_SECONDS)
 
 

@@ -64,7 +64,7 @@ class _Scrape:
     def collect(self) -> Iterator[Any]:
         from config.observability import metrics
 
-        metrics.sample_connections()
+        metrics.sample()
         families = list(metrics.counted().collect())
         yield from families
         yield from _of_requests(families)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -28,11 +28,16 @@ class Subscription(NamedTuple):
     ends_at: float  # time.time()
 
 
+class Move(NamedTuple):
+    position: Position
+    written_at: float | None  # time.time() of the write, by the clock of the machine that wrote; None if nobody knows
+
+
 class Source(Protocol):
     """What the thread of the poll asks. It survives an outage: while there is one, nothing has moved."""
 
-    def moved(self, known: Mapping[int, Position | None]) -> dict[int, Position]:
-        """The positions of those keys that are elsewhere now; of those whose position is not known, in any case."""
+    def moved(self, known: Mapping[int, Position | None]) -> dict[int, Move]:
+        """Those keys that are elsewhere now; those whose position is not known, in any case."""
 
     def refused(self, grants: Collection[Any]) -> Collection[Any]:
         """Those that do not hold any more."""
@@ -79,10 +84,12 @@ class Wakeups:
     Races: the event loop alone changes the listeners, and what is known of their keys; the thread copies it. Both hold
     the lock for that. Who begins to listen brings the position that it has read. If it differs from the known one, the
     key counts as unknown, and the next poll tells: so nothing that happens before the registration is missed.
+
+    `observe` is called for each wake-up of a listener, with the seconds since the write.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, observe: Callable[[float], object] | None = None) -> None:
+        self._source, self._observe = source, observe
         self._listeners: dict[int, set[Listener]] = {}
         self._known: dict[int, Position | None] = {}
         self._hinted: set[int] = set()
@@ -174,15 +181,19 @@ class Wakeups:
 
     # --- The event loop -----------------------------------------------------------------------------
 
-    def _deliver(self, found: Mapping[int, Position]) -> None:
-        for key, position in found.items():
+    def _deliver(self, found: Mapping[int, Move]) -> None:
+        for key, (position, written_at) in found.items():
             with self._lock:
                 if key not in self._known:
                     continue
                 self._known[key] = position
             for listener in self._listeners[key]:
+                if listener.position == position:  # it has read this one itself
+                    continue
                 listener.position = position
                 listener.wake()
+                if self._observe and written_at is not None:
+                    self._observe(max(0.0, time.time() - written_at))
 
     def _refuse(self, grants: Collection[Hashable]) -> None:
         for those in self._listeners.values():
@@ -199,3 +210,8 @@ _all: list[Wakeups] = []  # of this process, which has one; each test that needs
 def hint(key: int) -> None:
     for each in _all:
         each.hint(key)
+
+
+def listening() -> int:
+    """How many streams and waiting requests this process has."""
+    return sum(each.count for each in _all)

@@ -1,5 +1,6 @@
 """`/metrics`: who gets it, what two workers count together, and what the dashboard and the alerts make of it."""
 
+import asyncio
 import json
 import os
 import re
@@ -19,10 +20,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
+from config.server.streams import OF_KEY
 from tests.client import Api
 from tests.config.test_workers import two_workers, wait_until
 from tests.problems import problem_of
 from tests.server import Server
+from tests.streaming import make_account, opened_many
 from tests.tree import PRODUCTION, Tree
 
 TOKEN = "Yq7mZc2XrLw9TbKfP4nVd8HsJg3RuE6A"
@@ -157,6 +160,28 @@ def test_the_process_and_the_connections_are_told(metered: Server) -> None:
     in_use = found["tickbase_database_connections", frozenset({("state", "in use")})]
     assert 1 <= idle + in_use <= 12
     assert found["tickbase_database_size_bytes", frozenset()] > 5e6
+
+
+@pytest.mark.process
+def test_streams_are_counted_with_how_long_after_a_write_they_are_woken() -> None:
+    """Ten of an account, which the kernel spreads over both workers; the write of another account wakes none."""
+    name = "tickbase_stream_wakeup_seconds"
+
+    async def scene(server: Server) -> None:
+        account, other = make_account(server), make_account(server)
+        async with opened_many(server, [account.token] * OF_KEY) as streams:
+            assert await asyncio.to_thread(wait_until, lambda: value(server, "tickbase_streams") == OF_KEY)
+            await asyncio.to_thread(other.add)
+            for _ in range(3):
+                await asyncio.to_thread(account.add)
+                await asyncio.gather(*(stream.head(5) for stream in streams))
+            found = scrape(server)
+            assert found[f"{name}_count", frozenset()] == 3 * OF_KEY
+            assert 0 < found[f"{name}_sum", frozenset()] < 3 * OF_KEY * 0.5
+        assert await asyncio.to_thread(wait_until, lambda: value(server, "tickbase_streams") == 0)
+
+    with two_workers(METRICS_TOKEN=TOKEN) as server:
+        asyncio.run(scene(server))
 
 
 def test_a_dead_workers_counts_stay_and_its_files_go_to_the_next_one(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from config.server import wakeups
-from config.server.wakeups import Listener, Subscription, Wakeups
+from config.server.wakeups import Listener, Move, Subscription, Wakeups
 
 LATER = time.time() + 1000
 
@@ -24,12 +24,13 @@ class Numbers:
         self.rests = 0
         self.refusing: set[Any] = set()
         self.is_broken = False
+        self.written_at: float | None = None
 
-    def moved(self, known: Mapping[int, Any]) -> dict[int, int]:
+    def moved(self, known: Mapping[int, Any]) -> dict[int, Move]:
         self.asked.append(set(known))
         if self.is_broken:
             raise ValueError("broken")
-        return {key: self.heads[key] for key, head in known.items() if self.heads[key] != head}
+        return {key: Move(self.heads[key], self.written_at) for key, head in known.items() if self.heads[key] != head}
 
     def refused(self, grants: Collection[Any]) -> set[Any]:
         return self.refusing & set(grants)
@@ -97,6 +98,25 @@ def test_a_move_before_the_registration_is_told_though_the_key_is_known() -> Non
                 assert await moved_to(second, 7) < 1
 
     run(scene)
+
+
+def test_each_wake_up_is_observed_with_the_seconds_since_the_write() -> None:
+    """Not of who has read the position itself, and not where nobody knows when it was written."""
+    observed: list[float] = []
+
+    async def scene(source: Numbers, _: Wakeups) -> None:
+        hub = Wakeups(source, observed.append)
+        with hub.listening(Subscription(1, None, 0, LATER)) as first, hub.listening(Subscription(1, None, 0, LATER)):
+            source.written_at, source.heads[1] = time.time() - 5, 7
+            await moved_to(first, 7)
+            source.heads[1] = 8
+            with hub.listening(Subscription(1, None, 8, LATER)):
+                await moved_to(first, 8)
+                source.written_at, source.heads[1] = None, 9
+                await moved_to(first, 9)
+
+    run(scene)
+    assert len(observed) == 4 and all(5 <= seconds < 7 for seconds in observed)
 
 
 def test_nobody_asks_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from config.database.breaker import breaker
 from config.http.request import REQUEST_ID
 from config.server import wakeups
 from config.server.streams import HOLDS, Stream, Wait
+from config.server.wakeups import Move
 from tasks import services
 from tasks.models import Task
 from tests.client import Api
@@ -200,17 +201,21 @@ def test_who_has_lost_the_session_or_the_account_has_fallen(db: None) -> None:
 
 def test_heads_are_told_that_are_not_the_known_ones(alice: User, bob: User) -> None:
     """Also of an account without a change, and in a new epoch."""
-    make_task(alice)
-    heads = Heads()
-    known: dict[int, Cursor | None] = {alice.pk: None, bob.pk: None}
-    found = heads.moved(known)
-    assert {user_id: head.version for user_id, head in found.items()} == {alice.pk: head_of(alice), bob.pk: 0}
-    assert heads.moved(found) == {}
-    make_task(bob)
-    assert heads.moved(found) == {bob.pk: Cursor(bob.pk, current_epoch(), head_of(bob))}
+    task, heads = make_task(alice), Heads()
+    none = Cursor(bob.pk, current_epoch(), 0)
+    found = heads.moved({alice.pk: None, bob.pk: None})
+    head = Cursor(alice.pk, current_epoch(), head_of(alice))
+    assert found == {alice.pk: Move(head, task.updated_at.timestamp()), bob.pk: Move(none, None)}
+    known: dict[int, Cursor | None] = {alice.pk: head, bob.pk: none}
+    assert heads.moved(known) == {}
+    task = make_task(bob)
+    assert heads.moved(known) == {
+        bob.pk: Move(Cursor(bob.pk, current_epoch(), head_of(bob)), task.updated_at.timestamp())
+    }
     epochs.new_epoch()
-    assert heads.moved(found).keys() == {alice.pk, bob.pk}
-    assert Epoch.objects.get().value in {head.epoch for head in heads.moved(found).values()}
+    found = heads.moved(known)
+    assert found.keys() == {alice.pk, bob.pk}
+    assert Epoch.objects.get().value in {move.position.epoch for move in found.values()}
 
 
 def test_an_outage_is_survived_and_told_once(transactional_db: None, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,7 +16,7 @@ from config.database.queries import Raw, run
 from config.errors import NotFound
 from config.http.request import REQUEST_ID
 from config.server.streams import HOLDS, Stream, Wait
-from config.server.wakeups import Subscription
+from config.server.wakeups import Move, Subscription
 from users.sync.cursors import Cursor
 from users.tokens import callers
 from users.tokens.callers import Caller, Watched
@@ -27,10 +27,12 @@ WAIT_UNTIL = "tickbase.wait_until"  # in the environ of a request that has waite
 EXPIRED = b"event: expired\ndata: {}\n\n"
 _UNKNOWN = Cursor(0, -1, -1)
 
+# With the time of the last change, for the metrics.
 _MOVED = """
-    SELECT known.user_id, epoch.value, coalesce(feed.head, epoch.base)
+    SELECT known.user_id, epoch.value, coalesce(feed.head, epoch.base), extract(epoch FROM entry.at)::float8
     FROM users_epoch AS epoch, unnest(%s::bigint[], %s::bigint[]) AS known (user_id, head)
     LEFT JOIN tasks_feed AS feed ON feed.user_id = known.user_id
+    LEFT JOIN users_change AS entry ON entry.user_id = feed.user_id AND entry.version = feed.head
     WHERE known.head <> coalesce(feed.head, epoch.base)
 """
 
@@ -46,7 +48,7 @@ class Heads:
     def __init__(self) -> None:
         self._is_away = False
 
-    def moved(self, known: Mapping[int, Cursor | None]) -> dict[int, Cursor]:
+    def moved(self, known: Mapping[int, Cursor | None]) -> dict[int, Move]:
         return self._survived(moved, known) or {}
 
     def refused(self, grants: Collection[Watched]) -> Collection[Watched]:
@@ -71,14 +73,16 @@ class Heads:
         return found
 
 
-def moved(known: Mapping[int, Cursor | None]) -> dict[int, Cursor]:
+def moved(known: Mapping[int, Cursor | None]) -> dict[int, Move]:
     """The heads of those users that are not the known ones. A new epoch moves every head."""
     asked = [list(known), [(each or _UNKNOWN).version for each in known.values()]]
-    return {user_id: Cursor(user_id, epoch, head) for user_id, epoch, head in run(Raw(_MOVED, asked))}
+    found = run(Raw(_MOVED, asked))
+    return {user_id: Move(Cursor(user_id, epoch, head), written_at) for user_id, epoch, head, written_at in found}
 
 
 def head_of(user: Caller) -> Cursor:
-    return moved({user.pk: None})[user.pk]
+    head: Cursor = moved({user.pk: None})[user.pk].position
+    return head
 
 
 def follow(request: HttpRequest, user: Caller, since: Cursor | None) -> Stream:
