@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import socket
+import stat
 import sys
 import tempfile
 import threading
@@ -29,6 +30,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from config.environment.variables import HASHING_LOCK, STREAM_PLACES
+from config.server import streams
 from config.server.bridge import Bridge
 from config.server.responses import FILES
 
@@ -175,7 +177,9 @@ def worker() -> Bridge:
     assert server is not None and server.pid is not None
     threading.Thread(target=_leave_with, args=[server.pid], daemon=True).start()
     application: Bridge = import_string(APPLICATION)
-    _call_on_stop(application.stop)
+    loop = asyncio.get_event_loop_policy().get_event_loop()  # which runs later
+    _call_on_stop(loop, application.stop)
+    loop.call_soon(_drop_unresponsive_clients)
 
     # What is there now stays: the collector need not look at all of it again whenever it looks at what requests leave
     # behind, which it does less often, too. It took a sixth of the time of a list.
@@ -190,13 +194,12 @@ def worker() -> Bridge:
     return application
 
 
-def _call_on_stop(stop: Callable[[], None]) -> None:
+def _call_on_stop(loop: Any, stop: Callable[[], None]) -> None:
     """Call it on the event loop when the worker is told to stop.
 
     granian waits for the requests that are open, so streams have to end by themselves. It tells nobody: it sets its
     signal handlers after this, on the event loop that is there already.
     """
-    loop: Any = asyncio.get_event_loop_policy().get_event_loop()
     add = loop.add_signal_handler
 
     def add_after_stop(signum: int, handle: Callable[..., None], *args: Any) -> None:
@@ -207,6 +210,25 @@ def _call_on_stop(stop: Callable[[], None]) -> None:
         add(signum, stop_and_handle)
 
     loop.add_signal_handler = add_after_stop
+
+
+def _drop_unresponsive_clients() -> None:
+    """Let Linux end a connection whose client has taken nothing of what is sent for so long (TCP_USER_TIMEOUT).
+
+    The buffers of a connection take megabytes, tens of thousands of events, before `send` waits; and a client that has
+    gone without a word is noticed after a quarter of an hour. Connections inherit this from the listening socket, which
+    granian opens by itself, before the event loop runs.
+    """
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):  # another system
+        return
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):  # closed meanwhile, or of another family
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(number)) as each:
+                if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    milliseconds = round(streams.SEND_SECONDS * 1000)
+                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 def _leave_with(parent: int) -> None:

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
 from asgiref.typing import ASGISendCallable
 
+from config.server import streams
 from config.server.streams import Stream, Wait
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ COOLDOWN = 2
 # After so many bytes of a file, a pause follows each chunk, of so many seconds for each file of the caller: they get
 # 16 MB/s together.
 AT_FULL_SPEED, PAUSE = 256 * 1024, 0.001
-SEND_SECONDS = 60  # seconds for which a client may read nothing
 # What lies in files until it is read: bytes and responses, of one caller and of all.
 BYTES, BYTES_OF_KEY = 1024 * 1024 * 1024, 128 * 1024 * 1024
 FILES, FILES_OF_KEY = 512, 32
@@ -183,7 +183,7 @@ async def send(response: Response, send: ASGISendCallable, buffer: ResponseBuffe
         file.seek(0)
         sent = 0
         while chunk := file.read(CHUNK):
-            async with asyncio.timeout(SEND_SECONDS):
+            async with asyncio.timeout(streams.SEND_SECONDS):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             sent += len(chunk)
             # Others get their turn in between, also if the client has gone and all is taken at once.

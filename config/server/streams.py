@@ -20,7 +20,7 @@ HOLDS = "tickbase.holds"  # in the environ, where the server can follow an answe
 OF_KEY = 10  # streams and waiting requests at once, in all workers of this machine
 OF_WORKER = 2000
 COMMENT, COMMENT_SECONDS = b":\n\n", 15.0  # that proxies and clients know the connection is alive
-SEND_SECONDS = 30.0  # for which a client may read nothing
+SEND_SECONDS = 30.0  # for which a client may take nothing of any answer
 RETRY_SECONDS = 30
 
 

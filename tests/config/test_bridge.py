@@ -12,7 +12,7 @@ import pytest
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 
 from config.http.middleware import REFUSAL_KEY, refuse
-from config.server import bodies, responses
+from config.server import bodies, responses, streams
 from config.server.bridge import Bridge, Lane
 from config.server.responses import BuffersFullError, BufferUsage, KeyFullError, ResponseBuffer, call
 from config.wsgi import application as tickbase
@@ -314,7 +314,7 @@ def test_an_answer_that_breaks_off_is_none_and_is_closed() -> None:
 
 
 def test_a_reader_who_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responses, "SEND_SECONDS", 0.05)
+    monkeypatch.setattr(streams, "SEND_SECONDS", 0.05)
 
     class Stopped(Client):
         async def send(self, event: ASGISendEvent) -> None:

@@ -242,25 +242,58 @@ def test_a_ticket_opens_one_stream_in_whichever_worker(serving: Server) -> None:
     assert ticket not in serving.log.read_text()
 
 
-def test_a_client_that_does_not_read_keeps_nobody_waiting_and_is_dropped(serving: Server) -> None:
-    """Its events fill the buffers of both ends, which are large; comments go in a small packet each."""
-    account, reader = make_account(serving), make_account(serving)
+def unread(server: Server, account: Account) -> socket.socket:
+    """A stream of which nothing is read, on a connection that takes about twenty events."""
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-    deaf.connect(("127.0.0.1", serving.port))
+    deaf.connect(("127.0.0.1", server.port))
     head = f"GET /api/me/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {account.token}\r\n\r\n"
     deaf.sendall(head.encode())
+    return deaf
+
+
+def test_a_client_that_does_not_read_keeps_nobody_waiting(serving: Server) -> None:
+    account, reader = make_account(serving), make_account(serving)
 
     async def scene() -> None:
-        async with opened(serving, reader.token) as stream:
-            await stream.head()
-            for _ in range(50):
-                await asyncio.to_thread(account.add)
-            await asyncio.to_thread(reader.add)
-            await stream.head(2)
+        with unread(serving, account):
+            async with opened(serving, reader.token) as stream:
+                await stream.head()
+                for _ in range(50):
+                    await asyncio.to_thread(account.add)
+                await asyncio.to_thread(reader.add)
+                await stream.head(2)
 
     run(scene)
-    deaf.close()
+
+
+def test_a_client_that_takes_nothing_for_so_long_is_dropped_and_no_other() -> None:
+    """Its place is free again, while those who read keep theirs."""
+
+    async def scene() -> None:
+        with two_workers(DJANGO_SETTINGS_MODULE="tests.hasty") as server:
+            account = make_account(server)
+
+            async def is_full() -> bool:
+                async with opened(server, account.token) as stream:
+                    return stream.status == 429
+
+            async with opened_many(server, [account.token] * (OF_KEY - 1)) as streams:
+
+                async def write() -> None:
+                    await asyncio.to_thread(account.add)
+                    await asyncio.gather(*(stream.head(5) for stream in streams))
+
+                with unread(server, account):
+                    while not await is_full():
+                        pass
+                    began = time.monotonic()
+                    while await is_full():
+                        await write()
+                    assert 1 < time.monotonic() - began < 10
+                    await write()
+
+    run(scene, 40)
 
 
 def test_streams_outlive_an_outage_of_postgresql() -> None:
