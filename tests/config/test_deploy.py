@@ -1,5 +1,6 @@
 """What docs/deployment.md hands out: without a Docker engine, each part is run or checked by itself."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -20,10 +21,12 @@ from django.conf import settings
 from psycopg import sql
 
 from config.database.embedded import PROGRAMS
+from config.server.streams import OF_KEY
 from tests.config.test_readme import variables
 from tests.dockerfile import NOBODY, Stage, build, steps
 from tests.pgbouncer import PgBouncer, needs_pgbouncer, version
 from tests.server import NO_RATE_LIMITS, Server, free_port
+from tests.streaming import make_account, opened, opened_many
 
 ROOT: Path = settings.BASE_DIR
 DOMAIN = "tasks.example.com"
@@ -213,10 +216,13 @@ def test_compose_sets_variables_that_there_are() -> None:
 
 
 @contextmanager
-def caddy(server: Server, place: Path) -> Iterator[str]:
-    """The very Caddyfile, over plain HTTP, in front of one server."""
-    text = (ROOT / "deploy" / "Caddyfile").read_text().replace("name app", "name localhost")
-    (place / "Caddyfile").write_text(text.replace("port 8000", f"port {server.port}"))
+def caddy(server: Server, place: Path, **other: str) -> Iterator[str]:
+    """The very Caddyfile, over plain HTTP, in front of one server; with other values of some directives."""
+    text = (ROOT / "deploy" / "Caddyfile").read_text()
+    for directive, value in {"name": "localhost", "port": str(server.port), **other}.items():
+        text, count = re.subn(rf"(\s{directive}) \S+$", rf"\1 {value}", text, flags=re.M)
+        assert count == 1, directive
+    (place / "Caddyfile").write_text(text)
     base = f"http://127.0.0.1:{free_port()}"
     own = {"DOMAIN": base, "CADDY_ADMIN": f"127.0.0.1:{free_port()}", "HOME": str(place)}
     command = ["caddy", "run", "--adapter", "caddyfile", "--config", str(place / "Caddyfile")]
@@ -251,6 +257,32 @@ def test_caddy_passes_on_etags_and_tells_who_calls() -> None:
         assert httpx.get(f"{base}/metrics").content == b""
         forged = [{"X-Forwarded-For": f"203.0.113.{number}"} for number in range(4)]
         assert [httpx.get(f"{base}/api/me/tasks", headers=each).status_code for each in forged][-1] == 429
+
+
+@needs("caddy")
+@pytest.mark.process
+def test_caddy_hands_on_events_and_the_end_of_a_client_at_once_and_ends_no_stream() -> None:
+    """Its deadline for the body of a request is none for the answer."""
+
+    async def scene(server: Server, base: str) -> None:
+        url, account = httpx.URL(base), make_account(server)
+        async with opened_many(server, [account.token] * (OF_KEY - 1)):
+            async with opened(url, account.token, Host=url.netloc.decode()) as stream:
+                await stream.head(5)
+                with pytest.raises(TimeoutError):
+                    await stream.next(1.5)
+                await asyncio.to_thread(account.add)
+                await stream.head(0.5)
+            async with asyncio.timeout(5):
+                while True:
+                    async with opened(server, account.token) as stream:
+                        if stream.status == 200:
+                            return
+
+    with ExitStack() as stack:
+        place = stack.enter_context(folder())
+        server = stack.enter_context(Server(place / "data", TRUSTED_PROXIES="1"))
+        asyncio.run(scene(server, stack.enter_context(caddy(server, place, read_body="1s"))))
 
 
 @needs("systemd-analyze")

@@ -4,13 +4,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
 import httpx
 
 from tests.factories import PASSWORD
 from tests.server import Server
+
+
+class Listening(Protocol):
+    """A server, or a URL of a proxy in front of it."""
+
+    @property
+    def port(self) -> int | None: ...
 
 
 class Event(NamedTuple):
@@ -70,7 +77,7 @@ class EventStream:
 
 
 @asynccontextmanager
-async def opened(server: Server, token: str = "", query: str = "", **headers: str) -> AsyncIterator[EventStream]:
+async def opened(server: Listening, token: str = "", query: str = "", **headers: str) -> AsyncIterator[EventStream]:
     """A stream on a connection of its own, whose answer has begun."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     fields = {"Host": "localhost", **headers} | ({"Authorization": f"Bearer {token}"} if token else {})
