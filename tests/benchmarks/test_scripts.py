@@ -41,3 +41,13 @@ def test_memory_reads_a_list_and_an_export_to_the_end() -> None:
 def test_memory_counts_mixed_requests() -> None:
     found = re.findall(r"(\d+) requests", run("memory", "--requests", "20", "--tasks"))
     assert len(found) == 10 and int(found[-1]) >= 20
+
+
+def test_streams_are_opened_and_woken() -> None:
+    out = run("streams", "--streams", "20", "--idle", "0.5")
+    assert re.findall(r"^(memory of each|CPU when idle|a GET beside them|wake-up)", out, re.M) == [
+        "memory of each",
+        "CPU when idle",
+        "a GET beside them",
+        "wake-up",
+    ]

@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import httpx
 
-from tests.factories import PASSWORD
 from tests.server import Server
+
+PASSWORD = "correct horse battery"
 
 
 class Listening(Protocol):
