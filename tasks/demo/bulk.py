@@ -1,7 +1,7 @@
 """Bulk inserts by COPY, some twenty thousand tasks a second, with a number of the change counter for each row."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -11,10 +11,21 @@ from django.utils import timezone
 
 from config.database.transactions import retried_transaction
 from config.http.json import to_json
+from tasks.completions import Completion
 from tasks.models import Task
 from tasks.projects.models import Project
 from users.resources import feed, log
 from users.resources.models import OwnedModel, new_uid
+
+
+class Done(NamedTuple):
+    """A completion of a task that is stored with it."""
+
+    at: dt.datetime
+    occurrence_date: dt.date | None
+    occurrence_at: dt.datetime | None
+    kind: str = Completion.Kind.COMPLETED.value
+    missed: int = 0
 
 
 @dataclass(slots=True)
@@ -27,7 +38,9 @@ class NewRow:
     changed_at: dt.datetime | None = None
     own: Mapping[str, Any] = field(default_factory=dict)  # columns in which it differs; none of them null
     refers: Mapping[str, "NewRow"] = field(default_factory=dict)  # by column, rows that are stored before
-    id: int = 0  # since it is stored
+    done: Sequence[Done] = ()
+    id: int = 0  # since it is stored, as `version`
+    version: int = 0
 
 
 class _Statements(NamedTuple):
@@ -75,19 +88,33 @@ def create_rows(rows: list[NewRow]) -> None:
                     known = contents[id(row.like)] = _content(row.like)
                 values, diff = known
                 own = {**row.own, **{name: each.id for name, each in row.refers.items()}}
-                version = versions[row.user_id] = versions[row.user_id] + 1
+                row.version = versions[row.user_id] = versions[row.user_id] + 1
                 copy.write_row(
-                    (row.id, row.user_id, new_uid(), row.created_at, row.changed_at or row.created_at, version)
+                    (row.id, row.user_id, new_uid(), row.created_at, row.changed_at or row.created_at, row.version)
                     + (*{**values, **own}.values(), _to_text({**diff, **{name: (None, own[name]) for name in own}}))
                 )
         cursor.execute(sql.insert, log.append_created_params(model.type_name(), timezone.now()))
         cursor.execute("DROP TABLE incoming")  # within another transaction there may be a next batch
+        _create_completions(cursor, rows)
+
+
+def _create_completions(cursor: Any, rows: Sequence[NewRow]) -> None:
+    columns = ", ".join(("user_id", "task_id", "version", *Done._fields))
+    empty = f"SELECT {columns} FROM tasks_completion WITH NO DATA"  # nosec B608
+    cursor.execute(f"CREATE TEMPORARY TABLE done ON COMMIT DROP AS {empty}")
+    with cursor.copy(f"COPY done ({columns}) FROM STDIN") as copy:
+        for row in rows:
+            for done in row.done:
+                copy.write_row((row.user_id, row.id, row.version, *done))
+    cursor.execute(f"INSERT INTO tasks_completion ({columns}) SELECT {columns} FROM done")  # nosec B608
+    cursor.execute("DROP TABLE done")
 
 
 def _content(like: OwnedModel) -> tuple[dict[str, Any], dict[str, Any]]:
     """Its columns as COPY takes them, and its diff in the log."""
     values = {name: getattr(like, name) for name in like.mutable}
-    return {**values, "extra": _to_text(values["extra"])}, dict(like.content())
+    as_text = {name: _to_text(value) if isinstance(value, dict) else value for name, value in values.items()}
+    return as_text, dict(like.content())
 
 
 def _to_text(value: Any) -> str:
@@ -97,4 +124,4 @@ def _to_text(value: Any) -> str:
 def vacuum() -> None:
     """VACUUM ANALYZE: until autovacuum runs, PostgreSQL plans for an empty table and ignores its indexes."""
     with connection.cursor() as cursor:
-        cursor.execute(f"VACUUM ANALYZE {Task._meta.db_table}, {Project._meta.db_table}")
+        cursor.execute(f"VACUUM ANALYZE {', '.join(model._meta.db_table for model in (Task, Project, Completion))}")

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 from tasks import positions
 from tasks.choices import OPEN, Priority, Status
-from tasks.demo.bulk import NewRow
+from tasks.completions import Completion
+from tasks.demo.bulk import Done, NewRow
+from tasks.demo.habits import HABITS
 from tasks.models import Task
 from tasks.projects.models import Project
 from users.models import User
@@ -24,6 +26,7 @@ class Language(NamedTuple):
     tags: tuple[str, ...]
     projects: tuple[str, ...]  # for each of PLANS
     steps: tuple[str, ...]  # of a checklist
+    habits: tuple[str, ...]  # titles, for each of HABITS
 
 
 class Plan(NamedTuple):
@@ -45,6 +48,7 @@ PLANS = (
 )
 CHECKLISTS = 0.06  # of the tasks begin one
 MOVED = 0.15  # of the tasks somebody has moved to another place
+PER_HABIT = 10  # tasks; who has fewer has no habit
 
 
 LANGUAGES = (
@@ -56,6 +60,7 @@ LANGUAGES = (
         ("work", "home", "family", "urgent"),
         ("Work", "Home", "Kitchen renovation", "Trip to Lisbon", "Family", "Moving house 2024"),
         ("Make a list", "Ask for a price", "Compare three offers", "Pay the deposit", "Tell everybody"),
+        ("Take vitamins", "Go for a run", "Put the bins out", "Water the plants", "Pay the rent", "Back up the laptop"),
     ),
     Language(
         "Jürgen Groß", "Europe/Berlin",
@@ -65,6 +70,7 @@ LANGUAGES = (
         ("Haus", "Büro", "Ämter"),
         ("Arbeit", "Zuhause", "Küche renovieren", "Reise nach Südtirol", "Familie", "Umzug 2024"),
         ("Liste schreiben", "Angebote einholen", "Maße prüfen", "Anzahlung überweisen", "Bescheid geben"),
+        ("Vitamine nehmen", "Laufen gehen", "Müll rausstellen", "Blumen gießen", "Miete überweisen", "Daten sichern"),
     ),
     Language(
         "Ольга Иванова", "Europe/Moscow",
@@ -74,6 +80,7 @@ LANGUAGES = (
         ("работа", "дом", "срочно"),
         ("Работа", "Дом", "Ремонт кухни", "Поездка на Байкал", "Семья", "Переезд 2024"),
         ("Составить список", "Узнать цену", "Сравнить варианты", "Внести предоплату", "Всем сообщить"),
+        ("Принять витамины", "Пробежка", "Вынести мусор", "Полить цветы", "Заплатить за квартиру", "Резервная копия"),
     ),
     Language(
         "فاطمة الزهراء", "Africa/Cairo",
@@ -83,6 +90,7 @@ LANGUAGES = (
         ("عمل", "بيت", "عائلة"),
         ("العمل", "البيت", "تجديد المطبخ", "رحلة إلى أسوان", "العائلة", "الانتقال ٢٠٢٤"),
         ("كتابة القائمة", "السؤال عن السعر", "مقارنة العروض", "دفع العربون", "إخبار الجميع"),
+        ("تناول الفيتامينات", "الخروج للجري", "إخراج القمامة", "سقي النباتات", "دفع الإيجار", "نسخ الملفات احتياطيًا"),
     ),
     Language(
         "王小明", "Asia/Shanghai",
@@ -92,6 +100,7 @@ LANGUAGES = (
         ("工作", "家庭", "重要"),
         ("工作", "家", "厨房装修", "去云南旅行", "家人", "2024年搬家"),
         ("列清单", "问价格", "比较三家", "付定金", "通知大家"),
+        ("吃维生素", "去跑步", "倒垃圾", "给花浇水", "交房租", "备份电脑"),
     ),
     Language(
         "佐藤花子", "Asia/Tokyo",
@@ -101,6 +110,7 @@ LANGUAGES = (
         ("仕事", "買い物", "家"),
         ("仕事", "家", "キッチンのリフォーム", "京都旅行", "家族", "2024年の引っ越し"),
         ("リストを作る", "見積もりを頼む", "値段を比べる", "手付金を払う", "みんなに知らせる"),
+        ("ビタミンを飲む", "ランニングをする", "ゴミを出す", "植物に水をやる", "家賃を払う", "PCをバックアップする"),
     ),
     Language(
         "अनन्या शर्मा", "Asia/Kolkata",
@@ -110,6 +120,7 @@ LANGUAGES = (
         ("काम", "घर", "ज़रूरी"),
         ("काम", "घर", "रसोई की मरम्मत", "केरल यात्रा", "परिवार", "2024 का घर बदलना"),
         ("सूची बनाना", "दाम पूछना", "तीन जगह तुलना", "बयाना देना", "सबको बताना"),
+        ("विटामिन लेना", "दौड़ने जाना", "कूड़ा बाहर रखना", "पौधों को पानी देना", "किराया देना", "कंप्यूटर का बैकअप लेना"),
     ),
     Language(
         "김민준", "America/Los_Angeles",
@@ -119,6 +130,7 @@ LANGUAGES = (
         ("일", "집", "건강"),
         ("일", "집", "주방 리모델링", "제주도 여행", "가족", "2024년 이사"),
         ("목록 만들기", "가격 알아보기", "세 군데 비교", "계약금 내기", "모두에게 알리기"),
+        ("비타민 먹기", "달리기", "쓰레기 내놓기", "화분에 물 주기", "월세 내기", "컴퓨터 백업하기"),
     ),
 )  # fmt: skip
 
@@ -135,6 +147,10 @@ class Author:
             [self._like({"title": step, "status": status}) for step in language.steps]
             for status in (Status.PENDING, Status.COMPLETED)
         )
+        self.habits: list[tuple[Task, list[Done]]] = []
+        for habit, title in zip(HABITS, language.habits, strict=True):
+            due, done = habit.lived(self.like.zone, now, self.dice)
+            self.habits.append((self._like({"title": title, **habit.fields(due)}), done))
         self.plans = [Project() for _ in PLANS]
         for project, plan, name in zip(self.plans, PLANS, language.projects, strict=True):
             project.apply({"name": name, "color": plan.color, "is_archived": plan.is_archived}, self.like, now)
@@ -151,16 +167,17 @@ class Author:
         return made
 
     def tasks(self, user: User, count: int, projects: Sequence[NewRow] = ()) -> Iterator[NewRow]:
-        """From the oldest to the newest, since there is the account, each finished or not, some with a checklist."""
+        """From the oldest to the newest, since there is the account: habits, and tasks that are finished or not, some
+        with a checklist."""
         step, dice = (self.now - user.created_at) / (count + 1), self.dice
-        number = 0
+        number, habits = 0, self.habits[: count // PER_HABIT]
         while number < count:
-            like = self.variants[dice.randrange(len(self.variants))]
+            like, done = habits[number] if number < len(habits) else (dice.choice(self.variants), None)
             created_at = self.now - step * (count - number + dice.random())
-            task = self._task(user, like, created_at, self._project(like, projects))
+            task = self._task(user, like, created_at, self._project(like, projects), done=done)
             yield task
             number += 1
-            if dice.random() < CHECKLISTS:
+            if done is None and dice.random() < CHECKLISTS:
                 length = min(dice.randint(2, len(self.language.steps)), count - number)
                 yield from self._checklist(user, task, length, step / 100)
                 number += length
@@ -179,17 +196,22 @@ class Author:
         created_at: dt.datetime,
         project: Mapping[str, NewRow],
         parent: NewRow | None = None,
+        done: Sequence[Done] | None = None,
     ) -> NewRow:
+        """`done` is what has been done of a task that recurs."""
         placed_at, own, refers = created_at, dict[str, Any](), project
-        completed_at = None
         if parent is not None:
             refers = {**project, "parent_id": parent}
         elif self.dice.random() < MOVED:
             placed_at = user.created_at + (self.now - user.created_at) * self.dice.random()
         if like.status == Status.COMPLETED:
-            completed_at = own["completed_at"] = created_at + (self.now - created_at) * self.dice.random()
+            own["completed_at"] = created_at + (self.now - created_at) * self.dice.random()
+            done = [Done(own["completed_at"], like.due_date, like.due_at)]
         own["position"] = positions.newest(placed_at)
-        return NewRow(user.pk, like, created_at, completed_at, own, refers)
+        done = [each for each in done or () if each.at > created_at]
+        if counted := [each.at for each in done if each.kind == Completion.Kind.COMPLETED]:
+            own |= {"completions": len(counted), "last_completed_at": counted[-1]}
+        return NewRow(user.pk, like, created_at, done[-1].at if done else None, own, refers, done)
 
     def _project(self, like: Task, projects: Sequence[NewRow]) -> dict[str, NewRow]:
         """What is archived has no open tasks."""

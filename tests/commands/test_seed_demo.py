@@ -1,7 +1,9 @@
 """`manage.py seed_demo`: what it makes is what the services would have made, one by one."""
 
+import datetime as dt
 import json
 import unicodedata
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -12,12 +14,15 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from config.http.json import to_json
-from tasks import services
+from tasks import recurring, services
+from tasks.completions import Completion
 from tasks.demo import bulk
 from tasks.demo.content import LANGUAGES, PLANS, Author
+from tasks.demo.habits import HABITS, WEEKS
 from tasks.models import Task
 from tasks.projects import services as projects
 from tasks.projects.models import COLOR, Project
+from tasks.recurrence import calendar, series
 from tests.changes import changed_since
 from tests.client import Api
 from tests.factories import PASSWORD, head_of, make_task, make_user
@@ -29,7 +34,7 @@ PROJECTS = len(PLANS)  # of each person
 SCRIPTS = {"LATIN", "CYRILLIC", "ARABIC", "CJK", "HIRAGANA", "KATAKANA", "DEVANAGARI", "HANGUL"}
 DERIVED = (
     "title", "description", "status", "priority", "tags", "due_date", "due_at", "tag_keys", "search_text",
-    "title_key", "deleted_at", "project_id", "parent_id", "position", "extra",
+    "title_key", "deleted_at", "project_id", "parent_id", "position", "extra", "recurrence",
 )  # fmt: skip
 
 
@@ -110,12 +115,47 @@ def test_some_tasks_have_a_checklist_and_people_have_moved_some(transactional_db
         assert sum(task.parent_id is None for task in tasks if tasks.index(task) != by_position.index(task)) > 0
 
 
+def test_what_was_done_is_what_the_rules_make_of_it(transactional_db: None) -> None:
+    """Each occurrence follows from how the one before was done, and the present due from the last one."""
+    seed("--users=8", "--tasks=100")
+    for task in Task.objects.exclude(recurrence=None):
+        found, due = recurring.series_of(task), recurring.due_of(task)
+        rows = [*task.completion_rows.order_by("at")]
+        assert found is not None and due is not None
+        dues: list[Any] = [row.occurrence_at or row.occurrence_date for row in rows]
+        for row, present, following in zip(rows, dues, [*dues, due][1:], strict=True):
+            begun = replace(found, anchor=calendar.to_wall(present, found.zone) if row.occurrence_at else present)
+            step = series.skip if row.kind == "skipped" else series.complete
+            assert step(begun, present, row.at)[1:] == (following, row.missed)
+        assert task.completions == sum(row.kind == "completed" for row in rows)
+
+
+def test_everybody_has_habits_and_a_past_of_some_weeks(transactional_db: None) -> None:
+    seed("--users=8", "--tasks=100")
+    assert Task.objects.exclude(recurrence=None).count() == 8 * len(HABITS)
+    assert Completion.objects.filter(kind="skipped").exists() and Completion.objects.filter(missed__gt=0).exists()
+    now = timezone.now()
+    for user in User.objects.filter(created_at__lt=now - dt.timedelta(weeks=WEEKS)):
+        rows = Completion.objects.for_user(user)
+        for week in range(WEEKS - 1):
+            end = now - dt.timedelta(weeks=week)
+            assert rows.filter(at__lte=end, at__gt=end - dt.timedelta(weeks=1)).count() >= 8
+    shown = Api(demo(1)).get("/api/me/completions?limit=100").json()
+    assert len({each["task_id"] for each in shown}) > len(HABITS)
+    done = Task.objects.completed().filter(parent=None).first()
+    assert done is not None
+    assert done.completion_rows.get().occurrence_at == done.due_at
+
+
 def test_people_can_take_back_that_their_tasks_were_made_and_redo_it(transactional_db: None) -> None:
     seed("--users=1", "--tasks=60")
     user = demo(1)
+    counted = Completion.objects.counted().count()
     done = undo.undo(user, head_of(user))
     assert (len(done), Task.objects.visible().count(), Project.objects.visible().count()) == (60, 0, PROJECTS)
+    assert not Completion.objects.counted().exists()
     undo.undo(user, head_of(user))
+    assert Completion.objects.counted().count() == counted > 60
     assert Task.objects.visible().exclude(parent=None).exists()
     assert Task.objects.visible().count() == 60
 
@@ -127,13 +167,14 @@ def test_each_task_is_what_the_service_makes_of_the_same_values(transactional_db
         made = services.create_task(
             task.user, title=task.title, description=task.description, status=task.status, priority=task.priority,
             tags=task.tags, project_id=task.project_id, parent_id=task.parent_id,
-            position=task.position, **due,
+            position=task.position, recurrence=task.recurrence_json, **due,
         )  # fmt: skip
         made.refresh_from_db()
         assert [getattr(task, name) for name in DERIVED] == [getattr(made, name) for name in DERIVED]
         assert (task.completed_at is None) == (made.completed_at is None)
         assert task.created_at <= task.updated_at <= made.updated_at
-        assert task.updated_at == (task.completed_at or task.created_at)
+        assert task.is_completed <= (task.completions == 1 and task.last_completed_at == task.completed_at)
+        assert task.updated_at == max([task.created_at, *task.completion_rows.values_list("at", flat=True)])
 
 
 def test_projects_are_what_the_service_makes_of_the_same_values(transactional_db: None) -> None:
