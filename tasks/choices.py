@@ -11,6 +11,7 @@ class Status(TextChoices):
 
 
 OPEN = (Status.PENDING, Status.IN_PROGRESS)
+INBOX, ACTIVE = "inbox", "active"  # in place of the id of a project
 
 
 class Priority(TextChoices):

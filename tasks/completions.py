@@ -104,7 +104,7 @@ class CompletionQuerySet(models.QuerySet["Completion"]):
         if "tag" in query:
             found = found.filter(task__in=own.with_tags([query["tag"]]).values("pk"))
         if "project" in query:
-            found = found.filter(task__in=own.filter(project=query["project"]).values("pk"))
+            found = found.filter(task__in=own.placed_in(user, query["project"]).values("pk"))
         return found
 
 

@@ -17,7 +17,6 @@ from users.resources.lists import Bound
 from users.resources.models import MAX_UID
 from users.resources.serializers import JsonField
 
-INBOX = "inbox"  # in place of the id of a project
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 
 

@@ -10,8 +10,8 @@ from rest_framework import serializers
 from config.database.queries import Param
 from config.http.fields import ChoiceField, DateField, ListField, TextField
 from config.values import MAX_BIGINT, MAX_SEARCH
-from tasks.choices import Priority, Sort, Status
-from tasks.fields import INBOX, IdField
+from tasks.choices import ACTIVE, INBOX, Priority, Sort, Status
+from tasks.fields import IdField
 from tasks.models import MAX_TAG, MAX_TAGS, Task
 from tasks.querysets import NEAR, TaskQuerySet
 from users.resources.lists import FlagField, ListQuery, SortField
@@ -26,7 +26,7 @@ STATUS = OpenApiParameter(
     "status", _STATUSES, description="Any of these; `all`, alone, is all of them.", style="form", explode=False
 )
 
-ACTIVE, NONE = "active", "none"
+NONE = "none"
 MAX_PROJECTS = 20
 
 _AN_ID = {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_BIGINT}
@@ -81,6 +81,10 @@ class StatusesField(serializers.Field):
 class ProjectsField(IdField):
     """Ids by repetition, or a word alone."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        known = f"{INBOX} or {ACTIVE}, alone, or up to {MAX_PROJECTS} ids of projects"
+        super().__init__(INBOX, ACTIVE, required=False, known=known, **kwargs)
+
     def to_internal_value(self, data: Any) -> Any:
         if len(data) > MAX_PROJECTS or (len(data) > 1 and not set(data).isdisjoint(self.words)):
             self.fail("invalid", known=self.known)
@@ -115,9 +119,7 @@ class TaskListQuery(ListQuery):
         required=False,
         help_text="In any case; repeat it: all must match.",
     )
-    project = ProjectsField(
-        INBOX, ACTIVE, required=False, known=f"{INBOX} or {ACTIVE}, alone, or up to {MAX_PROJECTS} ids of projects"
-    )
+    project = ProjectsField()
     # Fields of a serializer are no attributes of it: these do not hide DRF's own.
     parent = IdField(NONE, required=False, known=f"{NONE} or the id of a task")  # type: ignore[assignment]
     root = IdField(required=False, known="the id of a task")  # type: ignore[assignment]
@@ -155,18 +157,10 @@ class TaskListQuery(ListQuery):
     def narrowed(cls, user: Actor | Param, query: Mapping[str, Any], **clock: Any) -> Any:
         tasks: TaskQuerySet = super().narrowed(user, query)
         if "project" in query:
-            tasks = _in(tasks, user, query["project"])
+            tasks = tasks.placed_in(user, query["project"])
         if "root" in query:
             tasks = tasks.within(user, query["root"])
         if "overdue" not in query:
             return tasks
         narrow = TaskQuerySet.overdue if query["overdue"] else TaskQuerySet.not_overdue
         return narrow(tasks, clock["now"], clock["today"])
-
-
-def _in(tasks: TaskQuerySet, user: Actor | Param, project: Any) -> TaskQuerySet:
-    if project == INBOX:
-        return tasks.in_inbox()
-    if project == ACTIVE:
-        return tasks.active(user)
-    return tasks.in_projects(project) if isinstance(project, tuple) else tasks.in_project(project)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import F, Func, IntegerField, OrderBy, Q, Value
@@ -11,7 +11,7 @@ from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan, LessThan
 
 from config.database.queries import Param
-from tasks.choices import OPEN, Priority, Sort, Status
+from tasks.choices import ACTIVE, INBOX, OPEN, Priority, Sort, Status
 from tasks.text import tag_key, words
 from users.resources.querysets import CREATED, UPDATED, OwnedQuerySet, SortKey, comes_after, one_of, parse_instant
 
@@ -130,6 +130,14 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         projects: Any = self.model._meta.get_field("project").related_model
         archived = ArraySubquery(projects.objects.for_user(user).archived().values("pk"))
         return self.filter(Q(project=None) | ~Q(one_of("project_id", archived)))
+
+    def placed_in(self, user: "Actor | Param", place: "str | int | Param | tuple[int, ...]") -> Self:
+        """As a query says it: the inbox, what is active, a project, or one of several."""
+        if place == INBOX:
+            return self.in_inbox()
+        if place == ACTIVE:
+            return self.active(user)
+        return self.in_projects(place) if isinstance(place, tuple) else self.in_project(cast("int | Param", place))
 
     def at_the_root(self) -> Self:
         return self.filter(parent=None)

@@ -10,6 +10,7 @@ from config.http.pagination import Cursor, next_link
 from config.http.views import GenericAPIView, Response
 from tasks import recurring
 from tasks.completions import Completion, CompletionQuerySet
+from tasks.filters import PROJECT
 from tasks.series_serializers import (
     CompletionSerializer,
     CompletionsQuery,
@@ -62,7 +63,7 @@ class CompletionsView(GenericAPIView):
         description="A row for each time, also of tasks that do not recur. What was taken back, by reopening the task "
         "or by undo, has a `revoked_at`.",
         tags=["tasks"],
-        parameters=[USER_ID, CompletionsQuery, LINK],
+        parameters=[USER_ID, CompletionsQuery, PROJECT, LINK],
         responses={200: CompletionSerializer(many=True)},
         examples=[OpenApiExample("Completed", value=EXAMPLE, response_only=True)],
     )

@@ -11,10 +11,12 @@ from config.http.pagination import Cursor
 from config.http.serializers import QuerySerializer, StrictSerializer
 from tasks import recurring
 from tasks.completions import Completion
-from tasks.fields import INBOX, DueField, IdField
+from tasks.fields import DueField
+from tasks.filters import ProjectsField
 from tasks.models import MAX_DESCRIPTION, MAX_TAG
 from tasks.recurrence import rules
 from users.api.serializers import TimezoneField
+from users.resources.lists import Bound
 from users.resources.lists import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, CountField, CursorField, MomentField
 from users.resources.querysets import parse_instant
 from users.resources.serializers import JsonField
@@ -132,18 +134,6 @@ class CompletionCursorField(CursorField):
             self.fail("invalid_cursor")
 
 
-@extend_schema_field({"type": "string", "pattern": f"^({INBOX}|[1-9][0-9]{{0,18}})$"})
-class ProjectField(IdField):
-    """The id of a project, or `inbox`, which is no project."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(INBOX, known=f"the id of a project, or {INBOX}", **kwargs)
-
-    def to_internal_value(self, data: Any) -> int | None:
-        found = super().to_internal_value(data)
-        return None if found == INBOX else int(found.value)
-
-
 class OccurrencesQuery(QuerySerializer):
     limit = CountField(
         min_value=1, max_value=MAX_PREVIEW, default=DEFAULT_PREVIEW, help_text="How many occurrences to show."
@@ -156,7 +146,14 @@ class CompletionsOfTaskQuery(QuerySerializer):
 
 
 class CompletionsQuery(CompletionsOfTaskQuery):
+    repeatable = filters = frozenset({"project"})
+
     since = MomentField(required=False, help_text="At this moment or later.")
     until = MomentField(required=False, help_text="Before this moment.")
     tag = TextField(max_length=MAX_TAG, required=False, help_text="Of tasks that have this tag now, in any case.")
-    project = ProjectField(required=False, help_text="Of tasks that are in this project now, by its id, or `inbox`.")
+    project = ProjectsField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(place := attrs.get("project"), Bound):
+            attrs["project"] = place.value
+        return attrs

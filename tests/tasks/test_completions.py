@@ -14,7 +14,7 @@ from tasks.completions import Completion
 from tasks.models import Task
 from tests.client import Api, next_page
 from tests.config.test_openapi import complaints, document
-from tests.factories import make_task
+from tests.factories import make_project, make_task
 from tests.problems import places_of, problem_of
 from tests.tasks.test_recurring import NOW, TODAY, completed, make
 from users.models import Change, User
@@ -205,18 +205,21 @@ def test_pages_lead_on_and_end(as_alice: Api, alice: User, clock: Any) -> None:
 
 
 def test_filters(as_alice: Api, alice: User, clock: Any) -> None:
-    project = as_alice.post("/api/me/projects", {"name": "Kitchen"}).json()["id"]
+    project, archived = make_project(alice).pk, make_project(alice, is_archived=True).pk
     tagged, inside = make_task(alice, tags=["Home"]), make_task(alice, project_id=project)
     complete_each(alice, clock, tagged=tagged, inside=inside)
+    over = services.complete_task(alice, make_task(alice, project_id=archived).pk, completed=True)
     found = {
         query: [row["task_id"] for row in as_alice.get(f"/api/me/completions?{query}").json()]
         for query in (
             "tag=HOME", f"project={project}", "project=inbox", "since=2026-11-28T10:00:02Z",
-            "until=2026-11-28T10:00:02Z", "tag=none",
+            "until=2026-11-28T10:00:02Z", "tag=none", "project=active", f"project={project}&project={archived}",
+            f"project={archived}", "project=",
         )
     }  # fmt: skip
     assert list(found.values()) == [
-        [tagged.pk], [inside.pk], [tagged.pk], [inside.pk], [tagged.pk], [],
+        [tagged.pk], [inside.pk], [tagged.pk], [over.pk, inside.pk], [tagged.pk], [],
+        [inside.pk, tagged.pk], [over.pk, inside.pk], [over.pk], [over.pk, inside.pk, tagged.pk],
     ]  # fmt: skip
 
 
@@ -230,6 +233,8 @@ def test_filters(as_alice: Api, alice: User, clock: Any) -> None:
         ("sort=at", "sort"),
         ("tag=a&tag=b", "tag"),
         ("project=99999999999999999999", "project"),
+        ("project=inbox&project=1", "project"),
+        ("&".join(f"project={number}" for number in range(1, 22)), "project"),
     ],
 )
 def test_bad_parameters_are_named(as_alice: Api, query: str, name: str) -> None:
