@@ -16,8 +16,7 @@ from tasks.filters import ProjectsField
 from tasks.models import MAX_DESCRIPTION, MAX_TAG
 from tasks.recurrence import rules
 from users.api.serializers import TimezoneField
-from users.resources.lists import Bound
-from users.resources.lists import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, CountField, CursorField, MomentField
+from users.resources.lists import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, Bound, CountField, CursorField, MomentField
 from users.resources.querysets import parse_instant
 from users.resources.serializers import JsonField
 

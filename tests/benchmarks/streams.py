@@ -26,7 +26,6 @@ STREAMS = 1000
 ENVIRONMENT = {"WORKERS": "2", "NETWORK_REQUESTS": "4096"}
 WRITES = 100
 GETS = 300
-STAY = (5.0, 55.0)  # seconds that a client is connected
 WRITE_SECONDS = 0.2  # between two writes of anybody, while clients come and go
 SAMPLE_SECONDS = 30
 KIB, MIB = 1024, 1024 * 1024
@@ -116,8 +115,9 @@ async def still(server: Server, people: list[Person], idle_seconds: float) -> No
 class Crowd:
     """Clients stay for a while, break off, and come back with the last event's id, as EventSource does."""
 
-    def __init__(self, server: Server, people: list[Person], minutes: float) -> None:
+    def __init__(self, server: Server, people: list[Person], minutes: float, stay: float) -> None:
         self._server, self._people, self._workers = server, people, Workers(server)
+        self._stays = stay / 10, stay
         self._began = time.monotonic()
         self._until = self._began + minutes * 60
         self._counts = Counter[str]()
@@ -129,7 +129,7 @@ class Crowd:
 
     async def _client(self, person: Person) -> None:
         known = ""
-        await asyncio.sleep(self._dice.uniform(0, STAY[1]))
+        await asyncio.sleep(self._dice.uniform(0, self._stays[1]))
         while time.monotonic() < self._until:
             try:
                 known = await self._stay(person, known)
@@ -138,7 +138,7 @@ class Crowd:
 
     async def _stay(self, person: Person, known: str) -> str:
         """Returns the id of the last event."""
-        leaves_at = min(self._until, time.monotonic() + self._dice.uniform(*STAY))
+        leaves_at = min(self._until, time.monotonic() + self._dice.uniform(*self._stays))
         headers = {"Last_Event_ID": known} if known else {}
         async with opened(self._server, person.access, **headers) as stream:
             self._counts[f"answers {stream.status}"] += 1
@@ -173,11 +173,12 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=STREAMS, help="default %(default)s")
     parser.add_argument("--idle", type=float, default=20, help="seconds in which nothing happens, default %(default)s")
     parser.add_argument("--minutes", type=float, default=0, help="let clients come and go for so long, instead")
+    parser.add_argument("--stay", type=float, default=55, help="seconds of each visit, at most, default %(default)s")
     arguments = parser.parse_args()
     with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **ENVIRONMENT) as server:
         people = [Person(server) for _ in range(arguments.streams // OF_KEY)]
         if arguments.minutes:
-            asyncio.run(Crowd(server, people, arguments.minutes).come_and_go())
+            asyncio.run(Crowd(server, people, arguments.minutes, arguments.stay).come_and_go())
         else:
             asyncio.run(still(server, people, arguments.idle))
 
