@@ -12,10 +12,13 @@ from config.http.fields import Clearable, DateField, InstantField, IntegerField,
 from config.http.serializers import StrictSerializer
 from config.values import MAX_BIGINT
 from tasks import positions
+from tasks.choices import ACTIVE, INBOX
 from tasks.placed import EXTRA_RULE, MAX_EXTRA, is_extra
 from users.resources.lists import Bound
 from users.resources.models import MAX_UID
 from users.resources.serializers import JsonField
+
+MAX_PROJECTS = 20  # in one query
 
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 
@@ -49,6 +52,20 @@ class IdField(serializers.Field):
         if not _ID.fullmatch(data) or int(data) > MAX_BIGINT:
             self.fail("invalid", known=self.known)
         return Bound(int(data))
+
+
+class ProjectsField(IdField):
+    """Ids by repetition, or a word alone."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        known = f"{INBOX} or {ACTIVE}, alone, or up to {MAX_PROJECTS} ids of projects"
+        super().__init__(INBOX, ACTIVE, required=False, known=known, **kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if len(data) > MAX_PROJECTS or (len(data) > 1 and not set(data).isdisjoint(self.words)):
+            self.fail("invalid", known=self.known)
+        first, *others = sorted({*map(super().to_internal_value, data)})
+        return tuple(each.value for each in (first, *others)) if others else first
 
 
 class ReferenceField(IntegerField):

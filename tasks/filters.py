@@ -11,7 +11,7 @@ from config.database.queries import Param
 from config.http.fields import ChoiceField, DateField, ListField, TextField
 from config.values import MAX_BIGINT, MAX_SEARCH
 from tasks.choices import ACTIVE, INBOX, Priority, Sort, Status
-from tasks.fields import IdField
+from tasks.fields import MAX_PROJECTS, IdField, ProjectsField
 from tasks.models import MAX_TAG, MAX_TAGS, Task
 from tasks.querysets import NEAR, TaskQuerySet
 from users.resources.lists import FlagField, ListQuery, SortField
@@ -27,7 +27,6 @@ STATUS = OpenApiParameter(
 )
 
 NONE = "none"
-MAX_PROJECTS = 20
 
 _AN_ID = {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_BIGINT}
 _PROJECTS = {
@@ -76,20 +75,6 @@ class StatusesField(serializers.Field):
         if not set(statuses) <= set(Status.values):
             self.fail("invalid_choice", known=", ".join(Status.values))
         return tuple(sorted(set(statuses)))
-
-
-class ProjectsField(IdField):
-    """Ids by repetition, or a word alone."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        known = f"{INBOX} or {ACTIVE}, alone, or up to {MAX_PROJECTS} ids of projects"
-        super().__init__(INBOX, ACTIVE, required=False, known=known, **kwargs)
-
-    def to_internal_value(self, data: Any) -> Any:
-        if len(data) > MAX_PROJECTS or (len(data) > 1 and not set(data).isdisjoint(self.words)):
-            self.fail("invalid", known=self.known)
-        first, *others = sorted({*map(super().to_internal_value, data)})
-        return tuple(each.value for each in (first, *others)) if others else first
 
 
 class TaskListQuery(ListQuery):

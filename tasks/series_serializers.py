@@ -11,8 +11,7 @@ from config.http.pagination import Cursor
 from config.http.serializers import QuerySerializer, StrictSerializer
 from tasks import recurring
 from tasks.completions import Completion
-from tasks.fields import DueField
-from tasks.filters import ProjectsField
+from tasks.fields import DueField, ProjectsField
 from tasks.models import MAX_DESCRIPTION, MAX_TAG
 from tasks.recurrence import rules
 from users.api.serializers import TimezoneField

@@ -7,7 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tasks import services
-from tasks.filters import MAX_PROJECTS, TaskListQuery
+from tasks.fields import MAX_PROJECTS
+from tasks.filters import TaskListQuery
 from tasks.projects import services as projects
 from tasks.projects.models import Project
 from tasks.resource import TASKS
