@@ -22,8 +22,7 @@ R = TypeVar("R", bound=OwnedModel)
 Key = tuple[type[OwnedModel], int]
 
 MAX_ROWS = 100_000
-# PostgreSQL does not know how many rows are sent. Without statistics, as after an import, it may compare each with each:
-# of this many on, it must not.
+# PostgreSQL does not know how many rows are sent, and may compare each with each: of this many on, it must not.
 MANY = 100
 _OF_MANY = {"statement_timeout": "0", "enable_nestloop": "off"}
 
