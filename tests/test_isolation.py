@@ -19,7 +19,7 @@ from tests.issuer import AUDIENCE, ISSUER, SECRET
 from tests.problems import exact, problem_of, rolled_back, stored
 from tests.resources.declared import operations
 from users.models import User
-from users.resources.resource import registered
+from users.resources.resource import Resource, registered
 from users.tokens import mailed
 
 CANARY = "canary"  # in all that alice has
@@ -64,6 +64,8 @@ getReadiness     | 200 | 200                    | 200                    | 200  
 ROWS = {
     name: cells for name, *cells in ([cell.strip() for cell in line.split("|")] for line in TABLE.split("\n")[1:-1])
 }
+# Each resource has what `listChanges` and `getStream` have.
+ROWS |= {f"{verb}{each.titles}": ROWS["listChanges"] for each in registered() for verb in ("pull", "push", "stream")}
 # Those of public operations are about dave, whoever calls.
 BODIES: dict[str, Callable[[User], Any]] = {
     "updateMe": lambda dave: {"timezone": "Asia/Karachi"},
@@ -80,6 +82,13 @@ BODIES: dict[str, Callable[[User], Any]] = {
     "previewRecurrence": lambda dave: {"recurrence": {"rule": "FREQ=DAILY"}, "due_date": "2026-11-28"},
     "verifyEmail": lambda dave: {"token": mailed.EMAIL_VERIFICATION.make(dave)},
 }
+
+
+def _pushing(resource: Resource) -> Callable[[User], Any]:
+    return lambda dave: [{"newDocumentState": {"uid": "new", **resource.example}}]
+
+
+BODIES |= {f"push{each.titles}": _pushing(each) for each in registered()}
 OPERATIONS = {
     operation["operationId"]: (method.upper(), path, operation)
     for path, methods in document()["paths"].items()
@@ -181,7 +190,18 @@ def assert_is_as_declared(text: str, name: str, status: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["getMe", "exportMe", "listSessions", "listTrash", "listHistory", "listChanges", "getCounts", "listTags"]
+    "name",
+    [
+        "getMe",
+        "exportMe",
+        "listSessions",
+        "listTrash",
+        "listHistory",
+        "listChanges",
+        "pullTasks",
+        "getCounts",
+        "listTags",
+    ],
 )
 def test_the_owner_sees_what_nobody_else_does(alice: User, name: str) -> None:
     """So that the table would notice it in the answer to another."""

@@ -16,6 +16,7 @@ from tests.notes.resource import NOTES
 from tests.problems import send
 from users import exports
 from users.api.resources import routes, viewset
+from users.api.views import rxdb
 from users.models import User
 from users.resources import resource as registry
 from users.resources.models import OwnedModel
@@ -39,7 +40,7 @@ def installed(resource: Resource) -> Iterator[None]:
         register(resource)
         urls = ModuleType("urls")
         urls.__dict__.update(vars(config.urls))
-        urls.__dict__["urlpatterns"] = [*routes(resource), *config.urls.urlpatterns]
+        urls.__dict__["urlpatterns"] = [*routes(resource), *rxdb.routes(resource), *config.urls.urlpatterns]
         with override_settings(ROOT_URLCONF=urls):
             yield
 

@@ -47,8 +47,8 @@ class TypeField(TextField):
 class VersionField(serializers.IntegerField):
     """A number of the change counter, in ASCII digits."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=1, max_value=MAX_BIGINT, **kwargs)
+    def __init__(self, *, min_value: int = 1, **kwargs: Any) -> None:
+        super().__init__(min_value=min_value, max_value=MAX_BIGINT, **kwargs)
 
     def to_internal_value(self, data: Any) -> int:
         if not (len(data) <= len(str(MAX_BIGINT)) and data.isascii() and data.isdecimal()):

@@ -3,9 +3,11 @@
 from django.urls import path
 
 from users.api import resources, views
+from users.api.views import rxdb
 
 urlpatterns = [
     *resources.urlpatterns(),  # first, as they are requested most
+    *rxdb.urlpatterns(),
     path("api/<str:user_id>/trash", views.TrashView.as_view(), name="trash"),
     path("api/<str:user_id>/history", views.HistoryView.as_view(), name="history"),
     path("api/<str:user_id>/batch", views.BatchView.as_view(), name="batch"),

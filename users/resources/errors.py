@@ -37,6 +37,10 @@ class ConflictingMembers(Invalid):
     code = "conflicting_members"
 
 
+class UnknownReference(Invalid):
+    """The base of each reference's own error; `unknown` makes them."""
+
+
 class TooDeep(Invalid):
     code = "too_deep"
 
@@ -77,11 +81,11 @@ def checked(row: R | None, model: type[R], expected: Collection[int] | None) -> 
 
 
 @cache
-def _unknown(name: str) -> type[Invalid]:
-    return type(f"Unknown{name.title()}", (Invalid,), {"code": f"unknown_{name}", "__module__": __name__})
+def _unknown(name: str) -> type[UnknownReference]:
+    return type(f"Unknown{name.title()}", (UnknownReference,), {"code": f"unknown_{name}", "__module__": __name__})
 
 
-def unknown(reference: Reference, member: str) -> Invalid:
+def unknown(reference: Reference, member: str) -> UnknownReference:
     """One error for another user's row, one in the trash, and one that does not exist: `unknown_project`."""
     name = reference.related_model._meta.verbose_name
     return _unknown(reference.name)(f"You have no {name} with this {member.rpartition('_')[2]}.", pointer=f"/{member}")

@@ -1,13 +1,14 @@
 """What a user has, and what has changed since: the pages by which a client keeps its copy, of all resources."""
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.contrib.postgres.expressions import ArraySubquery
 
-from config.database.queries import Compiled, Param, Statement, run_all
+from config.database.queries import Compiled, Param, Raw, Statement, run_all
+from config.values import MAX_BIGINT
 from users.models import Change
 from users.resources import feed, log
 from users.resources.feed import Bounds
@@ -17,8 +18,18 @@ from users.resources.resource import Resource, registered
 from users.sync.cursors import Cursor
 from users.tokens.callers import Actor
 
+_LATEST = """
+    SELECT entry.version, entry.type FROM users_change AS entry
+    JOIN {table} AS row ON row.user_id = entry.user_id AND row.id = entry.object_id AND row.version = entry.version
+    WHERE entry.user_id = %s AND entry.type = %s AND entry.version > %s ORDER BY entry.version LIMIT %s
+"""
+
 DEFAULT_LIMIT = 500
 MAX_LIMIT = 1000
+
+
+# What is told of an object, of its type, its members as they are shown, and whether it is in the trash; with `version`.
+Shape = Callable[[str, dict[str, Any], bool], dict[str, Any]]
 
 
 class Page(NamedTuple):
@@ -43,7 +54,20 @@ def types() -> tuple[str, ...]:
     return tuple(sorted(resource.name for resource in registered()))
 
 
-def page(user: Actor, limit: int, since: Cursor | None = None, names: Collection[str] | None = None) -> Page:
+def as_change(name: str, shown: dict[str, Any], is_deleted: bool) -> dict[str, Any]:
+    told = {"type": name, "version": shown["version"]}
+    return (
+        {**told, "deleted": True, "id": shown["id"], "uid": shown["uid"]} if is_deleted else {**told, "object": shown}
+    )
+
+
+def page(
+    user: Actor,
+    limit: int,
+    since: Cursor | None = None,
+    names: Collection[str] | None = None,
+    shape: Shape = as_change,
+) -> Page:
     """Up to `limit` changes of objects of these types, or of all; in one message if nothing is new, and else in two.
 
     Without a cursor, and with one of the first sync, all live objects by type and id; then the entries of the log by
@@ -67,14 +91,17 @@ def page(user: Actor, limit: int, since: Cursor | None = None, names: Collection
         later_bounds, found = _read(user, before=list(rows.values()))
         start.require_kept(later_bounds)
         for name, each in zip(rows, found, strict=True):
-            changes += _represent(by_name[name], each, user.public_id)
+            changes += _represent(by_name[name], each, user.public_id, shape)
     if since is not None and not since.type:
         changes.sort(key=itemgetter("version"))
     return Page(changes, cursor, more, bounds.head)
 
 
 def _read_log(user: Actor, resources: Mapping[str, Resource], limit: int, since: Cursor) -> Reading:
-    bounds, (found,) = _read(user, after=[log.after(user, since.version, limit + 1)])
+    # Of one type, only entries that are not to be passed over: a page is full then, if there is so much.
+    models = [each.model for each in resources.values()]
+    reading = partial(_latest, model=models[0]) if len(models) == 1 else log.after
+    bounds, (found,) = _read(user, after=[reading(user, since.version, limit + 1)])
     entries, more = found[:limit], len(found) > limit
     last = entries[-1][0] if entries else since.version
     kinds = {type_ for _, type_ in entries}
@@ -94,7 +121,12 @@ def _read_objects(user: Actor, resources: Mapping[str, Resource], limit: int, si
     """
     current, last = (since.type, since.id) if since else ("", 0)
     places = {name: last if name == current else 0 for name in sorted(resources) if name >= current}
-    ids = [_live(resources[name].model, limit + 1).given(user=user.pk, after=place) for name, place in places.items()]
+    ids = [
+        _live(resources[name].model, limit + 1).given(
+            user=user.pk, after=place, version=since.version if since else MAX_BIGINT
+        )
+        for name, place in places.items()
+    ]
     bounds, found = _read(user, after=ids)
     start = since or Cursor.at_head(user, bounds)
     rows: dict[str, Statement[Any]] = {}
@@ -112,14 +144,13 @@ def _read_objects(user: Actor, resources: Mapping[str, Resource], limit: int, si
     return Reading(rows, start, following, more, bounds)
 
 
-def _represent(resource: Resource, rows: Sequence[tuple[Any, ...]], public_id: str) -> list[dict[str, Any]]:
-    name = resource.name
-    shown = resource.serializer.represent([row[1:] for row in rows], public_id)
+def _represent(
+    resource: Resource, rows: Sequence[tuple[Any, ...]], public_id: str, shape: Shape
+) -> list[dict[str, Any]]:
+    represented = resource.serializer.represent([row[1:] for row in rows], public_id)
     return [
-        {"type": name, "version": each["version"], "object": each}
-        if deleted_at is None
-        else {"type": name, "version": each["version"], "deleted": True, "id": each["id"], "uid": each["uid"]}
-        for (deleted_at, *_), each in zip(rows, shown, strict=True)
+        shape(resource.name, shown, deleted_at is not None)
+        for (deleted_at, *_), shown in zip(rows, represented, strict=True)
     ]
 
 
@@ -134,12 +165,19 @@ def _read(
         feed.explain(user)
 
 
+def _latest(user: Actor, version: int, limit: int, model: type[OwnedModel]) -> Raw:
+    """`log.after` for one model, without the entries of objects that have changed again."""
+    sql = _LATEST.format(table=model._meta.db_table)
+    return Raw(sql, [user.pk, model.type_name(), version, limit])
+
+
 @lru_cache(maxsize=256)
 def _live(model: type[OwnedModel], limit: int) -> Compiled[Any]:
-    """The ids of the next objects."""
+    """The ids of the next objects that have not changed since a version."""
 
     def build() -> OwnedQuerySet[Any]:
-        rows: OwnedQuerySet[Any] = model.objects.for_user(Param("user")).visible().filter(pk__gt=Param("after"))
+        rows: OwnedQuerySet[Any] = model.objects.for_user(Param("user")).visible()
+        rows = rows.filter(pk__gt=Param("after"), version__lte=Param("version"))
         return rows.order_by("pk").columns(("id",))[:limit]
 
     return Compiled(build)

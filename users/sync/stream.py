@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import orjson
@@ -85,10 +85,10 @@ def head_of(user: Caller) -> Cursor:
     return head
 
 
-def follow(request: HttpRequest, user: Caller, since: Cursor | None) -> Stream:
+def follow(request: HttpRequest, user: Caller, since: Cursor | None, event: Callable[[Cursor], bytes]) -> Stream:
     """For the `follow` of an answer to this request: events of heads after this one. Raises StreamsOff."""
     require_streams(request)
-    return Stream(_subscription(user, head_of(user)), since, event_of, EXPIRED)
+    return Stream(_subscription(user, head_of(user)), since, event, EXPIRED)
 
 
 def require_streams(request: HttpRequest) -> None:

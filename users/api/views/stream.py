@@ -1,7 +1,7 @@
 """Views of the stream: wake-ups as server-sent events, and tickets for EventSource."""
 
 import random
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
@@ -46,6 +46,7 @@ class TicketSerializer(serializers.Serializer):
 
 class StreamView(APIView):
     takes_tickets = True
+    event: ClassVar[Any] = staticmethod(stream.event_of)
 
     @extend_schema(
         operation_id="getStream",
@@ -70,7 +71,7 @@ class StreamView(APIView):
     def get(self, request: Request, user_id: str) -> Response:
         query, caller = StreamQuery.validated(request), cast(Caller, request.user)
         since = _last_event(request) or query.get("since")
-        follow = stream.follow(request, caller, since)
+        follow = stream.follow(request, caller, since, self.event)
         if "ticket" in query:
             tickets.spend(query["ticket"])
         response: Any = Response(
