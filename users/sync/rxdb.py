@@ -8,7 +8,7 @@ import orjson
 from django.db import transaction
 
 from config.database.transactions import retried_transaction
-from config.errors import DomainError
+from config.errors import Conflict, DomainError
 from config.http.json import to_json
 from config.values import nfc
 from users.resources import feed, log, operations
@@ -47,10 +47,11 @@ class Refused(Exception):
     """The server's document stays as it is."""
 
 
-class ReferenceNotStored(DomainError):
+class ReferenceNotStored(Conflict):
     """What a document refers to by uid was never here. Perhaps it is still to be sent, by another collection."""
 
     code = "reference_not_stored"
+    title = "What it refers to is not stored yet"
 
 
 # --- Documents --------------------------------------------------------------------------------------

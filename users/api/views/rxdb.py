@@ -166,12 +166,19 @@ class PushView(GenericAPIView):
             raise InvalidBody({str(index): {"newDocumentState": {name: [error] for name in unknown}}})
 
     def _validated(self, document: Mapping[str, Any], *, partial: bool = False) -> Mapping[str, Any] | None:
-        """Its content, None if it is invalid. Of a reference by id and by uid, the uid counts unless it is null."""
+        """Its content, None if it is invalid.
+
+        Of a reference by id and by uid, the uid counts unless it is null. In a whole document, null says nothing: a
+        client knows neither the id of what it has made, nor what a parent hands down.
+        """
         known = self.resource.serializer._declared_fields
         sent = {name: value for name, value in document.items() if name in known}
         for member, reference in rxdb.uid_members(self.resource).items():
-            if member in sent and reference.attname in sent:
-                del sent[member if sent[member] is None else reference.attname]
+            pair = {name: sent.pop(name) for name in (reference.attname, member) if name in sent}
+            if named := [(name, value) for name, value in pair.items() if value is not None]:
+                sent |= named[-1:]
+            elif pair and partial:
+                sent[reference.attname] = None
         try:
             content: Mapping[str, Any] = self.resource.serializer.validated(sent, partial=partial)
         except ValidationError:
