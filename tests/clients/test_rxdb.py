@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 
-from tests.clients.npm import install
+from tests.clients.npm import CLIENTS, install
 from tests.documents import BLOCK, blocks, steps
 from tests.factories import PASSWORD
 from tests.server import ROOT, Server
@@ -23,6 +24,7 @@ GUIDE = ROOT / "docs/guide"
 OFFLINE = GUIDE / "offline"
 BASE, GRACE = "http://127.0.0.1:8000", "grace@example.com"
 SCRIPTS = ["browser.mjs", "scenarios.mjs"]
+SCENARIOS = re.findall(r'^  async "(.+)"\(\)', (CLIENTS / "rxdb" / "scenarios.mjs").read_text(), re.M)
 [MODULE, *_] = steps((GUIDE / "browsers.md").read_text(), "js")
 
 
@@ -46,7 +48,7 @@ def run(server: Server, app: Path, script: str, *arguments: str, seconds: float 
     done = subprocess.run(
         ["node", "--import", "./browser.mjs", script, *arguments],
         cwd=app,
-        env={**os.environ, **server.environment, "MANAGE": manage},
+        env={**os.environ, **server.environment, "MANAGE": manage, "ROOT": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=seconds,
@@ -88,3 +90,8 @@ def test_every_block_of_these_pages_is_run() -> None:
     found = {language for page in OFFLINE.glob("*.md") for language, _ in BLOCK.findall(page.read_text())}
     assert found == {"js", "json", "text"}
     assert {page.name for page in OFFLINE.glob("*.md") if blocks(page.read_text(), "js")} == {"rxdb.md", "tanstack.md"}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_devices_end_with_what_the_server_has(server: Server, app: Path, name: str) -> None:
+    run(server, app, "scenarios.mjs", name, server.base, f"{name.replace(' ', '-')}@example.com", "17")

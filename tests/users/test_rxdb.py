@@ -85,6 +85,13 @@ def test_what_refers_to_a_project_in_the_trash_comes_back(as_alice: Api, alice: 
     assert not Task.objects.exists()
 
 
+def test_what_refers_to_a_document_that_is_refused_comes_back_with_it(as_alice: Api, alice: User) -> None:
+    """Else the push would wait for it for ever."""
+    rows = [whole("child", parent_uid="bad"), whole("bad", title=""), whole("good")]
+    assert {each["uid"] for each in push(as_alice, TASKS, *rows).json()} == {"child", "bad"}
+    assert [task.uid for task in Task.objects.all()] == ["good"]
+
+
 def test_a_task_is_moved_by_either_member(as_alice: Api, alice: User) -> None:
     one, two = (projects.create_project(alice, uid=uid, name=uid) for uid in ("one", "two"))
     task = make_task(alice, project_id=one.pk)

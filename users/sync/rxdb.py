@@ -118,7 +118,7 @@ def push(user: Actor, resource: Resource, writes: Sequence[Write]) -> tuple[list
         waiting: dict[int, UnknownReference] = {}
         for index, write in pending.items():
             try:
-                kept += _Push(user, resource, write).run()
+                kept += _Push(user, resource, write, kept).run()
             except UnknownReference as error:
                 waiting[index] = error
             if feed.current_version(user) - before > operations.MAX_ROWS:  # a write may change many
@@ -139,6 +139,7 @@ class _Push:
     user: Actor
     resource: Resource
     write: Write
+    kept: Sequence[Document]  # of those before
 
     def run(self) -> list[Document]:
         """The server's document, if it stays as it is and differs. Raises UnknownReference for one that may come."""
@@ -160,13 +161,16 @@ class _Push:
         return self.resource.model.objects.for_user(self.user).filter(uid=nfc(self.write.document["uid"])).first()
 
     def _may_come(self, unknown: UnknownReference) -> bool:
-        """Whether what is unknown is named by a uid that was never here, not even in the trash."""
+        """Whether what is unknown is named by a uid that was never here, not even in the trash, nor just refused."""
         member = (unknown.pointer or "")[1:]
         reference = uid_members(self.resource).get(member)
         if reference is None:
             return False
         target: Any = reference.related_model
-        return not target.objects.for_user(self.user).filter(uid=nfc(self.write.document[member])).exists()
+        uid = nfc(self.write.document[member])
+        if target is self.resource.model and uid in {nfc(each["uid"]) for each in self.kept}:
+            return False
+        return not target.objects.for_user(self.user).filter(uid=uid).exists()
 
     def _apply(self) -> None:
         """Raises Refused and DomainError."""

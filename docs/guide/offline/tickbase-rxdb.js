@@ -74,8 +74,9 @@ async function read(response) {
   return answer;
 }
 
-/** Replicates a collection that is called as its resource, `tasks` or `projects`. `url` ends with the user's id. */
-export function replicate({ collection, url, fetch, changed$ }) {
+/** Replicates a collection that is called as its resource, `tasks` or `projects`. `url` ends with the user's id, `after` is
+ *  the replication of what its documents refer to, and other options are RxDB's. */
+export function replicate({ collection, url, fetch, changed$, after, ...options }) {
   const place = `${url}/sync/${collection.name}/0`;
   const pull = (checkpoint, limit) =>
     fetch(`${place}/pull?lwt=${checkpoint?.lwt ?? 0}&id=${checkpoint?.id ?? ""}&limit=${limit}`);
@@ -94,7 +95,21 @@ export function replicate({ collection, url, fetch, changed$ }) {
     return { ...page, documents };
   }
 
+  /** What a document refers to may be on its way. If it is not there then, it was refused: send it without. */
+  async function push(rows, hasWaited = false) {
+    const headers = { "Content-Type": "application/json" };
+    const answer = await fetch(`${place}/push`, { method: "POST", headers, body: JSON.stringify(rows) });
+    if (answer.status !== 409) return read(answer);
+    const { code, detail, errors } = await answer.json();
+    if (code !== "reference_not_stored") throw new Error(detail);
+    if (!hasWaited) await after?.awaitInSync();
+    const [, row, , member] = errors[0].pointer.split("/");
+    const newDocumentState = { ...rows[row].newDocumentState, [member]: null };
+    return push(hasWaited ? rows.with(Number(row), { ...rows[row], newDocumentState }) : rows, true);
+  }
+
   return replicateRxCollection({
+    ...options,
     collection,
     replicationIdentifier: place,
     pull: {
@@ -104,12 +119,7 @@ export function replicate({ collection, url, fetch, changed$ }) {
       },
       stream$: changed$,
     },
-    push: {
-      async handler(rows) {
-        const headers = { "Content-Type": "application/json" };
-        return read(await fetch(`${place}/push`, { method: "POST", headers, body: JSON.stringify(rows) }));
-      },
-    },
+    push: { handler: (rows) => push(rows) },
   });
 }
 
