@@ -112,7 +112,8 @@ def push(user: Actor, resource: Resource, writes: Sequence[Write]) -> tuple[list
     A document may refer by uid to a later one. Returns, of all others, the server's document as it stays, and the
     operation, None if nothing has changed. Raises ReferenceNotStored and OperationTooLarge: then nothing is stored.
     """
-    before, kept = feed.lock(user).head, []
+    before = feed.lock(user).head
+    kept: list[Document] = []
     pending = dict(enumerate(writes))
     while pending:
         waiting: dict[int, UnknownReference] = {}

@@ -74,8 +74,8 @@ async function read(response) {
   return answer;
 }
 
-/** Replicates a collection that is called as its resource, `tasks` or `projects`. `url` ends with the user's id, `after` is
- *  the replication of what its documents refer to, and other options are RxDB's. */
+/** Replicates a collection that is called as its resource, `tasks` or `projects`. `url` ends with the user's id, `after`
+ *  is the replication of what its documents refer to, and other options are RxDB's. */
 export function replicate({ collection, url, fetch, changed$, after, ...options }) {
   const place = `${url}/sync/${collection.name}/0`;
   const pull = (checkpoint, limit) =>
