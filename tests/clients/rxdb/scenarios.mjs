@@ -283,15 +283,16 @@ const scenarios = {
       async (device) => (device.isOnline ? device.disconnect() : device.connect()),
       async () => {
         const [task] = await stored("tasks");
-        if (task) await request("PATCH", `/tasks/${task.id}/complete`);
+        // A device may have deleted it meanwhile.
+        if (task) await fetch(`${url}/tasks/${task.id}/complete`, { method: "PATCH", headers });
       },
       async () => new Promise((passed) => setTimeout(passed, random(60))),
     ];
     for (let step = 0; step < 300; step++) await acts[random(acts.length)](devices[random(3)]);
     for (const device of devices) if (!device.isOnline) device.connect();
     await agree(...devices);
-    const sizes = { tasks: (await stored("tasks")).length, conflicts: devices.flatMap((each) => each.conflicts).length };
-    assert(sizes.tasks > 9 && sizes.conflicts > 0, JSON.stringify(sizes));
+    const conflicts = devices.flatMap((device) => device.conflicts);
+    assert((await stored("tasks")).length > 5 && conflicts.length > 5);
   },
 };
 
