@@ -92,6 +92,16 @@ def test_what_refers_to_a_document_that_is_refused_comes_back_with_it(as_alice: 
     assert [task.uid for task in Task.objects.all()] == ["good"]
 
 
+def test_what_the_client_assumes_may_refer_to_what_was_refused(as_alice: Api, alice: User) -> None:
+    """It sends a document again without such a reference, but remembers it with."""
+    task = make_task(alice)
+    known = {**document_of(as_alice, TASKS, task), "version": 0, "project_uid": "refused"}
+    before = stored()
+    (kept,) = pushed(as_alice, TASKS, {**known, "project_uid": None, "title": "Mine"}, known)
+    assert (kept["uid"], kept["project_uid"], kept["version"]) == (task.uid, None, 1)
+    assert stored() == before
+
+
 def test_a_task_is_moved_by_either_member(as_alice: Api, alice: User) -> None:
     one, two = (projects.create_project(alice, uid=uid, name=uid) for uid in ("one", "two"))
     task = make_task(alice, project_id=one.pk)

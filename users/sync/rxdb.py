@@ -216,10 +216,13 @@ class _Push:
         """Whether to store this content would change nothing."""
         if content is None:
             return False
-        with transaction.atomic():
-            updated: OwnedModel = self.resource.update(self.user, row.pk, content, expected_version=None)
-            if updated.operation is not None:
-                transaction.set_rollback(True)
+        try:
+            with transaction.atomic():
+                updated: OwnedModel = self.resource.update(self.user, row.pk, content, expected_version=None)
+                if updated.operation is not None:
+                    transaction.set_rollback(True)
+        except DomainError:  # such as a reference that was left out when it was sent
+            return False
         return updated.operation is None
 
 
