@@ -61,14 +61,23 @@ def pushed(api: Api, resource: Resource, new: Document, assumed: Document | None
 # --- Pull -------------------------------------------------------------------------------------------
 
 
-def test_the_first_pull_has_every_live_object(resource: Resource, as_alice: Api, alice: User, row: OwnedModel) -> None:
-    resource.delete(alice, make(resource, alice).pk)
+def test_the_first_pull_has_every_object(resource: Resource, as_alice: Api, alice: User, row: OwnedModel) -> None:
     documents, checkpoint = pulled(as_alice, resource)
     shown = as_alice.get(address(resource, row.pk)).json()
     (document,) = documents
     assert {**shown, "_deleted": False} == {name: document[name] for name in (*shown, "_deleted")}
     assert document.keys() - shown.keys() <= {"_deleted", "project_uid", "parent_uid"}
     assert pulled(as_alice, resource, checkpoint) == ([], checkpoint)
+
+
+def test_the_first_pull_tells_what_was_deleted(resource: Resource, as_alice: Api, alice: User) -> None:
+    """RxDB keeps no checkpoint of an empty page: the client may have pushed it before another one has deleted it."""
+    assert pulled(as_alice, resource)[0] == []
+    pushed(as_alice, resource, {"uid": "mine", **named(resource, "New")})
+    resource.delete(alice, resource.model.objects.get().pk)
+    make(resource, alice)
+    documents, _ = pulled(as_alice, resource)
+    assert [(each["uid"] == "mine", each["_deleted"]) for each in documents] == [(True, True), (False, False)]
 
 
 def test_what_changes_later_comes_in_the_order_of_its_last_change(

@@ -67,11 +67,13 @@ def page(
     since: Cursor | None = None,
     names: Collection[str] | None = None,
     shape: Shape = as_change,
+    with_deleted: bool = False,
 ) -> Page:
     """Up to `limit` changes of objects of these types, or of all; in one message if nothing is new, and else in two.
 
-    Without a cursor, and with one of the first sync, all live objects by type and id; then the entries of the log by
-    version. Each statement sees what is committed when it begins (READ COMMITTED), so their order makes the page right:
+    Without a cursor, and with one of the first sync, all live objects by type and id, or `with_deleted` ones; then the
+    entries of the log by version. Each statement sees what is committed when it begins (READ COMMITTED), so their order
+    makes the page right:
 
     1. The change counter. Of what has a later number nothing is promised: the cursor stays at it or before.
     2. The entries up to there are all visible, as the order of the numbers is the commit order.
@@ -82,7 +84,7 @@ def page(
     """
     by_name = {each.name: each for each in registered() if names is None or each.name in names}
     if since is None or since.type:
-        rows, start, cursor, more, bounds = _read_objects(user, by_name, limit, since)
+        rows, start, cursor, more, bounds = _read_objects(user, by_name, limit, since, with_deleted)
     else:
         rows, start, cursor, more, bounds = _read_log(user, by_name, limit, since)
     start.require_kept(bounds)
@@ -114,7 +116,9 @@ def _read_log(user: Actor, resources: Mapping[str, Resource], limit: int, since:
     return Reading(rows, since, since._replace(version=last if more else max(last, bounds.head)), more, bounds)
 
 
-def _read_objects(user: Actor, resources: Mapping[str, Resource], limit: int, since: Cursor | None) -> Reading:
+def _read_objects(
+    user: Actor, resources: Mapping[str, Resource], limit: int, since: Cursor | None, with_deleted: bool
+) -> Reading:
     """Keyset pagination by type and id; `version` of the cursor stays where the first page has found the counter.
 
     What has changed since then is passed over, as the log tells of it later.
@@ -122,7 +126,7 @@ def _read_objects(user: Actor, resources: Mapping[str, Resource], limit: int, si
     current, last = (since.type, since.id) if since else ("", 0)
     places = {name: last if name == current else 0 for name in sorted(resources) if name >= current}
     ids = [
-        _live(resources[name].model, limit + 1).given(
+        _ids(resources[name].model, limit + 1, with_deleted).given(
             user=user.pk, after=place, version=since.version if since else MAX_BIGINT
         )
         for name, place in places.items()
@@ -136,7 +140,8 @@ def _read_objects(user: Actor, resources: Mapping[str, Resource], limit: int, si
         if chosen := pks[:room]:
             (last,) = chosen[-1]
             values = {"user": user.pk, "after": place, "last": last, "version": start.version}
-            rows[name] = _unchanged(resources[name].model, resources[name].serializer.columns()).given(**values)
+            unchanged = _unchanged(resources[name].model, resources[name].serializer.columns(), with_deleted)
+            rows[name] = unchanged.given(**values)
         if len(pks) > room:
             more, following = True, start._replace(type=name, id=last)
             break
@@ -172,24 +177,26 @@ def _latest(user: Actor, version: int, limit: int, model: type[OwnedModel]) -> R
 
 
 @lru_cache(maxsize=256)
-def _live(model: type[OwnedModel], limit: int) -> Compiled[Any]:
-    """The ids of the next objects that have not changed since a version."""
+def _ids(model: type[OwnedModel], limit: int, with_deleted: bool) -> Compiled[Any]:
+    """Those of the next objects that have not changed since a version."""
 
     def build() -> OwnedQuerySet[Any]:
-        rows: OwnedQuerySet[Any] = model.objects.for_user(Param("user")).visible()
-        rows = rows.filter(pk__gt=Param("after"), version__lte=Param("version"))
+        rows: OwnedQuerySet[Any] = model.objects.for_user(Param("user"))
+        rows = (rows if with_deleted else rows.visible()).filter(pk__gt=Param("after"), version__lte=Param("version"))
         return rows.order_by("pk").columns(("id",))[:limit]
 
     return Compiled(build)
 
 
 @lru_cache(maxsize=64)
-def _unchanged(model: type[OwnedModel], columns: tuple[str, ...]) -> Compiled[Any]:
-    """Live objects by id, from one to another, that have not changed since a version."""
+def _unchanged(model: type[OwnedModel], columns: tuple[str, ...], with_deleted: bool) -> Compiled[Any]:
+    """Objects by id, from one to another, that have not changed since a version."""
 
     def build() -> OwnedQuerySet[Any]:
-        rows: OwnedQuerySet[Any] = model.objects.for_user(Param("user")).visible()
-        rows = rows.filter(pk__gt=Param("after"), pk__lte=Param("last"), version__lte=Param("version"))
+        rows: OwnedQuerySet[Any] = model.objects.for_user(Param("user"))
+        rows = (rows if with_deleted else rows.visible()).filter(
+            pk__gt=Param("after"), pk__lte=Param("last"), version__lte=Param("version")
+        )
         return rows.order_by("pk").columns(("deleted_at", *columns))
 
     return Compiled(build)

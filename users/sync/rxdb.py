@@ -90,11 +90,13 @@ def _document_of(user: Actor, resource: Resource, row: OwnedModel) -> dict[str, 
 def pull(user: Actor, resource: Resource, limit: int, since: Cursor | None) -> tuple[list[dict[str, Any]], Cursor]:
     """The next documents, and where the ones after them begin.
 
-    So many as the limit, unless these are all: RxDB stops at a page with fewer. Raises what `changes.page` raises.
+    So many as the limit, unless these are all: RxDB stops at a page with fewer. At first deleted ones come, too: RxDB
+    keeps no checkpoint of an empty page, so a client without one may have pushed what another has deleted since.
+    Raises what `changes.page` raises.
     """
     documents: list[dict[str, Any]] = []
     while True:
-        page = changes.page(user, limit - len(documents), since, {resource.name}, _as_document)
+        page = changes.page(user, limit - len(documents), since, {resource.name}, _as_document, with_deleted=True)
         documents += page.changes
         since = page.cursor
         if not page.more or len(documents) >= limit:

@@ -246,8 +246,8 @@ def _describe_pull(resource: Resource, document: Any) -> Any:
     return extend_schema(
         operation_id=f"pull{resource.titles}",
         summary=f"RxDB: read {_many(resource)}",
-        description=f"The {_many(resource)} that have changed since a checkpoint, in their order; at first all that "
-        "are live. Fewer than `limit` are all.",
+        description=f"The {_many(resource)} that have changed since a checkpoint, in their order; at first all "
+        "that are there. Deleted ones have `_deleted`. Fewer than `limit` are all.",
         tags=["sync"],
         parameters=[USER_ID, PullQuery],
         responses={200: type(f"{resource.titles}PullSerializer", (serializers.Serializer,), members)},
