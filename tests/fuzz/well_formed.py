@@ -68,6 +68,8 @@ def _make_acceptable(case: Case) -> None:
         body = _storable(case.body)
         BODIES.get(peers.operation_id(case), dict)(body)
         case.body = body
+    elif (label := PUSHED.get(peers.operation_id(case))) and isinstance(case.body, list):
+        case.body = [{"newDocumentState": {"uid": f"of alice {next(_numbers)}", label: "of alice"}}]
     if isinstance(case.query, dict):
         case.query.update(_storable(dict(case.query)))
     # One tag is hardly ever the current one, and for coverage letters and digits have to do. Lists stay, and are stale.
@@ -186,13 +188,16 @@ def _put_task(body: dict[str, Any]) -> None:
 
 def _use_a_cursor_that_exists(case: Case) -> None:
     """Those of the trash and of the log name what is stored, and are left out."""
-    case.query.pop("since" if peers.operation_id(case) == "listChanges" else "", None)
+    for name in OF_THE_LOG.get(peers.operation_id(case), ()):
+        case.query.pop(name, None)
     if case.query.pop("cursor", None) is not None and peers.operation_id(case) == "listTasks":
         cursor = json.dumps(["title", "a", 1]).encode()
         case.query |= {"sort": "title", "cursor": base64.urlsafe_b64encode(cursor).rstrip(b"=").decode()}
         case.query.pop("offset", None)
 
 
+PUSHED = {"pushTasks": "title", "pushProjects": "name"}
+OF_THE_LOG = {"listChanges": ["since"], "pullTasks": ["lwt", "id"], "pullProjects": ["lwt", "id"]}
 BODIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "register": _register,
     "login": _login,
