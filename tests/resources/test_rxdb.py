@@ -10,7 +10,7 @@ from django.utils import timezone
 from tests.client import Api
 from tests.factories import head_of
 from tests.problems import problem_of, stored
-from tests.resources.declared import address, label, make, named, rename, text_of
+from tests.resources.declared import address, label, make, named, rename, required, text_of
 from tests.resources.test_standing import LOST
 from users.models import Change, User
 from users.resources import pruning, writes
@@ -219,6 +219,17 @@ def test_what_changes_nothing_but_differs_is_answered(
     current = document_of(as_alice, resource, row)
     assert pushed(as_alice, resource, {**known, label(resource): "Same"}, known) == [current]
     assert head_of(alice) == 2
+
+
+def test_a_change_that_changes_nothing_tells_a_client_that_has_read_nothing(
+    resource: Resource, as_alice: Api, alice: User
+) -> None:
+    """RxDB passes over what it reads of a document with a change that is still to be pushed."""
+    made = {"uid": "mine", **required(resource), "_deleted": False}
+    assert pushed(as_alice, resource, made) == []
+    current = pulled(as_alice, resource)[0]
+    assert pushed(as_alice, resource, {**made, **{name: current[0][name] for name in resource.text}}, made) == current
+    assert pushed(as_alice, resource, *current, *current) == []  # as RxDB then sends it, once its handler has chosen it
 
 
 def test_a_document_is_deleted_and_comes_back(resource: Resource, as_alice: Api, alice: User, row: OwnedModel) -> None:

@@ -194,11 +194,17 @@ class _Push:
             self.resource.restore(self.user, row.pk, expected_version=None)
             sent = self.write.content
         row = self.resource.update(self.user, row.pk, _valid(sent), expected_version=None)
-        if row.operation is None and not is_restored:
-            # Nothing will be read later: what differs now, such as a read-only member, would differ for good.
-            shown = _document_of(self.user, self.resource, row)
-            if any(shown[name] != value for name, value in self.write.document.items() if name in shown):
-                raise Refused
+        if row.operation is None and not is_restored and not self._is_known(row):
+            raise Refused
+
+    def _is_known(self, row: OwnedModel) -> bool:
+        """Whether the client has the row as it is. Nothing of a change that changed nothing will be read later, so that
+        what differs, such as a read-only member, would differ for good. RxDB passes over what it reads of a document
+        that it is still to push."""
+        write, shown = self.write, _document_of(self.user, self.resource, row)
+        if write.changes and write.assumed and write.assumed.version != row.version:
+            return False
+        return not any(shown[name] != value for name, value in write.document.items() if name in shown)
 
     def _require_assumed(self, row: OwnedModel) -> None:
         """Raises Refused if the row is not what the client assumes.
