@@ -91,9 +91,10 @@ class Cluster:
             return [main, *main.children(recursive=True)]
         return []
 
-    def sql(self, *statements: str) -> list[tuple[Any, ...]]:
+    def sql(self, *statements: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """As the superuser; returns the rows of the last statement, if it has any."""
-        with psycopg.connect(host=str(self.data), port=self.port, user="postgres", autocommit=True) as connection:
+        where: Any = {"host": str(self.data), "port": self.port, "user": "postgres", "dbname": database}
+        with psycopg.connect(**where, autocommit=True) as connection:
             for statement in statements:
                 cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
