@@ -22,6 +22,7 @@ from tests.chaos import (
     worker_killed,
 )
 from tests.chaos.outcome import NotMeasuredError, Outcome
+from tests.chaos.replicas import storm
 
 FAULTS: dict[str, Callable[[], Outcome]] = {
     "worker": worker_killed.measure,
@@ -33,6 +34,7 @@ FAULTS: dict[str, Callable[[], Outcome]] = {
     "disk": disk_full.measure,
     "slow": slow_clients.measure,
     "busy": busy.measure,
+    "sync": storm.measure,
     **cost.FAULTS,
 }
 

@@ -1,6 +1,5 @@
 """Three devices of a user write and read, while devices, workers and PostgreSQL are killed and backups restored."""
 
-import itertools
 import random
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import NamedTuple
 
 from tests.chaos.cluster import Cluster, cluster, folder
 from tests.chaos.load import client_of, sign_in
+from tests.chaos.outcome import Outcome
 from tests.chaos.replicas import history
 from tests.chaos.replicas.readers import PLURALS
 from tests.chaos.replicas.store import Answer, Objects, Store
@@ -25,6 +25,7 @@ from tests.server import ROOT, Server
 DEVICES = {"phone": ("waiting", "singles"), "laptop": ("streaming", "batches"), "desk": ("polling", "singles")}
 CONTROL = "control"
 SETTLE_SECONDS = 60
+SECONDS, GAP = 600.0, 2.0
 GROWN_SECONDS = 6  # a worker that dies younger counts as a crash loop, and ends the service
 
 
@@ -69,8 +70,7 @@ class Result:
     unsettled: list[str]
     done: Counter[str]  # faults
     answers: Counter[int]  # by status
-    written: int  # entries of the last log
-    live: int
+    acknowledged: int  # writes
 
 
 @dataclass
@@ -134,12 +134,14 @@ class Storm:
         parent = (self.parent.epoch, self.parent.began_at) if self.parent else (0, 0.0)
         self.epochs.append(Epoch(self.base, time.monotonic(), history.read(self.database), *parent))
 
-    def rage(self, rounds: float, gap: float) -> None:
-        """So many seconds between two faults, on average."""
-        for fault in itertools.islice(itertools.cycle(FAULTS), int(rounds * len(FAULTS))):
-            time.sleep(self.random.uniform(0, 2 * gap))
-            fault(self)
-            self.done[fault.__name__] += 1
+    def rage(self, seconds: float, gap: float) -> None:
+        """At least one round of all faults, with so many seconds between two of them, on average."""
+        until = time.monotonic() + seconds
+        while not self.done or time.monotonic() < until:
+            for fault in FAULTS:
+                time.sleep(self.random.uniform(0, 2 * gap))
+                fault(self)
+                self.done[fault.__name__] += 1
 
     # --- The end --------------------------------------------------------------------------------------
 
@@ -177,8 +179,7 @@ class Storm:
             unsettled,
             self.done,
             Counter(answer.status for answer in answers),
-            len(self.epochs[-1].history.entries),
-            len(stored),
+            sum(answer.operation is not None and answer.status < 300 for answer in answers),
         )
 
 
@@ -202,10 +203,26 @@ def lists_of(server: Server) -> Objects:
     return found
 
 
-def brew(rounds: float, gap: float, seed: int) -> Result:
+def brew(seconds: float, gap: float, seed: int) -> Result:
     with ExitStack() as stack:
         path, database = stack.enter_context(folder()), stack.enter_context(cluster())
         server = stack.enter_context(Server(path, DATABASE_URL=database.url, WORKERS="2"))
         storm = stack.enter_context(Storm(server, database, random.Random(seed)))
-        storm.rage(rounds, gap)
+        storm.rage(seconds, gap)
         return storm.judge(storm.settle())
+
+
+def measure() -> Outcome:
+    result = brew(SECONDS, GAP, random.SystemRandom().getrandbits(32))
+    sys.stderr.writelines(f"{complaint}\n" for complaint in result.complaints)
+    differing = sum(len(result.differences[name]) for name in DEVICES)
+    done, gone = result.done, result.answers[410]
+    kills = f"{done['kill_device']} devices, {done['kill_worker']} workers, {done['kill_postgres']} PostgreSQL"
+    return Outcome(
+        f"kill -9 of {kills}; {done['restore']} backups restored",
+        "each answer true, each copy equal",
+        f"{len(result.complaints)} of {result.answers.total()} answers untrue, {result.acknowledged} writes and {gone} "
+        f"new copies, {differing} differences, {len(result.unsettled)} not at the end",
+        f"a reader by updated_at: {len(result.differences[CONTROL])} differences",
+        not (result.complaints or differing or result.unsettled) and bool(result.differences[CONTROL]),
+    )

@@ -11,6 +11,7 @@ from tests.chaos.replicas.store import Answer, Objects
 # Whatever else is answered is no answer that a client of the contract expects.
 EXPECTED = {200, 201, 204, 304, 400, 404, 409, 410, 412, 422}
 REFUSED = range(400, 500)
+HEADS = ("/changes", "/tasks?")  # where the ETag is the head
 SHOWN_SERIES = ("from", "rule", "zone")  # of a recurrence; what is stored beside them is not shown
 
 
@@ -133,8 +134,9 @@ class Truth:
                 known = max(known, number_of(ended) or 0)
                 ended = next(by_end, None)
             number = number_of(answer) or 0
-            is_new = answer.request.path.startswith("/changes") or not (answer.is_replay or is_unchanged(answer))
-            if is_new and number < known:
+            is_head = answer.request.path.startswith(HEADS)
+            is_new = answer.operation is not None and not answer.is_replay
+            if (is_head or is_new) and number < known:
                 self.complain(answer, f"{number}, though {known} was told before")
 
     def examine_effects(self) -> None:
@@ -181,24 +183,26 @@ def differences(copy: Objects, stored: Objects) -> list[str]:
 
 def told_in(answer: Answer) -> Iterator[Told]:
     """The objects in an answer, also those that a refusal shows."""
-    path, body = answer.request.path, answer.body
-    if not isinstance(body, dict):
-        return
-    if path.startswith("/changes"):
-        for change in body.get("changes", ()):
+    if answer.request.path.startswith("/changes"):
+        for change in (answer.body or {}).get("changes", ()):
             id_ = change["id"] if "deleted" in change else change["object"]["id"]
             yield Told(change["type"], id_, change["version"], change.get("object"))
-    elif path == "/batch":
-        for step, result in zip(answer.request.body["operations"], body.get("results", ()), strict=False):
-            yield from _shown(step["type"], result.get("object") or result.get("problem", {}).get("current"))
-    elif path.startswith(("/tasks", "/projects")):
-        type_ = "task" if path.startswith("/tasks") else "project"
-        yield from _shown(type_, body if answer.status < 300 else body.get("current"))
+        return
+    for shown in _shown_in(answer.body):
+        yield Told("task" if "title" in shown else "project", shown["id"], shown["version"], shown)
 
 
-def _shown(type_: str, found: dict[str, Any] | None) -> Iterator[Told]:
-    if found:
-        yield Told(type_, found["id"], found["version"], found)
+def _shown_in(body: Any) -> Iterator[dict[str, Any]]:
+    """Of a list, a batch, a refusal, or one object."""
+    if isinstance(body, list):
+        yield from body
+    elif isinstance(body, dict):
+        for result in body.get("results", ()):
+            yield from _shown_in(result.get("object") or result.get("problem"))
+        if "current" in body:
+            yield body["current"]
+        elif "version" in body:
+            yield body
 
 
 def differs(told: Told, state: State) -> str | None:
@@ -219,11 +223,6 @@ def differs(told: Told, state: State) -> str | None:
 def number_of(answer: Answer) -> int | None:
     """The newest number that an answer tells of."""
     return answer.operation or answer.number
-
-
-def is_unchanged(answer: Answer) -> bool:
-    """A write without an effect, or a look at one object: its version may be old."""
-    return answer.operation is None
 
 
 def refused(answer: Answer) -> Iterator[str]:

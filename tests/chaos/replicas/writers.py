@@ -123,8 +123,10 @@ class Singles(Writer):
             return Request("POST", "/undo", {}, self._key())
         if chosen < 0.08 and (found := self.store.some_tombstone("task")):
             return Request("DELETE", f"/trash/task/{found[0]}", None, self._key())
-        if chosen < 0.15 and (known := self.store.some_object("task")):
+        if chosen < 0.12 and (known := self.store.some_object("task")):
             return Request("GET", f"/tasks/{known['id']}")
+        if chosen < 0.15:
+            return Request("GET", "/tasks?sort=-updated&limit=20")
         while (step := self.step()) is None:
             pass
         return self._single(**step)
