@@ -84,6 +84,34 @@ def test_the_first_refusal_stores_nothing(
     assert stored() == before
 
 
+@pytest.mark.parametrize(
+    ("refused", "code"),
+    [
+        (step("update", id=1, if_version=1, body={"title": "x"}), "stale_version"),
+        (step("create", body={"uid": "new", "title": "x"}), "uid_taken"),
+    ],
+)
+def test_a_refusal_shows_nothing_that_the_steps_before_would_have_stored(
+    as_alice: Api, alice: User, refused: dict[str, Any], code: str
+) -> None:
+    """As its version would be that of another change."""
+    task = make_task(alice)
+    refused |= {"id": task.pk} if "id" in refused else {}
+    steps = [step("update", id=task.pk, body={"title": "A"}), step("create", body={"uid": "new", "title": "B"})]
+    problem = problem_of(send(as_alice, *steps, refused), 412 if code == "stale_version" else 409)
+    assert problem["code"] == code and "current" not in problem
+    assert problem["detail"] == "A step before this one has created or changed the object already."
+    results = send(as_alice, *steps, refused, atomic=False).json()["results"]
+    assert results[2]["problem"]["current"] == results[0 if "id" in refused else 1]["object"]
+
+
+def test_a_refusal_shows_what_is_stored(as_alice: Api, alice: User) -> None:
+    task = make_task(alice)
+    answer = send(as_alice, step("create", body={"title": "A"}), step("delete", id=task.pk, if_version=7))
+    current = as_alice.get(f"/api/me/tasks/{task.pk}").json()
+    assert problem_of(answer, 412)["current"] == current
+
+
 def test_not_atomic_each_step_stands_by_itself(as_alice: Api, alice: User) -> None:
     task = make_task(alice)
     answer = send(

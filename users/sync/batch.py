@@ -127,9 +127,16 @@ def _run_each(user: Actor, steps: Sequence[Step], before: int, first: int, *, is
                 results.append(step.run(user))
         except DomainError as error:
             if is_atomic:
+                _forget_unstored(error, before)
                 raise StepFailed(index) from error
             results.append(error)
         last = getattr(results[-1], "operation", None) or before
         if last - before > operations.MAX_ROWS:  # a step may change many
             raise operations.too_large()
     return results
+
+
+def _forget_unstored(error: DomainError, head: int) -> None:
+    """A row with a later version is as a step before has left it: none that anybody will ever see."""
+    if error.current is not None and error.current.version > head:
+        error.current, error.detail = None, "A step before this one has created or changed the object already."

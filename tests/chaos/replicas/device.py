@@ -19,7 +19,7 @@ from tests.chaos.replicas.store import Store
 from tests.chaos.replicas.writers import WRITERS
 
 REST = 0.1  # seconds, of a reader that has nothing to do
-PACE = 0.15  # seconds between two writes, on average
+PACE = 0.1  # seconds between two writes, on average
 MOST_WAITING = 20
 
 

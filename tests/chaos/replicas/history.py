@@ -93,5 +93,6 @@ def base_of(database: Cluster) -> int:
 
 
 def head_of(database: Cluster) -> int:
-    [(head,)] = database.sql("SELECT max(head) FROM tasks_feed", database=DATABASE)
+    sql = "SELECT coalesce((SELECT max(head) FROM tasks_feed), base) FROM users_epoch"
+    [(head,)] = database.sql(sql, database=DATABASE)
     return int(head)

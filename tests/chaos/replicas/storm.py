@@ -25,7 +25,7 @@ from tests.server import ROOT, Server
 DEVICES = {"phone": ("waiting", "singles"), "laptop": ("streaming", "batches"), "desk": ("polling", "singles")}
 CONTROL = "control"
 SETTLE_SECONDS = 60
-SECONDS, GAP = 600.0, 2.0
+SECONDS, WRITES = 600.0, 25
 GROWN_SECONDS = 6  # a worker that dies younger counts as a crash loop, and ends the service
 
 
@@ -134,14 +134,22 @@ class Storm:
         parent = (self.parent.epoch, self.parent.began_at) if self.parent else (0, 0.0)
         self.epochs.append(Epoch(self.base, time.monotonic(), history.read(self.database), *parent))
 
-    def rage(self, seconds: float, gap: float) -> None:
-        """At least one round of all faults, with so many seconds between two of them, on average."""
+    def rage(self, seconds: float, writes: int) -> None:
+        """At least one round of all faults, with so many writes before each, on average, and after the last."""
         until = time.monotonic() + seconds
         while not self.done or time.monotonic() < until:
             for fault in FAULTS:
-                time.sleep(self.random.uniform(0, 2 * gap))
+                self.wait_for(self.random.randint(1, 2 * writes))
                 fault(self)
                 self.done[fault.__name__] += 1
+        self.wait_for(writes)
+
+    def wait_for(self, writes: int) -> None:
+        """Until so many more changes are stored."""
+        goal, deadline = history.head_of(self.database) + writes, time.monotonic() + SETTLE_SECONDS
+        while history.head_of(self.database) < goal:
+            assert time.monotonic() < deadline, "the devices do not come to write"
+            time.sleep(0.05)
 
     # --- The end --------------------------------------------------------------------------------------
 
@@ -203,17 +211,17 @@ def lists_of(server: Server) -> Objects:
     return found
 
 
-def brew(seconds: float, gap: float, seed: int) -> Result:
+def brew(seconds: float, writes: int, seed: int) -> Result:
     with ExitStack() as stack:
         path, database = stack.enter_context(folder()), stack.enter_context(cluster())
         server = stack.enter_context(Server(path, DATABASE_URL=database.url, WORKERS="2"))
         storm = stack.enter_context(Storm(server, database, random.Random(seed)))
-        storm.rage(seconds, gap)
+        storm.rage(seconds, writes)
         return storm.judge(storm.settle())
 
 
 def measure() -> Outcome:
-    result = brew(SECONDS, GAP, random.SystemRandom().getrandbits(32))
+    result = brew(SECONDS, WRITES, random.SystemRandom().getrandbits(32))
     sys.stderr.writelines(f"{complaint}\n" for complaint in result.complaints)
     differing = sum(len(result.differences[name]) for name in DEVICES)
     done, gone = result.done, result.answers[410]
