@@ -10,6 +10,7 @@ from tests.chaos.replicas.store import Answer, Request
 
 TOLD = ("etag", "tickbase-operation", "idempotency-replayed")  # headers that an answer is held to
 UP, DOWN = (3.0, 10.0), (0.5, 4.0)  # seconds
+LOST = 0.05  # the share of writes whose answer does not arrive
 
 
 class Weather:
@@ -26,6 +27,9 @@ class Weather:
             self._is_up = not self._is_up
             self._until = now + self._random.uniform(*(UP if self._is_up else DOWN))
         return not (self._is_up or self.is_fair)
+
+    def loses_answer(self) -> bool:
+        return not self.is_fair and self._random.random() < LOST
 
 
 class Line:
@@ -48,7 +52,8 @@ class Line:
             return None
         if answer.status_code == 401:
             del self.http.headers["Authorization"]
-        if answer.status_code in (401, 429, 503) or is_in_flight(answer):
+        is_lost = attempts > 0 and self.weather.loses_answer()
+        if is_lost or answer.status_code in (401, 429, 503) or is_in_flight(answer):
             return None
         told = {name: answer.headers[name] for name in TOLD if name in answer.headers}
         ended_at = time.monotonic()

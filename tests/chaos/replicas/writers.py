@@ -159,7 +159,7 @@ class Singles(Writer):
         uid = body.pop("uid")
         if (chosen := self.random.random()) < 0.4:
             return Request("PUT", f"/{type_}s/by-uid/{uid}", body, headers)
-        return Request("POST", f"/{type_}s", body | ({"uid": uid} if chosen < 0.8 else {}), headers)
+        return Request("POST", f"/{type_}s", body | ({"uid": uid} if chosen < 0.7 else {}), headers)
 
     def _key(self) -> dict[str, str]:
         return {"Idempotency-Key": self.unique()}
