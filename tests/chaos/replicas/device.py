@@ -14,27 +14,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.replicas.line import Line, Weather
-from tests.chaos.replicas.readers import READERS
+from tests.chaos.replicas.readers import Asking, ByTime, Reader, Streaming
+from tests.chaos.replicas.rxdb import Client
 from tests.chaos.replicas.store import Store
-from tests.chaos.replicas.writers import WRITERS
+from tests.chaos.replicas.writers import Batches, Singles, Writer
 
 REST = 0.1  # seconds, of a reader that has nothing to do
 PACE = 0.1  # seconds between two writes, on average
 MOST_WAITING = 20
 
 
-def write(store: Store, line: Line, writer: str, chance: random.Random) -> None:
-    """Write something, then send what waits, the oldest first."""
-    made_by = WRITERS[writer](store, chance)
-    while True:
-        if not store.kept("settling") and store.waiting() < MOST_WAITING:
-            store.add(made_by.request())
-        while not line.weather.is_offline() and (attempt := store.next_attempt()) is not None:
-            number, request, attempts = attempt
-            if (answer := line.ask(request, attempts)) is None:
-                break
-            store.answered(number, answer)
-        time.sleep(chance.expovariate(1 / PACE))
+READERS: dict[str, Callable[[Store, Line, random.Random], Reader | Client]] = {
+    "asking": Asking,
+    "streaming": Streaming,
+    "by-time": ByTime,
+    "rxdb": Client,
+}
+WRITERS: dict[str, type[Writer]] = {"singles": Singles, "batches": Batches}
 
 
 def read(store: Store, line: Line, reader: str, chance: random.Random) -> None:
@@ -43,6 +39,25 @@ def read(store: Store, line: Line, reader: str, chance: random.Random) -> None:
         line.weather.is_fair = store.kept("settling") is not None
         if reading.read():
             time.sleep(chance.uniform(0, 2 * REST))
+
+
+def write(store: Store, line: Line, writer: str, chance: random.Random) -> None:
+    """Write something, then send what waits."""
+    client = Client(store, line, chance)
+    while True:
+        if not store.kept("settling") and store.waiting() < MOST_WAITING:
+            client.write() if writer == "rxdb" else store.add(WRITERS[writer](store, chance).request())
+        client.push() if writer == "rxdb" else send(store, line)
+        time.sleep(chance.expovariate(1 / PACE))
+
+
+def send(store: Store, line: Line) -> None:
+    """The oldest first."""
+    while not line.weather.is_offline() and (attempt := store.next_attempt()) is not None:
+        number, request, attempts = attempt
+        if (answer := line.ask(request, attempts)) is None:
+            break
+        store.answered(number, answer)
 
 
 def main(path: str, base: str, reader: str, writer: str, seed: str) -> None:

@@ -1,7 +1,8 @@
-"""The ways in which a device learns what is new: it polls, it waits for an answer, or it is told by a stream."""
+"""The ways in which a device learns what is new: it asks, and may wait for an answer, or it is told by a stream."""
 
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import httpx
 
@@ -9,6 +10,7 @@ from tests.chaos.replicas.line import Line
 from tests.chaos.replicas.store import Answer, Request, Store
 
 PLURALS = {"task": "tasks", "project": "projects"}
+HEAD, RESYNC = "event: head", 'data: "RESYNC"'
 SILENCE = 20.0  # seconds; a stream says something every 15
 
 
@@ -55,38 +57,37 @@ class Reader(ABC):
             return bool(answer.body["more"])
 
 
-class Polling(Reader):
-    """Asks now and then, mostly with the ETag that it has."""
+class Asking(Reader):
+    """Asks with the ETag that it has or without one, and mostly lets the service wait until there is something."""
 
     def read(self) -> bool:
-        head = self.store.kept("head")
-        self.catch_up(tag=f'"{head}"' if head and self.random.random() < 0.8 else "")
-        return True
-
-
-class Waiting(Reader):
-    """Lets the service answer when there is something."""
-
-    def read(self) -> bool:
-        return not self.catch_up(wait=self.random.randint(1, 5))
+        head, wait = self.store.kept("head"), self.random.choice([0, 1, 5])
+        is_answered = self.catch_up(wait, f'"{head}"' if head and self.random.random() < 0.5 else "")
+        return wait == 0 or not is_answered
 
 
 class Streaming(Reader):
     """Reads after each event, and asks for another stream when one has broken off."""
 
     def read(self) -> bool:
-        if not self.catch_up() or not self.line.is_signed_in():
-            return True
-        headers, timeout = {"Last-Event-ID": self.store.kept("cursor") or ""}, httpx.Timeout(30, read=SILENCE)
-        try:
-            with self.line.http.stream("GET", "/api/me/stream", headers=headers, timeout=timeout) as stream:
-                for line in stream.iter_lines():
-                    is_lost = self.line.weather.is_offline() or (line == "event: head" and not self.catch_up())
-                    if is_lost:
-                        return True
-        except httpx.TransportError:
-            return True
-        return stream.status_code != 200
+        return not self.catch_up() or listen(self.line, "/stream", HEAD, self.catch_up, self.store.kept("cursor"))
+
+
+def listen(line: Line, path: str, event: str, act: Callable[[], bool], last: str | None = None) -> bool:
+    """Act at each event of a stream, until the stream or the action fails. Returns True: to rest then."""
+    if not line.is_signed_in():
+        return True
+    headers = {"Last-Event-ID": last} if last else {}
+    try:
+        with line.http.stream(
+            "GET", f"/api/me{path}", headers=headers, timeout=httpx.Timeout(30, read=SILENCE)
+        ) as stream:
+            for told in stream.iter_lines():
+                if line.weather.is_offline() or (told == event and not act()):
+                    break
+    except httpx.TransportError:
+        pass
+    return True
 
 
 class ByTime(Reader):
@@ -105,11 +106,3 @@ class ByTime(Reader):
                     self.store.put(type_, shown)
                     self.store.keep(type_, shown["updated_at"])
         return True
-
-
-READERS: dict[str, type[Reader]] = {
-    "polling": Polling,
-    "waiting": Waiting,
-    "streaming": Streaming,
-    "by-time": ByTime,
-}

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS object (type TEXT, id INTEGER, uid TEXT, body TEXT, PRIMARY KEY (type, id));
     CREATE TABLE IF NOT EXISTS tombstone (type TEXT, id INTEGER, uid TEXT, PRIMARY KEY (type, id));
+    CREATE TABLE IF NOT EXISTS document (
+        type TEXT, uid TEXT, own TEXT, assumed TEXT, attempts INTEGER DEFAULT 0, PRIMARY KEY (type, uid)
+    );
     CREATE TABLE IF NOT EXISTS waiting (number INTEGER PRIMARY KEY, request TEXT, attempts INTEGER DEFAULT 0);
     CREATE TABLE IF NOT EXISTS answer (number INTEGER PRIMARY KEY AUTOINCREMENT, told TEXT);
     CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value TEXT);
@@ -51,6 +54,19 @@ class Answer(NamedTuple):
     @property
     def is_replay(self) -> bool:
         return "idempotency-replayed" in self.headers
+
+
+class Document(NamedTuple):
+    """An RxDB client's: as it is here, and as the server's was when it was read or written last."""
+
+    type: str
+    own: dict[str, Any]
+    assumed: dict[str, Any] | None
+    attempts: int = 0  # since that was known
+
+    @property
+    def is_pending(self) -> bool:
+        return self.own != self.assumed
 
 
 class Store:
@@ -106,13 +122,30 @@ class Store:
         found: tuple[int, str] | None = self._file.execute(sql, [type_]).fetchone()
         return found
 
+    # --- The copy of an RxDB client -------------------------------------------------------------------
+
+    def documents(self, type_: str) -> list[Document]:
+        sql = "SELECT own, assumed, attempts FROM document WHERE type = ?"
+        rows = self._file.execute(sql, [type_])
+        return [Document(type_, json.loads(own), json.loads(assumed or "null"), sent) for own, assumed, sent in rows]
+
+    def put_document(self, document: Document) -> None:
+        own, assumed = (json.dumps(each, sort_keys=True) for each in (document.own, document.assumed))
+        row = (document.type, document.own["uid"], own, assumed, document.attempts)
+        self._file.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?, ?)", row)
+
+    def drop_documents(self, type_: str) -> None:
+        self._file.execute("DELETE FROM document WHERE type = ?", [type_])
+
     # --- What waits ---------------------------------------------------------------------------------
 
     def add(self, request: Request) -> None:
         self._file.execute("INSERT INTO waiting (request) VALUES (?)", [json.dumps(request)])
 
     def waiting(self) -> int:
-        return int(self._file.execute("SELECT count(*) FROM waiting").fetchone()[0])
+        """How many requests, and how many documents that are not as the server's."""
+        sql = "SELECT (SELECT count(*) FROM waiting) + (SELECT count(*) FROM document WHERE own IS NOT assumed)"
+        return int(self._file.execute(sql).fetchone()[0])
 
     def next_attempt(self) -> tuple[int, Request, int] | None:
         """The oldest that waits: its number, and how often it is sent with this time."""

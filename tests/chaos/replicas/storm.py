@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tests.chaos.cluster import Cluster, cluster, folder
 from tests.chaos.load import client_of, sign_in
 from tests.chaos.outcome import Outcome
-from tests.chaos.replicas import history
+from tests.chaos.replicas import history, rxdb
 from tests.chaos.replicas.readers import PLURALS
 from tests.chaos.replicas.store import Answer, Objects, Store
 from tests.chaos.replicas.truth import Epoch, Truth, differences
@@ -22,7 +22,7 @@ from tests.chaos.worker_killed import workers
 from tests.server import ROOT, Server
 
 # By name, how it reads and how it writes.
-DEVICES = {"phone": ("waiting", "singles"), "laptop": ("streaming", "batches"), "desk": ("polling", "singles")}
+DEVICES = {"phone": ("asking", "singles"), "laptop": ("streaming", "batches"), "desk": ("rxdb", "rxdb")}
 CONTROL = "control"
 SETTLE_SECONDS = 60
 SECONDS, WRITES = 600.0, 25
@@ -52,6 +52,9 @@ class Device:
         assert self.process.poll() is None, f"a device has ended by itself:\n{self.log.read_text()}"
         self.process.kill()
         self.process.wait()
+
+    def copy(self) -> Objects:
+        return rxdb.copy_of(self.store) if "rxdb" in self.arguments else self.store.objects()
 
     def has_settled(self, head: int) -> bool:
         return self.store.waiting() == 0 and self.store.kept("head") == str(head)
@@ -183,7 +186,7 @@ class Storm:
         truth.examine_server(stored)
         return Result(
             truth.complaints,
-            {name: differences(device.store.objects(), stored) for name, device in self.devices.items()},
+            {name: differences(device.copy(), stored) for name, device in self.devices.items()},
             unsettled,
             self.done,
             Counter(answer.status for answer in answers),

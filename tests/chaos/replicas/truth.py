@@ -11,7 +11,6 @@ from tests.chaos.replicas.store import Answer, Objects
 # Whatever else is answered is no answer that a client of the contract expects.
 EXPECTED = {200, 201, 204, 304, 400, 404, 409, 410, 412, 422}
 REFUSED = range(400, 500)
-HEADS = ("/changes", "/tasks?")  # where the ETag is the head
 SHOWN_SERIES = ("from", "rule", "zone")  # of a recurrence; what is stored beside them is not shown
 
 
@@ -67,7 +66,7 @@ class Truth:
                 self.examine_write(answer)
             if answer.attempts == 1:
                 self.examine_refusals(answer)
-        self.examine_reading([answer for answer in answers if answer.request.path.startswith("/changes")])
+        self.examine_reading([answer for answer in answers if is_reading(answer)])
 
     def examine_object(self, answer: Answer, told: Told) -> None:
         """It is what the log says that this version was."""
@@ -89,6 +88,9 @@ class Truth:
         expected = answer.request.headers.get("If-Match")
         if expected and not any(entry.previous == int(expected.strip('"')) for entry in entries):
             self.complain(answer, f"changed {[entry.previous for entry in entries]}, but expected {expected}")
+        for row in pushed(answer):
+            if lost := set(texts([row])) - set(refused(answer)) - history.written.keys():
+                self.complain(answer, f"not refused, and not stored: {lost}")
         if answer.request.path == "/undo":
             changed = {(each["type"], each["id"], each["version"]) for each in answer.body["changed"]}
             if changed != {(entry.type, entry.id, entry.version) for entry in entries}:
@@ -105,18 +107,16 @@ class Truth:
         given: dict[str, int] = {}  # the epoch of each cursor
         versions: dict[tuple[str, int], int] = {}
         for answer in answers:
-            epoch = self.epoch_of(answer)
+            epoch, head, (since, following) = self.epoch_of(answer), head_in(answer), cursors(answer)
             if answer.status == 410:
                 versions = {}
                 continue
-            if answer.number is not None and self.epoch_of_number(answer.number) != epoch:
-                self.complain(answer, f"the head {answer.number} is of another epoch")
-            _, _, since = answer.request.path.partition("&since=")
+            if head is not None and self.epoch_of_number(head) != epoch:
+                self.complain(answer, f"the head {head} is of another epoch")
             if since and given.get(since) != epoch:
                 self.complain(answer, f"a cursor of epoch {given.get(since)} was taken in epoch {epoch}")
-            if answer.status != 200:
-                continue
-            given[answer.body["cursor"]] = epoch
+            if following:
+                given[following] = epoch
             for told in told_in(answer):
                 if told.version < versions.get((told.type, told.id), 0):
                     self.complain(answer, f"{told.type} {told.id} goes back to version {told.version}")
@@ -134,9 +134,8 @@ class Truth:
                 known = max(known, number_of(ended) or 0)
                 ended = next(by_end, None)
             number = number_of(answer) or 0
-            is_head = answer.request.path.startswith(HEADS)
             is_new = answer.operation is not None and not answer.is_replay
-            if (is_head or is_new) and number < known:
+            if (is_new or head_in(answer) is not None) and number < known:
                 self.complain(answer, f"{number}, though {known} was told before")
 
     def examine_effects(self) -> None:
@@ -188,21 +187,30 @@ def told_in(answer: Answer) -> Iterator[Told]:
             id_ = change["id"] if "deleted" in change else change["object"]["id"]
             yield Told(change["type"], id_, change["version"], change.get("object"))
         return
+    echoes = [{**row["newDocumentState"], "_deleted": True} for row in pushed(answer)]
     for shown in _shown_in(answer.body):
-        yield Told("task" if "title" in shown else "project", shown["id"], shown["version"], shown)
+        if shown not in echoes:
+            type_ = "task" if "title" in shown else "project"
+            yield Told(type_, shown["id"], shown["version"], None if shown.get("_deleted") else shown)
 
 
 def _shown_in(body: Any) -> Iterator[dict[str, Any]]:
-    """Of a list, a batch, a refusal, or one object."""
+    """Of a list, a page of documents, a batch, a refusal, or one object."""
     if isinstance(body, list):
         yield from body
     elif isinstance(body, dict):
+        yield from body.get("documents", ())
         for result in body.get("results", ()):
             yield from _shown_in(result.get("object") or result.get("problem"))
         if "current" in body:
             yield body["current"]
         elif "version" in body:
             yield body
+
+
+def pushed(answer: Answer) -> list[dict[str, Any]]:
+    """The documents that an RxDB client wanted to be stored, with what it assumed."""
+    return answer.request.body if answer.request.path.endswith("/push") else []
 
 
 def differs(told: Told, state: State) -> str | None:
@@ -222,7 +230,7 @@ def differs(told: Told, state: State) -> str | None:
 
 def number_of(answer: Answer) -> int | None:
     """The newest number that an answer tells of."""
-    return answer.operation or answer.number
+    return answer.operation or answer.number or head_in(answer)
 
 
 def refused(answer: Answer) -> Iterator[str]:
@@ -233,11 +241,38 @@ def refused(answer: Answer) -> Iterator[str]:
         for step, result in zip(answer.request.body["operations"], answer.body["results"], strict=True):
             if "problem" in result:
                 yield from texts(step["body"])
+    elif pushed(answer):
+        kept = {document["uid"] for document in answer.body}
+        yield from texts([row for row in pushed(answer) if row["newDocumentState"]["uid"] in kept])
 
 
 def texts(body: Any) -> Iterator[str]:
     """Those that only this request writes."""
-    if isinstance(body, dict):
+    if isinstance(body, list):
+        for row in body:
+            old = set(texts(row["assumedMasterState"]))
+            yield from (text for text in texts(row["newDocumentState"]) if text not in old)
+    elif isinstance(body, dict):
         yield from (body[name] for name in ("title", "name") if name in body)
         for step in body.get("operations", ()):
             yield from texts(step["body"])
+
+
+def cursors(answer: Answer) -> tuple[str, str | None]:
+    """Where a page begins, empty for the first one, and where the next one does."""
+    _, _, since = answer.request.path.replace("&id=", "&since=").partition("&since=")
+    body = answer.body if answer.status == 200 else {}
+    return since, body.get("cursor") or body.get("checkpoint", {}).get("id")
+
+
+def is_reading(answer: Answer) -> bool:
+    return answer.request.path.startswith("/changes") or "/pull?" in answer.request.path
+
+
+def head_in(answer: Answer) -> int | None:
+    """The user's head, where an answer tells it."""
+    path, body = answer.request.path, answer.body
+    if "/pull?" in path and answer.status == 200:
+        limit = int(path.partition("limit=")[2].partition("&")[0])
+        return body["checkpoint"]["lwt"] if len(body["documents"]) < limit else None
+    return answer.number if path.startswith(("/changes", "/tasks?")) else None

@@ -163,6 +163,3 @@ class Singles(Writer):
 
     def _key(self) -> dict[str, str]:
         return {"Idempotency-Key": self.unique()}
-
-
-WRITERS: dict[str, type[Writer]] = {"singles": Singles, "batches": Batches}
