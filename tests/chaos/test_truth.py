@@ -1,6 +1,7 @@
 """The judge of `python -m tests.chaos sync` finds each kind of lie."""
 
 from math import inf
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -49,12 +50,30 @@ def batch(at: float, *titles: str, results: list[Any]) -> Answer:
     return Answer(Request("POST", "/batch", {"operations": steps}), 1, at, at + 1, 200, headers, {"results": results})
 
 
+def document(shown: dict[str, Any], *, deleted: bool = False, **members: Any) -> dict[str, Any]:
+    return {**shown, "project_id": None, "project_uid": None, "_deleted": deleted, **members}
+
+
+def pull(at: float, lwt: int, *documents: dict[str, Any], since: str = "") -> Answer:
+    body = {"documents": documents, "checkpoint": {"lwt": lwt, "id": f"checkpoint {lwt}"}}
+    return Answer(Request("GET", f"/sync/tasks/0/pull?limit=20&lwt=0&id={since}"), 0, at, at + 1, 200, {}, body)
+
+
+def push(at: float, own: dict[str, Any], assumed: dict[str, Any] | None, *masters: dict[str, Any]) -> Answer:
+    rows = [{"newDocumentState": own, "assumedMasterState": assumed}]
+    return Answer(Request("POST", "/sync/tasks/0/push", rows), 1, at, at + 1, 200, {}, list(masters))
+
+
 TRUE = [
     write(0, task(1, 1, "pen"), 1, 201),
     write(2, task(1, 2, "red pen"), 2, headers={"If-Match": '"1"'}),
     page(4, 3, shown(task(1, 2, "red pen", completed=False, tags=[])), shown(task(2, 3, "ink"))),
     batch(6, "ink", "bad", results=[{"status": 201, "object": task(2, 3, "ink")}, {"status": 400, "problem": {}}]),
     write(8, {"code": "stale_version", "current": task(1, 2, "red pen")}, 0, 412, body={"title": "no pen"}),
+    push(10, document(task(1, 1, "red pen")), document(task(1, 1, "pen"))),
+    push(12, document(task(2, 3, "no ink")), document(task(2, 2, "old ink")), document(task(2, 3, "ink"))),
+    push(14, document(task(3, 0, "")), None, document(task(3, 0, ""), deleted=True)),
+    pull(16, 4, document(task(1, 2, "red pen")), document(task(2, 4, "ink"), deleted=True)),
     page(20, 4, gone(2, 4), since="cursor 3"),
     page(60, 0, since="cursor 4", status=410),
     page(62, 100, shown(task(1, 2, "red pen"))),
@@ -62,14 +81,14 @@ TRUE = [
 ]
 
 
+began = attrgetter("began_at")
+
+
 def judged(answers: list[Answer], *later: Entry, log: tuple[Entry, ...] = LOG) -> list[str]:
     """The complaints about what one device was told, in two epochs."""
     restored = History([*LOG, *(later or [LATER])])
     truth = Truth([Epoch(0, 50, History(log)), Epoch(BASE, inf, restored, 0, 45)])
-    truth.examine(answers)
-    truth.examine_order(answers)
-    truth.examine_effects()
-    truth.examine_restores(answers)
+    truth.judge([answers])
     return truth.complaints
 
 
@@ -95,6 +114,20 @@ LIES: dict[str, tuple[Answer, str]] = {
     "a condition": (write(21, task(1, 2, "red pen"), 2, headers={"If-Match": '"7"'}), 'changed [1], but expected "7"'),
     "a refusal": (write(9, {"code": "stale_version"}, 0, 412), "refused, but stored: {'red pen'}"),
     "a refused step": (batch(9, "ink", results=[{"status": 400, "problem": {}}]), "refused, but stored: {'ink'}"),
+    "a refused document": (
+        push(9, document(task(2, 1, "ink")), document(task(2, 1, "")), document(task(2, 3, "ink"))),
+        "refused, but stored: {'ink'}",
+    ),
+    "a lost document": (push(9, document(task(5, 0, "book")), None), "not refused, and not stored: {'book'}"),
+    "a lie in a document": (pull(21, 4, document(task(1, 2, "pen"))), "told as 'pen'"),
+    "a document of what is deleted": (pull(21, 4, document(task(2, 4, "ink"))), "it is deleted"),
+    "a reference of a document": (
+        pull(21, 4, document(task(1, 2, "red pen"), project_uid="uid 9")),
+        "the project of task 1 is uid 9, not None",
+    ),
+    "another uid": (page(21, 4, shown(task(1, 2, "red pen") | {"uid": "x"})), "task 1 has the uid x, and uid 1 before"),
+    "a checkpoint of before": (pull(30, 3), "3, though 4 was told before"),
+    "an old checkpoint": (pull(66, 101, since="checkpoint 4"), "a cursor of epoch 0 was taken in epoch 1"),
     "an undo": (write(9, {"operation": 2, "changed": []}, 2, path="/undo", body={}), "undone: set()"),
     "an error": (write(9, {"code": "internal"}, 0, 500), "500 at 9.000"),
     "a version of before": (page(21, 4, shown(task(1, 1, "pen"))), "task 1 goes back to version 1"),
@@ -108,8 +141,7 @@ LIES: dict[str, tuple[Answer, str]] = {
 @pytest.mark.parametrize("name", LIES)
 def test_a_lie_is_found(name: str) -> None:
     lie, complaint = LIES[name]
-    answers = sorted([*TRUE, lie], key=lambda answer: answer.began_at)
-    assert [found for found in judged(answers) if complaint in found]
+    assert [found for found in judged(sorted([*TRUE, lie], key=began)) if complaint in found]
 
 
 def test_a_write_that_took_effect_twice_is_found() -> None:
@@ -120,7 +152,7 @@ def test_a_write_that_took_effect_twice_is_found() -> None:
 def test_a_backup_without_what_was_acknowledged_before_is_found() -> None:
     newer = Entry(5, 5, "updated", *PEN, 2, {"title": ["red pen", "green pen"]})
     answer = write(40, task(1, 5, "green pen"), 5, body={"title": "green pen"})
-    found = judged([*TRUE[:6], answer, *TRUE[6:]], log=(*LOG, newer))
+    found = judged(sorted([*TRUE, answer], key=began), log=(*LOG, newer))
     assert found == ["PATCH /tasks/1 200 at 40.000: operation 5 is older than the backup, and lost"]
 
 

@@ -47,6 +47,7 @@ class History:
         self.operations: dict[int, list[Entry]] = defaultdict(list)
         self.erased = {(entry.type, entry.id) for entry in self.entries.values() if entry.kind == "erased"}
         self.current: dict[tuple[str, int], int] = {}  # the last version of each object
+        self.born: dict[tuple[str, int], int] = {}  # the first one, as another epoch may give its id to another object
         self.written: Counter[str] = Counter()  # how often each title and name was
         self.lies: list[str] = []  # where an entry contradicts those before
         for entry in self.entries.values():
@@ -67,6 +68,7 @@ class History:
             self.written.update(entry.diff[name][1] for name in ("title", "name") if name in entry.diff)
         self.operations[entry.operation].append(entry)
         self.current[key] = entry.version
+        self.born.setdefault(key, entry.version)
         self.states[entry.version] = State(*key, members, self._is_deleted(entry, known))
 
     def _is_deleted(self, entry: Entry, known: State | None) -> bool:

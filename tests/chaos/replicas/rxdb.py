@@ -128,7 +128,7 @@ class Client:
         return {"title": self._unique()}
 
     def _some_project(self) -> str | None:
-        known = [each.own["uid"] for each in self.store.documents("project") if not each.own[DELETED]]
+        known: list[str] = [each.own["uid"] for each in self.store.documents("project") if not each.own[DELETED]]
         return self.random.choice([*known, None])
 
     def _unique(self) -> str:

@@ -16,7 +16,7 @@ from tests.chaos.load import client_of, sign_in
 from tests.chaos.outcome import Outcome
 from tests.chaos.replicas import history, rxdb
 from tests.chaos.replicas.readers import PLURALS
-from tests.chaos.replicas.store import Answer, Objects, Store
+from tests.chaos.replicas.store import Objects, Store
 from tests.chaos.replicas.truth import Epoch, Truth, differences
 from tests.chaos.worker_killed import workers
 from tests.server import ROOT, Server
@@ -174,16 +174,10 @@ class Storm:
             device.kill()
         stored = lists_of(self.server)
         self.end_epoch()
-        truth = Truth(self.epochs)
-        answers: list[Answer] = []
-        for name in DEVICES:
-            told = list(self.devices[name].store.answers())
-            truth.examine(told)
-            answers += told
-        truth.examine_order(answers)
-        truth.examine_effects()
-        truth.examine_restores(answers)
+        truth, told = Truth(self.epochs), [list(self.devices[name].store.answers()) for name in DEVICES]
+        truth.judge(told)
         truth.examine_server(stored)
+        answers = [answer for each in told for answer in each]
         return Result(
             truth.complaints,
             {name: differences(device.copy(), stored) for name, device in self.devices.items()},

@@ -29,6 +29,7 @@ class Told(NamedTuple):
 
     type: str
     id: int
+    uid: str
     version: int
     shown: dict[str, Any] | None
 
@@ -39,8 +40,22 @@ class Truth:
     def __init__(self, epochs: list[Epoch]) -> None:
         self.epochs = epochs
         self.complaints: list[str] = []
+        self.uids: dict[tuple[str, int, int | None], str] = {}  # by type, id, and when it was created
         for number, epoch in enumerate(epochs):
             self.complaints += [f"log of epoch {number}: {lie}" for lie in epoch.history.lies]
+
+    def judge(self, devices: list[list[Answer]]) -> None:
+        """What each device was told, in the order in which it was."""
+        everything = [answer for answers in devices for answer in answers]
+        for answer in everything:
+            self.examine_uids(answer)
+        for answer in everything:
+            self.examine(answer)
+        for answers in devices:
+            self.examine_reading([answer for answer in answers if is_reading(answer)])
+        self.examine_order(everything)
+        self.examine_effects()
+        self.examine_restores(everything)
 
     def complain(self, answer: Answer, what: str) -> None:
         method, path, *_ = answer.request
@@ -55,18 +70,26 @@ class Truth:
 
     # --- Each answer ----------------------------------------------------------------------------------
 
-    def examine(self, answers: list[Answer]) -> None:
-        """All that one device was told, in the order in which it was."""
-        for answer in answers:
-            if answer.status not in EXPECTED:
-                self.complain(answer, str(answer.body))
-            for told in told_in(answer):
-                self.examine_object(answer, told)
-            if answer.operation is not None and answer.status < 300:
-                self.examine_write(answer)
-            if answer.attempts == 1:
-                self.examine_refusals(answer)
-        self.examine_reading([answer for answer in answers if is_reading(answer)])
+    def examine_uids(self, answer: Answer) -> None:
+        """An object has one uid."""
+        born = self.epochs[self.epoch_of(answer)].history.born
+        for told in told_in(answer):
+            key = (told.type, told.id, born.get((told.type, told.id)))
+            if self.uids.setdefault(key, told.uid) != told.uid:
+                self.complain(answer, f"{told.type} {told.id} has the uid {told.uid}, and {self.uids[key]} before")
+
+    def examine(self, answer: Answer) -> None:
+        if answer.status not in EXPECTED:
+            self.complain(answer, str(answer.body))
+        for told in told_in(answer):
+            self.examine_object(answer, told)
+            self.examine_references(answer, told)
+        if answer.operation is not None and answer.status < 300:
+            self.examine_write(answer)
+        if answer.attempts == 1:
+            self.examine_refusals(answer)
+        for row in pushed(answer):
+            self.examine_document(answer, row)
 
     def examine_object(self, answer: Answer, told: Told) -> None:
         """It is what the log says that this version was."""
@@ -79,6 +102,16 @@ class Truth:
         elif (told.type, told.id) not in history.erased and (difference := differs(told, state)):
             self.complain(answer, f"{told.type} {told.id} at {told.version}: {difference}")
 
+    def examine_references(self, answer: Answer, told: Told) -> None:
+        """The uids by which an RxDB document names others are those of their ids."""
+        born = self.epochs[self.epoch_of(answer)].history.born
+        for name, type_ in (("project", "project"), ("parent", told.type)):
+            if told.shown and f"{name}_uid" in told.shown:
+                id_, uid = told.shown[f"{name}_id"], told.shown[f"{name}_uid"]
+                expected = self.uids.get((type_, id_, born.get((type_, id_))), uid) if id_ else None
+                if uid != expected or (uid is None and id_):
+                    self.complain(answer, f"the {name} of {told.type} {told.id} is {uid}, not {expected}")
+
     def examine_write(self, answer: Answer) -> None:
         """What was acknowledged is in the log, and what was conditional changed the version that it named."""
         history = self.epochs[self.epoch_of(answer)].history
@@ -88,13 +121,17 @@ class Truth:
         expected = answer.request.headers.get("If-Match")
         if expected and not any(entry.previous == int(expected.strip('"')) for entry in entries):
             self.complain(answer, f"changed {[entry.previous for entry in entries]}, but expected {expected}")
-        for row in pushed(answer):
-            if lost := set(texts([row])) - set(refused(answer)) - history.written.keys():
-                self.complain(answer, f"not refused, and not stored: {lost}")
         if answer.request.path == "/undo":
             changed = {(each["type"], each["id"], each["version"]) for each in answer.body["changed"]}
             if changed != {(entry.type, entry.id, entry.version) for entry in entries}:
                 self.complain(answer, f"undone: {changed}")
+
+    def examine_document(self, answer: Answer, row: dict[str, Any]) -> None:
+        """What an RxDB client wanted to be stored is stored, unless it was told otherwise."""
+        history, uid = self.epochs[self.epoch_of(answer)].history, row["newDocumentState"]["uid"]
+        is_erased = any(self.uids.get((*key, history.born[key])) == uid for key in history.erased)
+        if not is_erased and (lost := set(texts([row])) - set(refused(answer)) - history.written.keys()):
+            self.complain(answer, f"not refused, and not stored: {lost}")
 
     def examine_refusals(self, answer: Answer) -> None:
         """What was refused when it was first sent had no effect."""
@@ -168,7 +205,8 @@ class Truth:
         if live != {key: shown["version"] for key, shown in stored.items()}:
             self.complaints.append(f"the log and the lists differ: {sorted(live.keys() ^ stored.keys())}")
         for (type_, id_), shown in stored.items():
-            if difference := differs(Told(type_, id_, shown["version"], shown), history.states[shown["version"]]):
+            told = Told(type_, id_, shown["uid"], shown["version"], shown)
+            if difference := differs(told, history.states[shown["version"]]):
                 self.complaints.append(f"{type_} {id_} is stored otherwise than logged: {difference}")
 
 
@@ -184,14 +222,15 @@ def told_in(answer: Answer) -> Iterator[Told]:
     """The objects in an answer, also those that a refusal shows."""
     if answer.request.path.startswith("/changes"):
         for change in (answer.body or {}).get("changes", ()):
-            id_ = change["id"] if "deleted" in change else change["object"]["id"]
-            yield Told(change["type"], id_, change["version"], change.get("object"))
+            named = change if "deleted" in change else change["object"]
+            yield Told(change["type"], named["id"], named["uid"], change["version"], change.get("object"))
         return
     echoes = [{**row["newDocumentState"], "_deleted": True} for row in pushed(answer)]
     for shown in _shown_in(answer.body):
         if shown not in echoes:
             type_ = "task" if "title" in shown else "project"
-            yield Told(type_, shown["id"], shown["version"], None if shown.get("_deleted") else shown)
+            is_deleted = shown.get("_deleted", False)
+            yield Told(type_, shown["id"], shown["uid"], shown["version"], None if is_deleted else shown)
 
 
 def _shown_in(body: Any) -> Iterator[dict[str, Any]]:
