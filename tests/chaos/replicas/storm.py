@@ -38,13 +38,8 @@ class Device:
         self.start()
 
     def start(self) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.chaos.replicas.device",
-            *self.arguments,
-            str(self.seeds.getrandbits(32)),
-        ]
+        arguments = [*self.arguments, str(self.seeds.getrandbits(32))]
+        command = [sys.executable, "-m", "tests.chaos.replicas.device", *arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
@@ -74,6 +69,7 @@ class Result:
     done: Counter[str]  # faults
     answers: Counter[int]  # by status
     acknowledged: int  # writes
+    taken_back: int  # of these, by a restore
 
 
 @dataclass
@@ -178,13 +174,15 @@ class Storm:
         truth.judge(told)
         truth.examine_server(stored)
         answers = [answer for each in told for answer in each]
+        acknowledged = [answer.operation for answer in answers if answer.operation is not None and answer.status < 300]
         return Result(
             truth.complaints,
             {name: differences(device.copy(), stored) for name, device in self.devices.items()},
             unsettled,
             self.done,
             Counter(answer.status for answer in answers),
-            sum(answer.operation is not None and answer.status < 300 for answer in answers),
+            len(acknowledged),
+            sum(operation not in self.epochs[-1].history.operations for operation in acknowledged),
         )
 
 
@@ -226,8 +224,9 @@ def measure() -> Outcome:
     return Outcome(
         f"kill -9 of {kills}; {done['restore']} backups restored",
         "each answer true, each copy equal",
-        f"{len(result.complaints)} of {result.answers.total()} answers untrue, {result.acknowledged} writes and {gone} "
-        f"new copies, {differing} differences, {len(result.unsettled)} not at the end",
+        f"{len(result.complaints)} of {result.answers.total()} answers untrue; {result.acknowledged} writes, of which "
+        f"restores took back {result.taken_back} and said so {gone} times; {differing} differences, "
+        f"{len(result.unsettled)} copies not at the end",
         f"a reader by updated_at: {len(result.differences[CONTROL])} differences",
         not (result.complaints or differing or result.unsettled) and bool(result.differences[CONTROL]),
     )

@@ -286,9 +286,11 @@ def refused(answer: Answer) -> Iterator[str]:
 
 
 def texts(body: Any) -> Iterator[str]:
-    """Those that only this request writes."""
+    """Those that only this request writes; a document that goes to the trash is not changed first."""
     if isinstance(body, list):
         for row in body:
+            if row["newDocumentState"]["_deleted"]:
+                continue
             old = set(texts(row["assumedMasterState"]))
             yield from (text for text in texts(row["newDocumentState"]) if text not in old)
     elif isinstance(body, dict):
