@@ -1,4 +1,4 @@
-"""A device that is an RxDB client: it pulls and pushes documents, as RxDB's replication protocol does.
+"""A device that is an RxDB client: it pulls and pushes documents, as docs/guide/offline/tickbase-rxdb.js lets RxDB do.
 
 https://rxdb.info/replication.html: what was written here waits until it is pushed with the server's document as it is
 known; the answer has those that are another meanwhile, and the server's wins. Pulling leaves alone what waits.
@@ -54,8 +54,8 @@ class Client:
             return None
         with self.store.transaction():
             self.store.note(answer)
-            if answer.status == 410:  # another history: RxDB's collection is removed, and begins anew
-                self.store.drop_documents(type_)
+            if answer.status == 410:
+                self.store.drop_known_documents(type_)
                 self.store.keep(f"checkpoint {type_}", "0 ")
                 return 0, False
             if answer.status != 200:
@@ -88,13 +88,14 @@ class Client:
         answer = self.line.ask(request, max(each.attempts for each in pending))
         if answer is None:
             return False
+        masters = {master["uid"]: master for master in answer.body} if answer.status == 200 else {}
         with self.store.transaction():
             self.store.note(answer)
-            if answer.status == 200:
-                masters = {master["uid"]: master for master in answer.body}
-                for document in pending:
-                    master = masters.get(document.own["uid"], document.own)
-                    self.store.put_document(Document(type_, master, master))
+            if answer.status == 409:
+                self.store.put_document(without_reference(pending, answer.body))
+            for document in pending if answer.status == 200 else ():
+                master = masters.get(document.own["uid"], document.own)
+                self.store.put_document(Document(type_, master, master))
         return answer.status == 200
 
     # --- Writes ---------------------------------------------------------------------------------------
@@ -133,6 +134,14 @@ class Client:
 
     def _unique(self) -> str:
         return f"{self.random.getrandbits(128):032x}"
+
+
+def without_reference(pushed: list[Document], problem: dict[str, Any]) -> Document:
+    """What a document refers to was refused, or a restore has taken it back: all else of it is to be stored."""
+    assert problem["code"] == "reference_not_stored", problem
+    _, row, _, member = problem["errors"][0]["pointer"].split("/")
+    document = pushed[int(row)]
+    return document._replace(own={**document.own, member: None})
 
 
 def copy_of(store: Store) -> Objects:

@@ -134,8 +134,9 @@ class Store:
         row = (document.type, document.own["uid"], own, assumed, document.attempts)
         self._file.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?, ?)", row)
 
-    def drop_documents(self, type_: str) -> None:
-        self._file.execute("DELETE FROM document WHERE type = ?", [type_])
+    def drop_known_documents(self, type_: str) -> None:
+        """All but those that wait to be pushed."""
+        self._file.execute("DELETE FROM document WHERE type = ? AND own = assumed", [type_])
 
     # --- What waits ---------------------------------------------------------------------------------
 

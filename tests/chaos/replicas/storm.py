@@ -68,7 +68,7 @@ class Result:
     unsettled: list[str]
     done: Counter[str]  # faults
     answers: Counter[int]  # by status
-    acknowledged: int  # writes
+    acknowledged: Counter[str]  # writes, by device
     taken_back: int  # of these, by a restore
 
 
@@ -170,19 +170,23 @@ class Storm:
             device.kill()
         stored = lists_of(self.server)
         self.end_epoch()
-        truth, told = Truth(self.epochs), [list(self.devices[name].store.answers()) for name in DEVICES]
-        truth.judge(told)
+        truth, told = Truth(self.epochs), {name: list(self.devices[name].store.answers()) for name in DEVICES}
+        truth.judge(list(told.values()))
         truth.examine_server(stored)
-        answers = [answer for each in told for answer in each]
-        acknowledged = [answer.operation for answer in answers if answer.operation is not None and answer.status < 300]
+        acknowledged = [
+            (name, answer.operation)
+            for name, answers in told.items()
+            for answer in answers
+            if answer.operation is not None and answer.status < 300
+        ]
         return Result(
             truth.complaints,
             {name: differences(device.copy(), stored) for name, device in self.devices.items()},
             unsettled,
             self.done,
-            Counter(answer.status for answer in answers),
-            len(acknowledged),
-            sum(operation not in self.epochs[-1].history.operations for operation in acknowledged),
+            Counter(answer.status for answers in told.values() for answer in answers),
+            Counter(name for name, _ in acknowledged),
+            sum(operation not in self.epochs[-1].history.operations for _, operation in acknowledged),
         )
 
 
@@ -224,7 +228,7 @@ def measure() -> Outcome:
     return Outcome(
         f"kill -9 of {kills}; {done['restore']} backups restored",
         "each answer true, each copy equal",
-        f"{len(result.complaints)} of {result.answers.total()} answers untrue; {result.acknowledged} writes, of which "
+        f"{len(result.complaints)} of {result.answers.total()} answers untrue; {result.acknowledged.total()} writes, of which "
         f"restores took back {result.taken_back} and said so {gone} times; {differing} differences, "
         f"{len(result.unsettled)} copies not at the end",
         f"a reader by updated_at: {len(result.differences[CONTROL])} differences",
