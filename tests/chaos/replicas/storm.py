@@ -223,12 +223,12 @@ def measure() -> Outcome:
     result = brew(SECONDS, WRITES, random.SystemRandom().getrandbits(32))
     sys.stderr.writelines(f"{complaint}\n" for complaint in result.complaints)
     differing = sum(len(result.differences[name]) for name in DEVICES)
-    done, gone = result.done, result.answers[410]
+    done, gone, writes = result.done, result.answers[410], result.acknowledged.total()
     kills = f"{done['kill_device']} devices, {done['kill_worker']} workers, {done['kill_postgres']} PostgreSQL"
     return Outcome(
         f"kill -9 of {kills}; {done['restore']} backups restored",
         "each answer true, each copy equal",
-        f"{len(result.complaints)} of {result.answers.total()} answers untrue; {result.acknowledged.total()} writes, of which "
+        f"{len(result.complaints)} of {result.answers.total()} answers untrue; {writes} writes, of which "
         f"restores took back {result.taken_back} and said so {gone} times; {differing} differences, "
         f"{len(result.unsettled)} copies not at the end",
         f"a reader by updated_at: {len(result.differences[CONTROL])} differences",

@@ -88,8 +88,9 @@ class Truth:
             self.examine_write(answer)
         if answer.attempts == 1:
             self.examine_refusals(answer)
-        for row in pushed(answer):
-            self.examine_document(answer, row)
+        if answer.status == 200:
+            for row in pushed(answer):
+                self.examine_document(answer, row)
 
     def examine_object(self, answer: Answer, told: Told) -> None:
         """It is what the log says that this version was."""
@@ -280,7 +281,7 @@ def refused(answer: Answer) -> Iterator[str]:
         for step, result in zip(answer.request.body["operations"], answer.body["results"], strict=True):
             if "problem" in result:
                 yield from texts(step["body"])
-    elif pushed(answer):
+    elif pushed(answer) and answer.status == 200:
         kept = {document["uid"] for document in answer.body}
         yield from texts([row for row in pushed(answer) if row["newDocumentState"]["uid"] in kept])
 
