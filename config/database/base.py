@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
+from django.db import OperationalError
 from django.db.backends.postgresql import base
 from psycopg import ClientCursor
 from psycopg.abc import Buffer
@@ -75,6 +76,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 self._settings.sent = None  # perhaps nothing was sent
                 raise
         return rows[len(prefix) :]
+
+    def validate_no_broken_transaction(self) -> None:
+        """Raises OperationalError for what comes after the connection was lost.
+
+        Django keeps silent where the rollback to a savepoint has met that, and complains of the program only.
+        """
+        if self.needs_rollback and self.connection is not None and self.connection.closed:
+            raise OperationalError("the connection to the server was lost")
+        super().validate_no_broken_transaction()
 
     def ensure_connection(self) -> None:
         """Connect, or replace a connection that cannot be used any more: Django's cursors and `run` begin here."""

@@ -14,6 +14,7 @@ from config.values import nfc
 from users.resources import errors, feed, log, operations, references
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
+from users.sync.cursors import Cursor
 from users.tokens.callers import Actor
 
 MAX_STEPS = 100
@@ -91,10 +92,10 @@ class Step:
 @retried_transaction
 def run(
     user: Actor, steps: Sequence[Step], *, is_atomic: bool
-) -> tuple[list[OwnedModel | DomainError], int | None, int]:
+) -> tuple[list[OwnedModel | DomainError], int | None, Cursor]:
     """Run steps in their order, each of which sees what those before have written.
 
-    Returns the row or the refusal of each, the operation, None if nothing has changed, and the change counter. Raises
+    Returns the row or the refusal of each, the operation, None if nothing has changed, and the cursor after it. Raises
     StepFailed if it `is_atomic`, and OperationTooLarge: then nothing is stored.
     """
     before = feed.lock(user).head
@@ -103,7 +104,7 @@ def run(
         group = list(together)
         results += _created(user, group) or _run_each(user, group, before, len(results), is_atomic=is_atomic)
     head = log.join(user, before)
-    return results, head if head > before else None, head
+    return results, head if head > before else None, Cursor(user.pk, log.current_epoch(), head)
 
 
 def _created(user: Actor, steps: Sequence[Step]) -> list[OwnedModel]:

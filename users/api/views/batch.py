@@ -21,12 +21,11 @@ from users.api.idempotency import idempotent
 from users.api.operations import OPERATION, USER_ID
 from users.api.queries import MAX_TYPE, TypeField
 from users.api.resources import numbered
-from users.resources import errors, log
+from users.resources import errors
 from users.resources.models import MAX_UID, OwnedModel
 from users.resources.resource import Resource, registered
 from users.sync import batch
 from users.sync.batch import MAX_STEPS, Step
-from users.sync.cursors import Cursor
 from users.tokens.callers import Caller
 
 _BY_NAME = {resource.name: resource for resource in registered()}
@@ -163,13 +162,13 @@ class BatchView(GenericAPIView):
             places: Any = {str(index): {"body": error.detail} for index, error in refused.items()}
             raise InvalidBody({"operations": places})
         try:
-            done, operation, head = batch.run(caller, [*steps.values()], is_atomic=sent["atomic"])
+            done, operation, cursor = batch.run(caller, [*steps.values()], is_atomic=sent["atomic"])
         except batch.StepFailed as failed:
             raise _placed(failed) from failed
         outcomes = dict(zip(steps, done, strict=True)) | refused
         results = [self._result(request, sent["operations"][index], outcomes[index]) for index in sorted(outcomes)]
-        cursor = Cursor(caller.pk, log.current_epoch(), head).encode()
-        return Response({"results": results, "operation": operation, "cursor": cursor}, headers=numbered(operation))
+        body = {"results": results, "operation": operation, "cursor": cursor.encode()}
+        return Response(body, headers=numbered(operation))
 
     def _result(self, request: Request, sent: Mapping[str, Any], outcome: Any) -> dict[str, Any]:
         if isinstance(outcome, Exception):
