@@ -73,6 +73,7 @@ TRUE = [
     push(10, document(task(1, 1, "red pen")), document(task(1, 1, "pen"))),
     push(12, document(task(2, 3, "no ink")), document(task(2, 2, "old ink")), document(task(2, 3, "ink"))),
     push(14, document(task(3, 0, "")), None, document(task(3, 0, ""), deleted=True)),
+    push(15, document(task(2, 0, "ink")), None)._replace(status=409, body={"code": "reference_not_stored"}),
     pull(16, 4, document(task(1, 2, "red pen")), document(task(2, 4, "ink"), deleted=True)),
     page(20, 4, gone(2, 4), since="cursor 3"),
     page(60, 0, since="cursor 4", status=410),

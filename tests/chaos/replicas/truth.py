@@ -86,7 +86,8 @@ class Truth:
             self.examine_references(answer, told)
         if answer.operation is not None and answer.status < 300:
             self.examine_write(answer)
-        if answer.attempts == 1:
+        # A push whose reference is not stored yet is sent again, and then may be stored.
+        if answer.attempts == 1 and not (pushed(answer) and answer.status == 409):
             self.examine_refusals(answer)
         if answer.status == 200:
             for row in pushed(answer):
