@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from tasks import services
+from tasks.models import Task
 from tests.client import Answer, Api
-from tests.factories import head_of, make_task
+from tests.factories import head_of, make_project, make_task
 from tests.problems import places_of
 from tests.trees import chain, last_operation, plant, statuses
 from users.models import User
@@ -127,6 +128,16 @@ def test_several_of_one_tree_are_one_operation(alice: User) -> None:
     services.complete_tasks(alice, [tasks["c"].pk, tasks["a"].pk], False)
     assert statuses(tasks) == {**dict.fromkeys("abc", "pending"), "d": "completed"}
     assert head_of(alice) == head + 7
+
+
+def test_several_take_no_statement_each(alice: User, django_assert_max_num_queries: Any) -> None:
+    project = make_project(alice)
+    tasks = [task.pk for n in range(8) for task in plant(alice, {f"a{n}": {"b": {}, "c": {}}}).values()]
+    with django_assert_max_num_queries(8):
+        assert len(services.complete_tasks(alice, tasks, True)) == 24
+    with django_assert_max_num_queries(8):
+        assert len(services.move_tasks(alice, tasks, project.pk)) == 24
+    assert Task.objects.completed().in_project(project.pk).count() == 24
 
 
 def test_whoever_reopens_and_moves_a_task_opens_those_that_it_is_within_then(alice: User, as_alice: Api) -> None:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -74,20 +74,20 @@ class Operation:
         row.apply(sent, self.user, self.now)
         references.settle(row, before, sent, names, family or Family(Relatives(type(row), [row]), row.pk))
 
-    def families(self, rows: Sequence[R]) -> Iterator[Family[R]]:
+    def families(self, rows: Sequence[R]) -> list[Family[R]]:
         """Of each of these rows, which are read already and FOR UPDATE."""
-        tree = type(rows[0]).tree() if rows else None
-        if tree is None:
-            yield from (Family(Relatives(type(row), [row]), row.pk) for row in rows)
-            return
-        parents = (
-            type(rows[0]).objects.for_user(self.user).visible().filter(**{f"{tree.name}__in": [row.pk for row in rows]})
-        )
-        have_children = {*parents.values_list(tree.attname, flat=True).distinct()}
-        for row in rows:
-            is_alone = getattr(row, tree.attname) is None and row.pk not in have_children
-            found = [row] if is_alone else run(statements.of(type(row)).family(self.user.pk, row.pk))
-            yield Family(Relatives(type(row), self.read(found)), row.pk)
+        if not rows:
+            return []
+        model: Any = type(rows[0])
+        found: Sequence[R] = rows
+        if tree := model.tree():
+            pks = [row.pk for row in rows]
+            children = model.objects.for_user(self.user).visible().filter(**{f"{tree.name}__in": pks})
+            parents = {*children.values_list(tree.attname, flat=True).distinct()}
+            related = [row.pk for row in rows if getattr(row, tree.attname) is not None or row.pk in parents]
+            found = [*rows, *self.read(run(statements.of(model).families(self.user.pk, related)) if related else [])]
+        relatives = Relatives(model, found)
+        return [Family(relatives, row.pk) for row in rows]
 
     def delete(
         self, rows: Collection[OwnedModel], clearing: Collection[str] = (), whole: Reference | None = None

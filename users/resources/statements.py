@@ -22,15 +22,16 @@ R = TypeVar("R", bound=OwnedModel)
 
 MOST_CHANGED = 1_000  # rows that an undo reads with all their content
 
-# Of a row: itself, its descendants, and its ancestors, none of them in the trash. UNION, which would end in a cycle.
+# Of a row, or of several: itself, its descendants, and its ancestors, none of them in the trash. UNION, which would end
+# in a cycle.
 _FAMILY = """ARRAY(
     WITH RECURSIVE below AS (
-        SELECT id FROM {table} WHERE user_id = %s AND id = %s
+        SELECT id FROM {table} WHERE user_id = %s AND id = {id}
         UNION
         SELECT child.id FROM below JOIN {table} AS child
             ON child.user_id = %s AND child.{parent} = below.id AND child.deleted_at IS NULL
     ), above AS (
-        SELECT {parent} AS id FROM {table} WHERE user_id = %s AND id = %s
+        SELECT {parent} AS id FROM {table} WHERE user_id = %s AND id = {id}
         UNION
         SELECT row.{parent} FROM above JOIN {table} AS row ON row.user_id = %s AND row.id = above.id
     ) SELECT id FROM below UNION SELECT id FROM above
@@ -74,7 +75,8 @@ class Statements(Generic[R]):
         self._model = model
         self._table = model._meta.db_table
         self._row = Compiled(lambda: self._of_user().visible().filter(pk=Param("id")))
-        self._family = Compiled(self._compile_family)
+        self._family = Compiled(lambda: self._family_of("%s"))
+        self._families = Compiled(lambda: self._family_of("ANY(%s)"))
         self._trashed = Compiled(lambda: self._of_user().trashed().filter(pk=Param("id")).select_for_update())
         self._changed = Compiled(lambda: self._changed_rows()[: MOST_CHANGED + 1])
         self._shown = lru_cache(maxsize=16)(self._compile_shown)
@@ -92,11 +94,11 @@ class Statements(Generic[R]):
         changed = one_of("pk", ArraySubquery(entries.values("object_id")))
         return self._of_user().filter(changed, erased_at=None).select_for_update().order_by("pk")
 
-    def _compile_family(self) -> OwnedQuerySet[R]:
+    def _family_of(self, key: str) -> OwnedQuerySet[R]:
         rows, tree = self._of_user().visible(), self._model.tree()
         if tree is None:
             return rows.filter(pk=Param("id")).select_for_update()
-        sql = _FAMILY.format(table=self._table, parent=tree.attname)
+        sql = _FAMILY.format(table=self._table, parent=tree.attname, id=key)
         family = RawSQL(sql, [Param(name) for name in _FAMILY_PARAMS])  # nosec B611: names of the model's
         return rows.filter(one_of("pk", family)).select_for_update().order_by("pk")
 
@@ -135,6 +137,10 @@ class Statements(Generic[R]):
     def family(self, user_id: int, pk: int) -> Query[R]:
         """A row, FOR UPDATE, and if they are a tree, its ancestors and descendants."""
         return self._family.given(user=user_id, id=pk)
+
+    def families(self, user_id: int, pks: Collection[int]) -> Query[R]:
+        """The same of several rows of a tree, each once."""
+        return self._families.given(user=user_id, id=list(pks))
 
     def trashed(self, user_id: int, pk: int) -> Query[R]:
         """A row in the trash, FOR UPDATE."""
