@@ -24,8 +24,8 @@ BOUNDS = {
     "PATCH": Counts(543, 505, 10, 40, 141, 2, 2),
     "move": Counts(543, 537, 10, 44, 149, 3, 2),
     # Under the lock of the feed, with the tasks above and below; with a row of the completion.
-    "complete": Counts(669, 665, 4, 44, 158, 5, 2),
-    "DELETE": Counts(504, 520, 4, 38, 124, 4, 2),
+    "complete": Counts(669, 665, 4, 44, 159, 5, 2),
+    "DELETE": Counts(504, 520, 4, 38, 125, 4, 2),
 }
 SYSTEM_CALLS = {
     "list": 4,

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from functools import cache
 from typing import TypeVar
 
-from config.errors import Conflict, Invalid, LimitReached, NotFound, PreconditionFailed
+from config.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from users.resources.models import OwnedModel, Reference
 
 R = TypeVar("R", bound=OwnedModel)
@@ -89,11 +89,6 @@ def unknown(reference: Reference, member: str) -> UnknownReference:
     """One error for another user's row, one in the trash, and one that does not exist: `unknown_project`."""
     name = reference.related_model._meta.verbose_name
     return _unknown(reference.name)(f"You have no {name} with this {member.rpartition('_')[2]}.", pointer=f"/{member}")
-
-
-def too_many(model: type[OwnedModel], live: int, most: int) -> LimitReached:
-    plural = model._meta.verbose_name_plural
-    return LimitReached(f"You have {live} {plural}, and may have {most}; delete some first.", limit=most)
 
 
 @cache

@@ -52,15 +52,24 @@ UNCHANGED, CREATED = Growth(0, 0), Growth(1, 1)
 UNLIMITED = 2**31 - 1
 
 
+class TombstonesFull(Exception):
+    """The limit of rows is reached by tombstones, not by visible rows."""
+
+
 class Limit(NamedTuple):
     """The maximum of visible rows per account; including tombstones, twice as many."""
 
     most: int = UNLIMITED
     plural: str = "rows"
 
-
-class TombstonesFull(Exception):
-    """The limit of rows is reached by tombstones, not by visible rows."""
+    def require_room(self, live: int, stored: int, growth: Growth) -> None:
+        """For this growth of what there is. Raises LimitReached and TombstonesFull."""
+        if growth.live > 0 and live + growth.live > self.most:
+            raise LimitReached(
+                f"You have {live} {self.plural}, and may have {self.most}; delete some first.", limit=self.most
+            )
+        if growth.stored > 0 and stored + growth.stored > 2 * self.most:
+            raise TombstonesFull
 
 
 def take(
@@ -132,15 +141,7 @@ def explain(user: Actor, growth: Growth = UNCHANGED, limit: Limit = Limit()) -> 
     feed = Feed.objects.filter(pk=user.pk).first()
     if feed is None:
         raise AccountGone("The account was deleted.")
-    if growth.live > 0 and feed.live + growth.live > limit.most:
-        raise _limit_reached(feed.live, limit)
-    if growth.stored > 0 and feed.stored + growth.stored > 2 * limit.most:
-        raise TombstonesFull
-
-
-def _limit_reached(live: int, limit: Limit) -> LimitReached:
-    detail = f"You have {live} {limit.plural}, and may have {limit.most}; delete some first."
-    return LimitReached(detail, limit=limit.most)
+    limit.require_room(feed.live, feed.stored, growth)
 
 
 def reserve(amounts: dict[int, int], growth: Growth = UNCHANGED) -> dict[int, int]:
@@ -200,10 +201,7 @@ def raise_floor(feed: Feed, version: int) -> None:
 def take_many(feed: Feed, count: int, growth: Growth, limit: Limit) -> tuple[range, Raw]:
     """The next `count` versions of a locked feed, and the statement that takes them. Raises LimitReached and
     TombstonesFull."""
-    if growth.live > 0 and feed.live + growth.live > limit.most:
-        raise _limit_reached(feed.live, limit)
-    if growth.stored > 0 and feed.stored + growth.stored > 2 * limit.most:
-        raise TombstonesFull
+    limit.require_room(feed.live, feed.stored, growth)
     feed.head, feed.live, feed.stored = feed.head + count, feed.live + growth.live, feed.stored + growth.stored
     if feed.pk in wakeups.awaited:
         _wake(feed.pk)

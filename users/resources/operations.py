@@ -293,9 +293,6 @@ def counting(user: Actor, model: type[OwnedModel]) -> Raw | None:
 
 
 def require_room(model: type[OwnedModel], counted: Sequence[tuple[int, int]], growth: feed.Growth) -> None:
-    """Raises LimitReached, and TombstonesFull if it is by tombstones."""
-    ((live, stored),), most = counted, limit_of(model).most
-    if live + growth.live > most:
-        raise errors.too_many(model, live, most)
-    if growth.stored and stored + growth.stored > 2 * most:
-        raise feed.TombstonesFull
+    """By what `counting` has found. Raises LimitReached and TombstonesFull."""
+    ((live, stored),) = counted
+    limit_of(model).require_room(live, stored, growth)
