@@ -163,7 +163,7 @@ class Task(Placed):
             if not holds(self):
                 raise Invalid(rule, pointer=f"/{member}")
         if series or self.recurrence is not None or self.status != status:
-            recurring.settle(self, {**sent, **series}, status, user, now)
+            recurring.apply(self, {**sent, **series}, status, user, now)
         self.update_derived_fields(now, known)
 
     def kind_of(self, diff: Diff) -> Kind:

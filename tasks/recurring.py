@@ -1,6 +1,6 @@
 """Recurring tasks: how the series of a row is stored, and what completing, skipping and reopening make of the row.
 
-`Task.take_over` calls `settle`, so that a task advances whichever way completion is said.
+`Task.take_over` calls `apply`, so that a task advances whichever way completion is said.
 """
 
 import datetime as dt
@@ -114,7 +114,7 @@ def occurrences(task: "Task", limit: int) -> dict[str, Any]:
 # --- The rules of a row -----------------------------------------------------------------------------
 
 
-def settle(task: "Task", sent: Mapping[str, Any], status: str, user: "Actor", now: dt.datetime) -> None:
+def apply(task: "Task", sent: Mapping[str, Any], status: str, user: "Actor", now: dt.datetime) -> None:
     """Hold the rules of a task whose other members were just assigned, and whose status was `status`.
 
     Raises what `anchored` raises.

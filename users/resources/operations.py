@@ -72,7 +72,7 @@ class Operation:
         """
         before = row.values()
         row.apply(sent, self.user, self.now)
-        references.settle(row, before, sent, names, family or Family(Relatives(type(row), [row]), row.pk))
+        references.enforce_tree(row, before, sent, names, family or Family(Relatives(type(row), [row]), row.pk))
 
     def families(self, rows: Sequence[R]) -> list[Family[R]]:
         """Of each of these rows, which are read already and FOR UPDATE."""

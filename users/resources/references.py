@@ -84,11 +84,6 @@ class Named:
     def by(self) -> str:
         return self.member.rpartition("_")[2]
 
-    @property
-    def line(self) -> list[int]:
-        """The ids of the row and its ancestors."""
-        return [each.pk for each in (self.row, *self.above) if each is not None]
-
     def reads(self, user: Actor) -> Iterator[Statement[Any]]:
         model: Any = self.reference.related_model
         yield statements.of(model).line(user.pk, self.key, self.by)
@@ -191,7 +186,7 @@ def _ancestors(row: R, by_id: Mapping[int, R], attname: str) -> list[R]:
     return above
 
 
-def settle(
+def enforce_tree(
     row: OwnedModel, before: Mapping[str, Any], sent: Mapping[str, Any], names: Sequence[Named], family: Any
 ) -> None:
     """Hold the rules of a tree for a row whose references were just set, and pass on what descendants inherit. From now
@@ -262,11 +257,11 @@ def replant(user: Actor, model: type[OwnedModel], rows: Sequence[Any], chosen: C
         children = counts[parent_id] + (outer[parent_id].children if parent_id in outer else 0)
         names = [Named(tree, tree.attname, parent_id, line[0], line[1:], children)] if line else []
         try:
-            settle(row, {}, {}, names, family)
+            enforce_tree(row, {}, {}, names, family)
             counts[parent_id] += 1
         except (errors.TooDeep, LimitReached):
             setattr(row, tree.attname, None)
-            settle(row, {}, {}, [], family)
+            enforce_tree(row, {}, {}, [], family)
 
 
 def _inherit(row: OwnedModel, parent: Any, attname: str, sent: Mapping[str, Any], names: Sequence[Named]) -> None:

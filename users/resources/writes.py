@@ -147,7 +147,8 @@ def change_family(
     """Change a row and others with it, under the lock of the feed, as one operation.
 
     `sent` may be computed as in `change`, if it names no other row. `consequences(operation, family, before)` changes
-    relatives of the row, whose values were `before`. Raises what `change` raises, Cycle, TooDeep and LimitReached.
+    relatives of the row, whose values were `before`; of new ancestors only the references were read. Raises what
+    `change` raises, Cycle, TooDeep and LimitReached.
     """
     names = [] if callable(sent) else references.named(model, sent)
     targets = references.reads(user, names)
@@ -157,9 +158,6 @@ def change_family(
     before = row.values()
     values = sent(row, *found) if callable(sent) else references.resolved(model, sent, names, found)
     operation.apply(row, values, names, family)
-    if (tree := model.tree()) and consequences is not None and tree.attname in row.diff(before):
-        line = [pk for each in names if each.reference is tree for pk in each.line]
-        family.above = operation.read(_locked(user, model.objects.visible(), line))
     if consequences is not None:
         consequences(operation, family, before)
     if operation.store() is None:
@@ -254,7 +252,7 @@ def _insert_each(user: Actor, model: type[R], sent: Sequence[Mapping[str, Any]])
     for number, each in enumerate(sent):
         values = references.resolved(model, each, names, found)
         for name in names:
-            name.children += number
+            name.children += number  # those before it, beside those that `resolved` has just found
         uid = nfc(each["uid"]) if each.get("uid") else new_uid()
         row = model.made_of(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
         operation.apply(row, {**values, "uid": uid}, names)
@@ -301,7 +299,7 @@ def change_many(
     """
     names = references.named(model, naming or {})
     operation, found = operations.begin(user, *references.reads(user, names))
-    references.resolved(model, naming or {}, names, found)
+    references.resolved(model, naming or {}, names, found)  # raises, if one of them is unknown
     rows = operation.read(_locked(user, model.objects.visible(), pks))
     if consequences is None and naming is None:
         for each in rows:
