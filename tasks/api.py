@@ -11,7 +11,7 @@ from config.http import conditional
 from config.http.openapi.schema import also_answers
 from config.http.serializers import QuerySerializer
 from config.http.views import GenericAPIView, Response
-from tasks import counts, recurring, series_api, services, tags
+from tasks import counts, recurring, series_api, services, tags_api
 from tasks.choices import Status
 from tasks.completions import Completion
 from tasks.models import Task
@@ -155,11 +155,8 @@ class CountsView(GenericAPIView):
         return Response(counts.of_user(cast(Caller, request.user)))
 
 
-_USER = "api/<str:user_id>"
 ROUTES = [
-    path(f"{_USER}/counts", CountsView.as_view(), name="counts"),
-    path(f"{_USER}/tags", tags.TagsView.as_view(), name="tags"),
-    path(f"{_USER}/tags/rename", tags.RenameTagView.as_view(), name="rename-tag"),
-    path(f"{_USER}/tags/<uid:tag>", tags.TagView.as_view(), name="tag"),
+    path("api/<str:user_id>/counts", CountsView.as_view(), name="counts"),
+    *tags_api.routes,
     *series_api.routes,
 ]

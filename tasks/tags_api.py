@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from django.urls import path
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
@@ -76,7 +77,7 @@ class TagView(GenericAPIView):
 
 
 class RenameTagView(GenericAPIView):
-    """A tag of this name is taken off by its name in other letters: `Rename`."""
+    """At the address of a tag of this name, which so is taken off by the name in other letters: `Rename`."""
 
     serializer_class = TagSerializer
     has_standing_in_statements = True
@@ -101,3 +102,11 @@ class RenameTagView(GenericAPIView):
         sent = TagRenameSerializer.validated(request.data)
         changed = services.rename_tag(cast(Caller, request.user), sent["from"], sent["to"])
         return Response({"changed": len(changed)}, headers=numbered(changed[0].operation if changed else None))
+
+
+_TAGS = "api/<str:user_id>/tags"
+routes = [
+    path(_TAGS, TagsView.as_view(), name="tags"),
+    path(f"{_TAGS}/rename", RenameTagView.as_view(), name="rename-tag"),
+    path(f"{_TAGS}/<uid:tag>", TagView.as_view(), name="tag"),
+]
