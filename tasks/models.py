@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from users.resources.log import Entry
     from users.tokens.callers import Actor
 
-__all__ = ["Completion", "Task", "TaskTag"]
+__all__ = ["Completion", "Task", "TaskTag"]  # Django finds the models of an app here
 
 MAX_TITLE = 200
 MAX_DESCRIPTION = 20_000
