@@ -121,9 +121,8 @@ def apply(task: "Task", sent: Mapping[str, Any], status: str, user: "Actor", now
     """
     if "recurrence" in sent:
         _set_rule(task, sent["recurrence"], user)
-    elif task.recurrence is not None and task.due_date is None and sent.keys() & {"due_date", "due_at"}:
-        pointer = "/due_at" if "due_at" in sent and "due_date" not in sent else "/due_date"
-        raise RecurrenceNeedsDue("It recurs, so it has a due; to end that, send recurrence: null.", pointer=pointer)
+    if task.recurrence is not None and task.due_date is None:
+        raise RecurrenceNeedsDue("It recurs, so it has a due; to end that, send recurrence: null.", pointer="/due_date")
     if sent.get("is_skipped"):
         _skip(task, user, now)
     elif status != Status.COMPLETED and task.is_completed:
@@ -139,8 +138,6 @@ def _set_rule(task: "Task", sent: Mapping[str, Any] | None, user: "Actor") -> No
         task.recurrence = None
     elif not _is_stored(task, sent, user):
         task.recurrence = stored(anchored(sent, due_of(task), user))
-    elif task.due_date is None:
-        raise RecurrenceNeedsDue("It recurs, so it has a due; to end that, send recurrence: null.", pointer="/due_date")
 
 
 def _is_stored(task: "Task", sent: Mapping[str, Any], user: "Actor") -> bool:

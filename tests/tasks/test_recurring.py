@@ -241,7 +241,11 @@ def test_what_is_refused_names_its_place(as_alice: Api, alice: User, case: str) 
 
 def test_the_due_of_a_task_that_recurs_cannot_be_taken_away(as_alice: Api, alice: User) -> None:
     path = f"{as_alice.tasks}/{make(alice).pk}"
-    assert problem_of(as_alice.patch(path, {"due_date": None}), 400)["errors"][0]["code"] == "recurrence_needs_due"
+    stored = as_alice.get(path).json()["recurrence"]
+    for sent in ({"due_date": None}, {"due_date": None, "due_at": None}, {"due_date": None, "recurrence": stored}):
+        (error,) = problem_of(as_alice.patch(path, sent), 400)["errors"]
+        assert (error["code"], error["pointer"]) == ("recurrence_needs_due", "/due_date")
+    assert Task.objects.get().due_date == TODAY
     assert as_alice.patch(path, {"due_date": None, "recurrence": None}).status_code == 200
 
 
