@@ -80,8 +80,8 @@ class Statements(Generic[R]):
         self._trashed = Compiled(lambda: self._of_user().trashed().filter(pk=Param("id")).select_for_update())
         self._changed = Compiled(lambda: self._changed_rows()[: MOST_CHANGED + 1])
         self._shown = lru_cache(maxsize=16)(self._compile_shown)
-        self._line = lru_cache(maxsize=2)(self._compile_line)
-        self._referring = lru_cache(maxsize=64)(self._compile_referring)
+        self._line = lru_cache(maxsize=2)(lambda by: Compiled(lambda: self._line_of(by)))
+        self._referring = lru_cache(maxsize=64)(lambda *key: Compiled(lambda: self._referring_to(*key)))
         self._update_each_sql = lru_cache(maxsize=64)(self._make_update_each)
         self._compare_and_set_sql = lru_cache(maxsize=256)(self._make_compare_and_set)
 
@@ -102,9 +102,6 @@ class Statements(Generic[R]):
         family = RawSQL(sql, [Param(name) for name in _FAMILY_PARAMS])  # nosec B611: names of the model's
         return rows.filter(one_of("pk", family)).select_for_update().order_by("pk")
 
-    def _compile_line(self, by: str) -> Compiled[R]:
-        return Compiled(lambda: self._line_of(by))
-
     def _line_of(self, by: str) -> OwnedQuerySet[R]:
         rows, tree = self._of_user().visible(), self._model.tree()
         if tree is None:
@@ -112,9 +109,6 @@ class Statements(Generic[R]):
         sql = _LINE.format(table=self._table, parent=tree.attname, key=by)
         line = RawSQL(sql, [Param(name) for name in ("user", "key", "user")])  # nosec B611: names of the model's
         return rows.filter(one_of("pk", line)).light()
-
-    def _compile_referring(self, name: str, is_visible: bool) -> Compiled[R]:
-        return Compiled(lambda: self._referring_to(name, is_visible))
 
     def _referring_to(self, name: str, is_visible: bool) -> OwnedQuerySet[R]:
         rows = self._of_user().filter(one_of(f"{name}_id", Param("pks")), erased_at=None)
