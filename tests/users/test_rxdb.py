@@ -53,6 +53,13 @@ def test_a_document_names_project_and_parent_by_uid(as_alice: Api, alice: User) 
     ]
 
 
+def test_of_a_reference_by_both_the_uid_counts(as_alice: Api, alice: User) -> None:
+    """The id may be of a history that a restored backup has ended."""
+    projects.create_project(alice, uid="trip", name="Trip")
+    assert push(as_alice, TASKS, whole("book", project_uid="trip", project_id=2**40)).json() == []
+    assert Task.objects.get().project is not None
+
+
 def test_a_document_may_refer_to_a_later_one(as_alice: Api, alice: User) -> None:
     rows = [whole("c", parent_uid="b"), whole("b", parent_uid="a"), whole("a")]
     assert push(as_alice, TASKS, *rows).json() == []
@@ -189,6 +196,16 @@ def test_a_pull_takes_as_many_queries_for_many_documents(
             make_task(alice, project_id=project.pk)
         with django_assert_num_queries(3):  # the ids, the rows, and the uids of their projects
             pulled(as_alice, TASKS)
+
+
+def test_a_pull_reads_no_entries_that_are_passed_over(
+    as_alice: Api, alice: User, django_assert_num_queries: Any
+) -> None:
+    task, (_, checkpoint) = make_task(alice), pulled(as_alice, TASKS)
+    for number in range(20):
+        tasks.update_task(alice, task.pk, {"title": f"Title {number}"})
+    with django_assert_num_queries(2):  # the entries, and the rows
+        assert len(pulled(as_alice, TASKS, checkpoint, limit=1)[0]) == 1
 
 
 def test_the_stream_wakes_rxdb(as_alice: Api, alice: User) -> None:
