@@ -74,8 +74,8 @@ async function read(response) {
   return answer;
 }
 
-/** Replicates a collection that is called as its resource, `tasks` or `projects`. `url` ends with the user's id, `after`
- *  is the replication of what its documents refer to, and other options are RxDB's. */
+/** Replicates a collection that is called as its resource, `tasks` or `projects`. `url` ends with the user's id,
+ *  `after` is the replication of what its documents refer to, and other options are RxDB's. */
 export function replicate({ collection, url, fetch, changed$, after, ...options }) {
   const place = `${url}/sync/${collection.name}/0`;
   const pull = (checkpoint, limit) =>
@@ -108,19 +108,24 @@ export function replicate({ collection, url, fetch, changed$, after, ...options 
     return push(hasWaited ? rows.with(Number(row), { ...rows[row], newDocumentState }) : rows, true);
   }
 
-  return replicateRxCollection({
+  const replication = replicateRxCollection({
     ...options,
     collection,
     replicationIdentifier: place,
     pull: {
       async handler(checkpoint, limit) {
         const response = await pull(checkpoint, limit);
-        return response.status === 410 ? everything() : read(response); // away for too long, or a restored backup
+        // 410: away for too long, or a restored backup.
+        const page = response.status === 410 ? await everything() : await read(response);
+        // RxDB passes over documents that it is still pushing; these may be the state after that push.
+        await replication.internalReplicationState?.streamQueue.up;
+        return page;
       },
       stream$: changed$,
     },
     push: { handler: (rows) => push(rows) },
   });
+  return replication;
 }
 
 /** Tells the collections of all tabs when something has changed on the server, by one stream. */
