@@ -1,6 +1,7 @@
 """The ASGI application, which `manage.py serve` runs under granian."""
 
 import os
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -22,17 +23,19 @@ if TYPE_CHECKING:
 
 
 def lanes_in(patterns: list[Any]) -> dict[tuple[str, str], Lane]:
-    """By method and path, the `lanes` of the views that have a fixed address."""
+    """By method and path, the `lanes` of the views whose address is fixed but for the user, who is `me` here."""
     found: dict[tuple[str, str], Lane] = {}
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             found |= lanes_in(pattern.url_patterns)
         else:
             lanes = getattr(getattr(pattern.callback, "cls", None), "lanes", {})
-            found |= {(method, reverse(pattern.name)): lane for method, lane in lanes.items()}
+            user = dict.fromkeys(pattern.pattern.converters, "me")
+            found |= {(method, reverse(pattern.name, kwargs=user)): lane for method, lane in lanes.items()}
     return found
 
 
+_OF_USER = re.compile(r"/api/[^/]+/")
 LANES = lanes_in(get_resolver().url_patterns)
 # The admin's forms that hash a password: sign-in, new account, new password.
 HASHING_ENDINGS = ("/login/", "/add/", "/password_change/", "/password/")
@@ -42,7 +45,8 @@ def lane_of(method: str, path: str, query: str = "") -> Lane:
     if method == "POST" and settings.ADMIN_PATH and path.startswith(f"/{settings.ADMIN_PATH}"):
         return Lane.HASHING if path.endswith(HASHING_ENDINGS) else Lane.COMMON
     # HEAD does the work of GET. A search may keep a PostgreSQL process busy for seconds.
-    lane = LANES.get(("GET" if method == "HEAD" else method, path), Lane.COMMON)
+    method = "GET" if method == "HEAD" else method
+    lane = LANES.get((method, path)) or LANES.get((method, _OF_USER.sub("/api/me/", path, 1)), Lane.COMMON)
     return Lane.HEAVY if lane is Lane.COMMON and "search=" in unquote(query) else lane
 
 

@@ -65,6 +65,14 @@ def _subclasses(view: type) -> set[type]:
     return {view}.union(*(_subclasses(each) for each in view.__subclasses__()))
 
 
+@pytest.mark.parametrize("user", ["me", "41", "users", "a b"])
+def test_a_batch_is_heavy_for_whomever_it_is(user: str) -> None:
+    """A few accounts with batches of costly steps held all threads for minutes."""
+    assert lane_of("POST", f"/api/{user}/batch") is Lane.HEAVY
+    assert lane_of("GET", f"/api/{user}/batch") is Lane.COMMON
+    assert lane_of("POST", f"/api/{user}/tasks/batch") is Lane.COMMON
+
+
 def test_a_search_is_heavy_wherever_it_stands() -> None:
     assert lane_of("GET", "/api/me/tasks", "limit=1&search=a") is Lane.HEAVY
     assert lane_of("GET", "/api/me/tasks", "limit=1") is Lane.COMMON

@@ -6,16 +6,20 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from config.errors import LimitReached
+from config.errors import LimitReached, OperationTooLarge
 from tasks.completions import Completion
 from tasks.models import Task, TaskTag
 from tasks.projects.models import Project
+from tasks.resource import TASKS
 from tests.client import Api
 from tests.factories import make_task, make_user
 from tests.problems import places_of, problem_of, stored
 from users.models import Change, Session, User
 from users.resources import operations, writes
+from users.resources.errors import Cycle
 from users.resources.resource import Resource, registered
+from users.sync import batch
+from users.sync.batch import Step
 
 BATCH = "/api/me/batch"
 
@@ -143,6 +147,29 @@ def test_all_steps_together_change_no_more_than_an_operation_may(
         done = send(as_alice, step("complete", id=parent.pk), step("complete", id=parent.pk), atomic=atomic)
         assert problem_of(done, 422)["code"] == "operation_too_large"
         assert stored() == before
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_all_steps_together_take_no_longer_than_a_statement_may(alice: User, settings: Settings, atomic: bool) -> None:
+    """Steps that change nothing, each of which reads a tree: twenty on one of 10,000 tasks took 19 seconds."""
+    steps = [Step(TASKS, TASKS.update, {"parent_id": None}, {}, pk=make_task(alice).pk)] * 100
+    before = stored()
+    settings.DATABASE_STATEMENT_TIMEOUT = 0.001
+    with pytest.raises(OperationTooLarge, match="too long"):
+        batch.run(alice, [Step(TASKS, TASKS.create, {"title": "x"}, {}), *steps], is_atomic=atomic)
+    assert stored() == before
+    settings.DATABASE_STATEMENT_TIMEOUT = 0  # off
+    assert batch.run(alice, steps, is_atomic=atomic)[0]
+
+
+def test_a_refusal_keeps_nothing_of_what_its_step_has_read(alice: User) -> None:
+    """By the frames of their tracebacks, a hundred refusals in a tree of 10,000 tasks kept 2.5 GB."""
+    parent = make_task(alice)
+    child = make_task(alice, parent_id=parent.pk).pk
+    cycle = Step(TASKS, TASKS.update, {"parent_id": child}, {}, pk=parent.pk)
+    (refusal,), *_ = batch.run(alice, [cycle], is_atomic=False)
+    assert isinstance(refusal, Cycle)
+    assert (refusal.__traceback__, refusal.__cause__, refusal.__context__) == (None, None, None)
 
 
 def test_a_batch_can_be_sent_until_it_is_answered(as_alice: Api, alice: User) -> None:

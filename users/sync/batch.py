@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby
+from time import monotonic
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from config.database.transactions import retried_transaction
-from config.errors import DomainError
+from config.errors import DomainError, OperationTooLarge
 from config.values import nfc
 from users.resources import errors, feed, log, operations, references
 from users.resources.models import OwnedModel
@@ -96,13 +98,14 @@ def run(
     """Run steps in their order, each of which sees what those before have written.
 
     Returns the row or the refusal of each, the operation, None if nothing has changed, and the cursor after it. Raises
-    StepFailed if it `is_atomic`, and OperationTooLarge: then nothing is stored.
+    StepFailed if it `is_atomic`, and OperationTooLarge, also if all together take longer than a statement may: then
+    nothing is stored.
     """
-    before = feed.lock(user).head
+    began, before = monotonic(), feed.lock(user).head
     results: list[Result] = []
     for _, together in groupby(steps, key=Step.created_with):
         group = list(together)
-        results += _created(user, group) or _run_each(user, group, before, len(results), is_atomic=is_atomic)
+        results += _created(user, group) or _run_each(user, group, began, before, len(results), is_atomic=is_atomic)
     head = log.join(user, before)
     return results, head if head > before else None, Cursor(user.pk, log.current_epoch(), head)
 
@@ -120,7 +123,9 @@ def _created(user: Actor, steps: Sequence[Step]) -> list[OwnedModel]:
     return rows
 
 
-def _run_each(user: Actor, steps: Sequence[Step], before: int, first: int, *, is_atomic: bool) -> list[Result]:
+def _run_each(
+    user: Actor, steps: Sequence[Step], began: float, before: int, first: int, *, is_atomic: bool
+) -> list[Result]:
     results: list[Result] = []
     for index, step in enumerate(steps, first):
         try:
@@ -130,10 +135,13 @@ def _run_each(user: Actor, steps: Sequence[Step], before: int, first: int, *, is
             if is_atomic:
                 _forget_unstored(error, before)
                 raise StepFailed(index) from error
-            results.append(error)
+            results.append(_without_frames(error))
         last = getattr(results[-1], "operation", None) or before
         if last - before > operations.MAX_ROWS:  # a step may change many
             raise operations.too_large()
+        # One that changes nothing, or is refused, may have read a tree of thousands.
+        if 0 < settings.DATABASE_STATEMENT_TIMEOUT < monotonic() - began:
+            raise OperationTooLarge("Its operations take too long; send fewer of them at once.")
     return results
 
 
@@ -141,3 +149,9 @@ def _forget_unstored(error: DomainError, head: int) -> None:
     """A row with a later version is as a step before has left it: none that anybody will ever see."""
     if error.current is not None and error.current.version > head:
         error.current, error.detail = None, "A step before this one has created or changed the object already."
+
+
+def _without_frames(error: DomainError) -> DomainError:
+    """A refusal that is kept: its traceback would keep all that its step has read."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

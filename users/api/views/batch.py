@@ -16,6 +16,7 @@ from config.http.openapi.schema import also_answers
 from config.http.problems import exception_handler
 from config.http.serializers import StrictSerializer
 from config.http.views import GenericAPIView, Response
+from config.server.bridge import Lane
 from config.values import MAX_BIGINT
 from users.api.idempotency import idempotent
 from users.api.operations import OPERATION, USER_ID
@@ -126,6 +127,7 @@ _EXAMPLE = {
 
 class BatchView(GenericAPIView):
     serializer_class = BatchSerializer
+    lanes = {"POST": Lane.HEAVY}  # a hundred writes; those of one user wait for each other anyway
     has_standing_in_statements = True
 
     def get_serializer(self, row: Any = None, **options: Any) -> Any:
@@ -149,7 +151,7 @@ class BatchView(GenericAPIView):
         extensions=also_answers(
             (errors.RowNotFound, "A step is about what is not there; `code` says of which type."),
             (errors.StaleVersion, "A step's `if_version` is not the current one; `current` carries the object."),
-            (OperationTooLarge, "All steps together would change too many objects."),
+            (OperationTooLarge, "All steps together would change too many objects, or take too long."),
         ),
         examples=[
             OpenApiExample("A project with a task, and one that is done", value=_EXAMPLE, request_only=True),
