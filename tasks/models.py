@@ -93,6 +93,7 @@ class Task(Placed):
         "recurrence", "completions", "last_completed_at", *Placed.mutable, *derived,
     )  # fmt: skip
     inherited: ClassVar[tuple[str, ...]] = ("project_id",)
+    large: ClassVar[tuple[str, ...]] = ("description", "extra", "search_text")
     scope: ClassVar[tuple[str, ...]] = ("parent_id", "project_id")
     zoned: ClassVar[Mapping[str, str]] = {"due_date": "due_at"}
     expressions: ClassVar[Mapping[str, Any]] = {
@@ -155,12 +156,10 @@ class Task(Placed):
         """Raises Invalid, and its subclasses ConflictingMembers and those of recurrence."""
         sent, status = self._with_one_status(_normalised(sent)), self.status
         series = {} if _OF_SERIES.isdisjoint(sent) else {name: sent.pop(name) for name in _OF_SERIES & sent.keys()}
-        texts, folded = self._texts, self.search_text.split(UNIT_SEPARATOR)
-        # Rows from before `fold_all` joined the folded texts have none that can be told apart.
-        known = dict(zip(texts, folded, strict=True)) if len(folded) == len(texts) else {}
+        known = self._folded_texts() if self._has_texts else {}
         super().take_over({**sent, **self._due(sent, user)}, user, now)
         for member, holds, rule in _RULES:  # whatever the caller: REST, admin or command; constraints hold them, too
-            if not holds(self):
+            if member in self.__dict__ and not holds(self):
                 raise Invalid(rule, pointer=f"/{member}")
         if series or self.recurrence is not None or self.status != status:
             recurring.apply(self, {**sent, **series}, status, user, now)
@@ -236,9 +235,21 @@ class Task(Placed):
             self.completed_at = None
         elif self.completed_at is None:
             self.completed_at = now
+        if not self._has_texts:
+            return
         self.tag_keys = [tag_key(tag) for tag in self.tags]
         self.search_text = fold_all(self._texts, known)
         self.title_key = self.search_text.partition(UNIT_SEPARATOR)[0][:MAX_TITLE]
+
+    @property
+    def _has_texts(self) -> bool:
+        """A relative of a task that changes is read without them, so that they stay as they are."""
+        return not set(self.large) - self.__dict__.keys()
+
+    def _folded_texts(self) -> dict[str, str]:
+        """Rows from before `fold_all` joined the folded texts have none that can be told apart."""
+        texts, folded = self._texts, self.search_text.split(UNIT_SEPARATOR)
+        return dict(zip(texts, folded, strict=True)) if len(folded) == len(texts) else {}
 
     @property
     def _texts(self) -> list[str]:

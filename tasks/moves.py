@@ -17,7 +17,6 @@ from tasks import positions
 from tasks.placed import Placed
 from users.resources import errors, operations, references, statements, writes
 from users.resources.operations import Operation
-from users.resources.references import Family, Relatives
 from users.tokens.callers import Actor
 
 _SIBLINGS = ("after_id", "before_id")
@@ -67,12 +66,14 @@ def _move_family(
 ) -> R:
     """Under the lock of the feed, which keeps the tree and the siblings as they are."""
     names = references.named(model, place)
-    reads: list[Statement[Any]] = [statements.of(model).family(user.pk, pk), *references.reads(user, names)]
+    of_model = statements.of(model)
+    own = of_model.family(user.pk, pk), of_model.large(user.pk, pk)
+    reads: list[Statement[Any]] = [*own, *references.reads(user, names)]
     if member is not None:
         reads.append(_beside(user, model, pk, member, sent[member]))
-    operation, (rows, *found) = operations.begin(user, *reads)
+    operation, (rows, large, *found) = operations.begin(user, *reads)
     beside = found.pop() if member is not None else []
-    family = Family(Relatives(model, operation.read(rows)), pk)
+    family = operation.read_family(model, pk, rows, large)
     row: R = errors.checked(family.row, model, expected)
     operation.apply(row, references.resolved(model, place, names, found), names, family)
     if member is None:

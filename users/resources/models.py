@@ -102,6 +102,8 @@ class OwnedModel(RowModel):
     mutable: ClassVar[tuple[str, ...]]  # columns that are compared to detect a change, named as the API's members
     derived: ClassVar[tuple[str, ...]] = ()  # those of them that are computed from others
     sources: ClassVar[frozenset[str]] = frozenset()  # from which the derived ones are computed
+    # Columns of up to thousands of bytes, which are not read of a row's relatives: a tree of them would take gigabytes.
+    large: ClassVar[tuple[str, ...]] = ()
     # Columns that `follow_zone` computes, and from which ones, unless those are null.
     zoned: ClassVar[Mapping[str, str]] = {}
     # Properties that a serializer shows, as expressions in SQL, so that lists read them without instances.

@@ -74,6 +74,13 @@ class Operation:
         row.apply(sent, self.user, self.now)
         references.enforce_tree(row, before, sent, names, family or Family(Relatives(type(row), [row]), row.pk))
 
+    def read_family(self, model: type[R], pk: int, rows: Sequence[R], large: Sequence[tuple[Any, ...]]) -> Family[R]:
+        """The row with its relatives, as `statements.family` has found them, and `statements.large` the rest of it."""
+        for row in rows:
+            if large and row.pk == pk:
+                row.__dict__ |= zip(model.large, large[0][1:], strict=True)
+        return Family(Relatives(model, self.read(rows)), pk)
+
     def families(self, rows: Sequence[R]) -> list[Family[R]]:
         """Of each of these rows, which are read already and FOR UPDATE."""
         if not rows:
@@ -254,17 +261,27 @@ def store(
     writing = [taking]
     for model, those in by_model.items():
         numbered = [(each, next(versions)) for each in those]
-        entries = log.append_each_params(user.pk, model.type_name(), numbered, operation)
         for (row, _, _), version in numbered:
             row.version, row.updated_at, row.operation = version, now, locked.head
-        fields = dict.fromkeys(name for each in those for name in each.diff)
+        for alike in _with_the_same_columns(numbered):
+            entries = log.append_each_params(user.pk, model.type_name(), alike, operation)
+            fields = dict.fromkeys(name for each, _ in alike for name in each.diff)
+            rows = [each.row for each, _ in alike]
+            writing.append(statements.of(model).update_each(user.pk, rows, (*fields, "version", "updated_at"), entries))
         rows = [each.row for each in those]
-        writing.append(statements.of(model).update_each(user.pk, rows, (*fields, "version", "updated_at"), entries))
         if steps := [row for row in rows if row.step is not None]:
             writing += model.effects(user.pk, steps, now)
     with session.local(_OF_MANY if len(changes) >= MANY else {"statement_timeout": "0"}):
         run_all([*writing, *effects], commit=commit)
     return locked.head
+
+
+def _with_the_same_columns(numbered: Sequence[tuple[RowChange, int]]) -> Iterable[list[tuple[RowChange, int]]]:
+    """A statement writes the same columns of all its rows, so each of them has to have these."""
+    alike: defaultdict[frozenset[str], list[tuple[RowChange, int]]] = defaultdict(list)
+    for each, version in numbered:
+        alike[frozenset(each.row.get_deferred_fields())].append((each, version))
+    return alike.values()
 
 
 def _growth_of(user: Actor, by_model: Mapping[type[OwnedModel], Sequence[RowChange]]) -> tuple[feed.Growth, feed.Limit]:

@@ -77,6 +77,7 @@ class Statements(Generic[R]):
         self._row = Compiled(lambda: self._of_user().visible().filter(pk=Param("id")))
         self._family = Compiled(lambda: self._family_of("%s"))
         self._families = Compiled(lambda: self._family_of("ANY(%s)"))
+        self._large = Compiled(lambda: self._of_user().visible().filter(pk=Param("id")).columns(("id", *model.large)))
         self._trashed = Compiled(lambda: self._of_user().trashed().filter(pk=Param("id")).select_for_update())
         self._changed = Compiled(lambda: self._changed_rows()[: MOST_CHANGED + 1])
         self._shown = lru_cache(maxsize=16)(self._compile_shown)
@@ -100,7 +101,7 @@ class Statements(Generic[R]):
             return rows.filter(pk=Param("id")).select_for_update()
         sql = _FAMILY.format(table=self._table, parent=tree.attname, id=key)
         family = RawSQL(sql, [Param(name) for name in _FAMILY_PARAMS])  # nosec B611: names of the model's
-        return rows.filter(one_of("pk", family)).select_for_update().order_by("pk")
+        return rows.filter(one_of("pk", family)).defer(*self._model.large).select_for_update().order_by("pk")
 
     def _line_of(self, by: str) -> OwnedQuerySet[R]:
         rows, tree = self._of_user().visible(), self._model.tree()
@@ -129,12 +130,16 @@ class Statements(Generic[R]):
         return Lookup(self._row.given(user=actor.pk, id=pk), actor)
 
     def family(self, user_id: int, pk: int) -> Query[R]:
-        """A row, FOR UPDATE, and if they are a tree, its ancestors and descendants."""
+        """A row, FOR UPDATE, and if they are a tree, its ancestors and descendants, all without `large` columns."""
         return self._family.given(user=user_id, id=pk)
 
     def families(self, user_id: int, pks: Collection[int]) -> Query[R]:
         """The same of several rows of a tree, each once."""
         return self._families.given(user=user_id, id=list(pks))
+
+    def large(self, user_id: int, pk: int) -> Query[Any]:
+        """The id and the `large` columns of a row, as a tuple."""
+        return self._large.given(user=user_id, id=pk)
 
     def trashed(self, user_id: int, pk: int) -> Query[R]:
         """A row in the trash, FOR UPDATE."""

@@ -23,7 +23,7 @@ from users.resources.log import RowChange
 from users.resources.models import OwnedModel, new_uid
 from users.resources.operations import Operation
 from users.resources.querysets import OwnedQuerySet, one_of
-from users.resources.references import Family, Relatives
+from users.resources.references import Family
 from users.services import pruning
 from users.tokens.callers import Actor
 
@@ -152,8 +152,10 @@ def change_family(
     """
     names = [] if callable(sent) else references.named(model, sent)
     targets = references.reads(user, names)
-    operation, (rows, *found) = operations.begin(user, statements.of(model).family(user.pk, pk), *targets, *reads)
-    family = Family(Relatives(model, operation.read(rows)), pk)
+    of_model = statements.of(model)
+    own = of_model.family(user.pk, pk), of_model.large(user.pk, pk)
+    operation, (rows, large, *found) = operations.begin(user, *own, *targets, *reads)
+    family = operation.read_family(model, pk, rows, large)
     row: R = errors.checked(family.row, model, expected)
     before = row.values()
     values = sent(row, *found) if callable(sent) else references.resolved(model, sent, names, found)
@@ -206,8 +208,9 @@ def delete(
 
     Raises RowNotFound, StaleVersion, StillReferred and OperationTooLarge.
     """
-    operation, (rows,) = operations.begin(user, statements.of(model).family(user.pk, pk))
-    family = Family(Relatives(model, operation.read(rows)), pk)
+    of_model = statements.of(model)
+    operation, (rows, large) = operations.begin(user, of_model.family(user.pk, pk), of_model.large(user.pk, pk))
+    family = operation.read_family(model, pk, rows, large)
     row: R = errors.checked(family.row, model, expected)
     operation.delete([row, *family.below], clearing, whole=model.tree())
     operation.store()
