@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tasks import services
 from tasks.models import Task
@@ -191,3 +193,14 @@ def test_relatives_keep_their_texts_beside_one_that_gets_others(alice: User, as_
     assert (child.status, child.description, child.extra, child.search_text) == ("completed", *before)
     assert (root.status, root.description, "new" in root.search_text) == ("completed", "new", True)
     assert as_alice.delete(path, if_match='"1"').json()["current"]["description"] == "new"
+
+
+def test_a_change_of_long_texts_costs_the_same_with_any_number_of_relatives(alice: User, as_alice: Api) -> None:
+    costs = []
+    for children in (1, 4):
+        tasks = plant(alice, {"root": {str(number): {} for number in range(children)}})
+        with CaptureQueriesContext(connection) as queries:
+            as_alice.patch(f"{as_alice.tasks}/{tasks['root'].pk}", {"description": "new", "completed": True})
+        costs.append(len(queries))
+        assert {*statuses(tasks).values()} == {"completed"}
+    assert costs[0] == costs[1]
