@@ -260,14 +260,17 @@ def store(
     versions, operation = iter(numbers), log.Operation(locked.head, undoes, now, actor or log.actor_of(user))
     writing = [taking]
     for model, those in by_model.items():
-        numbered = [(each, next(versions)) for each in those]
-        for (row, _, _), version in numbered:
-            row.version, row.updated_at, row.operation = version, now, locked.head
-        for alike in _with_the_same_columns(numbered):
-            entries = log.append_each_params(user.pk, model.type_name(), alike, operation)
-            fields = dict.fromkeys(name for each, _ in alike for name in each.diff)
-            rows = [each.row for each, _ in alike]
-            writing.append(statements.of(model).update_each(user.pk, rows, (*fields, "version", "updated_at"), entries))
+        alike = _by_columns([(each, next(versions)) for each in those])
+        # The entries have the versions of before.
+        entries = [log.append_each_params(user.pk, model.type_name(), each, operation) for each in alike]
+        for numbered, those_entries in zip(alike, entries, strict=True):
+            for (row, *_), version in numbered:
+                row.version, row.updated_at, row.operation = version, now, locked.head
+            fields = dict.fromkeys(name for each, _ in numbered for name in each.diff)
+            rows = [each.row for each, _ in numbered]
+            writing.append(
+                statements.of(model).update_each(user.pk, rows, (*fields, "version", "updated_at"), those_entries)
+            )
         rows = [each.row for each in those]
         if steps := [row for row in rows if row.step is not None]:
             writing += model.effects(user.pk, steps, now)
@@ -276,12 +279,12 @@ def store(
     return locked.head
 
 
-def _with_the_same_columns(numbered: Sequence[tuple[RowChange, int]]) -> Iterable[list[tuple[RowChange, int]]]:
+def _by_columns(numbered: Sequence[tuple[RowChange, int]]) -> list[list[tuple[RowChange, int]]]:
     """A statement writes the same columns of all its rows, so each of them has to have these."""
     alike: defaultdict[frozenset[str], list[tuple[RowChange, int]]] = defaultdict(list)
     for each, version in numbered:
         alike[frozenset(each.row.get_deferred_fields())].append((each, version))
-    return alike.values()
+    return list(alike.values())
 
 
 def _growth_of(user: Actor, by_model: Mapping[type[OwnedModel], Sequence[RowChange]]) -> tuple[feed.Growth, feed.Limit]:
