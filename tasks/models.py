@@ -156,7 +156,11 @@ class Task(Placed):
         """Raises Invalid, and its subclasses ConflictingMembers and those of recurrence."""
         sent, status = self._with_one_status(_normalised(sent)), self.status
         series = {} if _OF_SERIES.isdisjoint(sent) else {name: sent.pop(name) for name in _OF_SERIES & sent.keys()}
-        known = self._folded_texts() if self._has_texts else {}
+        known: dict[str, str] = {}
+        if "search_text" in self.__dict__:  # else it is a relative of a task that changes, read without its texts
+            texts, folded = self._texts, self.search_text.split(UNIT_SEPARATOR)
+            # Rows from before `fold_all` joined the folded texts have none that can be told apart.
+            known = dict(zip(texts, folded, strict=True)) if len(folded) == len(texts) else {}
         super().take_over({**sent, **self._due(sent, user)}, user, now)
         for member, holds, rule in _RULES:  # whatever the caller: REST, admin or command; constraints hold them, too
             if member in self.__dict__ and not holds(self):
@@ -235,21 +239,10 @@ class Task(Placed):
             self.completed_at = None
         elif self.completed_at is None:
             self.completed_at = now
-        if not self._has_texts:
-            return
-        self.tag_keys = [tag_key(tag) for tag in self.tags]
-        self.search_text = fold_all(self._texts, known)
-        self.title_key = self.search_text.partition(UNIT_SEPARATOR)[0][:MAX_TITLE]
-
-    @property
-    def _has_texts(self) -> bool:
-        """A relative of a task that changes is read without them, so that they stay as they are."""
-        return not set(self.large) - self.__dict__.keys()
-
-    def _folded_texts(self) -> dict[str, str]:
-        """Rows from before `fold_all` joined the folded texts have none that can be told apart."""
-        texts, folded = self._texts, self.search_text.split(UNIT_SEPARATOR)
-        return dict(zip(texts, folded, strict=True)) if len(folded) == len(texts) else {}
+        if "search_text" in self.__dict__:
+            self.tag_keys = [tag_key(tag) for tag in self.tags]
+            self.search_text = fold_all(self._texts, known)
+            self.title_key = self.search_text.partition(UNIT_SEPARATOR)[0][:MAX_TITLE]
 
     @property
     def _texts(self) -> list[str]:

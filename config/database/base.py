@@ -54,7 +54,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         nothing to do. Within an inner one, `commit` does nothing.
         """
         self.ensure_connection()
-        self.validate_no_broken_transaction()
+        if self.needs_rollback:
+            self.validate_no_broken_transaction()
         if self.queries_logged:  # in tests, and with DEBUG
             cursor = ClientCursor(self.connection)
             text = "; ".join(cursor.mogrify(sql, params) for sql, params in statements)

@@ -24,6 +24,9 @@ Call = Callable[[Resource, User, list[int]], Any]  # with the ids of two rows, a
 
 DECLARED: dict[str, Call] = {
     "create": lambda resource, user, ids: make(resource, user),
+    "create_many": lambda resource, user, ids: resource.create_many(
+        user, [resource.serializer.validated(named(resource, text)) for text in "AB"]
+    ),
     "update": lambda resource, user, ids: resource.update(user, ids[0], named(resource, "New")),
     "delete": lambda resource, user, ids: resource.delete(user, ids[0]),
     "restore": lambda resource, user, ids: resource.restore(user, ids[2]),

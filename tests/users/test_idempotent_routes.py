@@ -72,6 +72,10 @@ ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
     "renameTag": lambda api: ("post", "/api/me/tags/rename", {"from": tagged(Task.objects.get()), "to": "new"}),
     "deleteTag": lambda api: ("delete", f"/api/me/tags/{tagged(Task.objects.get())}", None),
     "batch": lambda api: ("post", "/api/me/batch", {"operations": [{"op": "create", "type": "task", "body": TASK}]}),
+    "pushTasks": lambda api: ("post", "/api/me/sync/tasks/0/push", [{"newDocumentState": {"uid": "new", **TASK}}]),
+    "pushProjects": lambda api: (
+        "post", "/api/me/sync/projects/0/push", [{"newDocumentState": {"uid": "new", "name": "Home"}}],
+    ),
     "createTask": lambda api: ("post", "/api/me/tasks", TASK),
     "updateTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
     "completeTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}/complete", None),

@@ -23,7 +23,7 @@ from users.resources.log import RowChange
 from users.resources.models import OwnedModel, new_uid
 from users.resources.operations import Operation
 from users.resources.querysets import OwnedQuerySet, one_of
-from users.resources.references import Family
+from users.resources.references import Family, Relatives
 from users.services import pruning
 from users.tokens.callers import Actor
 
@@ -208,9 +208,8 @@ def delete(
 
     Raises RowNotFound, StaleVersion, StillReferred and OperationTooLarge.
     """
-    of_model = statements.of(model)
-    operation, (rows, large) = operations.begin(user, of_model.family(user.pk, pk), of_model.large(user.pk, pk))
-    family = operation.read_family(model, pk, rows, large)
+    operation, (rows,) = operations.begin(user, statements.of(model).family(user.pk, pk))
+    family = Family(Relatives(model, operation.read(rows)), pk)
     row: R = errors.checked(family.row, model, expected)
     operation.delete([row, *family.below], clearing, whole=model.tree())
     operation.store()
