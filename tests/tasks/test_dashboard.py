@@ -18,7 +18,7 @@ from django.utils import timezone
 from config.database.isolation import all_users
 from tasks import services
 from tasks.dashboard import figures
-from tasks.models import Task
+from tasks.models import Completion, Task
 from tasks.projects import services as projects
 from tests.factories import make_session, make_task, make_user
 from tests.pages import signed_in
@@ -247,6 +247,10 @@ def test_each_figure_comes_out_of_an_index(walter: User) -> None:
     """Of the index alone, but for the tags of the latest: a table of a million tasks is not read."""
     used = (ago(hours / 24) for hours in range(2000))
     Session.objects.bulk_create(Session(user=walter, created_at=ago(90), last_used_at=at) for at in used)
+    Completion.objects.bulk_create(
+        Completion(user=walter, task=task, at=task.created_at, kind=Completion.Kind.COMPLETED, version=task.version)
+        for task in Task.objects.for_user(walter).order_by("pk")[:2000]
+    )
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE tasks_task, tasks_completion, projects_project, users_user, users_session")
     sent = statements(lambda: figures.make(NOW), containing="FROM")

@@ -138,11 +138,15 @@ def test_counts_come_out_of_the_indexes_alone(walter: User) -> None:
     assert {name for kind, name in by_tag if kind != "Index Only Scan"} <= {"tasks_task_pkey", "tasks_task_own"}
 
 
+BY_ID = {"tasks_task_pkey", "tasks_task_own"}  # both unique: they cost the same
+
+
 @pytest.mark.parametrize(("index", "call"), OTHERS)
 def test_other_reads_are_looked_up_in_an_index(walter: User, index: str, call: Callable[[User, Task], Any]) -> None:
     task = Task.objects.for_user(walter)[100]
     (sql,) = statements(lambda: call(walter, task))
-    assert {name for name in indexes(walter, sql) if name.startswith("tasks_")} == {index}
+    (used,) = {name for name in indexes(walter, sql) if name.startswith("tasks_")}
+    assert used == index or {used, index} == BY_ID
 
 
 @pytest.mark.parametrize("sort", SORTS)

@@ -14,7 +14,8 @@ from tests.factories import head_of, make_task, make_user
 from tests.plans import explain, nodes, statements
 from tests.problems import places_of, problem_of, stored
 from users.models import Change, User
-from users.resources import operations
+from users.resources import operations, writes
+from users.resources.undo import undo
 
 TAGS = "/api/me/tags"
 
@@ -271,6 +272,22 @@ def test_another_user_has_the_same_tag(alice: User) -> None:
         make_task(user, tags=["a"])
     services.rename_tag(alice, "a", "b")
     assert (tags(alice), tags(other)) == ([["b"]], [["a"]])
+
+
+def test_no_more_texts_than_a_chunk_has_are_in_memory(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "CHUNK", 2)
+    tasks = services.create_tasks(alice, [{"title": "A", "description": "b" * 99, "tags": ["a"]} for _ in range(5)])
+    reads = statements(lambda: services.rename_tag(alice, "A", "c"), containing='"description"')
+    assert len(reads) == 3
+    renamed = list(Task.objects.order_by("version"))
+    assert [(task.pk, task.tags, task.description) for task in renamed] == [(task.pk, ["c"], "b" * 99) for task in tasks]
+    assert [task.version for task in renamed] == [6, 7, 8, 9, 10]
+    operation = {entry.operation for entry in Change.objects.filter(version__gt=5)}
+    assert operation == {10}
+    changed = services.rename_tag(alice, "c", "d")
+    assert {(task.operation, task.get_deferred_fields() >= {"description"}) for task in changed} == {(15, True)}
+    undo(alice, 15)
+    assert {*Task.objects.values_list("search_text", flat=True)} == {f"a\x1f{'b' * 99}\x1fc"}
 
 
 def test_the_tasks_of_a_tag_are_not_compared_with_all_others(alice: User) -> None:

@@ -32,6 +32,7 @@ Sent = Mapping[str, Any] | Callable[..., Mapping[str, Any]]  # or computed from 
 Consequences = Callable[[Operation, Family[R], Mapping[str, Any]], None]
 
 OPTIMISTIC_ATTEMPTS = 2  # of a change, before it takes the lock
+CHUNK = 500  # rows with all their content that are in memory at once
 
 
 # --- One row ----------------------------------------------------------------------------------------
@@ -299,17 +300,13 @@ def change_many(
     `changes` names no other row but those of `naming`, which all of them may refer to, and no parent. Raises Invalid,
     also such as UnknownProject, and OperationTooLarge.
     """
+    if consequences is None and naming is None:
+        return _change_each(user, model, pks, changes)
     names = references.named(model, naming or {})
     operation, found = operations.begin(user, *references.reads(user, names))
     references.resolved(model, naming or {}, names, found)  # raises, if one of them is unknown
     rows = operation.read(_locked(user, model.objects.visible(), pks))
-    if consequences is None and naming is None:
-        for each in rows:
-            operation.apply(each, changes(each))
-        families: list[Any] = []
-    else:
-        families = sorted(operation.families(rows), key=lambda family: len(family.above))
-    for family in families:
+    for family in sorted(operation.families(rows), key=lambda family: len(family.above)):
         row: Any = family.row
         before = row.values()
         operation.apply(row, changes(row), family=family)
@@ -317,6 +314,34 @@ def change_many(
             consequences(operation, family, before)
     operation.store()
     return [row for row in rows if row.operation is not None]
+
+
+def _change_each(
+    user: Actor,
+    model: type[R],
+    pks: Collection[int] | QuerySet[Any, Any],
+    changes: Callable[[R], Mapping[str, Any]],
+) -> list[R]:
+    """Rows that concern no others: a chunk after the other, as with all their long texts they could take gigabytes."""
+    locked, now, changed = feed.lock(user), timezone.now(), []
+    before = locked.head
+    found = [*_locked(user, model.objects.visible(), pks).values_list("pk", flat=True)]
+    if len(found) > operations.MAX_ROWS:
+        raise operations.too_large()
+    for start in range(0, len(found), CHUNK):
+        rows = list(_locked(user, model.objects.visible(), found[start : start + CHUNK]))
+        diffs = [(row, row.apply(changes(row), user, now)) for row in rows]
+        operations.store(user, locked, [RowChange(row, row.kind_of(diff), diff) for row, diff in diffs if diff], now)
+        for row, diff in diffs:
+            if diff:
+                changed.append(row)
+            for name in model.large:
+                del row.__dict__[name]
+    if len(found) > CHUNK:
+        log.join(user, before)
+        for row in changed:
+            row.operation = locked.head
+    return changed
 
 
 def _locked(user: Actor, rows: OwnedQuerySet[R], pks: Collection[int] | QuerySet[Any, Any]) -> OwnedQuerySet[R]:
