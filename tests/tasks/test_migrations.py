@@ -19,6 +19,7 @@ def migrate(*name: str) -> None:
     call_command("migrate", *(("tasks", *name) if name else ()), verbosity=0)
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("migrated_again")
 def test_descriptions_of_before_may_grow() -> None:
     task = make_task(make_user(), description="x" * 10_000)
@@ -44,6 +45,7 @@ def columns(*names: str) -> list[Any]:
     return list(Task.objects.order_by("pk").values_list(*names))
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("migrated_again")
 def test_texts_of_before_are_found_sorted_and_filtered_as_new_ones() -> None:
     user = make_user()
@@ -68,6 +70,7 @@ def test_texts_of_before_are_found_sorted_and_filtered_as_new_ones() -> None:
     assert columns("version", "updated_at") == [(task.version, task.updated_at) for task in tasks]
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("migrated_again")
 def test_uids_of_before_are_in_nfc_unless_another_task_has_it() -> None:
     alice, bob = make_user("alice"), make_user("bob")
@@ -85,6 +88,7 @@ def test_uids_of_before_are_in_nfc_unless_another_task_has_it() -> None:
     assert Api(alice).patch(f"/api/me/tasks/{made[1].pk}", {"uid": kept[1], "title": "B"}).status_code == 200
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("migrated_again")
 def test_many_tasks_are_folded_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     user = make_user()
@@ -96,6 +100,7 @@ def test_many_tasks_are_folded_in_batches(monkeypatch: pytest.MonkeyPatch) -> No
     assert columns("tag_keys") == [(["a"],)] * len(tasks)
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("migrated_again")
 def test_they_can_be_undone_and_done_again() -> None:
     user = make_user()

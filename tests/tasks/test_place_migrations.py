@@ -17,7 +17,7 @@ from users.models import User
 BEFORE, PLACES, FILLED, REFERENCES, LAST = "0019", "0020", "0021", "0022", "0023"
 START = dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC)
 
-pytestmark = pytest.mark.usefixtures("migrated_again")
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("migrated_again")]
 
 
 def migrate(name: str) -> None:

@@ -18,6 +18,7 @@ def migrate(name: str) -> None:
     call_command("migrate", "users", name, verbosity=0)
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("migrated_again")
 def test_all_of_them_can_be_undone_and_done_again() -> None:
     user = make_user(email="ada@example.com")
@@ -26,6 +27,7 @@ def test_all_of_them_can_be_undone_and_done_again() -> None:
     assert User.objects.get(pk=user.pk).email_canonical == "ada@example.com"
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("migrated_again")
 def test_external_accounts_are_not_lost_on_the_way_back() -> None:
     User(issuer="https://issuer.example", subject="eve", email="eve@example.com").save()
@@ -33,6 +35,7 @@ def test_external_accounts_are_not_lost_on_the_way_back() -> None:
         migrate("0003")
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("migrated_again")
 def test_indexes_are_built_where_an_attempt_was_cut_off() -> None:
     migrate("0010")
@@ -44,6 +47,7 @@ def test_indexes_are_built_where_an_attempt_was_cut_off() -> None:
         assert cursor.fetchone()[0].endswith("(created_at, id)")
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("migrated_again")
 def test_addresses_of_before_are_found_after() -> None:
     user = make_user(email="ada@bücher.example")
@@ -61,6 +65,7 @@ def stored(user: User) -> tuple[str | None, bool]:
     return user.email_canonical, user.is_email_verified
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("migrated_again")
 def test_addresses_go_to_the_domain_that_they_name_and_back(capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever asks: the policies of row level security show the migration all accounts."""
@@ -85,6 +90,7 @@ def test_addresses_go_to_the_domain_that_they_name_and_back(capsys: pytest.Captu
     assert stored(user) == (ON_2003, False)
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("migrated_again")
 def test_two_accounts_of_one_mailbox_are_told_and_stay_two(capsys: pytest.CaptureFixture[str]) -> None:
     first = make_user(email=ON_2008, email_verified_at=now())
@@ -101,6 +107,7 @@ def test_two_accounts_of_one_mailbox_are_told_and_stay_two(capsys: pytest.Captur
     assert services.sign_in(services.Device(), email=ON_2003, password=PASSWORD).user == second
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("migrated_again")
 def test_the_admins_log_moves_into_the_audit_without_titles() -> None:
     carol, alice = make_user("carol"), make_user("alice")
