@@ -11,6 +11,7 @@ from config.http import conditional
 from config.http.openapi.schema import also_answers
 from config.http.serializers import QuerySerializer
 from config.http.views import GenericAPIView, Response
+from config.server.bridge import Lane
 from tasks import counts, services
 from tasks.models import MAX_TAG
 from tasks.serializers import TagRenamedSerializer, TagRenameSerializer, TagSerializer
@@ -81,6 +82,7 @@ class RenameTagView(GenericAPIView):
 
     serializer_class = TagSerializer
     has_standing_in_statements = True
+    lanes = {"POST": Lane.HEAVY}
 
     @idempotent
     @extend_schema(

@@ -66,9 +66,15 @@ def _subclasses(view: type) -> set[type]:
 
 
 @pytest.mark.parametrize("user", ["me", "41", "users", "a b"])
-def test_a_batch_is_heavy_for_whomever_it_is(user: str) -> None:
-    """A few accounts with batches of costly steps held all threads for minutes."""
-    assert lane_of("POST", f"/api/{user}/batch") is Lane.HEAVY
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "batch"), ("POST", "undo"), ("POST", "tags/rename"), ("DELETE", "trash")]
+)
+def test_what_may_concern_all_rows_is_heavy_for_whomever_it_is(user: str, method: str, path: str) -> None:
+    assert lane_of(method, f"/api/{user}/{path}") is Lane.HEAVY
+
+
+@pytest.mark.parametrize("user", ["me", "41"])
+def test_only_that_is_heavy(user: str) -> None:
     assert lane_of("GET", f"/api/{user}/batch") is Lane.COMMON
     assert lane_of("POST", f"/api/{user}/tasks/batch") is Lane.COMMON
 

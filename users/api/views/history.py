@@ -7,6 +7,7 @@ from rest_framework.request import Request
 
 from config.http.openapi.schema import also_answers
 from config.http.views import GenericAPIView, Response
+from config.server.bridge import Lane
 from users.api.idempotency import idempotent
 from users.api.operations import CURSOR_EXPIRED, ENTRY, LINK, OPERATION, USER_ID
 from users.api.queries import TYPE, HistoryQuery
@@ -42,6 +43,7 @@ class HistoryView(GenericAPIView):
 class UndoView(GenericAPIView):
     serializer_class = UndoSerializer
     has_standing_in_statements = True
+    lanes = {"POST": Lane.HEAVY}  # what one operation has changed may be all that a user has
 
     @idempotent
     @extend_schema(

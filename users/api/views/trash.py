@@ -14,6 +14,7 @@ from config.http.fields import ChoiceField, InstantField
 from config.http.openapi.schema import also_answers
 from config.http.pagination import Cursor, next_link
 from config.http.views import APIView, Response
+from config.server.bridge import Lane
 from users.api.idempotency import idempotent
 from users.api.operations import LINK, OPERATION, USER_ID, answered
 from users.api.queries import TYPE, TrashQuery, TypeQuery
@@ -36,6 +37,8 @@ _TRASHED: Any = {resource.name: _serializer(resource) for resource in registered
 
 
 class TrashView(APIView):
+    lanes = {"DELETE": Lane.HEAVY}
+
     @extend_schema(
         operation_id="listTrash",
         summary="What you have deleted",
