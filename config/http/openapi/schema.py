@@ -52,9 +52,11 @@ class AutoSchema(openapi.AutoSchema):
         return name if any(field.required for field in fields.values()) else name.removeprefix("Patched")
 
     def _get_request_body(self, direction: str = "request") -> Any:
-        """The body of a DELETE, which drf-spectacular leaves out: the view's `delete_serializer_class`."""
+        """Also that of a DELETE, which drf-spectacular leaves out: the view's `delete_serializer_class`. One that is
+        described by hand is required."""
         if self.method != "DELETE" or not hasattr(self.view, "delete_serializer_class"):
-            return super()._get_request_body(direction)
+            body = super()._get_request_body(direction)
+            return {**body, "required": True} if body and isinstance(self.get_request_serializer(), dict) else body
         self.method = "POST"
         try:
             body = super()._get_request_body(direction)

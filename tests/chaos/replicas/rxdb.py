@@ -108,7 +108,7 @@ class Client:
                 self.store.put_document(Document(type_, self._new(type_), None))
             else:
                 chosen = self.random.choice(live)
-                self.store.put_document(chosen._replace(own={**chosen.own, **self._change(type_)}))
+                self.store.put_document(waiting(chosen, self._change(type_)))
 
     def _new(self, type_: str) -> dict[str, Any]:
         document: dict[str, Any] = {"uid": self._unique(), DELETED: False}
@@ -136,12 +136,19 @@ class Client:
         return f"{self.random.getrandbits(128):032x}"
 
 
+def waiting(document: Document, change: dict[str, Any]) -> Document:
+    """Also one that is again as the server's was: what was read of it while it waited was passed over, and RxDB, which
+    would not push it, would learn of that with its next change only."""
+    own, assumed = {**document.own, **change}, document.assumed
+    return document._replace(own=own, assumed={**assumed, "version": 0} if assumed == own else assumed)
+
+
 def without_reference(pushed: list[Document], problem: dict[str, Any]) -> Document:
     """What a document refers to was refused, or a restore has taken it back: all else of it is to be stored."""
     assert problem["code"] == "reference_not_stored", problem
     _, row, _, member = problem["errors"][0]["pointer"].split("/")
     document = pushed[int(row)]
-    return document._replace(own={**document.own, member: None})
+    return waiting(document, {member: None})
 
 
 def copy_of(store: Store) -> Objects:
