@@ -59,7 +59,7 @@ def fill(load: Load, disk: Path, seconds: float, *, needs_wal: bool = False) -> 
             begin_wal_file(disk)
         wait_for_refusal(load)
         writes_before = len(load.seen)
-        reads = read(load, seconds)
+        reads = read(load, seconds, awaited=503 if needs_wal else 200)
         writes = Counter(seen.status for seen in load.seen[writes_before:])
     began = time.monotonic()
     load.wait_for(1, RETURN_SECONDS)
@@ -73,11 +73,12 @@ def wait_for_refusal(load: Load) -> None:
         time.sleep(0.01)
 
 
-def read(load: Load, seconds: float) -> Counter[int]:
+def read(load: Load, seconds: float, awaited: int) -> Counter[int]:
+    """For so long, and on until there is this answer: PostgreSQL may just run again, before it stops once more."""
     found: Counter[int] = Counter()
-    until = time.monotonic() + seconds
+    began = time.monotonic()
     with client_of(load.server, load.token) as client:
-        while time.monotonic() < until:
+        while (passed := time.monotonic() - began) < seconds or (not found[awaited] and passed < RETURN_SECONDS):
             found[client.get("/api/me/tasks?limit=1").status_code] += 1
             time.sleep(0.02)
     return found
