@@ -25,6 +25,7 @@ HORIZON = 8 * 365 + 2  # days: 29 February 1896 to 1904
 MAX_MISSES = 1_000  # days, or hours more than ten apart, tried in a row: more than a year
 _LONGEST = {"YEARLY": 366, "MONTHLY": 31, "WEEKLY": 7, "DAILY": 1, "HOURLY": 1}  # days
 _LIBRARY: dict[str, Literal[0, 1, 2]] = {"YEARLY": rrule.YEARLY, "MONTHLY": rrule.MONTHLY, "WEEKLY": rrule.WEEKLY}
+_DAYS = {"YEARLY": 366, "MONTHLY": 31, "WEEKLY": 7}  # of a period, at most
 _DAY, _HOUR, _MINUTE = dt.timedelta(days=1), dt.timedelta(hours=1), dt.timedelta(minutes=1)
 
 
@@ -174,6 +175,9 @@ def _library(
     rule: Rule, anchor: dt.datetime, since: dt.date, hours: Sequence[int], minutes: Sequence[int]
 ) -> Iterator[dt.datetime]:
     """From the beginning of a period, as BYSETPOS counts in whole ones; in phase with the anchor's."""
+    # The library looks for each position in each period, also for those beyond all times that a period can have.
+    most = _DAYS[rule.frequency] * len(hours) * len(minutes)
+    positions = [each for each in rule.positions if abs(each) <= most] or rule.positions
     return iter(
         rrule.rrule(
             _LIBRARY[rule.frequency],
@@ -186,7 +190,7 @@ def _library(
             byhour=hours,
             byminute=minutes,
             bysecond=0,
-            bysetpos=rule.positions or None,
+            bysetpos=positions or None,
         )
     )
 
