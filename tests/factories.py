@@ -4,6 +4,8 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+from django.db import connection
+
 from tasks import services
 from tasks.models import Task
 from tasks.projects.models import Project
@@ -15,6 +17,13 @@ from users.tokens.callers import Caller
 
 PASSWORD = "correct horse battery"
 _numbers = count(1)
+
+# Of another object, by another actor.
+FILL_LOG = """
+    INSERT INTO users_change (user_id, version, operation, kind, type, object_id, previous, at, actor, diff)
+    SELECT %s, number, number, 'updated', 'task', 7, number - 1, now(), 'worker', '{}'
+    FROM generate_series(%s::bigint, %s::bigint) AS number
+"""
 
 
 def make_user(name: str = "someone", **overrides: Any) -> User:
@@ -50,3 +59,11 @@ def make_project(user: User, name: str | None = None, **fields: Any) -> Project:
 def head_of(user: User) -> int:
     """The number of the user's last change; 0 before the first."""
     return Feed.objects.filter(user=user).values_list("head", flat=True).first() or 0
+
+
+def fill_log(user: User, entries: int) -> None:
+    """With so many entries more."""
+    head = head_of(user)
+    with connection.cursor() as cursor:
+        cursor.execute(FILL_LOG, [user.pk, head + 1, head + entries])
+    Feed.objects.filter(user=user).update(head=head + entries)

@@ -21,6 +21,7 @@ from tests.chaos.outcome import NotMeasuredError, Outcome
 from tests.server import Server
 
 DISK = 192  # MiB
+WAL_FILE = 16  # MiB
 BODY = 8000  # bytes of each task, for which pages that lie ready are soon used up
 WRITES_BEFORE = 20
 RETURN_SECONDS = 30.0
@@ -56,7 +57,7 @@ def fill_up(seconds: float) -> Result:
 def fill(load: Load, disk: Path, seconds: float, *, needs_wal: bool = False) -> Full:
     with filled(disk):
         if needs_wal:
-            begin_wal_file(disk)
+            need_wal_file(disk)
         wait_for_refusal(load)
         writes_before = len(load.seen)
         reads = read(load, seconds, awaited=503 if needs_wal else 200)
@@ -84,12 +85,13 @@ def read(load: Load, seconds: float, awaited: int) -> Counter[int]:
     return found
 
 
-def begin_wal_file(disk: Path) -> None:
-    """The next write needs a new file of the WAL. (In service some used ones lie ready.)"""
+def need_wal_file(disk: Path) -> None:
+    """Uses up the files of the WAL that lie ready, as a checkpoint leaves them, until one more is needed."""
     address = f"host={disk / 'postgres'} user=postgres"
-    # PostgreSQL may stop before it answers, or has stopped already because it needed one.
+    # PostgreSQL stops before it answers, or has stopped already because it needed one.
     with suppress(psycopg.OperationalError), psycopg.connect(address, autocommit=True) as superuser:
-        superuser.execute("SELECT pg_switch_wal()")
+        for _ in range(DISK // WAL_FILE):
+            superuser.execute("SELECT pg_switch_wal(), pg_logical_emit_message(false, 'full', 'disk')")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from tests.server import ROOT, Server
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 UNFUZZED = {"getStream", "streamTasks", "streamProjects"}  # whose events do not end
-FAILURE = re.compile(r"^Traceback|^\S+ (?:ERROR|CRITICAL) ", re.MULTILINE)
+FAILURE = re.compile(r"^(?:Traceback|\S+ (?:ERROR|CRITICAL) ).*(?:\n(?!\d\d:).*)*", re.MULTILINE)
 
 
 class Size(NamedTuple):

@@ -160,16 +160,34 @@ def test_a_page_begins_where_the_last_one_ended(walter: User, sort: str) -> None
     assert ["ROW(" in node["Index Cond"] for node in found if "Index Cond" in node] == [True]
 
 
-@pytest.mark.parametrize("sort", ["created", "-created"])
-@pytest.mark.parametrize("tags", [[COMMON_TAG], [RARE_TAG], [RARE_TAG, COMMON_TAG]])
-def test_tags_are_read_with_their_index_in_the_default_order(walter: User, tags: list[str], sort: str) -> None:
+@pytest.fixture
+def busy_walter(walter: User) -> User:
+    """With 12,000 tasks: of fewer than 6,000, PostgreSQL rather sorts all that have a common tag."""
+    columns = (
+        "title, description, status, completed_at, priority, tags, tag_keys, created_at, updated_at, version,"
+        " search_text, title_key"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO tasks_task (user_id, uid, {columns})"
+            f" SELECT {walter.pk}, time || ' ' || id, {columns} FROM tasks_task, generate_series(1, 3) AS time"
+            f" WHERE user_id = {walter.pk}"
+        )
+        cursor.execute("ANALYZE tasks_task, tasks_tasktag")
+    return walter
+
+
+def test_tags_are_read_with_their_index_in_the_default_order(busy_walter: User) -> None:
     """However rare they are: neither all tasks of the user are read, nor all of the tag. Nothing is sorted."""
-    query = "&".join([f"sort={sort}", *(f"tag={tag}" for tag in tags)])
-    found = list(nodes(explain(walter, statement(walter, query))["Plan"]))
-    assert [node["Node Type"] for node in found if "Sort" in node["Node Type"] or "Gather" in node["Node Type"]] == []
-    first = next(node for node in found if "Index Name" in node)
-    assert first["Index Name"] == "tasks_tasktag_pkey"
-    assert "tag_key = " in first["Index Cond"]
+    for tags in ([COMMON_TAG], [RARE_TAG], [RARE_TAG, COMMON_TAG]):
+        for sort in ("created", "-created"):
+            query = "&".join([f"sort={sort}", *(f"tag={tag}" for tag in tags)])
+            found = list(nodes(explain(busy_walter, statement(busy_walter, query))["Plan"]))
+            kinds = {node["Node Type"] for node in found}
+            assert [kind for kind in kinds if "Sort" in kind or "Gather" in kind] == [], query
+            first = next(node for node in found if "Index Name" in node)
+            assert first["Index Name"] == "tasks_tasktag_pkey"
+            assert "tag_key = " in first["Index Cond"]
 
 
 def test_many_tags_take_no_longer_to_plan_than_a_few(walter: User) -> None:
@@ -180,13 +198,13 @@ def test_many_tags_take_no_longer_to_plan_than_a_few(walter: User) -> None:
     assert all(tag in sql for tag in tags)
 
 
-@pytest.mark.parametrize("sort", ["created", "-created"])
-def test_a_page_of_a_tag_begins_where_the_last_one_ended(walter: User, sort: str) -> None:
-    query = f"tag={COMMON_TAG}&sort={sort}"
-    cursor = re.search(r"cursor=([^&>]+)", Api(walter).get(f"/api/me/tasks?limit=20&{query}")["Link"])
-    assert cursor
-    found = nodes(explain(walter, statement(walter, f"{query}&cursor={cursor[1]}"))["Plan"])
-    assert next("ROW(" in node["Index Cond"] for node in found if "Index Name" in node)
+def test_a_page_of_a_tag_begins_where_the_last_one_ended(busy_walter: User) -> None:
+    for sort in ("created", "-created"):
+        query = f"tag={COMMON_TAG}&sort={sort}"
+        cursor = re.search(r"cursor=([^&>]+)", Api(busy_walter).get(f"/api/me/tasks?limit=20&{query}")["Link"])
+        assert cursor
+        found = nodes(explain(busy_walter, statement(busy_walter, f"{query}&cursor={cursor[1]}"))["Plan"])
+        assert next("ROW(" in node["Index Cond"] for node in found if "Index Name" in node), sort
 
 
 def test_what_is_due_later_is_not_read_to_find_what_is_overdue(walter: User) -> None:

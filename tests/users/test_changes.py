@@ -19,11 +19,10 @@ from tasks.models import Task
 from tasks.projects import services as projects
 from tests.client import Answer, Api
 from tests.copies import Copy, live
-from tests.factories import head_of, make_task
+from tests.factories import fill_log, head_of, make_task
 from tests.plans import explain, nodes, statements
 from tests.problems import cases, places_of, problem_of, stored
 from tests.resources.addresses import BAD_CURSORS, NOT_COUNTS, encoded
-from tests.users.test_history import fill
 from users.models import Change, Epoch, Feed, User
 from users.resources import log, pruning, tombstones, writes
 from users.services import epochs
@@ -363,7 +362,7 @@ def test_the_counter_is_read_before_the_entries_and_the_floor_after_their_rows(a
 def test_neither_the_log_nor_a_table_is_read_from_end_to_end(as_alice: Api, alice: User, bob: User) -> None:
     tasks = [make_task(alice) for _ in range(3)]
     amid, cursor = read(as_alice, query="limit=1").json()["cursor"], cursor_of(as_alice)
-    fill(alice, 20_000)
+    fill_log(alice, 20_000)
     for _ in range(100):
         make_task(bob)
     with connection.cursor() as sql:

@@ -10,32 +10,19 @@ from tasks import services
 from tasks.models import Task
 from tasks.projects.services import create_project, delete_project
 from tests.client import Api, next_page
-from tests.factories import make_task, make_user
+from tests.factories import fill_log, make_task, make_user
 from tests.plans import explain, nodes, statements
 from tests.problems import places_of
-from users.models import Change, Feed, User
+from users.models import Change, User
 from users.resources import undo
 from users.resources.statements import MOST_CHANGED
 
-# Of another object, by another actor.
-FILL = """
-    INSERT INTO users_change (user_id, version, operation, kind, type, object_id, previous, at, actor, diff)
-    SELECT %s, number, number, 'updated', 'task', 7, number - 1, now(), 'worker', '{}'
-    FROM generate_series(%s::bigint, %s::bigint) AS number
-"""
 TASKS = """
     INSERT INTO tasks_task (user_id, uid, title, description, status, priority, tags, tag_keys, search_text, title_key,
         created_at, updated_at, version, project_id)
     SELECT %s, number, 'A', 'long', 'pending', 'medium', '{}', '{}', '', 'a', now(), now(), 1, %s
     FROM generate_series(1, %s::bigint) AS number
 """
-
-
-def fill(user: User, entries: int) -> None:
-    feed = Feed.objects.get(user=user)
-    with connection.cursor() as cursor:
-        cursor.execute(FILL, [user.pk, feed.head + 1, feed.head + entries])
-    Feed.objects.filter(user=user).update(head=feed.head + entries)
 
 
 def versions(api: Api, query: str = "") -> list[int]:
@@ -108,14 +95,14 @@ def test_it_costs_as_many_statements_whatever_its_length(as_alice: Api, alice: U
         assert (
             len(statements(lambda: versions(as_alice, query), containing="")) <= 3
         )  # with that of the epoch, where a page follows
-        fill(alice, 60)
+        fill_log(alice, 60)
 
 
 def test_the_log_is_never_read_from_end_to_end(alice: User, as_alice: Api) -> None:
     """Neither for an object with 20 entries among 100,000, nor for a page, nor for an operation."""
     task = make_task(alice)
     for number in range(20):
-        fill(alice, 5_000)
+        fill_log(alice, 5_000)
         services.update_task(alice, task.pk, {"title": f"Title {number}"})
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE users_change")
