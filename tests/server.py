@@ -56,7 +56,7 @@ class Server:
             )
         deadline = time.monotonic() + START_SECONDS
         # The banner is this start's; a worker that outlived the last one might answer, too.
-        while b"is serving" not in self.log.read_bytes()[logged:] or not self._is_ready():
+        while b" is serving" not in self.log.read_bytes()[logged:] or not self._is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
             time.sleep(0.05)

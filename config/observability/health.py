@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
+from config import VERSION
 from config.database import migrations
 from config.errors import Unavailable
 from config.http.errors import is_outage, outage_of
@@ -72,6 +73,10 @@ class HealthSerializer(serializers.Serializer):
     status = serializers.ChoiceField(["ok"])
 
 
+class ReadinessSerializer(HealthSerializer):
+    version = serializers.CharField(help_text="Of Tickbase.")
+
+
 class LivenessView(APIView):
     lanes = {"GET": Lane.URGENT}
     authentication_classes = ()
@@ -97,7 +102,7 @@ class ReadinessView(APIView):
     @extend_schema(
         operation_id="getReadiness",
         tags=["health"],
-        responses=HealthSerializer,
+        responses=ReadinessSerializer,
         extensions=also_answers(
             (MigrationsMissing, "The database is away, a migration is missing, or row level security does not act.")
         ),
@@ -106,4 +111,4 @@ class ReadinessView(APIView):
     )
     def get(self, request: Request) -> Response:
         readiness.require()
-        return Response({"status": "ok"})
+        return Response({"status": "ok", "version": VERSION})
