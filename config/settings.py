@@ -54,6 +54,8 @@ WORKERS = env_int("WORKERS", 1, minimum=1, maximum=64)
 THREADS = env_int("THREADS", 4, minimum=1, maximum=1000)
 # Concurrent requests of one network (an IPv4 address, or a /64 of IPv6) in each worker.
 NETWORK_REQUESTS = env_int("NETWORK_REQUESTS", 256, minimum=1, maximum=4096)
+# How long a worker that is told to stop still serves, so that a proxy finds out before its connections are closed.
+DRAIN_SECONDS = env_int("DRAIN_SECONDS", 5 if PRODUCTION else 0, minimum=0, maximum=60)
 REQUEST_CALLER = "users.api.authentication.caller_in"  # the caller, whose fair share of the threads a request takes
 
 # Streams and waiting requests ask PostgreSQL four times a second while somebody listens, which keeps Neon awake.

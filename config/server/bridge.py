@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 RUNNING = 2  # requests of a caller at once
 REFUSALS = 8  # of a caller that wait for the whole application; others are made without it
 CLOSE = (b"connection", b"close")
+DRAINING = "tickbase.draining"  # in the environ of requests that come after the worker was told to stop
 RUNNING_STILL = "Your other requests are still running; send fewer at once."
 
 
@@ -93,6 +94,7 @@ class Bridge:
             Lane.URGENT: ThreadPool[Response](1, per_key=1),
         }
         self._refusing: ThreadPool[Response] = ThreadPool(1, per_key=1, queue_of_key=REFUSALS)
+        self._marks = {HOLDS: True} if streams else {}  # in the environ of each request
         self._heavy = KeyedLock()
         # All of them together leave a thread to the common ones: exports of a few accounts would hold every thread.
         self._heavy_threads = asyncio.Semaphore(max(1, threads - 1))
@@ -105,7 +107,8 @@ class Bridge:
             await stream.run(response.status, headers, response.body, receive, send)
 
     def stop(self) -> None:
-        """End what would keep the server from stopping; on the event loop."""
+        """End what would keep the server from stopping; on the event loop. Connections close with their next answer."""
+        self._marks[DRAINING] = True
         if self._streams:
             self._streams.stop()
 
@@ -115,8 +118,7 @@ class Bridge:
         if scope["type"] != "http":
             raise NotImplementedError(f"{scope['type']} is not served.")
         environ, refusal = heads.read(scope)
-        if self._streams:
-            environ[HOLDS] = True
+        environ.update(self._marks)
         networks = self._networks_of(environ)
         for network, most in networks.items():
             if self._open.get(network, 0) >= most:
@@ -168,7 +170,8 @@ class Bridge:
             finally:
                 for semaphore in held:
                     semaphore.release()
-            if not is_read:  # the rest of the body would be taken for the next request
+            # Else the rest of a body would be taken for the next request.
+            if DRAINING in self._marks or not is_read:
                 response.headers.append(CLOSE)
             if stream:
                 return stream, response

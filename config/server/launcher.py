@@ -73,8 +73,8 @@ def _require_free_port() -> None:
         with socket.socket(socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a past server do not count
             try:
-                probe.bind((settings.HOST, settings.PORT))
-                return probe.listen()
+                # Not listen: a client that connects meanwhile would be reset. What listens conflicts by itself.
+                return probe.bind((settings.HOST, settings.PORT))
             except OSError as error:
                 if time.monotonic() > deadline:
                     raise LaunchError(
@@ -128,7 +128,7 @@ def make_server(target: str) -> Any:
         backpressure=_connections(),
         # Also for how long a connection without a request stays open: clients and proxies expect no less.
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000, max_buffer_size=BUFFER),
-        workers_kill_timeout=10,
+        workers_kill_timeout=settings.DRAIN_SECONDS + 10,
         # One that dies within seconds of its start ends the service: whatever supervises it should know.
         respawn_failed_workers=True,
         log_level=LogLevels.warning,
@@ -195,17 +195,18 @@ def worker() -> Bridge:
 
 
 def _call_on_stop(loop: Any, stop: Callable[[], None]) -> None:
-    """Call it on the event loop when the worker is told to stop.
+    """Call it on the event loop when the worker is told to stop; granian is told DRAIN_SECONDS later.
 
-    granian waits for the requests that are open, so streams have to end by themselves. It tells nobody: it sets its
-    signal handlers after this, on the event loop that is there already.
+    granian waits for the requests that are open, so streams have to end by themselves; connections without one it
+    closes at once, with the request that a proxy may be sending over one. It tells nobody: it sets its signal handlers
+    after this, on the event loop that is there already.
     """
     add = loop.add_signal_handler
 
     def add_after_stop(signum: int, handle: Callable[..., None], *args: Any) -> None:
         def stop_and_handle() -> None:
             stop()
-            handle(*args)
+            loop.call_later(settings.DRAIN_SECONDS, handle, *args)
 
         add(signum, stop_and_handle)
 
