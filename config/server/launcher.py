@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import sys
 import tempfile
 import threading
@@ -41,6 +42,9 @@ HEAD_SECONDS = 30
 BUFFER = 32 * 1024  # bytes of a head, and of what the server holds of an answer, for each connection
 SWITCH_SECONDS = 0.001
 M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+# Linux's filter.h and asm-generic/socket.h.
+BPF_RETURN, SO_ATTACH_FILTER = 0x06, 26
+DEAF_SECONDS = 0.5  # of DRAIN_SECONDS, the last, in which nobody new is heard
 ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 
 
@@ -206,6 +210,7 @@ def _call_on_stop(loop: Any, stop: Callable[[], None]) -> None:
     def add_after_stop(signum: int, handle: Callable[..., None], *args: Any) -> None:
         def stop_and_handle() -> None:
             stop()
+            loop.call_later(max(0, settings.DRAIN_SECONDS - DEAF_SECONDS), _ignore_new_clients)
             loop.call_later(settings.DRAIN_SECONDS, handle, *args)
 
         add(signum, stop_and_handle)
@@ -220,16 +225,35 @@ def _drop_unresponsive_clients() -> None:
     gone without a word is noticed after a quarter of an hour. Connections inherit this from the listening socket, which
     granian opens by itself, before the event loop runs.
     """
-    if not hasattr(socket, "TCP_USER_TIMEOUT"):  # another system
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        for listening in _listening_sockets():
+            milliseconds = round(streams.SEND_SECONDS * 1000)
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+def _ignore_new_clients() -> None:
+    """Let Linux drop what comes for the listening socket, by a filter of one instruction (SO_ATTACH_FILTER).
+
+    When granian closes the socket, the kernel resets the connections that wait to be accepted, and granian ends those
+    that have sent nothing yet: both with a request that a proxy has just sent, and does not send again. A connection
+    that is dropped now is tried again after a second, finds the port closed, and goes to another instance.
+    """
+    if sys.platform != "linux":
         return
+    instruction = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RETURN, 0, 0, 0))
+    for listening in _listening_sockets():
+        program = struct.pack("HP", 1, ctypes.addressof(instruction))
+        listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+def _listening_sockets() -> Iterator[socket.socket]:
     for number in map(int, os.listdir("/proc/self/fd")):
         with suppress(OSError):  # closed meanwhile, or of another family
             if not stat.S_ISSOCK(os.fstat(number).st_mode):
                 continue
             with socket.socket(fileno=os.dup(number)) as each:
                 if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                    milliseconds = round(streams.SEND_SECONDS * 1000)
-                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+                    yield each
 
 
 def _leave_with(parent: int) -> None:
