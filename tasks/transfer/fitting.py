@@ -1,0 +1,260 @@
+"""Drafts within the limits of the model: what does not fit is shortened, kept in `extra` or left out, and told."""
+
+import datetime as dt
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from config.errors import Invalid
+from config.http.json import to_json
+from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, nfc, storable
+from tasks import positions
+from tasks.choices import Priority, Status
+from tasks.formats.drafts import NAMESPACE, Completed, Degraded, Document, Draft, ProjectDraft, Skipped, TaskDraft
+from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE
+from tasks.placed import is_extra
+from tasks.projects import models as projects
+from tasks.recurrence import series
+from tasks.text import tag_key
+from users.resources.models import MAX_UID
+from users.text import known_timezones
+
+UNTITLED = "Untitled"
+MAX_MOVED = dt.timedelta(days=400)  # of a due, from where its rule has put it
+TICKBASE = "tickbase"  # the format whose `extra` is the row's own
+Tell = Callable[[Draft, str, Any, Any], None]
+
+
+def fit(document: Document, source: str, zone: ZoneInfo) -> None:
+    """Change drafts so that rows can be made of them; what they refer to is looked at when they are `planted`."""
+    fitting = _Fitting(document.degraded, source, zone)
+    document.projects = _unique(document.projects, document.skipped)
+    document.tasks = _unique(document.tasks, document.skipped)
+    for project in document.projects:
+        fitting.project(project)
+    for task in document.tasks:
+        fitting.task(task)
+
+
+def _unique(drafts: Iterable[Any], skipped: list[Skipped]) -> list[Any]:
+    found: dict[str, Any] = {}
+    for draft in drafts:
+        draft.uid = _uid(draft.uid)
+        if found.setdefault(draft.uid, draft) is not draft:
+            skipped.append(Skipped(draft.row, f"row {found[draft.uid].row} has the same uid"))
+    return [*found.values()]
+
+
+def _uid(uid: str) -> str:
+    """As it is stored; what cannot be is replaced by one that is the same each time."""
+    uid = nfc(storable(uid))
+    return uid if 1 <= len(uid) <= MAX_UID else str(uuid.uuid5(NAMESPACE, uid))
+
+
+class _Fitting:
+    def __init__(self, degraded: list[Degraded], source: str, zone: ZoneInfo) -> None:
+        self._degraded, self._source, self._zone = degraded, source, zone
+
+    def _tell(self, draft: Draft, name: str, value: Any, to: Any) -> None:
+        self._degraded.append(Degraded(draft.row, name, value, to))
+
+    def project(self, draft: ProjectDraft) -> None:
+        self._title(draft, "name", projects.MAX_NAME)
+        self._common(draft, projects.MAX_DESCRIPTION)
+        if draft.color is not None and not projects.COLOR.match(draft.color):
+            color = draft.color.lower()
+            to = color if projects.COLOR.match(color) else None
+            self._tell(draft, "color", draft.color, to)
+            draft.color = to
+
+    def task(self, draft: TaskDraft) -> None:
+        self._title(draft, "title", MAX_TITLE)
+        for name, choices, default in (("status", Status, Status.PENDING), ("priority", Priority, Priority.MEDIUM)):
+            if getattr(draft, name) not in choices:
+                self._tell(draft, name, getattr(draft, name), default.value)
+                setattr(draft, name, default.value)
+        self._tags(draft)
+        self._due(draft)
+        self._recurrence(draft)
+        draft.project = draft.project and _uid(draft.project)
+        draft.completed_at = self._instant(draft, "completed_at", draft.completed_at)
+        draft.completions = [each for each in draft.completions if self._completed(draft, each)]
+        self._common(draft, MAX_DESCRIPTION)
+
+    def _common(self, draft: Draft, most: int) -> None:
+        draft.parent = draft.parent and _uid(draft.parent)
+        draft.created_at = self._instant(draft, "created_at", draft.created_at)
+        draft.modified_at = self._instant(draft, "modified_at", draft.modified_at)
+        if draft.position is not None and not positions.is_valid(draft.position):
+            self._tell(draft, "position", draft.position, None)
+            draft.position = None
+        description = storable(draft.description)[:most]
+        if description != draft.description:
+            self._tell(draft, "description", draft.description, description)
+            draft.description = description
+        draft.extra = self._extra(draft)
+
+    def _title(self, draft: Any, name: str, most: int) -> None:
+        """The rest of a long one goes in front of the description."""
+        text: str = getattr(draft, name)
+        title = storable(text).strip()
+        if len(title) > most:
+            title, rest = title[:most].rstrip(), title[most:].lstrip()
+            draft.description = "\n\n".join(filter(None, (rest, draft.description)))
+        title = title or UNTITLED
+        if title != text.strip():
+            self._tell(draft, name, text, title)
+        setattr(draft, name, title)
+
+    def _tags(self, draft: TaskDraft) -> None:
+        tags: dict[str, str] = {}
+        for each in draft.tags:
+            tag = storable(each).strip()[:MAX_TAG].strip()
+            kept = bool(tag) and (tag_key(tag) in tags or len(tags) < MAX_TAGS)
+            if tag != each.strip() or not kept:
+                self._tell(draft, "tags", each, tag if kept else None)
+            if kept:
+                tags.setdefault(tag_key(tag), tag)
+        draft.tags = [*tags.values()]
+
+    def _instant(self, draft: Draft, name: str, value: dt.datetime | None) -> dt.datetime | None:
+        if value is None or FIRST_INSTANT <= value <= LAST_INSTANT:
+            return value
+        self._tell(draft, name, value, None)
+        return None
+
+    def _due(self, draft: TaskDraft) -> None:
+        draft.due_at = self._instant(draft, "due_at", draft.due_at)
+        if draft.due_at is not None:
+            draft.due_date = None  # it follows from the instant
+        elif draft.due_date is not None and not FIRST_DATE <= draft.due_date <= LAST_DATE:
+            self._tell(draft, "due_date", draft.due_date, None)
+            draft.due_date = None
+
+    def _completed(self, draft: TaskDraft, each: Completed) -> bool:
+        return all(
+            value is None or self._instant(draft, "completions", value) is not None for value in (each.at, each.due_at)
+        ) and (each.due_date is None or FIRST_DATE <= each.due_date <= LAST_DATE)
+
+    def _recurrence(self, draft: TaskDraft) -> None:
+        """One that is refused is kept in `extra`."""
+        sent = draft.recurrence
+        if sent is None:
+            return
+        zone = sent.get("zone") or self._zone.key
+        due = draft.due_at or draft.due_date
+        try:
+            if due is None:
+                raise Invalid("It has no due.")
+            if zone not in known_timezones():
+                raise Invalid("This is no time zone.")
+            from_completion = sent.get("from") == "completion"
+            series.start(sent.get("rule", ""), ZoneInfo(zone), due, from_completion=from_completion)
+        except Invalid:
+            self._tell(draft, "recurrence", sent.get("rule"), None)
+            draft.extra = {**draft.extra, "recurrence": dict(sent)}
+            draft.recurrence = None
+        else:
+            draft.recurrence = {**sent, "zone": zone}
+
+    def _extra(self, draft: Draft) -> dict[str, Any]:
+        """As the row gets it: within the bounds, member by member."""
+        kept: dict[str, Any] = {}
+        wrap = (lambda value: value) if self._source == TICKBASE else (lambda value: {self._source: value})
+        if is_extra(wrap(draft.extra)):
+            return wrap(draft.extra) if draft.extra else {}
+        for name, value in draft.extra.items():
+            for each in (value, _as_text(value)):
+                if is_extra(wrap({**kept, name: each})):
+                    kept[name] = each
+                    break
+            if name not in kept or kept[name] is not value:
+                self._tell(draft, f"extra.{name}", _as_text(value), kept.get(name))
+        return wrap(kept) if kept else {}
+
+
+def _as_text(value: Any) -> str:
+    """What JSON of ours has no place for, as it was."""
+    if isinstance(value, str):
+        return storable(value)
+    try:
+        return to_json(value).decode()
+    except TypeError:  # an integer beyond 64 bits, a lone surrogate
+        return storable(repr(value))
+
+
+# --- Trees ------------------------------------------------------------------------------------------
+
+
+class Outside(NamedTuple):
+    """A row of the account that is not placed by the file, but may be the parent of one that is."""
+
+    level: int
+    children: int
+
+
+@dataclass
+class Planted:
+    """Where drafts are put: `parents` by uid, and the drafts by level, the roots first."""
+
+    parents: dict[str, str | None] = field(default_factory=dict)
+    levels: list[list[Any]] = field(default_factory=list)
+
+
+def plant(
+    drafts: Sequence[Draft], outside: Mapping[str, Outside], max_depth: int, max_children: int, tell: Tell
+) -> Planted:
+    """Find a place in the tree for each draft: what is too deep, in a cycle or without a parent is moved up."""
+    by_uid = {draft.uid: draft for draft in drafts}
+    parents: dict[str, str | None] = {draft.uid: draft.parent for draft in drafts}
+    depths = {uid: each.level for uid, each in outside.items()}
+    children = Counter({uid: each.children for uid, each in outside.items()})
+    planted = Planted(parents, [[] for _ in range(max_depth)])
+
+    def move(draft: Draft, to: str | None) -> None:
+        tell(draft, "parent", draft.parent, to)
+        parents[draft.uid] = to
+
+    for draft in drafts:
+        line: dict[str, Draft] = {}
+        each: Draft | None = draft
+        while each is not None and each.uid not in depths:
+            line[each.uid] = each
+            above = parents[each.uid]
+            if above is not None and (above in line or (above not in by_uid and above not in depths)):
+                move(each, None)
+            each = by_uid.get(parents[each.uid] or "")
+        for each in reversed(line.values()):
+            above = parents[each.uid]
+            if above is not None and depths[above] >= max_depth:
+                move(each, parents.get(above))
+            above = parents[each.uid]
+            if above is not None and children[above] >= max_children:
+                move(each, None)
+            above = parents[each.uid]
+            if above is not None:
+                children[above] += 1
+            depths[each.uid] = 1 if above is None else depths[above] + 1
+            planted.levels[depths[each.uid] - 1].append(each)
+    return planted
+
+
+def anchored(recurrence: Mapping[str, str], stored: dict[str, Any]) -> dict[str, Any]:
+    """The stored series with the anchor and what is left of COUNT, where the file has them, as ours does.
+
+    Not with an anchor far from the due, from which a search would take long.
+    """
+    anchor, left = recurrence.get("anchor", ""), recurrence.get("left", "")
+    try:
+        moved = dt.datetime.fromisoformat(anchor) - dt.datetime.fromisoformat(stored["anchor"])
+    except (ValueError, TypeError):
+        pass
+    else:
+        if ("T" in anchor) == ("T" in stored["anchor"]) and abs(moved) <= MAX_MOVED:
+            stored = {**stored, "anchor": anchor}
+    if left.isascii() and left.isdecimal() and len(left) < 5 and 1 <= int(left) <= (stored["left"] or 0):
+        stored = {**stored, "left": int(left)}
+    return stored
