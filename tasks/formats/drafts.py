@@ -71,7 +71,9 @@ class TaskDraft(Draft):
     due_at: dt.datetime | None = None  # aware
     completed_at: dt.datetime | None = None
     project: str | None = None  # its uid; None is the inbox
-    recurrence: dict[str, str] | None = None  # `rule` as RFC 5545 writes it, perhaps `zone` and `from`
+    # `rule` as RFC 5545 writes it, perhaps `zone` and `from`. Without a due (some sources tell none, and formats know no
+    # clock) the import takes the rule's first occurrence from today on.
+    recurrence: dict[str, str] | None = None
     completions: list[Completed] = field(default_factory=list)
 
 
@@ -120,4 +122,7 @@ class WritableFormat(Format, Protocol):
     EXTENSION: str
 
     def write(self, projects: Iterable[ProjectDraft], tasks: Iterable[TaskDraft], zone: ZoneInfo) -> Iterator[bytes]:
-        """The file in pieces, in constant memory but for the projects."""
+        """The file in pieces, in constant memory but for the projects.
+
+        Tasks come project by project, the inbox first, and depth first: each parent right before its descendants.
+        """
