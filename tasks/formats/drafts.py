@@ -73,7 +73,8 @@ class TaskDraft(Draft):
     due_at: dt.datetime | None = None  # aware
     completed_at: dt.datetime | None = None
     project: str | None = None  # its uid; None is the inbox
-    # `rule` as RFC 5545 writes it, perhaps `zone` and `from`; from us also `anchor`, and `left` of COUNT
+# `rule` as RFC 5545 writes it, perhaps `zone` and `from`; from us also `anchor`, and `left` of COUNT. Without a due
+    # (some sources tell none, and formats know no clock) the import takes the rule's first occurrence from today on.
     recurrence: dict[str, str] | None = None
     completions: list[Completed] = field(default_factory=list)
 
@@ -123,4 +124,7 @@ class WritableFormat(Format, Protocol):
     EXTENSION: str
 
     def write(self, projects: Iterable[ProjectDraft], tasks: Iterable[TaskDraft], zone: ZoneInfo) -> Iterator[bytes]:
-        """The file in pieces, in constant memory but for the projects."""
+        """The file in pieces, in constant memory but for the projects.
+
+        Tasks come project by project, the inbox first, and depth first: each parent right before its descendants.
+        """

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from config.errors import Invalid
 from config.http.json import to_json
 from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, nfc, storable
-from tasks import positions
+from tasks import positions, recurring
 from tasks.choices import Priority, Status
 from tasks.formats.drafts import NAMESPACE, Completed, Degraded, Document, Draft, ProjectDraft, Skipped, TaskDraft
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE
@@ -28,9 +28,9 @@ TICKBASE = "tickbase"  # the format whose `extra` is the row's own
 Tell = Callable[[Draft, str, Any, Any], None]
 
 
-def fit(document: Document, source: str, zone: ZoneInfo) -> None:
+def fit(document: Document, source: str, zone: ZoneInfo, now: dt.datetime) -> None:
     """Change drafts so that rows can be made of them; what they refer to is looked at when they are `planted`."""
-    fitting = _Fitting(document.degraded, source, zone)
+    fitting = _Fitting(document.degraded, source, zone, now)
     document.projects = _unique(document.projects, document.skipped)
     document.tasks = _unique(document.tasks, document.skipped)
     for project in document.projects:
@@ -55,8 +55,8 @@ def _uid(uid: str) -> str:
 
 
 class _Fitting:
-    def __init__(self, degraded: list[Degraded], source: str, zone: ZoneInfo) -> None:
-        self._degraded, self._source, self._zone = degraded, source, zone
+    def __init__(self, degraded: list[Degraded], source: str, zone: ZoneInfo, now: dt.datetime) -> None:
+        self._degraded, self._source, self._zone, self._now = degraded, source, zone, now
 
     def _tell(self, draft: Draft, name: str, value: Any, to: Any) -> None:
         self._degraded.append(Degraded(draft.row, name, value, to))
@@ -140,25 +140,34 @@ class _Fitting:
         ) and (each.due_date is None or FIRST_DATE <= each.due_date <= LAST_DATE)
 
     def _recurrence(self, draft: TaskDraft) -> None:
-        """One that is refused is kept in `extra`."""
+        """One that is refused is kept in `extra`. Without a due, the first occurrence from today on is it."""
         sent = draft.recurrence
         if sent is None:
             return
         zone = sent.get("zone") or self._zone.key
-        due = draft.due_at or draft.due_date
         try:
-            if due is None:
-                raise Invalid("It has no due.")
             if zone not in known_timezones():
                 raise Invalid("This is no time zone.")
-            from_completion = sent.get("from") == "completion"
-            series.start(sent.get("rule", ""), ZoneInfo(zone), due, from_completion=from_completion)
-        except Invalid:
+            due = draft.due_at or draft.due_date or self._first_due(sent["rule"], ZoneInfo(zone))
+            from_completion = sent.get("from") == recurring.FROM_COMPLETION
+            series.start(sent["rule"], ZoneInfo(zone), due, from_completion=from_completion)
+        except (Invalid, KeyError):
             self._tell(draft, "recurrence", sent.get("rule"), None)
             draft.extra = {**draft.extra, "recurrence": dict(sent)}
             draft.recurrence = None
-        else:
-            draft.recurrence = {**sent, "zone": zone}
+            return
+        draft.recurrence = {**sent, "zone": zone}
+        if draft.due_at is None and draft.due_date is None:
+            self._tell(draft, "due_date", None, due)
+            draft.due_date = due
+
+    def _first_due(self, rule: str, zone: ZoneInfo) -> dt.date:
+        """Raises Invalid, also for a rule that names times of day."""
+        yesterday = self._now.astimezone(zone).date() - dt.timedelta(days=1)
+        _, *following = series.preview(series.start(rule, zone, yesterday), yesterday, 2).occurrences
+        if not following:
+            raise Invalid("It has ended.")
+        return following[0]
 
     def _extra(self, draft: Draft) -> dict[str, Any]:
         """As the row gets it: within the bounds, member by member."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
+from django.utils import timezone
 
 from config.database.transactions import retried_transaction
 from config.errors import DomainError
@@ -54,7 +55,7 @@ def read(data: bytes, name: str, format_name: str, zone: ZoneInfo) -> tuple[Docu
     except UnreadableFile as error:
         place = f"{error.place}: " if error.place else ""
         raise Unreadable(f"{place}{error.message}") from error
-    fitting.fit(document, chosen.NAME, zone)
+    fitting.fit(document, chosen.NAME, zone, timezone.now())
     return document, chosen.NAME
 
 
