@@ -3,12 +3,3 @@
 A module is named after its format and has `read(data, zone)`, `matches(start, name)`, and `write(drafts, zone)` if
 Tickbase writes the format. Every field of a file lands in a draft, in its `extra`, or is told in a note.
 """
-
-from tasks.formats.drafts import Format
-
-FORMATS: dict[str, Format] = {}
-
-
-def detect(data: bytes, name: str) -> Format | None:
-    """The first format that a file is of, by its beginning and its name."""
-    return next((each for each in FORMATS.values() if each.matches(data[: 64 * 1024], name)), None)
