@@ -1,0 +1,79 @@
+"""What the text formats share: decoding, dates and times, cycles of parents."""
+
+import datetime as dt
+import re
+from zoneinfo import ZoneInfo
+
+from tasks.formats.drafts import Degraded, Document, UnreadableFile
+
+Moment = dt.date | dt.datetime
+
+# Of ISO 8601, extended or basic. `fromisoformat` takes week dates as well, which none of these formats has.
+_MOMENT = re.compile(r"\d{4}-?\d\d-?\d\d([T ]\d\d:?\d\d(:?\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d(:?\d\d)?)?)?", re.ASCII)
+
+
+def decode(data: bytes, document: Document) -> str:
+    """UTF-8, or UTF-16 with its byte order mark; lines end with LF. Raises UnreadableFile."""
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UnreadableFile("The file is not UTF-8.", f"line {line}") from error
+    if "\0" in text:  # which PostgreSQL stores nowhere
+        document.warnings.append("NUL characters are replaced by U+FFFD.")
+        text = text.replace("\0", "\ufffd")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def moment(text: str, zone: ZoneInfo) -> Moment:
+    """A day, or an instant in UTC: without an offset it is of `zone`. Raises ValueError."""
+    if not _MOMENT.fullmatch(text):
+        raise ValueError("no date or time")
+    if len(text) <= 10:
+        return dt.date.fromisoformat(text)
+    return instant(dt.datetime.fromisoformat(text), zone)
+
+
+def instant(wall: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    """In UTC. A wall clock in a gap moves forward, in a fold it is the first. Raises ValueError beyond the calendar."""
+    try:
+        return (wall if wall.tzinfo else wall.replace(tzinfo=zone)).astimezone(dt.UTC)
+    except OverflowError as error:
+        raise ValueError("beyond the calendar") from error
+
+
+def midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
+    """The instant at which a day begins."""
+    return instant(dt.datetime.combine(day, dt.time.min), zone)
+
+
+def local(at: dt.datetime, zone: ZoneInfo) -> dt.datetime:
+    """The wall clock; that of UTC at either end of the calendar."""
+    try:
+        return at.astimezone(zone)
+    except OverflowError:
+        return at
+
+
+def take_due(task_due: Moment) -> tuple[dt.date | None, dt.datetime | None]:
+    """As `due_date` and `due_at`."""
+    return (None, task_due) if isinstance(task_due, dt.datetime) else (task_due, None)
+
+
+def cut_cycles(document: Document) -> None:
+    """Makes a root of the first task of each circle of parents, and says so."""
+    tasks = {task.uid: task for task in document.tasks}
+    settled: set[str] = set()
+    for task in document.tasks:
+        path: dict[str, None] = {}
+        uid: str | None = task.uid
+        while uid is not None and uid in tasks and uid not in settled:
+            if uid in path:
+                looped = tasks[uid]
+                document.degraded.append(Degraded(looped.row, "parent", looped.parent, None))
+                looped.parent = None
+                break
+            path[uid] = None
+            uid = tasks[uid].parent
+        settled.update(path)
