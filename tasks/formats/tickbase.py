@@ -101,16 +101,21 @@ def _schema_of(members: tuple[Member, ...]) -> dict[str, Any]:
 TEXT = Kind({"type": "string"}, _of_type(str))
 NAMED = Kind({"type": "string", "minLength": 1}, lambda value: TEXT.read(value) or _refuse("is empty"))
 FLAG = Kind({"type": "boolean"}, _of_type(bool))
+COUNT = Kind(
+    {"type": "integer", "minimum": 0, "maximum": 1000},
+    lambda value: value if _of_type(int, but=bool)(value) in range(1001) else _refuse("is no number up to 1,000"),
+)
 OBJECT = Kind({"type": "object"}, _of_type(dict))
 DATE = _pattern(_DATE, dt.date.fromisoformat, format="date")._replace(write=dt.date.isoformat)
 MOMENT = _pattern(_MOMENT, dt.datetime.fromisoformat, format="date-time")._replace(write=dates.written)
 RECURRENCE_MEMBERS = (
     Member("rule", "rule", TEXT, True), Member("zone", "zone", TEXT),
-    Member("from", "from", _one_of("due", "completion")),
+    Member("from", "from", _one_of("due", "completion")), Member("anchor", "anchor", TEXT), Member("left", "left", TEXT),
 )  # fmt: skip
 COMPLETION_MEMBERS = (
     Member("at", "at", MOMENT, True), Member("due_date", "due_date", _or_null(DATE)),
     Member("due_at", "due_at", _or_null(MOMENT)), Member("skipped", "skipped", FLAG),
+    Member("missed", "missed", COUNT),
 )  # fmt: skip
 
 
@@ -157,6 +162,7 @@ _COMMON = (
 PROJECT_MEMBERS = (
     Member("uid", "uid", NAMED, True), Member("name", "name", NAMED, True), *_COMMON,
     Member("color", "color", _or_null(_pattern(_COLOR, str))), Member("archived", "archived", FLAG),
+    Member("archived_at", "archived_at", _or_null(MOMENT)),
 )  # fmt: skip
 TASK_MEMBERS = (
     Member("uid", "uid", NAMED, True), Member("title", "title", NAMED, True), *_COMMON,

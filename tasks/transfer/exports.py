@@ -20,7 +20,9 @@ from users.tokens.callers import Actor
 
 BATCH = 500  # tasks with all their texts that are in memory at once
 WRITABLE: dict[str, WritableFormat] = {
-    name: each for name, each in formats.FORMATS.items() if hasattr(each, "write")  # type: ignore[misc]
+    name: each
+    for name, each in formats.FORMATS.items()
+    if hasattr(each, "write")  # type: ignore[misc]
 }
 Place = str | int | tuple[int, ...] | None  # INBOX, ACTIVE, or ids of projects; None is all there is
 
@@ -101,7 +103,9 @@ def _tasks_in(user: Actor, project_id: int | None, uids: Mapping[int, str], extr
     ids = _in_tree_order(user, project_id)
     for start in range(0, len(ids), BATCH):
         some = list(ids[start : start + BATCH])
-        rows = {row[0]: row for row in Task.objects.for_user(user).visible().filter(one_of("pk", some)).values_list(*_TASK)}
+        rows = {
+            row[0]: row for row in Task.objects.for_user(user).visible().filter(one_of("pk", some)).values_list(*_TASK)
+        }
         completions = _completions(user, some)
         for pk in some:
             if pk in rows:  # not deleted meanwhile
@@ -110,18 +114,20 @@ def _tasks_in(user: Actor, project_id: int | None, uids: Mapping[int, str], extr
 
 def _in_tree_order(user: Actor, project_id: int | None) -> "array[int]":
     """The ids of a project's tasks, depth first. Eight bytes each, as there may be a hundred thousand."""
-    tasks = Task.objects.for_user(user).visible().filter(project_id=project_id).order_by("position", "pk")
+    tasks: Any = Task.objects.for_user(user).visible()
+    tasks = tasks.in_inbox() if project_id is None else tasks.in_project(project_id)
     children: defaultdict[int | None, array[int]] = defaultdict(partial(array, "q"))
-    for pk, parent_id in tasks.values_list("pk", "parent_id"):
+    for pk, parent_id in tasks.order_by("position", "pk").values_list("pk", "parent_id"):
         children[parent_id].append(pk)
-    found, waiting = array("q"), [iter(children.pop(None, ()))]
+    found, waiting = array("q"), [iter(children.pop(None, array("q")))]
     while waiting:
-        if (pk := next(waiting[-1], None)) is None:
+        for pk in waiting[-1]:
+            found.append(pk)
+            if pk in children:
+                waiting.append(iter(children.pop(pk)))
+                break
+        else:
             waiting.pop()
-            continue
-        found.append(pk)
-        if pk in children:
-            waiting.append(iter(children.pop(pk)))
     return found
 
 

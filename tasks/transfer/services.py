@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.database.transactions import retried_transaction
-from config.errors import DomainError
+from config.errors import DomainError, Invalid
 from tasks import formats
 from tasks.formats.drafts import Document, UnreadableFile
 from tasks.models import MAX_DEPTH
@@ -29,9 +29,11 @@ SLICE = 50_000  # tasks of one operation; a command makes several of a larger fi
 Advance = Callable[[int], None]
 
 
-class Unreadable(DomainError):
+class Unreadable(Invalid):
     code = "unreadable_file"
-    title = "The file cannot be read"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, pointer="")  # the whole of the body
 
 
 class TooLargeAtOnce(DomainError):

@@ -16,6 +16,7 @@ from tasks.completions import Completion
 from tasks.formats.drafts import Completed, Document, ProjectDraft, TaskDraft
 from tasks.models import MAX_CHILDREN, Task
 from tasks.projects.models import Project
+from tasks.resource import TASKS
 from tasks.transfer import fitting, services
 from tasks.transfer.models import Import
 from tasks.transfer.report import Report
@@ -23,7 +24,6 @@ from tests.factories import head_of, make_task
 from tests.problems import stored
 from users.models import Change, User
 from users.resources import trash, undo
-from tasks.resource import TASKS
 
 NOW = dt.datetime(2026, 11, 28, 12, tzinfo=dt.UTC)
 OLD = dt.datetime(2020, 2, 29, 12, 34, 56, 789, tzinfo=dt.UTC)
@@ -124,7 +124,9 @@ def test_what_the_file_has_changed_since_is_changed(alice: User) -> None:
     assert (rows["a"].title, rows["a"].completed_at, rows["a"].completions) == ("New", OLD, 1)
     assert [rows[uid].project_id for uid in "abc"] == [moved] * 3
     assert rows["c"].parent_id == rows["b"].pk
-    again = run(alice, tasks=[task("a", project="q", title="New", modified_at=later, status="completed", completed_at=OLD)])
+    again = run(
+        alice, tasks=[task("a", project="q", title="New", modified_at=later, status="completed", completed_at=OLD)]
+    )
     assert (again.updated, again.unchanged) == (0, 1)
 
 
