@@ -142,7 +142,9 @@ def _month_day(text: str) -> int | None:
 
 # --- Writing ----------------------------------------------------------------------------------------
 
-_SIMPLE = re.compile(r"FREQ=(HOURLY|DAILY|WEEKLY|MONTHLY|YEARLY)(?:;INTERVAL=(\d+))?(?:;(BYDAY|BYMONTHDAY)=([A-Z0-9,]+))?$")
+_SIMPLE = re.compile(
+    r"FREQ=(HOURLY|DAILY|WEEKLY|MONTHLY|YEARLY)(?:;INTERVAL=(\d+))?(?:;(BYDAY|BYMONTHDAY)=([A-Z0-9,]+))?$"
+)
 
 
 def english(recurrence: dict[str, str]) -> str | None:
