@@ -40,14 +40,7 @@ _ALIASES = {
     "recurrence": ("recurrence", "rrule", "repeat", "recurring", "repeats"),
     "recurrence_zone": ("recurrence zone",),
     "recurrence_from": ("recurrence from",),
-    "completed_at": (
-        "completed at",
-        "completion date",
-        "date completed",
-        "completed on",
-        "done date",
-        "completed date",
-    ),
+    "completed_at": ("completed at", "completion date", "date completed", "completed on", "done date"),
     "created_at": ("created at", "created", "date created", "creation date", "created on", "created date", "added"),
     "updated_at": ("updated at", "updated", "modified", "last modified", "modified at", "date modified"),
     "extra": ("extra",),
@@ -57,7 +50,7 @@ _STATUSES = {
     "completed": "done completed complete closed finished x yes true 1 ✓ ✔ ☑ checked resolved archived",
     "in_progress": "in_progress inprogress doing started ongoing wip",
     "cancelled": "cancelled canceled wontdo won't_do abandoned dropped",
-    "pending": "pending open todo to_do not_started new no false 0 needsaction needs-action active incomplete ☐ backlog -",
+    "pending": "pending open todo to_do not_started new no false 0 needsaction needs-action active incomplete ☐ -",
 }
 STATUSES = {word.replace("_", " "): status for status, words in _STATUSES.items() for word in words.split()}
 _PRIORITIES = {

@@ -74,7 +74,7 @@ class TaskDraft(Draft):
     completed_at: dt.datetime | None = None
     project: str | None = None  # its uid; None is the inbox
     # `rule` as RFC 5545 writes it, perhaps `zone` and `from`; from us also `anchor`, and `left` of COUNT. Without a due
-    # (some sources tell none, and formats know no clock) the import takes the rule's first occurrence from today on.
+    # (some sources tell none, and formats have no clock) the import takes the rule's first occurrence from today on.
     recurrence: dict[str, str] | None = None
     completions: list[Completed] = field(default_factory=list)
 

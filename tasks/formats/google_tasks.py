@@ -1,4 +1,4 @@
-"""Google Tasks, as Takeout writes them: Tasks.json, or the archive that it lies in. A due is a day, whatever its time."""
+"""Google Tasks, as Takeout writes them: Tasks.json, or the archive with it. A due is a day, whatever its time."""
 
 import re
 from typing import Any
@@ -51,22 +51,16 @@ def _read_list(entry: Entry, document: Document, zone: ZoneInfo, uids: Uids) -> 
 
 def _read_tasks(value: Any, project: str | None, document: Document, zone: ZoneInfo, uids: Uids) -> None:
     """Tasks lie in any order; their `position` has it, as text."""
-    first = len(document.tasks)
     for members in sorted(files.objects(value, "items"), key=lambda each: str(each.get("position", ""))):
         entry = Entry(len(document.tasks) + len(document.skipped) + 1, members, document)
         if entry.flag("deleted"):
             document.skipped.append(Skipped(entry.row, "It is deleted in Google Tasks."))
             continue
         document.tasks.append(_task(entry, project, zone, uids))
-    known = {task.uid for task in document.tasks[first:]}
-    for task in document.tasks[first:]:
-        if task.parent and task.parent not in known:
-            document.degraded.append(Degraded(task.row, "parent", task.extra.get("parent"), None))
-            task.parent = None
 
 
 def _task(entry: Entry, project: str | None, zone: ZoneInfo, uids: Uids) -> TaskDraft:
-    key, title, parent = entry.key("id"), entry.title("title"), entry.members.get("parent")
+    key, title, parent = entry.key("id"), entry.title("title"), entry.key("parent")
     due = entry.members.get("due")
     return TaskDraft(
         row=entry.row,
@@ -74,7 +68,7 @@ def _task(entry: Entry, project: str | None, zone: ZoneInfo, uids: Uids) -> Task
         title=title,
         description=entry.text("notes"),
         status=entry.choice("status", STATUSES, "pending"),
-        parent=uid_of(NAME, parent) if isinstance(parent, str) and parent else None,
+        parent=uid_of(NAME, parent) if parent else None,
         project=project,
         completed_at=entry.instant("completed", zone),
         created_at=entry.instant("created", zone),

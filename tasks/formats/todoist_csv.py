@@ -106,7 +106,7 @@ class _Reader:
             uid=self.uids.of(title, self.section, parent.uid if parent else ""),
             title=title,
             description=entry.text("DESCRIPTION"),
-            parent=parent and parent.uid,
+            parent=parent.uid if parent else None,
             project=self.project,
             tags=list(dict.fromkeys(tags)),
             priority=self._priority(entry),

@@ -36,8 +36,15 @@ def matches(start: bytes, name: str) -> bool:
 
 def read(data: bytes, zone: ZoneInfo) -> Document:
     document = Document()
+    lists = _lists(files.read_json(data, document), document)
+    if not lists["items"] and not lists["projects"]:
+        raise UnreadableFile("It has neither tasks nor projects.")
+    _Reader(document, zone, lists).read()
+    return settled(document)
+
+
+def _lists(value: Any, document: Document) -> dict[str, list[dict[str, Any]]]:
     lists: dict[str, list[dict[str, Any]]] = {name: [] for name in _LISTS.values()}
-    value = files.read_json(data, document)
     if isinstance(value, list):
         value = {"results": value}
     if not isinstance(value, dict):
@@ -50,10 +57,7 @@ def read(data: bytes, zone: ZoneInfo) -> Document:
             lists[_LISTS[name]] += files.objects(list(each.values()) if isinstance(each, dict) else each, name)
         elif each not in (None, "", [], {}):
             document.degraded.append(Degraded(0, name, each, None))
-    if not lists["items"] and not lists["projects"]:
-        raise UnreadableFile("It has neither tasks nor projects.")
-    _Reader(document, zone, lists).read()
-    return settled(document)
+    return lists
 
 
 def _list_of(row: dict[str, Any]) -> str:

@@ -155,8 +155,8 @@ class ExportView(APIView):
     @extend_schema(
         operation_id="exportTasks",
         summary="Export tasks and projects as a file",
-        description="`tickbase` is what another Tickbase imports as it is; other formats have no place for some members. "
-        "With a project come those within it. What is in the trash is left out.",
+        description="`tickbase` is what another Tickbase imports as it is; other formats lack some members. With "
+        "a project come those within it. What is in the trash is left out.",
         tags=["transfer"],
         parameters=[
             USER_ID,

@@ -8,9 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from config.database.isolation import each_as
-from tasks import formats
 from tasks.choices import ACTIVE, INBOX
 from tasks.completions import Completion
+from tasks.formats import registry
 from tasks.formats.drafts import Completed, ProjectDraft, TaskDraft, WritableFormat
 from tasks.models import Task
 from tasks.projects.models import Project
@@ -19,11 +19,7 @@ from users.resources.querysets import one_of
 from users.tokens.callers import Actor
 
 BATCH = 500  # tasks with all their texts that are in memory at once
-WRITABLE: dict[str, WritableFormat] = {
-    name: each
-    for name, each in formats.FORMATS.items()
-    if hasattr(each, "write")  # type: ignore[misc]
-}
+WRITABLE = {each.NAME: each for each in registry.WRITABLE}
 Place = str | int | tuple[int, ...] | None  # INBOX, ACTIVE, or ids of projects; None is all there is
 
 _PROJECT = (

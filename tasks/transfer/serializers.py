@@ -8,7 +8,6 @@ from rest_framework import serializers
 
 from config.http.fields import ChoiceField, InstantField
 from config.http.serializers import QuerySerializer
-from tasks import formats
 from tasks.fields import ProjectsField
 from tasks.transfer import services
 from tasks.transfer.exports import WRITABLE
@@ -22,7 +21,7 @@ MAX_REPORT = 300
 
 class ImportQuery(QuerySerializer):
     format = ChoiceField(
-        choices=[services.AUTO, *formats.FORMATS], default=services.AUTO, help_text="By default, it is recognised."
+        choices=[services.AUTO, *services.READABLE], default=services.AUTO, help_text="By default, it is recognised."
     )
     dry_run = FlagField(default="false", help_text="Answer the report, and store nothing.")
     zone = TimezoneField(

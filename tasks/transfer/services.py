@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from config.database.transactions import retried_transaction
 from config.errors import DomainError, Invalid
-from tasks import formats
 from tasks.formats.drafts import Document, UnreadableFile
+from tasks.formats.registry import FORMATS, detect
 from tasks.models import MAX_DEPTH
 from tasks.transfer import fitting
 from tasks.transfer.models import Import
@@ -24,6 +24,7 @@ from users.services import pruning
 from users.tokens.callers import Actor
 
 AUTO = "auto"
+READABLE = {each.NAME: each for each in FORMATS}
 SLICE = 50_000  # tasks of one operation; a command makes several of a larger file
 
 Advance = Callable[[int], None]
@@ -49,10 +50,8 @@ class Outcome(NamedTuple):
 
 def read(data: bytes, name: str, format_name: str, zone: ZoneInfo) -> tuple[Document, str]:
     """The drafts in a file, within our limits, and the format's name. Raises Unreadable."""
-    chosen = formats.detect(data, name) if format_name == AUTO else formats.FORMATS[format_name]
-    if chosen is None:
-        raise Unreadable(f"No format is recognised; name it, if it is one of {', '.join(formats.FORMATS)}.")
     try:
+        chosen = detect(data, name) if format_name == AUTO else READABLE[format_name]
         document = chosen.read(data, zone)
     except UnreadableFile as error:
         place = f"{error.place}: " if error.place else ""
