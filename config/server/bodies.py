@@ -101,7 +101,7 @@ class BodyReader:
 
 
 def _moved_to_file(content: IO[bytes]) -> IO[bytes]:
-    file = TemporaryFile(buffering=0)
+    file = TemporaryFile(buffering=0)  # noqa: SIM115 (the application reads it; it goes with its last reference)
     content.seek(0)
     file.write(content.read())
     content.close()

@@ -4,7 +4,6 @@ import datetime as dt
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -29,7 +28,7 @@ Tell = Callable[[Draft, str, Any, Any], None]
 
 
 def fit(document: Document, source: str, zone: ZoneInfo, now: dt.datetime) -> None:
-    """Change drafts so that rows can be made of them; what they refer to is looked at when they are `planted`."""
+    """Change drafts so that rows can be made of them; what they refer to is looked at when they are `Planted`."""
     fitting = _Fitting(document.degraded, source, zone, now)
     document.projects = _unique(document.projects, document.skipped)
     document.tasks = _unique(document.tasks, document.skipped)
@@ -205,50 +204,54 @@ class Outside(NamedTuple):
     children: int
 
 
-@dataclass
 class Planted:
-    """Where drafts are put: `parents` by uid, and the drafts by level, the roots first."""
+    """A place in the tree for each draft: what is too deep, in a cycle or without a parent is moved up, and told.
 
-    parents: dict[str, str | None] = field(default_factory=dict)
-    levels: list[list[Any]] = field(default_factory=list)
+    `parents` are by uid; `levels` have the drafts by depth, the roots first.
+    """
 
+    def __init__(
+        self, drafts: Sequence[Draft], outside: Mapping[str, Outside], max_depth: int, max_children: int, tell: Tell
+    ) -> None:
+        self.parents: dict[str, str | None] = {draft.uid: draft.parent for draft in drafts}
+        self.levels: list[list[Any]] = [[] for _ in range(max_depth)]
+        self._by_uid = {draft.uid: draft for draft in drafts}
+        self._depths = {uid: each.level for uid, each in outside.items()}
+        self._children = Counter({uid: each.children for uid, each in outside.items()})
+        self._max_children, self._tell = max_children, tell
+        for draft in drafts:
+            for each in self._unplaced_above(draft):
+                self._place(each)
 
-def plant(
-    drafts: Sequence[Draft], outside: Mapping[str, Outside], max_depth: int, max_children: int, tell: Tell
-) -> Planted:
-    """Find a place in the tree for each draft: what is too deep, in a cycle or without a parent is moved up."""
-    by_uid = {draft.uid: draft for draft in drafts}
-    parents: dict[str, str | None] = {draft.uid: draft.parent for draft in drafts}
-    depths = {uid: each.level for uid, each in outside.items()}
-    children = Counter({uid: each.children for uid, each in outside.items()})
-    planted = Planted(parents, [[] for _ in range(max_depth)])
-
-    def move(draft: Draft, to: str | None) -> None:
-        tell(draft, "parent", draft.parent, to)
-        parents[draft.uid] = to
-
-    for draft in drafts:
+    def _unplaced_above(self, draft: Draft) -> list[Draft]:
+        """The draft and what is above it, as far as it has no place yet; the topmost first."""
         line: dict[str, Draft] = {}
         each: Draft | None = draft
-        while each is not None and each.uid not in depths:
+        while each is not None and each.uid not in self._depths:
             line[each.uid] = each
-            above = parents[each.uid]
-            if above is not None and (above in line or (above not in by_uid and above not in depths)):
-                move(each, None)
-            each = by_uid.get(parents[each.uid] or "")
-        for each in reversed(line.values()):
-            above = parents[each.uid]
-            if above is not None and depths[above] >= max_depth:
-                move(each, parents.get(above))
-            above = parents[each.uid]
-            if above is not None and children[above] >= max_children:
-                move(each, None)
-            above = parents[each.uid]
-            if above is not None:
-                children[above] += 1
-            depths[each.uid] = 1 if above is None else depths[above] + 1
-            planted.levels[depths[each.uid] - 1].append(each)
-    return planted
+            above = self.parents[each.uid]
+            if above is not None and (above in line or not (above in self._by_uid or above in self._depths)):
+                self._move(each, None)
+            each = self._by_uid.get(self.parents[each.uid] or "")
+        return [*reversed(line.values())]
+
+    def _place(self, draft: Draft) -> None:
+        above = self.parents[draft.uid]
+        if above is not None and self._depths[above] >= len(self.levels):
+            above = self._move(draft, self.parents.get(above))
+        if above is not None and self._children[above] >= self._max_children:
+            above = self._move(draft, None)
+        depth = 1
+        if above is not None:
+            self._children[above] += 1
+            depth += self._depths[above]
+        self._depths[draft.uid] = depth
+        self.levels[depth - 1].append(draft)
+
+    def _move(self, draft: Draft, to: str | None) -> str | None:
+        self._tell(draft, "parent", draft.parent, to)
+        self.parents[draft.uid] = to
+        return to
 
 
 def anchored(recurrence: Mapping[str, str], stored: dict[str, Any]) -> dict[str, Any]:

@@ -100,7 +100,7 @@ class Rows:
 
     def _insert(self, model: Any, new: list[Any], anew: dict[str, str], outside: dict[str, Outside]) -> None:
         tree = model.tree()
-        planted = fitting.plant(new, outside, tree.max_depth, tree.max_children, self._report.tell)
+        planted = fitting.Planted(new, outside, tree.max_depth, tree.max_children, self._report.tell)
         for level in planted.levels:
             for drafts in _chunks(level):
                 made = [

@@ -23,7 +23,7 @@ class ImportQuery(QuerySerializer):
     format = ChoiceField(
         choices=[services.AUTO, *services.READABLE], default=services.AUTO, help_text="By default, it is recognised."
     )
-    dry_run = FlagField(default="false", help_text="Answer the report, and store nothing.")
+    dry_run = FlagField(default=False, help_text="Answer the report, and store nothing.")
     zone = TimezoneField(
         max_length=64, required=False, help_text="IANA, of dates and times that name none; by default yours."
     )

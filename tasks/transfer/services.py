@@ -110,7 +110,7 @@ def _store_slice(user: Actor, part: Document, row: Import, whole: Report, advanc
 def _slices(document: Document) -> Iterator[Document]:
     """Parents come in the slice of their children, or before."""
     yield Document(projects=document.projects)
-    planted = fitting.plant(document.tasks, {}, MAX_DEPTH, operations.MAX_ROWS, lambda *told: None)
+    planted = fitting.Planted(document.tasks, {}, MAX_DEPTH, operations.MAX_ROWS, lambda *told: None)
     tasks = [task for level in planted.levels for task in level]
     for start in range(0, len(tasks), SLICE):
         yield Document(tasks=tasks[start : start + SLICE])
@@ -138,7 +138,7 @@ def _in_time(seconds: float | None, advance: Advance) -> Advance:
         if time.monotonic() > deadline:
             raise TooLargeAtOnce(
                 f"It takes longer than {seconds:.0f} seconds, and nothing was stored; split the file, or ask the "
-                "operator to run `manage.py import_tasks`."
+                "operator to run the command import_tasks."
             )
         advance(more)
 
