@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 
 from config.errors import LimitReached, NotFound, OperationTooLarge
-from config.http.json import FORM
+from config.http.json import CONTENT_TYPE, FORM
 from config.http.openapi.schema import also_answers
 from config.http.pagination import Cursor, next_link
 from config.http.serializers import QuerySerializer
@@ -52,7 +52,9 @@ _STORED = {
     "operation": 48,
     "report": _KEPT,
 }
-_BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
+_RAW = "application/octet-stream"
+_FILE = "TYPE,CONTENT,PRIORITY\ntask,Buy milk,1\n"
+_BINARY = {"type": "string", "contentMediaType": _RAW}
 _FORM = {"type": "object", "properties": {"file": _BINARY}, "required": ["file"]}
 
 
@@ -84,7 +86,7 @@ class ImportsView(GenericAPIView):
             OPERATION,
             header("Location", "The import's address, relative to this one: `imports/3`.", 201),
         ],
-        request={"application/octet-stream": _BINARY, FORM: _FORM},
+        request={_RAW: _BINARY, FORM: _FORM},
         responses={200: ImportedSerializer, 201: ImportedSerializer},
         extensions=also_answers(
             (services.TooLargeAtOnce, "It is larger than 20 MiB, or takes too long; `code` tells which."),
@@ -92,6 +94,8 @@ class ImportsView(GenericAPIView):
             (OperationTooLarge, "It has more than 100,000 tasks and projects."),
         ),
         examples=[
+            OpenApiExample("A file", value=_FILE, request_only=True, media_type=_RAW),
+            OpenApiExample("A form", value={"file": _FILE}, request_only=True, media_type=FORM),
             OpenApiExample("Imported", value={**_REPORT, "id": 3, "operation": 48}, response_only=True),
         ],
     )
@@ -132,7 +136,8 @@ class ImportView(GenericAPIView):
 
     @extend_schema(
         operation_id="getImport",
-        summary="Get an import, and how far it is",
+        summary="Get an import",
+        description="One that the operator runs from a file shows how far it is.",
         tags=["transfer"],
         parameters=[USER_ID, _ID],
         responses={200: ImportSerializer},
@@ -165,7 +170,7 @@ class ExportView(APIView):
             header("Content-Disposition", 'A name for the file: `attachment; filename="tasks.csv"`.', 200),
         ],
         responses={
-            (200, media_type): OpenApiTypes.BINARY
+            (200, media_type): OpenApiTypes.OBJECT if media_type == CONTENT_TYPE else OpenApiTypes.BINARY
             for media_type in dict.fromkeys(each.MEDIA_TYPE for each in exports.WRITABLE.values())
         },
     )

@@ -12,11 +12,12 @@ from tasks.fields import ProjectsField
 from tasks.transfer import services
 from tasks.transfer.exports import WRITABLE
 from tasks.transfer.models import Import
+from tasks.transfer.report import MAX_LISTED
 from users.api.serializers import TimezoneField
 from users.resources.lists import MAX_CURSOR, MAX_LIMIT, Bound, CountField, CursorField, FlagField
 
 DEFAULT_LIMIT = 20
-MAX_REPORT = 300
+DEGRADED = f"What landed as less, or as something else, than the file says; at most {MAX_LISTED}."
 
 
 class ImportQuery(QuerySerializer):
@@ -66,16 +67,18 @@ class ValueField(serializers.Field[Any, Any, Any, Any]):
     """Any value, shortened."""
 
 
-class DegradedSerializer(serializers.Serializer[Any]):
+class DegradedFieldSerializer(serializers.Serializer[Any]):
     row = serializers.IntegerField()
     field = serializers.CharField()
 
+
+class DegradedSerializer(DegradedFieldSerializer):
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """With `from`, which is a keyword of Python."""
         return {
             **super().get_fields(),
-            "from": ValueField(required=False, allow_null=True, help_text="Shortened; not kept with the import."),
-            "to": ValueField(required=False, allow_null=True, help_text="null if it was left out."),
+            "from": ValueField(help_text="Shortened."),
+            "to": ValueField(help_text="Shortened; null if it was left out."),
         }
 
 
@@ -85,14 +88,13 @@ class ReportSerializer(serializers.Serializer[Any]):
     created = serializers.IntegerField()
     updated = serializers.IntegerField(help_text="Changed in the file since, later than here.")
     unchanged = serializers.IntegerField()
-    skipped = SkippedSerializer(many=True, help_text=f"Rows that were not imported; at most {MAX_REPORT}.")
-    degraded = DegradedSerializer(
-        many=True, help_text=f"What landed as less, or as something else, than the file says; at most {MAX_REPORT}."
-    )
+    skipped = SkippedSerializer(many=True, help_text=f"Rows that were not imported; at most {MAX_LISTED}.")
+    degraded = DegradedFieldSerializer(many=True, help_text=DEGRADED)
     warnings = serializers.ListField(child=serializers.CharField())
 
 
 class ImportedSerializer(ReportSerializer):
+    degraded = DegradedSerializer(many=True, help_text=DEGRADED)
     id = serializers.IntegerField(allow_null=True, help_text="Of the import; null of a dry run.")
     operation = serializers.IntegerField(allow_null=True, help_text="For `undo`; null if nothing has changed.")
 

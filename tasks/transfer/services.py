@@ -1,7 +1,6 @@
 """Import: what a file says becomes rows of one user, in one operation; what is there already is left as it is, or
 brought up to date."""
 
-import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -20,7 +19,6 @@ from tasks.transfer.models import Import
 from tasks.transfer.report import Report
 from tasks.transfer.rows import NoRoom, Rows
 from users.resources import operations, tombstones
-from users.services import pruning
 from users.tokens.callers import Actor
 
 AUTO = "auto"
@@ -143,8 +141,3 @@ def _in_time(seconds: float | None, advance: Advance) -> Advance:
         advance(more)
 
     return in_time
-
-
-def prune(before: dt.datetime) -> Iterator[int]:
-    """Delete reports of imports that were made before."""
-    return pruning.prune_rows(Import.objects.made_before(before))

@@ -9,7 +9,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from tasks.models import Task
 from tasks.projects.models import Project
 from tasks.transfer import api as views
-from tasks.transfer import services
 from tasks.transfer.models import Import
 from tests.client import Answer, Api, next_page
 from tests.factories import make_project, make_task
@@ -152,9 +151,7 @@ def test_the_same_key_imports_once(as_alice: Api) -> None:
     assert problem_of(other, 422)["code"] == "idempotency_key_reused"
 
 
-def test_what_takes_too_long_says_what_to_do(
-    as_alice: Api, alice: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_takes_too_long_says_what_to_do(as_alice: Api, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "SECONDS", -1)
     before = stored(alice.pk)
     problem = problem_of(post(as_alice, TODOIST), 413)
