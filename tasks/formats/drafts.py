@@ -71,7 +71,7 @@ class TaskDraft(Draft):
     due_at: dt.datetime | None = None  # aware
     completed_at: dt.datetime | None = None
     project: str | None = None  # its uid; None is the inbox
-    # `rule` as RFC 5545 writes it, perhaps `zone` and `from`. Without a due (some sources tell none, and formats have no
+    # `rule` as RFC 5545 writes it, perhaps `zone` and `from`. Without a due (some sources tell none, formats have no
     # clock) the import takes the rule's first occurrence from today on.
     recurrence: dict[str, str] | None = None
     completions: list[Completed] = field(default_factory=list)
