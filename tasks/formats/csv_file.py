@@ -189,7 +189,9 @@ class _Reader:
         name, uid = entry.text("project"), entry.text("project_uid")
         if name:
             uid = uid or uid_of(f"{NAME} project", name)
-            self.projects.setdefault(uid, ProjectDraft(row=entry.row, uid=uid, name=name))
+            known = self.projects.setdefault(uid, ProjectDraft(row=entry.row, uid=uid, name=name))
+            if known.name != name:
+                entry.degrade("project", name, known.name)
         return uid or None
 
     def _instant(self, entry: Entry, name: str) -> dt.datetime | None:

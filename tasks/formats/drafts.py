@@ -73,8 +73,9 @@ class TaskDraft(Draft):
     due_at: dt.datetime | None = None  # aware
     completed_at: dt.datetime | None = None
     project: str | None = None  # its uid; None is the inbox
-    # `rule` as RFC 5545 writes it, perhaps `zone` and `from`; from us also `anchor`, and `left` of COUNT. Without a due
-    # (some sources tell none, and formats have no clock) the import takes the rule's first occurrence from today on.
+    # `rule` as RFC 5545 writes it, perhaps `zone` and `from`. Without a due (some sources tell none, formats have no
+    # clock) the import takes the rule's first occurrence from today on.
+    # From us it has `anchor`, and `left` of COUNT, too.
     recurrence: dict[str, str] | None = None
     completions: list[Completed] = field(default_factory=list)
 

@@ -9,6 +9,7 @@ from tasks.formats.drafts import Degraded, Document, ProjectDraft, Skipped, Task
 from tasks.formats.entries import Entry, Uids, settled
 
 NAME, LABEL = "google-tasks", "Google Tasks (Takeout)"
+_MIDNIGHT = re.compile(r"^.{10}(T00:00:00(\.0+)?Z)?$")
 STATUSES = {"needsAction": "pending", "completed": "completed"}
 
 
@@ -62,6 +63,9 @@ def _read_tasks(value: Any, project: str | None, document: Document, zone: ZoneI
 def _task(entry: Entry, project: str | None, zone: ZoneInfo, uids: Uids) -> TaskDraft:
     key, title, parent = entry.key("id"), entry.title("title"), entry.key("parent")
     due = entry.members.get("due")
+    members = entry.due("due", dates.day(due) if isinstance(due, str) else None)
+    if members and not _MIDNIGHT.search(str(due)):
+        entry.keep("due", due)
     return TaskDraft(
         row=entry.row,
         uid=uid_of(NAME, key) if key else uids.of(title, project or ""),
@@ -73,6 +77,6 @@ def _task(entry: Entry, project: str | None, zone: ZoneInfo, uids: Uids) -> Task
         completed_at=entry.instant("completed", zone),
         created_at=entry.instant("created", zone),
         modified_at=entry.instant("updated", zone),
-        **entry.due("due", dates.day(due) if isinstance(due, str) else None),
+        **members,
         extra=entry.rest(),
     )

@@ -66,7 +66,7 @@ class _Reader:
     def _task(self, entry: Entry) -> TaskDraft:
         title, zone = entry.title("Title"), dates.zone_named(entry.members.get("Timezone", "")) or self.zone
         uid = self.uids.of(title, entry.members.get("Created Time", ""))
-        if key := entry.text("taskId"):
+        if key := entry.members.get("taskId"):
             self.ids[key] = uid
         priority, status = entry.members.get("Priority"), entry.members.get("Status")
         task = TaskDraft(

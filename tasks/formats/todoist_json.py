@@ -152,8 +152,8 @@ class _Reader:
             completed_at=self._first(entry, "completed_at", "date_completed"),
             **self._due(entry),
         )
-        done = [entry.flag("checked"), entry.flag("is_completed")]
-        if any(done) or task.completed_at:
+        done = [entry.flag(name) for name in ("checked", "is_completed") if name in entry.members]
+        if any(done) or (not done and task.completed_at):  # a list of completed tasks does not say that they are
             task.status = "completed"
         if priority == 2:  # 1 and 2 are one of ours
             entry.keep("priority", priority)

@@ -13,7 +13,7 @@ PRIORITIES = {0: "medium", 1: "low", 2: "medium", 3: "high", 4: "high", 5: "high
 KEPT = (0, 4, 5)  # priorities that are less, or more, than one of ours
 
 _PLAIN = ("data.json", "filters.json", "VERSION")
-_NEVER = re.compile(r"0001-01-01T00:00:00")
+_NEVER = re.compile(r"0001-01-01T00:00:00(Z|\+00:00)$")
 _UNITS = ((604_800, "WEEKLY"), (86_400, "DAILY"), (3600, "HOURLY"))  # seconds
 
 
@@ -49,15 +49,17 @@ def _tell(name: str, content: bytes, document: Document) -> None:
 class _Reader:
     def __init__(self, document: Document, zone: ZoneInfo) -> None:
         self.document, self.zone, self.uids, self.row = document, zone, Uids(NAME), 0
-        self.children: list[tuple[str, str]] = []  # uids of parents and of their subtasks
+        self.children: list[tuple[str, str, Degraded]] = []  # uids of parents and of subtasks; what to tell otherwise
 
     def read(self, projects: list[dict[str, Any]]) -> None:
         for members in projects:
             self._project(members, None)
         by_uid = {task.uid: task for task in self.document.tasks}
-        for parent, child in self.children:
-            if child in by_uid and by_uid[child].parent is None:
+        for parent, child, lost in self.children:
+            if parent in by_uid and child in by_uid and by_uid[child].parent in (None, parent):
                 by_uid[child].parent = parent
+            else:
+                self.document.degraded.append(lost)
 
     def _project(self, members: dict[str, Any], parent: str | None) -> None:
         """Also a namespace with its lists, as before version 0.21."""
@@ -81,6 +83,8 @@ class _Reader:
         )
         self.document.projects.append(project)
         for each in files.objects(tasks or [], f"tasks of project {entry.row}"):
+            if str(each.get("project_id")) == key:
+                del each["project_id"]
             self._task(each, uid, _titles(buckets))
         for each in files.objects(lists or [], f"lists of namespace {entry.row}"):
             self._project(each, uid)
@@ -99,7 +103,6 @@ class _Reader:
         bucket = entry.members.get("bucket_id")
         if isinstance(bucket, int) and bucket in buckets:
             entry.keep("bucket", buckets[bucket])
-        entry.members.pop("project_id", None)
         self._attachments(entry)
         task = TaskDraft(
             row=entry.row,
@@ -128,9 +131,9 @@ class _Reader:
             return
         for kind in ("subtask", "parenttask"):
             for other in related.entries(kind):
-                key = Entry(entry.row, other, self.document).key("id")
-                pair = (uid, uid_of(NAME, key or "")) if kind == "subtask" else (uid_of(NAME, key or ""), uid)
-                self.children.append(pair)
+                other_uid = uid_of(NAME, str(other.get("id")))
+                pair = (uid, other_uid) if kind == "subtask" else (other_uid, uid)
+                self.children.append((*pair, Degraded(entry.row, f"related_tasks/{kind}", other, None)))
         entry.keep("related_tasks", related.rest())
 
     def _attachments(self, entry: Entry) -> None:
