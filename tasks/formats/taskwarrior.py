@@ -332,8 +332,9 @@ def _kept(task: TaskDraft, zone: ZoneInfo) -> Entry:
             texts.moment(str(kept.get(name)), zone)
         except ValueError:
             kept.pop(name, None)
-    if not task.recurrence and "parent" not in kept:
-        kept.pop("recur", None)
+    has_due = task.due_date or task.due_at
+    if not task.recurrence and "parent" not in kept and has_due and recur.rule(str(kept.get("recur"))):
+        del kept["recur"]
     if task.priority != "medium" or kept.get("priority") in ("H", "L"):
         kept["priority"] = {"high": "H", "low": "L"}.get(task.priority)
     if _description(kept.get("annotations")) != task.description or not task.description:

@@ -83,7 +83,7 @@ def test_annotations_are_the_description_and_are_kept() -> None:
 
 
 def test_what_the_model_has_no_member_for_is_extra() -> None:
-    members = {"wait": "20261201T080000Z", "until": "20270101T000000Z", "scheduled": "20261130T080000Z"}
+    members: dict[str, Any] = {"wait": "20261201T080000Z", "until": "20270101T000000Z", "scheduled": "20261130T080000Z"}
     members |= {"depends": [UUID], "estimate": 2.5, "size": "large"}
 
     assert task(**members).extra == members
