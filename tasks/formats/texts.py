@@ -48,6 +48,10 @@ def midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
     return instant(dt.datetime.combine(day, dt.time.min), zone)
 
 
+def as_instant(found: Moment, zone: ZoneInfo) -> dt.datetime:
+    return found if isinstance(found, dt.datetime) else midnight(found, zone)
+
+
 def local(at: dt.datetime, zone: ZoneInfo) -> dt.datetime:
     """The wall clock; that of UTC at either end of the calendar."""
     try:
@@ -59,6 +63,24 @@ def local(at: dt.datetime, zone: ZoneInfo) -> dt.datetime:
 def take_due(task_due: Moment) -> tuple[dt.date | None, dt.datetime | None]:
     """As `due_date` and `due_at`."""
     return (None, task_due) if isinstance(task_due, dt.datetime) else (task_due, None)
+
+
+def recurrence_text(recurrence: dict[str, str]) -> str:
+    """In one word: the rule with our `X-FROM` and `X-ZONE`."""
+    origin = ";X-FROM=completion" if recurrence.get("from") == "completion" else ""
+    zone = f";X-ZONE={recurrence['zone']}" if recurrence.get("zone") else ""
+    return "".join(recurrence["rule"].split()) + origin + zone
+
+
+def recurrence_of(text: str) -> dict[str, str]:
+    parts = text.split(";")
+    recurrence = {"rule": ";".join(part for part in parts if not part.startswith("X-")), "from": "due"}
+    for part in parts:
+        if part == "X-FROM=completion":
+            recurrence["from"] = "completion"
+        elif part.startswith("X-ZONE="):
+            recurrence["zone"] = part.removeprefix("X-ZONE=")
+    return recurrence
 
 
 def cut_cycles(document: Document) -> None:

@@ -79,13 +79,16 @@ class _Reader:
         body = words[start:] or words
         task = TaskDraft(row, "", status="completed" if done else "pending")
         pairs = self._sort(task, body)
-        if done and dates:
-            task.completed_at = self._midnight(task, "completed", dates.pop(0))
+        closed = dates.pop(0) if done and dates else None
         if dates:
             task.created_at = self._midnight(task, "created", dates[0])
         if letter:
             pairs["pri"] = letter[1]
         self._take_pairs(task, pairs)
+        if closed and task.status == "completed":
+            task.completed_at = self._midnight(task, "completed", closed)
+        elif closed and closed not in dates:  # of a cancelled task
+            task.extra["(x)"] = closed.isoformat()
         task.uid = self._uid(task, body, pairs.pop("uid", None))
         if "id" in pairs:
             self.ids.setdefault(pairs["id"], task.uid)
@@ -154,7 +157,7 @@ class _Reader:
 
     def _take_recurrence(self, task: TaskDraft, pairs: dict[str, str]) -> None:
         text, rrule = pairs.pop("rec", None), pairs.pop("rrule", None)
-        found = _of_rrule(rrule) if rrule else _of_rec(text) if text else None
+        found = texts.recurrence_of(rrule) if rrule else _of_rec(text) if text else None
         if not (text or rrule):
             return
         if found is None or (task.due_date is None and task.due_at is None):
@@ -226,17 +229,6 @@ def _of_rec(text: str) -> dict[str, str] | None:
     return {"rule": rule, "from": "due" if strict else "completion"}
 
 
-def _of_rrule(text: str) -> dict[str, str]:
-    parts = text.split(";")
-    recurrence = {"rule": ";".join(part for part in parts if not part.startswith("X-")), "from": "due"}
-    for part in parts:
-        if part == "X-FROM=completion":
-            recurrence["from"] = "completion"
-        elif part.startswith("X-ZONE="):
-            recurrence["zone"] = part.removeprefix("X-ZONE=")
-    return recurrence
-
-
 # --- Out --------------------------------------------------------------------------------------------
 
 
@@ -249,15 +241,19 @@ def write(projects: Iterable[ProjectDraft], tasks: Iterable[TaskDraft], zone: Zo
 
 def _head(task: TaskDraft, zone: ZoneInfo) -> Iterator[str]:
     letter = _letter(task)
+    created = texts.local(task.created_at, zone).date().isoformat() if task.created_at else None
     if task.status in _CLOSED:
         yield "x"
-        if task.completed_at is None:
+        said = task.extra.get("(x)")
+        closed = said if isinstance(said, str) and _day(said) else created
+        if task.completed_at:
+            closed = texts.local(task.completed_at, zone).date().isoformat()
+        elif task.status == "completed":
             return  # the first date would be that of completion
-        yield texts.local(task.completed_at, zone).date().isoformat()
+        yield from filter(None, [closed])
     elif letter:
         yield f"({letter})"
-    if task.created_at:
-        yield texts.local(task.created_at, zone).date().isoformat()
+    yield from filter(None, [created])
 
 
 def _letter(task: TaskDraft) -> str | None:
@@ -310,8 +306,7 @@ def _recurrence(recurrence: dict[str, str], said: Any, zone: ZoneInfo) -> tuple[
     plain = _PLAIN.fullmatch(rule)
     if plain and its_zone in (None, zone.key):
         return "rec", f"{'+' if origin == 'due' else ''}{plain[2] or 1}{_LETTERS[plain[1]]}"
-    origins = ";X-FROM=completion" if origin == "completion" else ""
-    return "rrule", f"{_word(rule, '')}{origins}{f';X-ZONE={its_zone}' if its_zone else ''}"
+    return "rrule", texts.recurrence_text(recurrence)
 
 
 def _word(text: str, space: str) -> str:

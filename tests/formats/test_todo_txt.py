@@ -63,6 +63,14 @@ def test_what_only_looks_like_a_mark_is_title(text: str) -> None:
     assert (task.title, task.status, task.priority) == (text, "pending", "medium")
 
 
+def test_the_date_of_a_cancelled_task_is_extra() -> None:
+    document = read(todo_txt, "x 2011-05-11 2011-05-09 Call status:cancelled uid:u")
+    task = one(document)
+
+    assert (task.status, task.completed_at, task.extra) == ("cancelled", None, {"(x)": "2011-05-11"})
+    assert written(todo_txt, [], [task]) == b"x 2011-05-11 2011-05-09 Call status:cancelled uid:u\n"
+
+
 def test_priority_of_a_completed_task_is_a_pair() -> None:
     assert line("x Call pri:A").priority == "high"
 
@@ -189,7 +197,7 @@ def tasks(draw: st.DrawFn) -> TaskDraft:
     status = draw(st.sampled_from(["pending", "in_progress", "completed", "cancelled"]))
     task = TaskDraft(1, draw(uids), title=" ".join(draw(st.lists(words, min_size=1))), status=status)
     task.created_at = draw(midnights)
-    task.completed_at = draw(midnights) if status in ("completed", "cancelled") else None
+    task.completed_at = draw(midnights) if status == "completed" else None
     task.priority, letter = draw(st.sampled_from([("medium", None), ("high", "A"), ("medium", "B"), ("low", "Q")]))
     task.due_date, task.due_at = draw(st.one_of(days.map(lambda day: (day, None)), instants.map(lambda at: (None, at))))
     task.recurrence = draw(st.none() | recurrences())
