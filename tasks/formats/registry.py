@@ -1,6 +1,17 @@
 """All formats, and which of them a file is of."""
 
-from tasks.formats import csv_file, google_tasks, ms_todo, tickbase, ticktick, todo_txt, todoist_csv, todoist_json, vikunja
+from tasks.formats import (
+    csv_file,
+    google_tasks,
+    ms_todo,
+    taskwarrior,
+    tickbase,
+    ticktick,
+    todo_txt,
+    todoist_csv,
+    todoist_json,
+    vikunja,
+)
 from tasks.formats.drafts import Format, UnreadableFile, WritableFormat
 
 START = 64 * 1024  # bytes that tell the format
@@ -8,6 +19,7 @@ START = 64 * 1024  # bytes that tell the format
 # In the order in which they are asked: CSV takes every table with a title.
 FORMATS: tuple[Format, ...] = (
     tickbase,
+    taskwarrior,
     google_tasks,
     ms_todo,
     todoist_json,
@@ -22,6 +34,7 @@ WRITABLE: tuple[WritableFormat, ...] = (
     todoist_csv,
     csv_file,
     todo_txt,
+    taskwarrior,
 )
 
 
