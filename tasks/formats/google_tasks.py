@@ -36,7 +36,8 @@ def read(data: bytes, zone: ZoneInfo) -> Document:
     else:
         for number, members in enumerate(files.objects(value.pop("items"), "items"), 1):
             _read_list(Entry(number, members, document), document, zone, uids)
-    document.degraded += [Degraded(0, name, each, None) for name, each in value.items() if each not in (None, "")]
+    rest = {name: each for name, each in value.items() if each not in (None, "") and name != "kind"}
+    document.degraded += [Degraded(0, name, each, None) for name, each in rest.items()]
     return settled(document)
 
 

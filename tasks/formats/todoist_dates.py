@@ -80,7 +80,7 @@ def _first(rule: str, start: dt.date | None) -> dt.date | None:
 def _rule(text: str) -> str | None:
     if text in _WORDS:
         return _WORDS[text]
-    match = re.match(r"(?:every!?|each|after)\s+(.+)$", text)
+    match = re.match(r"(?:every!\s*|every\s+|each\s+|after\s+)(.+)$", text)
     if match is None:
         return None
     what = match[1].strip()

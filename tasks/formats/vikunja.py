@@ -83,7 +83,7 @@ class _Reader:
         )
         self.document.projects.append(project)
         for each in files.objects(tasks or [], f"tasks of project {entry.row}"):
-            if str(each.get("project_id")) == key:
+            if key and each.get("project_id") in (key, int(key) if key.isdecimal() else key):
                 del each["project_id"]
             self._task(each, uid, _titles(buckets))
         for each in files.objects(lists or [], f"lists of namespace {entry.row}"):

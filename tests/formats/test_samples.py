@@ -54,6 +54,8 @@ def is_passed_over(value: Any, path: Path_) -> bool:
     """Of what is deleted it is told that it is skipped; of Vikunja's relations, copies of tasks, the ids count."""
     around = [at(value, path[:length]) for length in range(len(path))]
     deleted = any(each.get("deleted") or each.get("is_deleted") for each in around if isinstance(each, dict))
+    if path == ("kind",):  # what Google calls the file
+        return True
     return (deleted and path[-1] not in ("deleted", "is_deleted")) or ("related_tasks" in path and path[-1] == "title")
 
 
