@@ -102,10 +102,8 @@ def _says_the_same(instance: Entry, template: Entry) -> bool:
 
 
 def _is_flat(value: Any) -> bool:
-    """Of a depth that Taskwarrior writes: annotations are objects in a list."""
-    if isinstance(value, list):
-        return all(not isinstance(each, list) and _is_flat(each) for each in value)
-    return not isinstance(value, dict) or not any(isinstance(each, (dict, list)) for each in value.values())
+    """As Taskwarrior writes: annotations are objects in a list."""
+    return texts.is_shallow(value, 2)
 
 
 class _Reader:
@@ -256,7 +254,7 @@ class _Reader:
             task.due_date, task.due_at = texts.take_due(due)
             task.status = "in_progress" if "start" in first else task.status
         elif "mask" in template:  # which a template has that Taskwarrior made instances of
-            recur.advance(task, self.zone)
+            texts.advance(task, self.zone)
         for row, _, due in opened[1:]:
             self.document.skipped.append(Skipped(row, f"The occurrence on {due} of the task of entry {task.row}."))
 

@@ -5,10 +5,8 @@ import re
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from config.errors import Invalid
 from tasks.formats import texts
-from tasks.formats.drafts import Completed, TaskDraft
-from tasks.recurrence import series
+from tasks.formats.drafts import Completed
 
 WEEKDAYS = "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"
 
@@ -105,21 +103,3 @@ def completion(entry: dict[str, Any], due: texts.Moment, zone: ZoneInfo) -> Comp
     """Raises ValueError if the closed instance does not say when."""
     at = texts.as_instant(texts.moment(str(entry.get("end")), zone), zone)
     return Completed(at, *texts.take_due(due), skipped=entry["status"] == "deleted")
-
-
-def advance(task: TaskDraft, zone: ZoneInfo) -> None:
-    """To the occurrence after the last closed one."""
-    due = task.due_at or task.due_date
-    if due is None or task.recurrence is None or not task.completions:
-        return
-    last = task.completions[-1]
-    found = last_due = last.due_at or last.due_date
-    try:
-        at = texts.as_instant(last_due or last.at, zone)
-        found = series.skip(series.start(task.recurrence["rule"], zone, due), due, at).due
-    except Invalid:  # a rule that the import refuses
-        pass
-    if found is None:
-        task.status, task.completed_at = "completed", last.at
-    else:
-        task.due_date, task.due_at = texts.take_due(found)

@@ -2,14 +2,19 @@
 
 import datetime as dt
 import re
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from tasks.formats.drafts import Degraded, Document, UnreadableFile
+from config.errors import Invalid
+from tasks.formats.drafts import Degraded, Document, TaskDraft, UnreadableFile
+from tasks.recurrence import series
 
 Moment = dt.date | dt.datetime
 
 # Of ISO 8601, extended or basic. `fromisoformat` takes week dates as well, which none of these formats has.
 _MOMENT = re.compile(r"\d{4}-?\d\d-?\d\d([T ]\d\d:?\d\d(:?\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d(:?\d\d)?)?)?", re.ASCII)
+
+_COUNT = re.compile(r"COUNT=\d+", re.ASCII)
 
 
 def decode(data: bytes, document: Document) -> str:
@@ -81,6 +86,34 @@ def recurrence_of(text: str) -> dict[str, str]:
         elif part.startswith("X-ZONE="):
             recurrence["zone"] = part.removeprefix("X-ZONE=")
     return recurrence
+
+
+def advance(task: TaskDraft, zone: ZoneInfo) -> None:
+    """To the occurrence after the last one that is closed, if the due is not later; without one the task is closed."""
+    due, recurrence = task.due_at or task.due_date, task.recurrence
+    closed = [(as_instant(done, zone), each.at) for each in task.completions if (done := each.due_at or each.due_date)]
+    if due is None or recurrence is None or not closed or max(closed)[0] < as_instant(due, zone):
+        return
+    last, at = max(closed)
+    try:
+        its_zone = ZoneInfo(recurrence.get("zone") or zone.key)
+        found = series.skip(series.start(recurrence["rule"], its_zone, due), due, last)
+    except (Invalid, ValueError):  # a rule that the import refuses
+        return
+    if found.due is None:
+        task.status, task.completed_at = "completed", at
+        return
+    task.due_date, task.due_at = take_due(found.due)
+    if found.series and found.series.left is not None:
+        recurrence["rule"] = _COUNT.sub(f"COUNT={found.series.left}", recurrence["rule"])
+
+
+def is_shallow(value: Any, levels: int) -> bool:
+    """Whether lists and objects stand in each other up to that deep."""
+    if not isinstance(value, list | dict):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(is_shallow(each, levels - 1) for each in inner)
 
 
 def cut_cycles(document: Document) -> None:
