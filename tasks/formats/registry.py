@@ -3,6 +3,7 @@
 from tasks.formats import (
     csv_file,
     google_tasks,
+    ics,
     ms_todo,
     taskwarrior,
     tickbase,
@@ -20,6 +21,7 @@ START = 64 * 1024  # bytes that tell the format
 FORMATS: tuple[Format, ...] = (
     tickbase,
     taskwarrior,
+    ics,
     google_tasks,
     ms_todo,
     todoist_json,
@@ -35,6 +37,7 @@ WRITABLE: tuple[WritableFormat, ...] = (
     csv_file,
     todo_txt,
     taskwarrior,
+    ics,
 )
 
 

@@ -110,7 +110,8 @@ DATE = _pattern(_DATE, dt.date.fromisoformat, format="date")._replace(write=dt.d
 MOMENT = _pattern(_MOMENT, dt.datetime.fromisoformat, format="date-time")._replace(write=dates.written)
 RECURRENCE_MEMBERS = (
     Member("rule", "rule", TEXT, True), Member("zone", "zone", TEXT),
-    Member("from", "from", _one_of("due", "completion")), Member("anchor", "anchor", TEXT), Member("left", "left", TEXT),
+    Member("from", "from", _one_of("due", "completion")),
+    Member("anchor", "anchor", TEXT), Member("left", "left", TEXT),  # of a series that has begun
 )  # fmt: skip
 COMPLETION_MEMBERS = (
     Member("at", "at", MOMENT, True), Member("due_date", "due_date", _or_null(DATE)),

@@ -31,14 +31,21 @@ common: dict[str, Any] = {
     "created_at": st.none() | moments, "modified_at": st.none() | moments,
 }  # fmt: skip
 completions = st.builds(
-    Completed, at=moments, due_date=st.none() | st.dates(), due_at=st.none() | moments, skipped=st.booleans()
+    Completed,
+    at=moments,
+    due_date=st.none() | st.dates(),
+    due_at=st.none() | moments,
+    skipped=st.booleans(),
+    missed=st.integers(0, 1000),
 )
 recurrences = st.fixed_dictionaries(
-    {"rule": words}, optional={"zone": words, "from": st.sampled_from(["due", "completion"])}
+    {"rule": words},
+    optional={"zone": words, "from": st.sampled_from(["due", "completion"]), "anchor": words, "left": words},
 )
 projects = st.builds(
     ProjectDraft, row=st.just(0), uid=words, name=words, **common,
     color=st.none() | st.from_regex(r"#[0-9a-f]{6}", fullmatch=True), archived=st.booleans(),
+    archived_at=st.none() | moments,
 )  # fmt: skip
 tasks = st.builds(
     TaskDraft, row=st.just(0), uid=words, title=words, **common, tags=st.lists(texts, max_size=3),
