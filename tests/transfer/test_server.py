@@ -165,10 +165,11 @@ def everything(client: httpx.Client) -> dict[str, Any]:
     """All that a client sees, with uids in place of ids, and without what a move does not keep."""
     projects = client.get("/api/me/projects?archived=all").json()
     tasks = client.get("/api/me/tasks?sort=position").json()
-    uids = {each["id"]: each["uid"] for each in [*projects, *tasks]}
+    uids = {(kind, each["id"]): each["uid"] for kind, rows in (("p", projects), ("t", tasks)) for each in rows}
 
     def shown(row: dict[str, Any]) -> dict[str, Any]:
-        references = {name: uids.get(row[name]) for name in ("task_id", "parent_id", "project_id") if name in row}
+        kinds = {"task_id": "t", "project_id": "p", "parent_id": "t" if "title" in row else "p"}
+        references = {name: uids.get((kind, row[name])) for name, kind in kinds.items() if name in row}
         return {name: value for name, value in row.items() if name not in NOT_KEPT} | references
 
     completions = client.get("/api/me/completions").json()
