@@ -42,7 +42,11 @@ def furnish(user: User) -> None:
     series = make_task(user, due_date=dt.date(2026, 11, 2), recurrence=rule)
     tasks.complete_task(user, series.pk, completed=True)
     tasks.skip_task(user, series.pk, {})
-    timed = make_task(user, due_at=dt.datetime(2026, 11, 29, 9, tzinfo=dt.UTC), recurrence={"rule": "FREQ=MONTHLY", "from": "completion"})
+    timed = make_task(
+        user,
+        due_at=dt.datetime(2026, 11, 29, 9, tzinfo=dt.UTC),
+        recurrence={"rule": "FREQ=MONTHLY", "from": "completion"},
+    )
     tasks.complete_task(user, timed.pk, completed=True)
     make_task(user, status="completed")
     make_task(user, status="cancelled")
