@@ -101,12 +101,15 @@ def test_nul_is_replaced_and_told(module: WritableFormat, data: bytes) -> None:
     assert "NUL" in document.warnings[0]
 
 
+DUES: list[object] = ["99991231T235959Z", "00010101T000000Z", "0", 1, {}, "99999999"]
+
+
 @pytest.mark.parametrize(
     ("module", "data"),
     [
         *((todo_txt, f"a due:{day}".encode()) for day in ("9999-12-31", "0001-01-01", "0000-01-01", "2026-02-30")),
         (todo_txt, b"x 0001-01-01 0001-01-01 a due:0001-01-01 at:00:00+14:00"),
-        *((taskwarrior, entry(due=due)) for due in ("99991231T235959Z", "00010101T000000Z", "0", 1, {}, "99999999")),
+        *((taskwarrior, entry(due=due)) for due in DUES),
         (
             taskwarrior,
             entry(due="00010101", entry="00010101", modified="99991231T235959-1400", end="x", status="completed"),
