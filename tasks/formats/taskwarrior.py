@@ -83,6 +83,8 @@ def _entries(text: str, document: Document) -> list[tuple[int, Entry]]:
     else:
         lines = enumerate(text.split("\n"), 1)
         found = [(row, _json(line.strip().removesuffix(","), row)) for row, line in lines if line.strip()]
+    if not text.strip():
+        raise UnreadableFile("The file is empty.", "line 1")
     for row, entry in found:
         if not isinstance(entry, dict):
             raise UnreadableFile("A task is a JSON object.", f"entry {row}")
@@ -387,7 +389,10 @@ def _annotation(task: TaskDraft) -> Entry:
 
 def _due(day: dt.date | None, at: dt.datetime | None, zone: ZoneInfo) -> str | None:
     if at is None and day is not None:
-        at = texts.midnight(day, zone)
+        try:
+            at = texts.midnight(day, zone)
+        except ValueError:  # at an end of the calendar
+            return day.isoformat().replace("-", "")
     return _text(at) if at else None
 
 
