@@ -25,7 +25,7 @@ STATUSES = {
 PRIORITIES = {"high": "1", "medium": "0", "low": "9"}  # 0 is none
 TEXTS = ("LOCATION", "COMMENT", "CONTACT")  # unescaped in `extra`
 COMPLETION = "X-TICKBASE-COMPLETION"
-TIMES = ("created_at", "modified_at")  # of projects
+TIMES = ("created_at", "modified_at", "archived_at")  # of projects
 
 _STATUS_OF = {ours: status for status, ours in STATUSES.items()}
 # Properties that the members say.

@@ -1,5 +1,6 @@
 """Export: projects and tasks as drafts, which a format writes as a file; read in batches, without instances."""
 
+import re
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -38,13 +39,15 @@ def write(user: Actor, zone: ZoneInfo, chosen: WritableFormat, place: Place = No
 
 
 def _pieces(user: Actor, zone: ZoneInfo, chosen: WritableFormat, place: Place) -> Iterator[bytes]:
-    extra = (lambda own: own) if chosen.NAME == TICKBASE else (lambda own: _own(own, chosen.NAME))
+    is_ours = chosen.NAME == TICKBASE
+    extra = (lambda own: own) if is_ours else (lambda own: _own(own, chosen.NAME))
     rows = Project.objects.for_user(user).visible().order_by("position", "pk").values_list(*_PROJECT)
     projects = {row[0]: row for row in rows}
     included = _included(projects, place)
     drafts = [_project(row, projects, included, extra) for row in projects.values() if row[0] in included]
     uids = {pk: row[1] for pk, row in projects.items() if pk in included}
-    yield from chosen.write(drafts, _tasks(user, place, included, uids, extra), zone)
+    tasks = _tasks(user, place, included, uids, extra)
+    yield from chosen.write(drafts, tasks if is_ours else map(_counting_anew, tasks), zone)
 
 
 def _own(extra: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -160,3 +163,10 @@ def _task(row: Sequence[Any], uids: Mapping[int, str], completions: list[Complet
         recurrence and {name: str(value) for name, value in recurrence.items() if value is not None},
         completions,
     )
+
+
+def _counting_anew(task: TaskDraft) -> TaskDraft:
+    """For a format that knows no `left`, the rule has what is left of its COUNT: it begins at the present due."""
+    if task.recurrence and (left := task.recurrence.get("left")):
+        task.recurrence["rule"] = re.sub(r"COUNT=\d+", f"COUNT={left}", task.recurrence["rule"])
+    return task

@@ -68,6 +68,7 @@ class _Fitting:
             to = color if projects.COLOR.match(color) else None
             self._tell(draft, "color", draft.color, to)
             draft.color = to
+        draft.archived_at = self._instant(draft, "archived_at", draft.archived_at)
 
     def task(self, draft: TaskDraft) -> None:
         self._title(draft, "title", MAX_TITLE)
@@ -120,7 +121,7 @@ class _Fitting:
         draft.tags = [*tags.values()]
 
     def _instant(self, draft: Draft, name: str, value: dt.datetime | None) -> dt.datetime | None:
-        if value is None or FIRST_INSTANT <= value <= LAST_INSTANT:
+        if value is None or (value.tzinfo is not None and FIRST_INSTANT <= value <= LAST_INSTANT):
             return value
         self._tell(draft, name, value, None)
         return None

@@ -54,12 +54,13 @@ def test_every_field_lands_or_is_told(alice: User, name: str) -> None:
     lost = []
     for draft in [*raw.projects, *raw.tasks]:
         row = (tasks if isinstance(draft, TaskDraft) else projects).get(draft.uid)
-        landed = row and _landed(row, source)
+        landed = _landed(row, source) if row else {}
         for field, value in _said(draft).items():
             if (draft.row, None) in told or (draft.row, field) in told:
                 continue
-            if landed is None or not _is_there(landed[field], value):
-                lost.append((draft.row, field, value, landed and landed[field]))
+            there = landed[field] if landed else None
+            if not _is_there(there, value):
+                lost.append((draft.row, field, value, there))
     assert lost == []
 
 
@@ -84,8 +85,8 @@ def _said(draft: Any) -> dict[str, Any]:
 
 def _is_there(landed: Any, value: Any) -> bool:
     """`extra` has what is refused elsewhere, and a completion is added where a file tells of none."""
-    if isinstance(value, dict):
-        return landed.items() >= value.items()
+    if landed is not None and isinstance(value, dict):
+        return bool(landed.items() >= value.items())
     return bool(landed >= value if isinstance(value, set) else landed == value)
 
 
