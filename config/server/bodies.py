@@ -1,6 +1,7 @@
 """Reads the bodies of requests on the event loop, where a slow client costs no thread."""
 
 import asyncio
+from contextlib import ExitStack
 from io import BytesIO
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
@@ -73,36 +74,36 @@ class BodyReader:
     ) -> tuple[IO[bytes], int, bool]:
         """The content, the length of what was read, and whether nothing follows."""
         content: IO[bytes] = BytesIO()
-        length, count, is_complete, is_large, is_huge = 0, 0, False, False, False
-        while not is_complete and length <= discarded:
-            event = await receive()
-            if event["type"] != "http.request":
-                # The client has gone, or its chunks are none (RFC 9112, section 7.1), or it only stopped sending.
-                raise BodyCutOff("The body ended before all of it had arrived; send it again.")
-            length += len(event["body"])
-            count += 1
-            is_complete = not event["more_body"]
-            if count > MANY and length < count * TINY:
-                raise BodyTooSlow("The body came in too many small pieces; send it in larger ones.")
-            if length > SMALL and not is_large:
-                is_large = await self._large.acquire()
-                held.append(self._large)
-            if self._limit < length <= limit and not is_huge:
-                is_huge = await self._huge.acquire()
-                held.append(self._huge)
-                content = _moved_to_file(content)
-            if length <= limit:
-                content.write(event["body"])
-            else:
-                content.close()
-                content = BytesIO()
-        content.seek(0)
+        length, count, is_complete, is_large = 0, 0, False, False
+        with ExitStack() as unless_complete:
+            while not is_complete and length <= discarded:
+                event = await receive()
+                if event["type"] != "http.request":
+                    # The client has gone, or its chunks are none (RFC 9112, section 7.1), or it only stopped sending.
+                    raise BodyCutOff("The body ended before all of it had arrived; send it again.")
+                length += len(event["body"])
+                count += 1
+                is_complete = not event["more_body"]
+                if count > MANY and length < count * TINY:
+                    raise BodyTooSlow("The body came in too many small pieces; send it in larger ones.")
+                if length > SMALL and not is_large:
+                    is_large = await self._large.acquire()
+                    held.append(self._large)
+                if self._limit < length <= limit and isinstance(content, BytesIO):
+                    await self._huge.acquire()
+                    held.append(self._huge)
+                    content = unless_complete.enter_context(_in_file(content))
+                if length <= limit:
+                    content.write(event["body"])
+                else:
+                    content.close()
+                    content = BytesIO()
+            content.seek(0)
+            unless_complete.pop_all()
         return content, length, is_complete
 
 
-def _moved_to_file(content: IO[bytes]) -> IO[bytes]:
-    file = TemporaryFile(buffering=0)  # noqa: SIM115 (the application reads it; it goes with its last reference)
-    content.seek(0)
-    file.write(content.read())
-    content.close()
+def _in_file(content: BytesIO) -> IO[bytes]:
+    file = TemporaryFile(buffering=0)  # noqa: SIM115 (it is closed with the answer)
+    file.write(content.getvalue())
     return file

@@ -168,6 +168,7 @@ class Bridge:
                 else:
                     response = await self._refuse(request, refusal, buffer)
             finally:
+                environ["wsgi.input"].close()  # it may be a file
                 for semaphore in held:
                     semaphore.release()
             if not is_read:  # the rest of the body would be taken for the next request
