@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_account(parser)
-        parser.add_argument("--format", choices=[*exports.WRITABLE], required=True)
+        parser.add_argument("--format", choices=[*exports.WRITABLE], required=True, help="tickbase has everything")
         parser.add_argument(
             "--project", action="append", help=f"only {INBOX}, {ACTIVE}, or a project by its id, with those within it"
         )
