@@ -31,7 +31,8 @@ EXTENSION = "json"
 Entry = dict[str, Any]
 
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-_SIGNATURE = re.compile(rb'\s*\[?\s*\{[^{}]{0,4000}"(uuid|entry|status)"\s*:')
+_SIGNATURE = re.compile(rb"\s*(\[\s*)?\{")
+_MEMBERS = (b'"description":', b'"status":', b'"uuid":')
 _STATUSES = {"pending": "pending", "waiting": "pending", "recurring": "pending"}
 _STATUSES |= {"completed": "completed", "deleted": "cancelled"}
 _PRIORITIES = {"H": "high", "M": "medium", "L": "low"}
@@ -48,7 +49,8 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def matches(start: bytes, name: str) -> bool:
-    return _SIGNATURE.match(start.removeprefix(b"\xef\xbb\xbf")) is not None and b'"description"' in start
+    is_json = _SIGNATURE.match(start.removeprefix(b"\xef\xbb\xbf")) is not None
+    return is_json and all(member in start for member in _MEMBERS)
 
 
 # --- In ---------------------------------------------------------------------------------------------
