@@ -54,6 +54,7 @@ def read(data: bytes, zone: ZoneInfo) -> Document:
     for row, line in enumerate(texts.decode(data, document).split("\n"), 1):
         if words := [word for word in _SPACES.split(line) if word]:
             document.tasks.append(reader.task(row, words))
+            texts.check_count(len(document.tasks), "line")
     reader.name_parents()
     texts.cut_cycles(document)
     return document

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.formats import ics, taskwarrior, todo_txt
+from tasks.formats import ical, ics, taskwarrior, texts, todo_txt
 from tasks.formats.drafts import Document, TaskDraft, UnreadableFile, WritableFormat
 from tests.formats.text_files import BERLIN, SAMPLES, read, sample
 
@@ -215,6 +215,27 @@ def test_time_grows_with_the_size_alone(module: WritableFormat, make: Callable[[
 
     cost(1_000)
     assert cost(400_000) < 10 * cost(100_000) + 0.2  # four times, if it is linear
+
+
+@pytest.mark.parametrize(
+    ("module", "data", "place"),
+    [
+        (todo_txt, b"a\n" * 101, "line 101"),
+        (taskwarrior, b"{}\n" * 101, "entry 101"),
+        (ics, todos(count=101), "entry 101"),
+        (ics, todos(*["X:1"] * 101), "line 103"),
+    ],
+    ids=["lines", "objects", "to-dos", "properties"],
+)
+def test_more_than_the_memory_is_meant_for_is_refused(
+    module: WritableFormat, data: bytes, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "MAX_TASKS", 100)
+    monkeypatch.setattr(ical, "MAX_LINES", 100)
+    with pytest.raises(UnreadableFile) as refusal:
+        module.read(data, BERLIN)
+
+    assert refusal.value.place == place
 
 
 # --- Figures ----------------------------------------------------------------------------------------

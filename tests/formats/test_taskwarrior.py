@@ -252,6 +252,7 @@ def test_an_object_says_its_projects(upper: str, name: str, lower: str, other: s
 
 def test_nothing_is_an_empty_array() -> None:
     assert json.loads(written(taskwarrior, [], [])) == []
+    assert plain(again(taskwarrior, Document())) == []
 
 
 def test_files_are_recognized() -> None:
