@@ -7,10 +7,12 @@ fast, and takes what it can.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, NamedTuple
 
 from tasks.formats.drafts import UnreadableFile
 
+MAX_LINES = 100_000  # of a component
 MAX_DEPTH = 8  # a calendar, a to-do, an alarm
 WIDTH = 75  # octets of a line
 
@@ -53,10 +55,12 @@ class Component:
 # --- In ---------------------------------------------------------------------------------------------
 
 
-def parse(data: bytes) -> list[Component]:
-    """The components at the top. Raises UnreadableFile."""
-    root = Component("")
-    stack = [root]
+def components(data: bytes) -> Iterator[tuple[Component, Component]]:
+    """Each component of a calendar with the calendar, which comes after them with itself. Keeps none of them.
+
+    Raises UnreadableFile.
+    """
+    stack = [Component("")]
     number = 0
     for number, text in _unfolded(data):
         line = _line(text)
@@ -64,44 +68,51 @@ def parse(data: bytes) -> list[Component]:
             raise UnreadableFile("An iCalendar file begins with BEGIN:VCALENDAR.", f"line {number}")
         if line is None:
             stack[-1].broken.append(text)
-        elif line.name in ("BEGIN", "END"):
-            _nest(stack, line, number)
+        elif line.name == "BEGIN":
+            stack.append(Component(line.value.strip().upper()))
+        elif line.name == "END":
+            ended = _end(stack, line, number)
+            if len(stack) < 3:
+                yield (stack[-1] if len(stack) == 2 else ended), ended
+            else:
+                stack[-1].children.append(ended)
         else:
             stack[-1].lines.append(line)
-    if len(stack) > 1 or not root.children:
+        _check_size(stack, number)
+    if len(stack) > 1 or number == 0:
         raise UnreadableFile("The file ends before its calendar does.", f"line {number + 1}")
-    return root.children
 
 
-def _nest(stack: list[Component], line: Line, number: int) -> None:
-    name = line.value.strip().upper()
-    if line.name == "BEGIN":
-        stack.append(Component(name))
-        stack[-2].children.append(stack[-1])
-    elif (ended := stack.pop().name) != name:
-        raise UnreadableFile(f"END:{name[:40]} does not end {ended[:40]}.", f"line {number}")
-    if len(stack) > MAX_DEPTH:
-        raise UnreadableFile("Components are nested too deeply.", f"line {number}")
+def _check_size(stack: list[Component], number: int) -> None:
+    if len(stack) > MAX_DEPTH or len(stack[-1].lines) > MAX_LINES:
+        raise UnreadableFile("Components are nested too deeply, or have too many lines.", f"line {number}")
+
+
+def _end(stack: list[Component], line: Line, number: int) -> Component:
+    ended, name = stack.pop(), line.value.strip().upper()
+    if ended.name != name:
+        raise UnreadableFile(f"END:{name[:40]} does not end {ended.name[:40]}.", f"line {number}")
+    return ended
 
 
 def _unfolded(data: bytes) -> Iterator[tuple[int, str]]:
     """Logical lines, joined as bytes: programs fold within characters."""
-    parts: list[bytes] = []
-    first = 1
-    for number, raw in enumerate(data.split(b"\n"), 1):
+    current, first = bytearray(), 1
+    for number, raw in enumerate(BytesIO(data), 1):
+        text = raw.removesuffix(b"\n").removesuffix(b"\r")
         if raw[:1] in (b" ", b"\t"):
-            parts.append(raw[1:].removesuffix(b"\r"))
+            current += text[1:]
             continue
-        if text := _decoded(parts, first):
-            yield first, text
-        parts, first = [raw.removesuffix(b"\r")], number
-    if text := _decoded(parts, first):
-        yield first, text
+        if current:
+            yield first, _decoded(current, first)
+        current, first = bytearray(text), number
+    if current:
+        yield first, _decoded(current, first)
 
 
-def _decoded(parts: list[bytes], number: int) -> str:
+def _decoded(line: bytearray, number: int) -> str:
     try:
-        return b"".join(parts).decode()
+        return line.decode()
     except UnicodeDecodeError as error:
         raise UnreadableFile("The file is not UTF-8.", f"line {number}") from error
 

@@ -64,8 +64,13 @@ def read(data: bytes, zone: ZoneInfo) -> Document:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data or b"\n" not in data:
         data = texts.decode(data, document).encode()
     reader = _Reader(document, zone)
-    for calendar in ical.parse(data.removeprefix(b"\xef\xbb\xbf")):
-        reader.calendar(calendar)
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if b"BEGIN:VTIMEZONE" in data.upper():  # which may stand after what needs them
+        for _, component in ical.components(data):
+            if component.name == "VTIMEZONE":
+                reader.zones.define(component)
+    for calendar, component in ical.components(data):
+        reader.take(calendar, component)
     reader.take_overrides()
     texts.cut_cycles(document)
     if any("X-APPLE-SORT-ORDER" in task.extra for task in document.tasks):
@@ -77,23 +82,23 @@ class _Reader:
     def __init__(self, document: Document, zone: ZoneInfo) -> None:
         self.document, self.zone, self.zones = document, zone, Zones()
         self.row = 0
+        self.calendar: Component | None = None
+        self.project: str | None = None
         self.tasks: dict[str, TaskDraft] = {}
         self.overrides: list[tuple[TaskDraft, Line]] = []
         self.counts = Counter[str]()  # of to-dos without a UID
 
-    def calendar(self, calendar: Component) -> None:
-        project = self._project(calendar)
-        for timezone in calendar.children:
-            if timezone.name == "VTIMEZONE":
-                self.zones.define(timezone)
-        for component in calendar.children:
-            if component.name == "VTIMEZONE":
-                continue
-            self.row += 1
-            if component.name == "VTODO":
-                self._add(component, project)
-            else:
-                self.document.skipped.append(Skipped(self.row, f"{component.name[:40]} is no to-do."))
+    def take(self, calendar: Component, component: Component) -> None:
+        if calendar is not self.calendar:
+            self.calendar, self.project = calendar, self._project(calendar)
+        if component is calendar or component.name == "VTIMEZONE":
+            return
+        self.row += 1
+        texts.check_count(self.row, "entry")
+        if component.name == "VTODO":
+            self._add(component, self.project)
+        else:
+            self.document.skipped.append(Skipped(self.row, f"{component.name[:40]} is no to-do."))
 
     def _project(self, calendar: Component) -> str | None:
         """The uid of the project that a named calendar is."""

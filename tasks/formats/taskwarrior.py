@@ -31,16 +31,12 @@ EXTENSION = "json"
 Entry = dict[str, Any]
 
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-_SIGNATURE = re.compile(rb'\s*\[?\s*\{[^{}]{0,4000}"(uuid|entry|status)"\s*:')
-_STATUSES = {"pending": "pending", "waiting": "pending", "recurring": "pending"}
-_STATUSES |= {"completed": "completed", "deleted": "cancelled"}
+_SIGNATURE = re.compile(rb"\s*(\[\s*)?\{")
+_MEMBERS = (b'"description":', b'"status":', b'"uuid":')
+_STATUSES = {"completed": "completed", "deleted": "cancelled"}
+_STATUSES |= dict.fromkeys(("pending", "waiting", "recurring"), "pending")
 _PRIORITIES = {"H": "high", "M": "medium", "L": "low"}
 _DERIVED = ("id", "urgency")
-# What an instance has of its own, or has with its template in any case.
-_OWN = {
-    "due", "end", "entry", "id", "imask", "mask", "modified", "parent", "recur", "rtype", "scheduled", "start",
-    "status", "until", "urgency", "uuid", "wait",
-}  # fmt: skip
 _TIMES = ("end", "scheduled", "start", "until", "wait")
 _NAME = re.compile(r"[A-Za-z][\w.]*", re.ASCII)
 MAX_DEPTH = 20  # of projects
@@ -48,7 +44,8 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def matches(start: bytes, name: str) -> bool:
-    return _SIGNATURE.match(start.removeprefix(b"\xef\xbb\xbf")) is not None and b'"description"' in start
+    is_json = _SIGNATURE.match(start.removeprefix(b"\xef\xbb\xbf")) is not None
+    return is_json and all(member in start for member in _MEMBERS)
 
 
 # --- In ---------------------------------------------------------------------------------------------
@@ -62,7 +59,7 @@ def read(data: bytes, zone: ZoneInfo) -> Document:
     instances: dict[str, list[tuple[int, Entry]]] = {uuid: [] for uuid in templates}
     for row, entry in entries:
         parent = str(entry.get("parent"))
-        if parent in templates and "recur" in entry and _says_the_same(entry, templates[parent]):
+        if parent in templates and "recur" in entry and recur.says_the_same(entry, templates[parent]):
             instances[parent].append((row, entry))
         else:
             reader.add(row, entry)
@@ -78,16 +75,19 @@ def _entries(text: str, document: Document) -> list[tuple[int, Entry]]:
     if "\\u0000" in text:
         text = _NUL.sub(r"\1\\ufffd", text)
         document.warnings.append("NUL characters are replaced by U+FFFD.")
-    if text.lstrip()[:1] == "[":
-        found = list(enumerate(_json(text, 0), 1))
-    else:
-        lines = enumerate(text.split("\n"), 1)
-        found = [(row, _json(line.strip().removesuffix(","), row)) for row, line in lines if line.strip()]
     if not text.strip():
         raise UnreadableFile("The file is empty.", "line 1")
-    for row, entry in found:
+    if text.lstrip()[:1] == "[":
+        entries: Iterator[tuple[int, Any]] = enumerate(_json(text, 0), 1)
+    else:
+        lines = enumerate(text.split("\n"), 1)
+        entries = ((row, _json(line.strip().removesuffix(","), row)) for row, line in lines if line.strip())
+    found: list[tuple[int, Entry]] = []
+    for row, entry in entries:
+        texts.check_count(len(found) + 1, "entry")
         if not isinstance(entry, dict):
             raise UnreadableFile("A task is a JSON object.", f"entry {row}")
+        found.append((row, entry))
     return found
 
 
@@ -96,16 +96,6 @@ def _json(text: str, row: int) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise UnreadableFile(f"No JSON: {error.msg}.", f"line {row or error.lineno}") from error
-
-
-def _says_the_same(instance: Entry, template: Entry) -> bool:
-    names = {name for name in {*instance, *template} - _OWN if not name.startswith("tickbase")}
-    return all(_is_flat(instance.get(name)) and instance.get(name) == template.get(name) for name in names)
-
-
-def _is_flat(value: Any) -> bool:
-    """As Taskwarrior writes: annotations are objects in a list."""
-    return texts.is_shallow(value, 2)
 
 
 class _Reader:
@@ -135,7 +125,7 @@ class _Reader:
         self._take_recurrence(task, rest)
         self._take_project(task, rest)
         for name, value in rest.items():
-            if _is_flat(value):
+            if recur.is_flat(value):
                 task.extra[name] = value
             else:
                 self.document.degraded.append(Degraded(row, name, "a nested value", None))
@@ -160,7 +150,7 @@ class _Reader:
             return None
 
     def _keep(self, task: TaskDraft, name: str, value: Any, to: Any = None) -> None:
-        value = value if _is_flat(value) else "a nested value"
+        value = value if recur.is_flat(value) else "a nested value"
         task.extra[name] = value
         self.document.degraded.append(Degraded(task.row, name, value, to))
 
@@ -326,7 +316,7 @@ def _written(task: TaskDraft, projects: dict[str, ProjectDraft], zone: ZoneInfo)
 
 def _kept(task: TaskDraft, zone: ZoneInfo) -> Entry:
     """What `extra` has of Taskwarrior's, if it still holds: a date that is none makes Taskwarrior refuse the file."""
-    kept = {name: value for name, value in task.extra.items() if _NAME.fullmatch(name) and _is_flat(value)}
+    kept = {name: value for name, value in task.extra.items() if _NAME.fullmatch(name) and recur.is_flat(value)}
     for name in _TIMES:
         try:
             texts.moment(str(kept.get(name)), zone)

@@ -89,6 +89,12 @@ def _rule(frequency: str, interval: int) -> str:
 
 # --- Instances --------------------------------------------------------------------------------------
 
+# What an instance has of its own, or has with its template in any case.
+_OWN = {
+    "due", "end", "entry", "id", "imask", "mask", "modified", "parent", "recur", "rtype", "scheduled", "start",
+    "status", "until", "urgency", "uuid", "wait",
+}  # fmt: skip
+
 
 def local(text: str, zone: ZoneInfo) -> texts.Moment:
     """A local midnight is a day. Raises ValueError."""
@@ -97,6 +103,16 @@ def local(text: str, zone: ZoneInfo) -> texts.Moment:
         day = texts.local(found, zone).date()
         return day if texts.midnight(day, zone) == found else found
     return found
+
+
+def says_the_same(instance: dict[str, Any], template: dict[str, Any]) -> bool:
+    names = {name for name in {*instance, *template} - _OWN if not name.startswith("tickbase")}
+    return all(is_flat(instance.get(name)) and instance.get(name) == template.get(name) for name in names)
+
+
+def is_flat(value: Any) -> bool:
+    """As Taskwarrior writes: annotations are objects in a list."""
+    return texts.is_shallow(value, 2)
 
 
 def completion(entry: dict[str, Any], due: texts.Moment, zone: ZoneInfo) -> Completed:

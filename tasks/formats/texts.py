@@ -9,6 +9,7 @@ from config.errors import Invalid
 from tasks.formats.drafts import Degraded, Document, TaskDraft, UnreadableFile
 from tasks.recurrence import series
 
+MAX_TASKS = 200_000
 Moment = dt.date | dt.datetime
 
 # Of ISO 8601, extended or basic. `fromisoformat` takes week dates as well, which none of these formats has.
@@ -29,6 +30,12 @@ def decode(data: bytes, document: Document) -> str:
         document.warnings.append("NUL characters are replaced by U+FFFD.")
         text = text.replace("\0", "\ufffd")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def check_count(row: int, noun: str) -> None:
+    """Raises UnreadableFile for more tasks than the memory is meant for."""
+    if row > MAX_TASKS:
+        raise UnreadableFile(f"A file has up to {MAX_TASKS:,} tasks.", f"{noun} {row}")
 
 
 def moment(text: str, zone: ZoneInfo) -> Moment:

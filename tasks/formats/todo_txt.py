@@ -40,9 +40,9 @@ _PLAIN = re.compile(rf"FREQ=({'|'.join(_LETTERS)})(?:;INTERVAL=([1-9]\d{{0,2}}))
 
 
 def matches(start: bytes, name: str) -> bool:
-    if name:
-        return name.lower().endswith(".txt")
-    return start[:1] not in (b"[", b"{") and _SIGNATURE.search(start) is not None
+    if start[:1] in (b"[", b"{") or b"BEGIN:VCALENDAR" in start[:20]:
+        return False
+    return name.lower().endswith(".txt") or (not name and _SIGNATURE.search(start) is not None)
 
 
 # --- In ---------------------------------------------------------------------------------------------
@@ -54,6 +54,7 @@ def read(data: bytes, zone: ZoneInfo) -> Document:
     for row, line in enumerate(texts.decode(data, document).split("\n"), 1):
         if words := [word for word in _SPACES.split(line) if word]:
             document.tasks.append(reader.task(row, words))
+            texts.check_count(len(document.tasks), "line")
     reader.name_parents()
     texts.cut_cycles(document)
     return document

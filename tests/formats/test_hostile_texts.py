@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.formats import ics, taskwarrior, todo_txt
+from tasks.formats import ical, ics, taskwarrior, texts, todo_txt
 from tasks.formats.drafts import Document, TaskDraft, UnreadableFile, WritableFormat
 from tests.formats.text_files import BERLIN, SAMPLES, read, sample
 
@@ -145,8 +145,9 @@ def test_bombs_of_rules_cost_no_time(rule: str) -> None:
 def test_zones_that_files_define_cost_no_time() -> None:
     begun = time.process_time()
     for rule in ("FREQ=SECONDLY", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=YEARLY;BYSECOND=0,1,2"):
-        observance = f"DTSTART:00010101T000000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0200\nRRULE:{rule}"
-        zone = f"BEGIN:VTIMEZONE\nTZID:z\nBEGIN:STANDARD\n{observance}\nEND:STANDARD\nEND:VTIMEZONE\n"
+        lines = ["DTSTART:00010101T000000", "TZOFFSETFROM:+0100", "TZOFFSETTO:+0200", f"RRULE:{rule}"]
+        kinds = ["\n".join([f"BEGIN:{kind}", *lines, f"END:{kind}"]) for kind in ("STANDARD", "DAYLIGHT")]
+        zone = "\n".join(["BEGIN:VTIMEZONE", "TZID:z", *kinds, "END:VTIMEZONE", ""])
         data = todos("DUE;TZID=z:99980101T000000").replace(b"BEGIN:VTODO", f"{zone}BEGIN:VTODO".encode())
         assert read_or_refuse(ics, data) is not None
 
@@ -214,6 +215,27 @@ def test_time_grows_with_the_size_alone(module: WritableFormat, make: Callable[[
 
     cost(1_000)
     assert cost(400_000) < 10 * cost(100_000) + 0.2  # four times, if it is linear
+
+
+@pytest.mark.parametrize(
+    ("module", "data", "place"),
+    [
+        (todo_txt, b"a\n" * 101, "line 101"),
+        (taskwarrior, b"{}\n" * 101, "entry 101"),
+        (ics, todos(count=101), "entry 101"),
+        (ics, todos(*["X:1"] * 101), "line 103"),
+    ],
+    ids=["lines", "objects", "to-dos", "properties"],
+)
+def test_more_than_the_memory_is_meant_for_is_refused(
+    module: WritableFormat, data: bytes, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "MAX_TASKS", 100)
+    monkeypatch.setattr(ical, "MAX_LINES", 100)
+    with pytest.raises(UnreadableFile) as refusal:
+        module.read(data, BERLIN)
+
+    assert refusal.value.place == place
 
 
 # --- Figures ----------------------------------------------------------------------------------------

@@ -252,10 +252,11 @@ def test_an_object_says_its_projects(upper: str, name: str, lower: str, other: s
 
 def test_nothing_is_an_empty_array() -> None:
     assert json.loads(written(taskwarrior, [], [])) == []
+    assert plain(again(taskwarrior, Document())) == []
 
 
 def test_files_are_recognized() -> None:
     for name in ("taskwarrior.json", "taskwarrior-lines.json", "taskwarrior-by-hand.json"):
         assert taskwarrior.matches(sample(name), "")
-    assert taskwarrior.matches(written(taskwarrior, [], [TaskDraft(1, "u", title="a")]), "")
+    assert taskwarrior.matches(written(taskwarrior, [], [TaskDraft(1, "u", title="a", description="b")]), "")
     assert not taskwarrior.matches(b'{"kind":"tasks#taskLists","items":[]}', "x.json")
