@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.formats import csv_file
@@ -25,6 +25,7 @@ tasks = st.builds(
 )  # fmt: skip
 
 
+@settings(max_examples=50)
 @given(st.lists(tasks, max_size=3).map(test_tickbase.numbered), st.none() | st.dates() | moments)
 def test_round_trip(tasks: list[TaskDraft], due: dt.date | None) -> None:
     home = ProjectDraft(row=1, uid="7", name="=Home, sweet")

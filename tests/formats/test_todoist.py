@@ -181,7 +181,8 @@ def test_start_is_the_first_day_of_the_rule() -> None:
     "words",
     ["tomorrow", "every", "every morning", "every monday holiday", "every other mon, tue", "every 31 april",
      "every 0 days", "every 5th friday", "every day at 25", "every day at 13pm", "every day for 3 weeks",
-     "every day until soon", "every day until 2026-01-01 until 2026-01-02", "chaque jour", "every day starting 2026-10-05 until 2026-01-01"],
+     "every day until soon", "every day until 2026-01-01 until 2026-01-02", "chaque jour",
+     "every day starting 2026-10-05 until 2026-01-01"],
 )  # fmt: skip
 def test_words_that_are_not_certain(words: str) -> None:
     assert recurring(words, BERLIN, is_timed=False) is None

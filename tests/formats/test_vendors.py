@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import time
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -112,6 +113,32 @@ def test_pattern_that_is_none_is_told(pattern: dict[str, Any]) -> None:
     found, document = todo(recurrence={"pattern": pattern})
     assert found.recurrence is None
     assert [note.field for note in document.degraded] == ["recurrence"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("<p>a</p><p>b &lt; c</p>", "a\nb < c"),
+        ("a<br>b<BR/>c", "a\nb\nc"),
+        ("<!-- <p>x</p> -->a<style>p > b {}</style>", "a"),
+        ("1 < 2 & 3", "1 < 2 & 3"),
+        (f"&#{'9' * 10_000};&#0;&#xD800;", "\ufffd\ufffd\ufffd"),
+    ],
+    ids=range(5),
+)
+def test_html_becomes_text_and_is_kept(content: str, text: str) -> None:
+    found, _ = todo(body={"contentType": "html", "content": content})
+    assert found.description == text
+    assert found.extra["body"]["content"] == content
+
+
+@pytest.mark.parametrize(
+    "piece", ["<!--", "<!", "<a ", "</", "<", "&#", "<style>", "<![CDATA[", "-->", "<p", "&a", " "]
+)
+def test_hostile_html_takes_no_time(piece: str) -> None:
+    started = time.process_time()
+    todo(body={"contentType": "html", "content": piece * 300_000})
+    assert time.process_time() - started < 1
 
 
 def test_sample_of_microsoft() -> None:
