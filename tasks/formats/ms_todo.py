@@ -179,7 +179,7 @@ def _rule(pattern: dict[str, Any]) -> str | None:
     first = _DAYS.get(str(pattern.get("firstDayOfWeek")), "SU")
     parts = {
         "daily": "",
-        "weekly": by_day and f";BYDAY={by_day};WKST={first}",
+        "weekly": (by_day and f";BYDAY={by_day};WKST={first}") if days else "",
         "absoluteMonthly": _month_day(pattern),
         "relativeMonthly": _nth(pattern, by_day),
         "absoluteYearly": _in_month(pattern, _month_day(pattern)),

@@ -107,6 +107,12 @@ def test_columns(column: str, cell: str, member: str, value: Any) -> None:
     assert getattr(found, member) == value
 
 
+def test_columns_of_status_and_of_completion() -> None:
+    rows = read("title,status,done", "a,open,yes", "b,doing,no", "c,,maybe", "d,cancelled,no", "e,Done,")
+    assert [each.status for each in rows.tasks] == ["completed", "in_progress", "pending", "cancelled", "completed"]
+    assert [(note.row, note.field, note.value) for note in rows.degraded] == [(4, "done", "maybe")]
+
+
 def test_dates_that_may_mean_two_days_are_told() -> None:
     """Unless another row of the column says which of the numbers is the day."""
     alone = read("title,due", "a,3/4/2026")

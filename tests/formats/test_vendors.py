@@ -73,6 +73,7 @@ def test_unknown_zone_is_told() -> None:
         ({"type": "daily", "interval": 3}, "FREQ=DAILY;INTERVAL=3"),
         ({"type": "weekly", "interval": 1, "daysOfWeek": ["monday"], "firstDayOfWeek": "monday"},
          "FREQ=WEEKLY;BYDAY=MO;WKST=MO"),
+        ({"type": "weekly", "interval": 2, "daysOfWeek": []}, "FREQ=WEEKLY;INTERVAL=2"),
         ({"type": "absoluteMonthly", "interval": 2, "dayOfMonth": 15}, "FREQ=MONTHLY;INTERVAL=2;BYMONTHDAY=15"),
         ({"type": "absoluteMonthly", "interval": 1, "dayOfMonth": 31},
          "FREQ=MONTHLY;BYMONTHDAY=28,29,30,31;BYSETPOS=-1"),
