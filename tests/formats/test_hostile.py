@@ -130,6 +130,18 @@ def test_json_of_nothing(sample: Sample, text: bytes) -> None:
     assert time.perf_counter() - started < 1
 
 
+@pytest.mark.parametrize("sample", TREES, ids=str)
+def test_json_that_nests_too_deep(sample: Sample) -> None:
+    """Deeper than what may follow can walk."""
+    deep: Any = "x"
+    for _ in range(100):
+        deep = {"a": [deep]}
+    path = next(path for path in leaves(tree(sample)) if path[-1] in ("title", "content", "displayName"))
+    error = outcome(sample, as_json(replaced(tree(sample), path, deep)))
+    assert isinstance(error, UnreadableFile)
+    assert "nests deeper" in error.message
+
+
 @pytest.mark.parametrize("sample", TABLES, ids=str)
 @pytest.mark.parametrize(
     "cell", [",", ";x", " ", '"a,', '"",', '""', "@x ", "every ", "1/", "\n- ", "▫\n", "starting ", ", and ", "FREQ=;"]

@@ -29,6 +29,11 @@ def test_priority_1_is_the_highest(number: str, priority: str) -> None:
     assert read("TYPE,CONTENT,PRIORITY", f"task,a,{number}").tasks[0].priority == priority
 
 
+def test_priorities_that_are_one_of_ours_stay_apart() -> None:
+    third, fourth = read("TYPE,CONTENT,PRIORITY", "task,a,3", "task,b,4").tasks
+    assert (third.extra, fourth.extra) == ({"PRIORITY": "3"}, {})
+
+
 def test_header_in_any_case_with_bom() -> None:
     for header in ("type,content,priority,indent", "\ufeffType,Content,Priority,Indent"):
         assert read(header, "task,a,1,1").tasks[0].priority == "high"
