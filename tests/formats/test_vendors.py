@@ -225,6 +225,12 @@ def test_repeat_of_their_own_is_told_and_kept(repeat: str) -> None:
     assert (shoes.recurrence, shoes.extra["Repeat"]) == (None, repeat)
 
 
+def test_folder_and_list_of_one_name_are_two_projects() -> None:
+    data = named("ticktick.csv").data.replace(b'"","Work"', b'"","Private"')
+    names = [(project.name, project.parent is None) for project in ticktick.read(data, BERLIN).projects]
+    assert names == [("Private", True), ("Home", False), ("Private", True)]
+
+
 def test_later_backup_has_the_same_uids() -> None:
     """Its `taskId`s count from 1 again, whatever tasks are left."""
     sample = named("ticktick.csv")
