@@ -27,7 +27,8 @@ _ALIASES = {
     "id": ("id", "uuid", "task id", "taskid", "gid", "key"),
     "title": ("title", "name", "task", "content", "summary", "task name", "subject", "todo", "item"),
     "description": ("description", "notes", "note", "details", "body", "comment"),
-    "status": ("status", "done", "completed", "complete", "state", "is completed", "checked", "finished"),
+    "status": ("status", "state"),
+    "done": ("done", "completed", "complete", "is completed", "checked", "finished"),
     "priority": ("priority", "importance", "prio"),
     "tags": ("tags", "labels", "tag", "label", "categories", "category", "contexts"),
     "due": ("due", "due date", "deadline", "due at", "date", "due on", "duedate", "end date"),
@@ -171,7 +172,7 @@ class _Reader:
             recurrence=_recurrence(entry),
             **entry.due("due", self._due(entry)),
         )
-        if task.completed_at and status == "pending" and "status" not in entry.members:
+        if task.completed_at and status == "pending":
             task.status = "completed"
         return task
 
@@ -217,17 +218,18 @@ class _Reader:
         return found
 
     def _status(self, entry: Entry) -> tuple[str, dt.datetime | None]:
-        """A column of completions may hold when they were."""
-        text = entry.members.get("status", "")
-        word = re.sub(r"[\s_]+", " ", text.strip().lower())
-        if word in STATUSES:
-            del entry.members["status"]
-            return STATUSES[word], None
-        if text and dates.loose(text, self.zone, self.order):
-            return "completed", self._instant(entry, "status")
-        if text:
-            entry.degrade("status", text, "pending")
-        return "pending", None
+        """Of the column of the status, or that of completions, which may hold when they were."""
+        status, at = "pending", None
+        for name in ("status", "done"):
+            text = entry.members.get(name, "")
+            found = STATUSES.get(re.sub(r"[\s_]+", " ", text.strip().lower()))
+            if found is not None:
+                del entry.members[name]
+            elif text and (moment := self._instant(entry, name)):
+                found, at = "completed", moment
+            if found not in (None, "pending") and status == "pending":
+                status = str(found)
+        return status, at
 
 
 def _priority(entry: Entry) -> str:

@@ -136,9 +136,11 @@ def rows(text: str, delimiter: str = ",", line: int = 1) -> Iterator[tuple[int, 
 def records(header: list[str], found: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows by the names of their columns. Cells beyond the header are `column 7`; empty cells are left out."""
     names: list[str] = []
-    for number, name in enumerate(header, 1):
-        name = name.strip() or f"column {number}"
-        names.append(f"{name} ({number})" if name in names else name)
+    seen: set[str] = set()
+    for number, column in enumerate(header, 1):
+        name = column.strip() or f"column {number}"
+        names.append(f"{name} ({number})" if name in seen else name)
+        seen.add(name)
     for line, cells in found:
         while len(cells) > len(names):
             names.append(f"column {len(names) + 1}")

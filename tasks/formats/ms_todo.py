@@ -4,9 +4,9 @@ A due is a day, written as a moment: midnight where the user is, mostly in UTC. 
 """
 
 import datetime as dt
+import html
 import re
 from functools import lru_cache
-from html.parser import HTMLParser
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,9 @@ STATUSES = {"notStarted": "pending", "inProgress": "in_progress", "completed": "
 _DAYS = {name: name[:2].upper() for name in
          ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")}  # fmt: skip
 _NTHS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": -1}
+_TAG, _TAG_NAME = re.compile(r"(<[^<>]*>)"), re.compile(r"<(/?)([a-zA-Z0-9]+)[^<>]*>$")
+_LONG_NUMBER = re.compile(r"&#[xX]?[0-9a-fA-F]{9,};?")  # no character, and too long for `int`
+_HIDDEN, _BLOCKS = ("style", "script", "head", "title"), ("br", "p", "div", "li", "tr", "h1", "h2", "h3")
 _CONTAINERS = ("value", "lists", "tasks")
 
 
@@ -176,7 +179,7 @@ def _rule(pattern: dict[str, Any]) -> str | None:
     first = _DAYS.get(str(pattern.get("firstDayOfWeek")), "SU")
     parts = {
         "daily": "",
-        "weekly": by_day and f";BYDAY={by_day};WKST={first}",
+        "weekly": (by_day and f";BYDAY={by_day};WKST={first}") if days else "",
         "absoluteMonthly": _month_day(pattern),
         "relativeMonthly": _nth(pattern, by_day),
         "absoluteYearly": _in_month(pattern, _month_day(pattern)),
@@ -231,31 +234,25 @@ def _description(entry: Entry) -> str:
         return ""
     if body.members.get("contentType") == "html":
         entry.keep("body", body.rest())
-        parser = _Text()
-        parser.feed(content)
-        parser.close()
-        return re.sub(r"\n{3,}", "\n\n", "".join(parser.parts)).strip()
+        return _text_of(content)
     entry.keep("body", {name: value for name, value in body.rest().items() if name != "content"})
     return content
 
 
-class _Text(HTMLParser):
-    """The text of HTML: blocks become lines."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[str] = []
-        self.hidden: str | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("style", "script", "head", "title"):
-            self.hidden = self.hidden or tag
-        elif tag in ("br", "p", "div", "li", "tr"):
-            self.parts.append("\n- " if tag == "li" else "\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.hidden = None if tag == self.hidden else self.hidden
-
-    def handle_data(self, data: str) -> None:
-        if self.hidden is None:
-            self.parts.append(re.sub(r"\s+", " ", data))
+def _text_of(content: str) -> str:
+    """The text of HTML: blocks become lines. In linear time, as `html.parser` is not for what is hostile."""
+    first, *others = content.split("<!--")
+    parts: list[str] = []
+    hidden: str | None = None
+    for piece in _TAG.split(first + "".join(other.partition("-->")[2] for other in others)):
+        tag = _TAG_NAME.match(piece)
+        if tag is None:
+            if hidden is None:
+                parts.append(re.sub(r"\s+", " ", html.unescape(_LONG_NUMBER.sub("\ufffd", piece))))
+        elif hidden is not None:
+            hidden = None if tag[1] and tag[2].lower() == hidden else hidden
+        elif not tag[1] and tag[2].lower() in _HIDDEN:
+            hidden = tag[2].lower()
+        elif not tag[1] and tag[2].lower() in _BLOCKS:
+            parts.append("\n- " if tag[2].lower() == "li" else "\n")
+    return re.sub(r"\n{3,}", "\n\n", "".join(parts)).strip()

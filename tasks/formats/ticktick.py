@@ -93,11 +93,11 @@ class _Reader:
         folder, name = entry.text("Folder Name"), entry.members.get("List Name", "")
         if not folder and name.strip().lower() in ("", "inbox"):
             return None
-        parent = self._named(entry, folder, None) if folder else None
-        return self._named(entry, entry.text("List Name"), parent) if name.strip() else parent
+        parent = self._named(entry, "folder", folder, None) if folder else None
+        return self._named(entry, "list", entry.text("List Name"), parent) if name.strip() else parent
 
-    def _named(self, entry: Entry, name: str, parent: str | None) -> str:
-        uid = uid_of(f"{NAME} {'folder' if parent is None and name else 'list'} {parent or ''}", name)
+    def _named(self, entry: Entry, kind: str, name: str, parent: str | None) -> str:
+        uid = uid_of(f"{NAME} {kind} {parent or ''}", name)
         self.projects.setdefault(uid, ProjectDraft(row=entry.row, uid=uid, name=name, parent=parent))
         return uid
 

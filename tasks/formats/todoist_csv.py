@@ -47,7 +47,7 @@ def read(data: bytes, zone: ZoneInfo) -> Document:
     document.warnings.append(f"Rows are counted through the files of the archive: {', '.join(found)}.")
     before = 0
     for name, content in found.items():
-        project = re.sub(r"\s*\[\d+\]$", "", PurePosixPath(name).stem) or name
+        project = re.sub(r" ?\[\d{1,20}\]$", "", PurePosixPath(name).stem) or name
         document.projects.append(ProjectDraft(row=before + 1, uid=uid_of(f"{NAME} project", name), name=project))
         try:
             before = _Reader(document, zone, document.projects[-1].uid).read(content, before)

@@ -14,6 +14,7 @@ _DAYS = {
     "fri": "FR", "sat": "SA", "sun": "SU", "monday": "MO", "tuesday": "TU", "wednesday": "WE", "thursday": "TH",
     "friday": "FR", "saturday": "SA", "sunday": "SU",
 }  # fmt: skip
+MAX_LENGTH = 200  # of words
 _UNITS = {"hour": "HOURLY", "day": "DAILY", "week": "WEEKLY", "month": "MONTHLY", "year": "YEARLY"}
 _WORDS = {
     "hourly": "FREQ=HOURLY", "daily": "FREQ=DAILY", "weekly": "FREQ=WEEKLY", "monthly": "FREQ=MONTHLY",
@@ -41,16 +42,18 @@ def recurring(text: str, zone: ZoneInfo, *, is_timed: bool) -> Recurring | None:
 
     `is_timed`: the time of day is known from elsewhere, so that the rule need not say it.
     """
+    if len(text) > MAX_LENGTH:
+        return None
     rest, ends = _without_tails(" ".join(text.lower().split()), zone)
     found = _TIME.search(rest)
     time = dates.clock(found["hour"], found["minute"], found["half"]) if found else None
-    if rest is None or (found and time is None):
+    if found and time is None:
         return None
     rule = _rule(rest[: found.start()] if found else rest)
     if rule is None or None in ends.values():
         return None
     if until := ends.get("until"):
-        rule += f";UNTIL={until:%Y%m%d}" if until.year > 999 else ""
+        rule += f";UNTIL={until.isoformat().replace('-', '')}"
     due = ends.get("start") and _first(rule, ends["start"])
     if "start" in ends and due is None:
         return None

@@ -4,7 +4,6 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -92,8 +91,11 @@ def at(value: Any, path: Path_) -> Any:
 
 
 def replaced(value: Any, path: Path_, by: Any) -> Any:
-    value = deepcopy(value)
-    at(value, path[:-1])[path[-1]] = by
+    """A copy along the path; the rest is shared."""
+    if not path:
+        return by
+    value = value.copy()
+    value[path[0]] = by if len(path) == 1 else replaced(value[path[0]], path[1:], by)
     return value
 
 

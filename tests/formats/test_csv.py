@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.formats import csv_file
@@ -25,6 +25,7 @@ tasks = st.builds(
 )  # fmt: skip
 
 
+@settings(max_examples=50)
 @given(st.lists(tasks, max_size=3).map(test_tickbase.numbered), st.none() | st.dates() | moments)
 def test_round_trip(tasks: list[TaskDraft], due: dt.date | None) -> None:
     home = ProjectDraft(row=1, uid="7", name="=Home, sweet")
@@ -104,6 +105,12 @@ def test_columns(column: str, cell: str, member: str, value: Any) -> None:
     escaped = cell.replace('"', '""')
     [found] = read(f"title\t{column}", f'a\t"{escaped}"').tasks
     assert getattr(found, member) == value
+
+
+def test_columns_of_status_and_of_completion() -> None:
+    rows = read("title,status,done", "a,open,yes", "b,doing,no", "c,,maybe", "d,cancelled,no", "e,Done,")
+    assert [each.status for each in rows.tasks] == ["completed", "in_progress", "pending", "cancelled", "completed"]
+    assert [(note.row, note.field, note.value) for note in rows.degraded] == [(4, "done", "maybe")]
 
 
 def test_dates_that_may_mean_two_days_are_told() -> None:

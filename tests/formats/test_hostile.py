@@ -30,7 +30,7 @@ from tests.formats.samples import (
 
 every = pytest.mark.parametrize("sample", SAMPLES, ids=str)
 VALUES: list[Any] = [
-    None, True, -1, 0, 10**15, 2**63, 1e300, "", " ", "x" * 100_000, [], {}, [[]], [None], [{"id": 7}], {"date": 1},
+    None, True, -1, 0, 10**15, 2**63, 1e300, "", " ", "x" * 10_000, [], {}, [[]], [None], [{"id": 7}], {"date": 1},
     ["a", 1], "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "0000-00-00", "2026-02-30", "2026-13-01",
     "99999-01-01",
     "FREQ=SECONDLY;INTERVAL=0", "../../etc/passwd", "Europe", "\ufeff", "\u2028", "=cmd|' /C calc'!A0", "None", "٣",
@@ -78,7 +78,8 @@ def test_truncated_json_says_where(sample: Sample) -> None:
 def test_any_value_anywhere(sample: Sample, value: Any) -> None:
     whole = tree(sample)
     places = {path[:length] for path in leaves(whole) for length in range(1, len(path) + 1)}
-    for path in places:
+    kinds = {tuple(str(key) if isinstance(key, str) else 0 for key in path): path for path in places}
+    for path in kinds.values():  # one of each list
         outcome(sample, as_json(replaced(whole, path, value)))
 
 
@@ -127,6 +128,39 @@ def test_json_of_nothing(sample: Sample, text: bytes) -> None:
     if sample.name != "vikunja" or text != b"null":  # Vikunja writes it for no projects
         assert isinstance(outcome(sample, text), UnreadableFile)
     assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize("sample", TREES, ids=str)
+def test_json_that_nests_too_deep(sample: Sample) -> None:
+    """Deeper than what may follow can walk."""
+    deep: Any = "x"
+    for _ in range(100):
+        deep = {"a": [deep]}
+    path = next(path for path in leaves(tree(sample)) if path[-1] in ("title", "content", "displayName"))
+    error = outcome(sample, as_json(replaced(tree(sample), path, deep)))
+    assert isinstance(error, UnreadableFile)
+    assert "nests deeper" in error.message
+
+
+@pytest.mark.parametrize("sample", TABLES, ids=str)
+@pytest.mark.parametrize(
+    "cell", [",", ";x", " ", '"a,', '"",', '""', "@x ", "every ", "1/", "\n- ", "▫\n", "starting ", ", and ", "FREQ=;"]
+)
+def test_long_rows_and_cells_take_no_time(sample: Sample, cell: str) -> None:
+    """Many columns, and a cell of 130,000 characters."""
+    lines = sample.text.decode().split("\n")
+    header = next(number for number, line in enumerate(lines) if line.count(",") + line.count(";") > 5)
+    delimiter = ";" if sample.name == "table.csv" else ","
+    long = (cell * 130_000)[:130_000].replace('"', '""')
+    columns = len(lines[header].split(delimiter))
+    rows = [
+        lines[header] + delimiter * 30_000,
+        *(delimiter.join(['"a"'] * number + [f'"{long}"'] + ['"a"'] * (columns - number)) for number in range(columns)),
+        delimiter.join(f"c{number}" for number in range(30_000)),
+    ]
+    started = time.process_time()
+    outcome(sample, "\n".join(rows).encode())
+    assert time.process_time() - started < 3
 
 
 @pytest.mark.parametrize("sample", TABLES, ids=str)

@@ -1,4 +1,4 @@
-"""Large files: 10,000 tasks are read in well under two seconds, and written in pieces."""
+"""Large files: 10,000 tasks are read in well under two seconds (of the processor), and written in pieces."""
 
 import datetime as dt
 import json
@@ -21,14 +21,13 @@ def enlarged(sample: Sample) -> bytes:
     if sample not in TREES:
         lines = sample.text.decode("utf-8-sig").split("\n")
         header = next(number for number, line in enumerate(lines) if line.count(",") + line.count(";") > 5)
-        copies = COUNT // max(1, len(sample.read().tasks)) + 1
-        return "\n".join([*lines[: header + 1], *lines[header + 1 : -1] * copies, ""]).encode()
+        times = COUNT // len(sample.read().tasks) + 1
+        return "\n".join([*lines[: header + 1], *lines[header + 1 : -1] * times, ""]).encode()
     value = tree(sample)
     tasks = next(
         each for each in lists(value) if {"title", "content"} & each[0].keys() and "section_order" not in each[0]
     )
-    copies = [copied(each, number) for number in range(COUNT // len(tasks) + 1) for each in tasks]
-    tasks[:] = copies
+    tasks[:] = [copied(each, number) for number in range(COUNT // len(tasks) + 1) for each in tasks]
     return json.dumps(value).encode()
 
 
@@ -54,9 +53,9 @@ def copied(task: dict[str, Any], number: int) -> dict[str, Any]:
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
 def test_ten_thousand_tasks(sample: Sample) -> None:
     data = enlarged(sample)
-    started = time.perf_counter()
+    started = time.process_time()
     document = sample.read(data)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert len(document.tasks) + len(document.skipped) >= COUNT
 
 
@@ -66,9 +65,9 @@ def test_writing_takes_no_memory(format_: WritableFormat) -> None:
         for number in range(COUNT):
             yield TaskDraft(number, str(number), title="x" * 50, description="y" * 1000, due_date=dt.date(2026, 1, 31))
 
-    started = time.perf_counter()
+    started = time.process_time()
     assert sum(map(len, format_.write([], tasks(), BERLIN))) > COUNT * 1000
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     tracemalloc.start()
     for _ in format_.write([], tasks(), BERLIN):
         pass

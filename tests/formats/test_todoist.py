@@ -29,6 +29,11 @@ def test_priority_1_is_the_highest(number: str, priority: str) -> None:
     assert read("TYPE,CONTENT,PRIORITY", f"task,a,{number}").tasks[0].priority == priority
 
 
+def test_priorities_that_are_one_of_ours_stay_apart() -> None:
+    third, fourth = read("TYPE,CONTENT,PRIORITY", "task,a,3", "task,b,4").tasks
+    assert (third.extra, fourth.extra) == ({"PRIORITY": "3"}, {})
+
+
 def test_header_in_any_case_with_bom() -> None:
     for header in ("type,content,priority,indent", "\ufeffType,Content,Priority,Indent"):
         assert read(header, "task,a,1,1").tasks[0].priority == "high"
@@ -181,7 +186,8 @@ def test_start_is_the_first_day_of_the_rule() -> None:
     "words",
     ["tomorrow", "every", "every morning", "every monday holiday", "every other mon, tue", "every 31 april",
      "every 0 days", "every 5th friday", "every day at 25", "every day at 13pm", "every day for 3 weeks",
-     "every day until soon", "every day until 2026-01-01 until 2026-01-02", "chaque jour", "every day starting 2026-10-05 until 2026-01-01"],
+     "every day until soon", "every day until 2026-01-01 until 2026-01-02", "chaque jour",
+     "every day starting 2026-10-05 until 2026-01-01"],
 )  # fmt: skip
 def test_words_that_are_not_certain(words: str) -> None:
     assert recurring(words, BERLIN, is_timed=False) is None

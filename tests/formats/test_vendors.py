@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import time
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -72,6 +73,7 @@ def test_unknown_zone_is_told() -> None:
         ({"type": "daily", "interval": 3}, "FREQ=DAILY;INTERVAL=3"),
         ({"type": "weekly", "interval": 1, "daysOfWeek": ["monday"], "firstDayOfWeek": "monday"},
          "FREQ=WEEKLY;BYDAY=MO;WKST=MO"),
+        ({"type": "weekly", "interval": 2, "daysOfWeek": []}, "FREQ=WEEKLY;INTERVAL=2"),
         ({"type": "absoluteMonthly", "interval": 2, "dayOfMonth": 15}, "FREQ=MONTHLY;INTERVAL=2;BYMONTHDAY=15"),
         ({"type": "absoluteMonthly", "interval": 1, "dayOfMonth": 31},
          "FREQ=MONTHLY;BYMONTHDAY=28,29,30,31;BYSETPOS=-1"),
@@ -112,6 +114,32 @@ def test_pattern_that_is_none_is_told(pattern: dict[str, Any]) -> None:
     found, document = todo(recurrence={"pattern": pattern})
     assert found.recurrence is None
     assert [note.field for note in document.degraded] == ["recurrence"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("<p>a</p><p>b &lt; c</p>", "a\nb < c"),
+        ("a<br>b<BR/>c", "a\nb\nc"),
+        ("<!-- <p>x</p> -->a<style>p > b {}</style>", "a"),
+        ("1 < 2 & 3", "1 < 2 & 3"),
+        (f"&#{'9' * 10_000};&#0;&#xD800;", "\ufffd\ufffd\ufffd"),
+    ],
+    ids=range(5),
+)
+def test_html_becomes_text_and_is_kept(content: str, text: str) -> None:
+    found, _ = todo(body={"contentType": "html", "content": content})
+    assert found.description == text
+    assert found.extra["body"]["content"] == content
+
+
+@pytest.mark.parametrize(
+    "piece", ["<!--", "<!", "<a ", "</", "<", "&#", "<style>", "<![CDATA[", "-->", "<p", "&a", " "]
+)
+def test_hostile_html_takes_no_time(piece: str) -> None:
+    started = time.process_time()
+    todo(body={"contentType": "html", "content": piece * 300_000})
+    assert time.process_time() - started < 1
 
 
 def test_sample_of_microsoft() -> None:
@@ -195,6 +223,12 @@ def test_repeat_of_their_own_is_told_and_kept(repeat: str) -> None:
     data = named("ticktick.csv").data.replace(b"RRULE:FREQ=MONTHLY;INTERVAL=1;BYMONTHDAY=20", repeat.encode())
     shoes = task(ticktick.read(data, BERLIN), "Buy shoes")
     assert (shoes.recurrence, shoes.extra["Repeat"]) == (None, repeat)
+
+
+def test_folder_and_list_of_one_name_are_two_projects() -> None:
+    data = named("ticktick.csv").data.replace(b'"","Work"', b'"","Private"')
+    names = [(project.name, project.parent is None) for project in ticktick.read(data, BERLIN).projects]
+    assert names == [("Private", True), ("Home", False), ("Private", True)]
 
 
 def test_later_backup_has_the_same_uids() -> None:
