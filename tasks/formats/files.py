@@ -11,6 +11,7 @@ import orjson
 from tasks.formats.drafts import Document, UnreadableFile
 
 MAX_DEPTH = 64  # of JSON; what nests deeper is no file of a to-do list
+MAX_OBJECTS = 1_000_000  # of JSON: empty ones in an archive would fill the memory
 REPLACED = "Characters that cannot be stored were replaced by U+FFFD."
 
 _BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
@@ -66,6 +67,8 @@ def _line(data: bytes, at: int) -> str:
 def read_json(data: bytes, document: Document) -> Any:
     """Plain values, at most MAX_DEPTH deep. Raises UnreadableFile."""
     text = decode(data, document)
+    if text.count("{") > MAX_OBJECTS:
+        raise UnreadableFile(f"It has more than {MAX_OBJECTS:,} objects; split it.")
     if _MAY_BE_ESCAPED.search(text):
         text, replaced = _without_unstorable(text)
         if replaced:

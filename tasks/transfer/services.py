@@ -23,6 +23,8 @@ from users.tokens.callers import Actor
 
 AUTO = "auto"
 READABLE = {each.NAME: each for each in FORMATS}
+# Lines, or objects of JSON, that are read within a request; bytes of each on average, beyond the first thousands.
+MAX_PARTS, MIN_PARTS, BYTES_OF_PART = 250_000, 10_000, 16
 SLICE = 50_000  # tasks of one operation; a command makes several of a larger file
 
 Advance = Callable[[int], None]
@@ -44,6 +46,12 @@ class TooLargeAtOnce(DomainError):
 class Outcome(NamedTuple):
     report: Report
     row: Import | None  # None of a dry run
+
+
+def require_bounded(data: bytes) -> None:
+    """Of next to nothing each, a file could have so many rows that they fill the memory. Raises TooLargeAtOnce."""
+    if max(data.count(b"\n"), data.count(b"{")) > min(MAX_PARTS, MIN_PARTS + len(data) // BYTES_OF_PART):
+        raise TooLargeAtOnce("It has too many lines, or objects of JSON; split the file.")
 
 
 def read(data: bytes, name: str, format_name: str, zone: ZoneInfo) -> tuple[Document, str]:

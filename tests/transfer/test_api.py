@@ -141,6 +141,11 @@ def test_what_is_larger_than_a_file_may_be_is_refused(as_alice: Api) -> None:
     assert problem_of(post(as_alice, bytes(21 * 2**20)), 413)["code"] == "body_too_large"
 
 
+@pytest.mark.parametrize("data", [b"a\n" * 200_000, tickbase() + b"{}" * 300_000])
+def test_more_rows_than_fit_into_memory_are_refused_before_they_are_read(as_alice: Api, data: bytes) -> None:
+    assert problem_of(post(as_alice, data), 413)["code"] == "import_too_large"
+
+
 def test_the_same_key_imports_once(as_alice: Api) -> None:
     first = post(as_alice, TODOIST, HTTP_IDEMPOTENCY_KEY="k1")
     second = post(as_alice, TODOIST, HTTP_IDEMPOTENCY_KEY="k1")
