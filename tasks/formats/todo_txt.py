@@ -93,7 +93,7 @@ class _Reader:
         task.uid = self._uid(task, body, pairs.pop("uid", None))
         if "id" in pairs:
             self.ids.setdefault(pairs["id"], task.uid)
-        task.extra.update(pairs)
+        task.extra |= pairs
         return task
 
     def _sort(self, task: TaskDraft, body: list[str]) -> dict[str, str]:
@@ -280,7 +280,7 @@ def _pairs(task: TaskDraft, zone: ZoneInfo) -> Iterable[str]:
     if task.status in ("in_progress", "cancelled"):
         pairs["status"] = task.status
     if task.recurrence:
-        pairs.update([_recurrence(task.recurrence, task.extra.get("rec"), zone)])
+        pairs |= dict([_recurrence(task.recurrence, task.extra.get("rec"), zone)])
     for name, uid in (("project", task.project), ("p", task.parent), ("uid", task.uid)):
         if uid:
             pairs[name] = _quoted(uid)
