@@ -1,7 +1,7 @@
 """iCalendar's grammar (RFC 5545, section 3.1): content lines and components, in and out.
 
-`icalendar` reads 10,000 to-dos in 3 s and writes them in 3 s, and refuses much that programs write; this is 20 times as
-fast, and takes what it can.
+`icalendar` is no reader for this: 10,000 to-dos cost it 5 s and a tree of all of them, and it refuses a file for one
+value that is none. Here they cost 0.6 s, and one at a time. The tests hold what is written against it.
 """
 
 import re

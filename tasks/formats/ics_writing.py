@@ -221,7 +221,8 @@ def _rule(task: TaskDraft, zone: ZoneInfo) -> str:
         except ValueError:
             return found[0]
 
-    return f"RRULE:{_UNTIL.sub(until, ''.join(recurrence.get('rule', '').split()))}"
+    rule = texts.series_from_now(recurrence, zone)["rule"]
+    return f"RRULE:{_UNTIL.sub(until, ''.join(rule.split()))}"
 
 
 def priority_of(number: int) -> str:

@@ -301,7 +301,7 @@ def _written(task: TaskDraft, projects: dict[str, ProjectDraft], zone: ZoneInfo)
         entry["tickbaseuid"] = task.uid
     entry |= _status(task) | _project(task, projects)
     if task.recurrence:
-        entry |= _recurrence(task)
+        entry |= _recurrence(task, texts.series_from_now(task.recurrence, zone))
     entry = {name: value for name, value in entry.items() if value not in (None, "", [])}
     yield entry
     for number, done in enumerate(task.completions if task.recurrence else [], 1):
@@ -343,8 +343,7 @@ def _status(task: TaskDraft) -> Entry:
     return {"status": "recurring" if recurring else "pending", "start": start, "end": None}
 
 
-def _recurrence(task: TaskDraft) -> Entry:
-    recurrence = {"from": "due", **(task.recurrence or {})}
+def _recurrence(task: TaskDraft, recurrence: dict[str, str]) -> Entry:
     said = task.extra.get("recur")
     found = recur.rule(said) if isinstance(said, str) else None
     if found and recurrence == {"rule": recur.until(found.rule, task.extra.get("until")), "from": "due"}:

@@ -84,6 +84,15 @@ def recurrence_text(recurrence: dict[str, str]) -> str:
     return "".join(recurrence["rule"].split()) + origin + zone
 
 
+def series_from_now(recurrence: dict[str, str], zone: ZoneInfo) -> dict[str, str]:
+    """What files say: COUNT is what is left with the present due, and a zone stands there if it is not the file's."""
+    rule, its_zone = recurrence["rule"], recurrence.get("zone")
+    if left := recurrence.get("left"):
+        rule = _COUNT.sub(f"COUNT={left}", rule)
+    found = {"rule": rule, "from": recurrence.get("from") or "due"}
+    return found | ({"zone": its_zone} if its_zone and its_zone != zone.key else {})
+
+
 def recurrence_of(text: str) -> dict[str, str]:
     parts = text.split(";")
     recurrence = {"rule": ";".join(part for part in parts if not part.startswith("X-")), "from": "due"}
@@ -138,4 +147,4 @@ def cut_cycles(document: Document) -> None:
                 break
             path[uid] = None
             uid = tasks[uid].parent
-        settled.update(path)
+        settled |= path.keys()

@@ -32,7 +32,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _PAIR = re.compile(r"(?!mailto:)([A-Za-z][\w-]*):([^\s/\\]\S*)", re.ASCII)
 _REC = re.compile(r"(\+?)([1-9]\d{0,2})?([dbwmy])", re.ASCII)
 _SPACES = re.compile(r"[ \t\r\n]+")
-_SIGNATURE = re.compile(rb"^(x \d{4}-\d\d-\d\d |\([A-Z]\) |.* (due|rec|t):[+\d])", re.MULTILINE)
+_SIGNATURE = re.compile(rb"^(x \d{4}-\d\d-\d\d |\([A-Z]\) |.* ((due|rec|t):[+\d]|uid:))", re.MULTILINE)
 _FREQUENCIES = {"d": "DAILY", "w": "WEEKLY", "m": "MONTHLY", "y": "YEARLY"}
 _LETTERS = {frequency: letter for letter, frequency in _FREQUENCIES.items()}
 _WORKDAYS = "BYDAY=MO,TU,WE,TH,FR"
@@ -93,7 +93,7 @@ class _Reader:
         task.uid = self._uid(task, body, pairs.pop("uid", None))
         if "id" in pairs:
             self.ids.setdefault(pairs["id"], task.uid)
-        task.extra.update(pairs)
+        task.extra |= pairs
         return task
 
     def _sort(self, task: TaskDraft, body: list[str]) -> dict[str, str]:
@@ -280,7 +280,7 @@ def _pairs(task: TaskDraft, zone: ZoneInfo) -> Iterable[str]:
     if task.status in ("in_progress", "cancelled"):
         pairs["status"] = task.status
     if task.recurrence:
-        pairs.update([_recurrence(task.recurrence, task.extra.get("rec"), zone)])
+        pairs |= dict([_recurrence(task.recurrence, task.extra.get("rec"), zone)])
     for name, uid in (("project", task.project), ("p", task.parent), ("uid", task.uid)):
         if uid:
             pairs[name] = _quoted(uid)
@@ -300,12 +300,11 @@ def _due(task: TaskDraft, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
 
 
 def _recurrence(recurrence: dict[str, str], said: Any, zone: ZoneInfo) -> tuple[str, str]:
-    recurrence = {"from": "due", **recurrence}
+    recurrence = texts.series_from_now(recurrence, zone)
     if isinstance(said, str) and _of_rec(said) == recurrence:
         return "rec", said
-    rule, origin, its_zone = recurrence["rule"], recurrence["from"], recurrence.get("zone")
-    plain = _PLAIN.fullmatch(rule)
-    if plain and its_zone in (None, zone.key):
+    origin, plain = recurrence["from"], _PLAIN.fullmatch(recurrence["rule"])
+    if plain and "zone" not in recurrence:
         return "rec", f"{'+' if origin == 'due' else ''}{plain[2] or 1}{_LETTERS[plain[1]]}"
     return "rrule", texts.recurrence_text(recurrence)
 

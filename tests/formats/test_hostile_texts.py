@@ -238,6 +238,16 @@ def test_more_than_the_memory_is_meant_for_is_refused(
     assert refusal.value.place == place
 
 
+@each_format
+def test_a_series_is_written_as_it_goes_on_from_now(module: WritableFormat) -> None:
+    task = TaskDraft(1, "u", title="a", due_date=BIRTHDAY.date(), created_at=BIRTHDAY)
+    task.recurrence = {"rule": "FREQ=DAILY;COUNT=9", "zone": "Europe/Berlin", "left": "4", "anchor": "2026-11-28"}
+    found = module.read(b"".join(module.write([], [task], BERLIN)), BERLIN).tasks[0].recurrence
+
+    assert found is not None
+    assert (found["rule"], found.get("zone", "Europe/Berlin")) == ("FREQ=DAILY;COUNT=4", "Europe/Berlin")
+
+
 # --- Figures ----------------------------------------------------------------------------------------
 
 

@@ -73,7 +73,8 @@ def test_a_date_is_a_day() -> None:
 
 
 def test_a_zone_that_the_file_defines_is_known() -> None:
-    by_hand = {task.uid: task for task in read(ics, sample("by-hand.ics")).tasks}
+    elsewhere = ZoneInfo("America/New_York")
+    by_hand = {task.uid: task for task in read(ics, sample("by-hand.ics"), elsewhere).tasks}
 
     assert by_hand["custom"].due_at == at(2026, 7, 1, 7)
 
