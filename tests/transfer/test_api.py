@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tasks.models import Task
-from tasks.projects.models import Project
 from tasks.transfer import api as views
 from tasks.transfer.models import Import
 from tests.client import Answer, Api, next_page
@@ -265,12 +266,15 @@ def test_bad_parameters_of_an_export_are_named(as_alice: Api, query: str, place:
     assert places_of(as_alice.get(f"/api/me/export{query}"), "parameter") == [place]
 
 
-def everything(user: User) -> list[Any]:
-    """What an export keeps: all but ids, versions and when it was changed."""
-    unlike = ("id", "user_id", "version", "updated_at", "parent_id", "project_id")
-    shown = []
-    for model in (Project, Task):
-        names = [field.attname for field in model._meta.concrete_fields if field.attname not in unlike]
-        more = ("parent__uid", "project__uid") if model is Task else ("parent__uid",)
-        shown.append([*model.objects.for_user(user).visible().order_by("uid").values(*names, *more)])
-    return shown
+def test_the_list_takes_as_many_queries_for_many_as_for_one(as_alice: Api) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as found:
+            assert as_alice.get(IMPORTS).status_code == 200
+        return len(found)
+
+    post(as_alice, TODOIST)
+    queries()
+    one = queries()
+    for _ in range(5):
+        post(as_alice, TODOIST)
+    assert queries() == one
