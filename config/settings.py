@@ -87,6 +87,7 @@ INSTALLED_APPS = [
     "users",
     "tasks",
     "tasks.projects",
+    "tasks.transfer",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "users.apps.AdminConfig",

@@ -27,6 +27,7 @@ from tasks.series_serializers import (
     OccurrencesSerializer,
     SkippingSerializer,
 )
+from tasks.transfer import api as transfer
 from users.api.idempotency import idempotent
 from users.api.operations import ETAG, IF_MATCH, LINK, OPERATION, USER_ID, answered, header
 from users.api.resources import ResourceViewSet
@@ -159,4 +160,5 @@ ROUTES = [
     path("api/<str:user_id>/counts", CountsView.as_view(), name="counts"),
     *tags_api.routes,
     *series_api.routes,
+    *transfer.ROUTES,
 ]

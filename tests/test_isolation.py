@@ -11,6 +11,8 @@ from pytest_django import Settings
 
 from config.server.streams import HOLDS
 from tasks import services as tasks
+from tasks.formats.drafts import Document
+from tasks.transfer.services import import_document
 from tests.callers import BAD_TOKEN, COLUMNS, Caller
 from tests.client import Answer, Api
 from tests.config.test_openapi import complaints, document, resolved
@@ -24,6 +26,8 @@ from users.tokens import mailed
 
 CANARY = "canary"  # in all that alice has
 NEW_PASSWORD = "staple the battery"
+NEW_FILE = {"format": "tickbase", "version": 1, "projects": [], "tasks": [{"uid": "new", "title": "New"}]}
+QUERIES = {"exportTasks": "?format=tickbase"}  # parameters that an operation needs
 
 # Operations, with the status and the code for the owner, for another user, for a user of the external issuer who has
 # the owner's id, for who has no token, and for who has a bad one.
@@ -58,6 +62,10 @@ batch            | 200 | 403 permission_denied  | 200                    | 401 n
 listChanges      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 getStream        | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 createStreamTicket | 201 | 403 permission_denied | 201                   | 401 not_authenticated | 401 invalid_token
+importTasks      | 201 | 403 permission_denied  | 201                    | 401 not_authenticated | 401 invalid_token
+listImports      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
+getImport        | 200 | 403 permission_denied  | 404 import_not_found   | 401 not_authenticated | 401 invalid_token
+exportTasks      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 getLiveness      | 200 | 200                    | 200                    | 200                   | 200
 getReadiness     | 200 | 200                    | 200                    | 200                   | 200
 """
@@ -78,6 +86,7 @@ BODIES: dict[str, Callable[[User], Any]] = {
     "resetPassword": lambda dave: {"token": mailed.PASSWORD_RESET.make(dave), "password": NEW_PASSWORD},
     "undo": lambda dave: {"operation": 1},
     "batch": lambda dave: {"operations": [{"op": "create", "type": "task", "body": {"title": "New"}}]},
+    "importTasks": lambda dave: NEW_FILE,
     "renameTag": lambda dave: {"from": CANARY, "to": "renamed"},
     "previewRecurrence": lambda dave: {"recurrence": {"rule": "FREQ=DAILY"}, "due_date": "2026-11-28"},
     "verifyEmail": lambda dave: {"token": mailed.EMAIL_VERIFICATION.make(dave)},
@@ -110,6 +119,7 @@ def alice(db: None) -> User:
     make_task(user, description=CANARY, tags=[CANARY])
     tasks.delete_task(user, make_task(user, title=CANARY).pk)
     make_session(user, user_agent=CANARY)
+    import_document(user, Document(warnings=[CANARY]), "csv")
     return user
 
 
@@ -119,12 +129,13 @@ class World(NamedTuple):
     user_id: str
     session_id: str
     dave: User
+    import_id: int
     tag: str = CANARY
 
     @classmethod
     def of(cls, user: User) -> "World":
         session = user.sessions.get(user_agent=CANARY)
-        return cls(user.public_id, str(session.pk), make_user("dave"))
+        return cls(user.public_id, str(session.pk), make_user("dave"), user.imports.get().pk)
 
 
 def call(api: Api, name: str, world: World, **changes: Any) -> Answer:
@@ -133,7 +144,7 @@ def call(api: Api, name: str, world: World, **changes: Any) -> Answer:
     body = BODIES[name](world.dave) if name in BODIES else None
     answer: Answer = api.client.generic(
         method,
-        path.format(**{**world._asdict(), **changes}),
+        path.format(**{**world._asdict(), **changes}) + QUERIES.get(name, ""),
         "" if body is None else json.dumps(body),
         content_type="" if body is None else "application/json",
         headers={"X-Request-ID": "same"},
@@ -201,6 +212,9 @@ def assert_is_as_declared(text: str, name: str, status: str) -> None:
         "pullTasks",
         "getCounts",
         "listTags",
+        "listImports",
+        "getImport",
+        "exportTasks",
     ],
 )
 def test_the_owner_sees_what_nobody_else_does(alice: User, name: str) -> None:

@@ -58,10 +58,10 @@ class Bridge:
     """An ASGI application.
 
     `networks_of` returns the networks of a request with their limits of open requests, the widest last. `caller_of`
-    returns the key by which threads are shared. Both run on the event loop. A refused request reaches the application
-    with the DomainError under `refusal_key` in its environ. `refuser` answers it on the event loop instead, where there
-    are too many refusals, or no thread is free for them. An answer with a `follow` goes on after its request, by
-    `streams`; without them it is whole.
+    returns the key by which threads are shared; `max_body_of`, the limit of a body by method and path. They run on the
+    event loop. A refused request reaches the application with the DomainError under `refusal_key` in its environ.
+    `refuser` answers it on the event loop instead, where there are too many refusals, or no thread is free for them. An
+    answer with a `follow` goes on after its request, by `streams`; without them it is whole.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Bridge:
         threads: int,
         max_body: int,
         lane_of: Callable[[str, str, str], Lane],
+        max_body_of: Callable[[str, str], int] | None = None,
         networks_of: "Callable[[WSGIEnvironment], dict[str, int]]",
         caller_of: "Callable[[WSGIEnvironment, str], Hashable]",
         refuser: "WSGIApplication",
@@ -82,6 +83,7 @@ class Bridge:
         self._refusal_key = refusal_key
         self._streams = streams
         self._lane_of, self._networks_of, self._caller_of = lane_of, networks_of, caller_of
+        self._max_body, self._max_body_of = max_body, max_body_of
         self._bodies = BodyReader(max_body)
         self._buffers = BufferUsage()
         self._open: dict[str, int] = {}  # requests that are read or answered, by network
@@ -159,7 +161,7 @@ class Bridge:
             try:
                 if refusal is None and not is_read:
                     try:
-                        is_read = await self._bodies.read(environ, request.receive, held)
+                        is_read = await self._bodies.read(environ, request.receive, held, self._limit_of(request))
                     except (BodyTooSlow, BodyCutOff) as error:
                         refusal = error
                 stream = None
@@ -168,6 +170,7 @@ class Bridge:
                 else:
                     response = await self._refuse(request, refusal, buffer)
             finally:
+                environ["wsgi.input"].close()  # it may be a file
                 for semaphore in held:
                     semaphore.release()
             # Else the rest of a body would be taken for the next request.
@@ -177,6 +180,12 @@ class Bridge:
                 return stream, response
             await responses.send(response, send, buffer)
             return None
+
+    def _limit_of(self, request: _Request) -> int:
+        """Of the body. Only a caller whose token was verified may send more than the common limit."""
+        if self._max_body_of is None or request.caller in request.networks:
+            return self._max_body
+        return self._max_body_of(request.environ["REQUEST_METHOD"], request.environ["PATH_INFO"])
 
     async def _followed(self, request: _Request, buffer: ResponseBuffer) -> tuple[Response, OpenStream | None]:
         """The answer; if it tells to wait, the one after that. And the stream that it begins."""

@@ -38,6 +38,7 @@ class Completed:
     due_date: dt.date | None = None
     due_at: dt.datetime | None = None
     skipped: bool = False
+    missed: int = 0  # occurrences that passed before the next one
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class ProjectDraft(Draft):
     name: str = ""
     color: str | None = None  # "#rrggbb"
     archived: bool = False
+    archived_at: dt.datetime | None = None
 
 
 @dataclass(slots=True)
@@ -71,7 +73,10 @@ class TaskDraft(Draft):
     due_at: dt.datetime | None = None  # aware
     completed_at: dt.datetime | None = None
     project: str | None = None  # its uid; None is the inbox
-    recurrence: dict[str, str] | None = None  # `rule` as RFC 5545 writes it, perhaps `zone` and `from`
+    # `rule` as RFC 5545 writes it, perhaps `zone` and `from`. Without a due (some sources tell none, formats have no
+    # clock) the import takes the rule's first occurrence from today on.
+    # From us it has `anchor`, and `left` of COUNT, too.
+    recurrence: dict[str, str] | None = None
     completions: list[Completed] = field(default_factory=list)
 
 
@@ -120,4 +125,7 @@ class WritableFormat(Format, Protocol):
     EXTENSION: str
 
     def write(self, projects: Iterable[ProjectDraft], tasks: Iterable[TaskDraft], zone: ZoneInfo) -> Iterator[bytes]:
-        """The file in pieces, in constant memory but for the projects."""
+        """The file in pieces, in constant memory but for the projects.
+
+        Tasks come project by project, the inbox first, and depth first: each parent right before its descendants.
+        """

@@ -22,7 +22,11 @@ from users.tokens import own
 NEW_PASSWORD = "another good passphrase"
 SECRETS = ("Biopsy", "oncology", "health-tag")
 ROLES_MADE = {
-    name: [*held, *(each.replace("task", "project") for each in held if each.startswith("tasks."))]
+    name: [
+        *held,
+        *(each.replace("task", "project") for each in held if each.startswith("tasks.")),
+        "transfer.view_import",
+    ]
     for name, held in import_module("tasks.migrations.0005_roles").ROLES.items()
 }
 ROLES = ("user", "staff", "support", "operators", "superuser")

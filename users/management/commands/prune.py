@@ -88,6 +88,14 @@ def prunables(now: dt.datetime, trash_days: int, history_days: int) -> list[Prun
         ),
         *(
             Prunable(
+                f"{name} older than {history_days} days",
+                rows(before).count,
+                partial(accounts.prune_rows, rows(before)),
+            )
+            for name, rows in accounts.kept_as_the_log.items()
+        ),
+        *(
+            Prunable(
                 f"tombstones of erased {resource.model._meta.verbose_name_plural}",
                 pruning.below_floor(resource.model).count,
                 partial(pruning.prune_tombstones, resource.model),
