@@ -147,4 +147,4 @@ def cut_cycles(document: Document) -> None:
                 break
             path[uid] = None
             uid = tasks[uid].parent
-        settled |= path.keys()
+        settled |= set(path)
