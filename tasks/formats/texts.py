@@ -85,12 +85,16 @@ def recurrence_text(recurrence: dict[str, str]) -> str:
 
 
 def series_from_now(recurrence: dict[str, str], zone: ZoneInfo) -> dict[str, str]:
-    """What files say: COUNT is what is left with the present due, and a zone stands there if it is not the file's."""
-    rule, its_zone = recurrence["rule"], recurrence.get("zone")
-    if left := recurrence.get("left"):
-        rule = _COUNT.sub(f"COUNT={left}", rule)
-    found = {"rule": rule, "from": recurrence.get("from") or "due"}
+    """What files say: `rule_from_now`, and a zone stands there if it is not the file's."""
+    its_zone = recurrence.get("zone")
+    found = {"rule": rule_from_now(recurrence), "from": recurrence.get("from") or "due"}
     return found | ({"zone": its_zone} if its_zone and its_zone != zone.key else {})
+
+
+def rule_from_now(recurrence: dict[str, str]) -> str:
+    """COUNT is what is left with the present due."""
+    left = recurrence.get("left")
+    return _COUNT.sub(f"COUNT={left}", recurrence["rule"]) if left else recurrence["rule"]
 
 
 def recurrence_of(text: str) -> dict[str, str]:

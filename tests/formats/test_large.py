@@ -66,7 +66,7 @@ def test_writing_takes_no_memory(format_: WritableFormat) -> None:
             yield TaskDraft(number, str(number), title="x" * 50, description="y" * 1000, due_date=dt.date(2026, 1, 31))
 
     started = time.process_time()
-    assert sum(map(len, format_.write([], tasks(), BERLIN))) > COUNT * 1000
+    assert sum(map(len, format_.write([], tasks(), BERLIN))) > COUNT * 50  # todo.txt has titles alone
     assert time.process_time() - started < 2
     tracemalloc.start()
     for _ in format_.write([], tasks(), BERLIN):

@@ -27,7 +27,8 @@ def test_what_is_written_is_detected_and_read(format_: WritableFormat) -> None:
 @pytest.mark.parametrize("format_", registry.WRITABLE, ids=lambda each: each.NAME)
 def test_nothing_is_written_as_an_empty_file_of_the_format(format_: WritableFormat) -> None:
     data = b"".join(format_.write([], [], BERLIN))
-    assert registry.detect(data).NAME == format_.NAME
+    if data.strip() not in (b"", b"[\n]"):  # which say nothing of themselves
+        assert registry.detect(data).NAME == format_.NAME
     assert format_.read(data, BERLIN).tasks == []
 
 
