@@ -49,6 +49,13 @@ class MailThrottle(LoginThrottle):
     scope = "mail"
 
 
+class UnknownTokenThrottle(RateThrottle):
+    """Personal tokens that the process has to look up, by network: as requests without a valid token are."""
+
+    def counters(self, request: Request) -> Iterator[Counter]:
+        return by_network("anon", request)
+
+
 class RegisterThrottle(RateThrottle):
     def counters(self, request: Request) -> Iterator[Counter]:
         return by_network("register", request)

@@ -88,7 +88,8 @@ _ANSWERS = (
     Answer(
         "Forbidden",
         problems.FORBIDDEN,
-        "The path names another user, whether or not that user exists; or `email_unverified`, where that is required.",
+        "The path names another user, whether or not that user exists; or `email_unverified`, where that is required. "
+        "Or a personal token may not do this: `insufficient_scope` or `session_required`.",
         "This address belongs to another user; use your own id or 'me'.",
     ),
     Answer("NotFound", problems.NOT_FOUND, "Not yours, or not there."),
@@ -168,6 +169,13 @@ HEADERS: dict[int, Schema] = {
         "WWW-Authenticate": {
             "schema": {"type": "string"},
             "description": 'Bearer; with `error="invalid_token"` where the token that came is not valid.',
+        }
+    },
+    403: {
+        "WWW-Authenticate": {
+            "schema": {"type": "string"},
+            "description": 'Of a personal token that may not do this: Bearer, `error="insufficient_scope"`, and the '
+            "`scope` that is needed.",
         }
     },
     429: {"Retry-After": _SECONDS, **RATE_LIMITS},
