@@ -87,8 +87,8 @@ def _personal(request: Request, token: str) -> Caller:
         if personal.is_refused(token):
             raise own.refusal()
         # Anybody can make up a token that looks right: it is counted by network before it is looked up.
-        throttle = UnknownTokenThrottle()
-        if not throttle.allow_request(request, None):
+        throttle, context = UnknownTokenThrottle(), request.parser_context or {}
+        if not throttle.allow_request(request, context["view"]):
             raise Throttled(throttle.wait())
         known = personal.look_up(token)
     return TokenCaller(known)
@@ -157,6 +157,6 @@ class BearerScheme(OpenApiAuthenticationExtension):
     def get_security_requirement(self, auto_schema: Any) -> Any:
         """The scopes as role names (OpenAPI 3.1); where one of several will do, an alternative for each."""
         needed = scopes.of_view(auto_schema.view, auto_schema.method)
-        if needed is None or not needed.is_any or not needed.scopes:
-            return {self.name: [*(needed.scopes if needed else ())]}
+        if not needed.is_any or not needed.scopes:
+            return {self.name: [*needed.scopes]}
         return [{self.name: [scope]} for scope in needed.scopes]

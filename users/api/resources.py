@@ -27,7 +27,6 @@ from users.resources import errors, feed, history, trash, writes
 from users.resources.models import MAX_UID, ImmutableUid, OwnedModel
 from users.resources.resource import Resource, registered
 from users.tokens.callers import Caller
-from users.tokens.scopes import Need
 
 Refusal = Callable[[type[OwnedModel]], errors.RowNotFound]
 
@@ -68,13 +67,10 @@ class ResourceViewSet(GenericViewSet):
 
     @property
     def required_scopes(self) -> Scopes:
-        return {method.upper(): self.scopes_of(method, name) for method, name in self.action_map.items()}
-
-    def scopes_of(self, method: str, action: str) -> Need:
-        if method == "get":
-            return scopes.reading([self.resource])
-        takes_along = action in self.taking_along
-        return scopes.writing(scopes.deleted_along(self.resource) if takes_along else [self.resource])
+        """Of the action of this request, whichever its method is."""
+        takes_along = self.action in self.taking_along
+        writing = scopes.writing(scopes.deleted_along(self.resource) if takes_along else [self.resource])
+        return {"GET": scopes.reading([self.resource]), **dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), writing)}
 
     @property
     def caller(self) -> Caller:

@@ -23,10 +23,8 @@ def known() -> list[str]:
     return [*of_resources, *OF_NO_RESOURCE]
 
 
-def of_view(view: "APIView", method: str) -> Need | None:
-    """What a request of this method needs; a session, where nothing is declared. None of what the view has not."""
-    if not hasattr(view, method.lower()):
-        return None
+def of_view(view: "APIView", method: str) -> Need:
+    """What a request of this method needs; a session, where nothing is declared."""
     declared: Scopes = getattr(view, "required_scopes", {})
     return declared.get("GET" if method == "HEAD" else method, SESSION)
 
