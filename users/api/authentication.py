@@ -64,7 +64,7 @@ def _by_ticket(request: Request) -> tuple[Caller, Caller]:
 class PathAuthentication(BearerAuthentication):
     """A personal token in the path, as `token`, for calendars, which send no headers.
 
-    What is no token is a 404. Such a path is a secret: log its route only, and let nobody cache the answer.
+    What is no token is a 404. Such a path is a secret: only its route is logged, and nobody may cache the answer.
     """
 
     def authenticate(self, request: Request) -> Any:
@@ -75,9 +75,13 @@ class PathAuthentication(BearerAuthentication):
                 raise own.refusal()
             caller = _personal(request, token)
         except InvalidToken as error:
-            raise NotFound("Nothing is here.") from error
+            raise no_such_address() from error
         isolation.enter(caller.pk)
         return caller, caller
+
+
+def no_such_address() -> NotFound:
+    return NotFound("Nothing is here.")
 
 
 def _personal(request: Request, token: str) -> Caller:
