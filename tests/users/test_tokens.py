@@ -314,7 +314,7 @@ def test_a_known_token_costs_no_statement_of_its_own(alice: User) -> None:
         ("patch", f"/{task.pk}", {"priority": "high"}),
         ("post", "", {"title": "New"}),
     ):
-        counts = []
+        counts: list[int] = []
         for each in (as_session, api, api):
             arguments = [f"/api/me/tasks{path}", *([{**body, "description": f"{len(counts)}"}] if body else [])]
             with CaptureQueriesContext(connection) as queries:

@@ -89,7 +89,8 @@ _ANSWERS = (
         "Forbidden",
         problems.FORBIDDEN,
         "The path names another user, whether or not that user exists; or `email_unverified`, where that is required. "
-        "Or a personal token may not do this: `insufficient_scope` or `session_required`.",
+        "Or a personal token may not do this: `insufficient_scope`, whose `WWW-Authenticate` names the `scope` that is "
+        "needed, or `session_required`.",
         "This address belongs to another user; use your own id or 'me'.",
     ),
     Answer("NotFound", problems.NOT_FOUND, "Not yours, or not there."),
@@ -169,13 +170,6 @@ HEADERS: dict[int, Schema] = {
         "WWW-Authenticate": {
             "schema": {"type": "string"},
             "description": 'Bearer; with `error="invalid_token"` where the token that came is not valid.',
-        }
-    },
-    403: {
-        "WWW-Authenticate": {
-            "schema": {"type": "string"},
-            "description": 'Of a personal token that may not do this: Bearer, `error="insufficient_scope"`, and the '
-            "`scope` that is needed.",
         }
     },
     429: {"Retry-After": _SECONDS, **RATE_LIMITS},
