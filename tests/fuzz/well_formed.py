@@ -80,6 +80,8 @@ def _make_acceptable(case: Case) -> None:
         _use_a_cursor_that_exists(case)
     if peers.operation_id(case) == "endSession":
         case.path_parameters["session_id"] = peers.session_of_alice()
+    if "token_id" in case.path_parameters:
+        case.path_parameters["token_id"] = peers.token_of_alice()
 
 
 def _storable(value: Any) -> Any:
@@ -122,6 +124,12 @@ def _delete_me(body: dict[str, Any]) -> None:
 
 def _change_password(body: dict[str, Any]) -> None:
     body |= {"current_password": peers.PASSWORD, "new_password": f"{peers.PASSWORD} and {next(_numbers)}"}
+
+
+def _token(body: dict[str, Any]) -> None:
+    """Of alice, who has just signed in; a moment that was made up has passed, or is not earlier."""
+    for name in ("password", "expires_at"):
+        body.pop(name, None)
 
 
 def _refresh(body: dict[str, Any]) -> None:
@@ -206,6 +214,8 @@ BODIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "updateMe": _update_me,
     "deleteMe": _delete_me,
     "changePassword": _change_password,
+    "createToken": _token,
+    "updateToken": _token,
     "createTask": _task,
     "putTask": _changed_task,
     "updateTask": _changed_task,
