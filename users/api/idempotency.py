@@ -58,11 +58,11 @@ class SignedIn(Response):
 
 
 class ShownOnce(Response):
-    """An answer of which a replay lacks these members: a secret that is not stored."""
+    """An answer with a secret, which is not stored: a replay has null in its place."""
 
     def __init__(self, data: dict[str, Any], status: int, *, once: Collection[str]) -> None:
         super().__init__(data, status, headers={"Cache-Control": "no-store"})
-        self.kept = {name: value for name, value in data.items() if name not in once}
+        self.kept = data | dict.fromkeys(once)
 
 
 SignIn = Callable[[Session, int], SignedIn]  # of the session and the status

@@ -66,7 +66,9 @@ class NewTokenSerializer(TokenSerializer):
 
 
 class MadeTokenSerializer(TokenSerializer):
-    token = serializers.CharField(required=False, help_text="The token itself, this once; a replay has none.")
+    token = serializers.CharField(
+        read_only=True, allow_null=True, help_text="The token itself, this once: null in a replayed answer."
+    )
 
 
 class TokensView(OwnAccountView):
