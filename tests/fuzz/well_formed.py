@@ -78,10 +78,9 @@ def _make_acceptable(case: Case) -> None:
             case.headers[header] = "*"
     if isinstance(case.query, dict):
         _use_a_cursor_that_exists(case)
-    if peers.operation_id(case) == "endSession":
-        case.path_parameters["session_id"] = peers.session_of_alice()
-    if "token_id" in case.path_parameters:
-        case.path_parameters["token_id"] = peers.token_of_alice()
+    if (operation := peers.operation_id(case)) in OF_THE_ACCOUNT:
+        member, of_alice = OF_THE_ACCOUNT[operation]
+        case.path_parameters[member] = of_alice()
 
 
 def _storable(value: Any) -> Any:
@@ -204,6 +203,11 @@ def _use_a_cursor_that_exists(case: Case) -> None:
         case.query.pop("offset", None)
 
 
+OF_THE_ACCOUNT: dict[str, tuple[str, Callable[[], str]]] = {
+    "endSession": ("session_id", peers.session_of_alice),
+    "updateToken": ("token_id", peers.token_of_alice),
+    "revokeToken": ("token_id", peers.token_of_alice),
+}
 PUSHED = {"pushTasks": "title", "pushProjects": "name"}
 OF_THE_LOG = {"listChanges": ["since"], "pullTasks": ["lwt", "id"], "pullProjects": ["lwt", "id"]}
 BODIES: dict[str, Callable[[dict[str, Any]], object]] = {

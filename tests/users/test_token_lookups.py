@@ -120,6 +120,17 @@ def test_a_revoked_token_does_not_use_up_the_limit_of_its_account(alice: User, l
     assert [Api(alice).get("/api/me/tasks").status_code for _ in range(2)] == [200, 200]
 
 
+def test_a_stolen_token_uses_up_none_of_the_attempts_of_its_owner(alice: User, limit: Limit) -> None:
+    limit(login="3/min", mail="3/min")
+    client: Any = with_token(make_token(alice, "tasks:read")).client
+    for path in ("/api/users/me/password", "/api/users/me/verification"):
+        statuses = [client.post(path, {}, "json", REMOTE_ADDR="192.0.2.7").status_code for _ in range(5)]
+        assert statuses == [403, 403, 403, 429, 429], path
+    body = {"current_password": "wrong", "new_password": "staple the battery"}
+    assert Api(alice).post("/api/users/me/password", body).status_code == 400
+    assert Api(alice).post("/api/users/me/verification").status_code == 202
+
+
 def test_past_the_limit_nothing_is_read(alice: User, limit: Limit) -> None:
     api = with_token(make_token(alice, "tasks:read"))
     limit(user="1/min")
