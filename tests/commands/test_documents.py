@@ -19,6 +19,7 @@ SCRIPT = "".join(re.findall(r"^```bash\n(.*?)^```$", TEXT, re.M | re.S))
 COMMANDS = {
     "backup": "config", "doctor": "config", "restore": "config", "prune": "users", "seed_demo": "tasks",
     "create_token": "users", "delete_user": "users", "export_user": "users", "invite": "users",
+    "mail_expiring_tokens": "users",
 }  # fmt: skip
 
 

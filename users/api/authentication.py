@@ -34,7 +34,7 @@ class BearerAuthentication(JWTAuthentication):
         token = own.bearer(request.META.get("HTTP_AUTHORIZATION", ""))
         if token is None:
             return None
-        if personal.is_personal(token):
+        if token.startswith(personal.PREFIX):
             caller: Caller = _personal(request, token)
         elif external.is_configured() and not own.names_our_key(token):
             caller = _external(token)
@@ -71,7 +71,7 @@ class PathAuthentication(BearerAuthentication):
         view: Any = request.parser_context["view"]
         token = view.kwargs["token"]
         try:
-            if not personal.is_personal(token):
+            if not token.startswith(personal.PREFIX):
                 raise own.refusal()
             caller = _personal(request, token)
         except InvalidToken as error:
@@ -128,7 +128,7 @@ def caller_in(environ: Mapping[str, Any], network: str) -> Hashable:
     token = own.bearer(environ.get("HTTP_AUTHORIZATION", ""))
     if token is None:
         return network
-    if personal.is_personal(token):
+    if token.startswith(personal.PREFIX):
         known = personal.known(token)
         return known.user_id if known else network
     if external.is_configured() and (subject := external.verified_subject(token)):

@@ -41,7 +41,9 @@ _BY_TOKEN = (
     "account.id = %s AND account.is_active AND token.id = %s"
     " AND (token.expires_at IS NULL OR token.expires_at > statement_timestamp())"
 )
-_VERIFIED = " AND account.email_verified_at IS NOT NULL"
+_IN_VERIFIED_SESSION, _BY_VERIFIED_TOKEN = (
+    f"{condition} AND account.email_verified_at IS NOT NULL" for condition in (_IN_SESSION, _BY_TOKEN)
+)
 
 
 class Watched(NamedTuple):
@@ -117,7 +119,8 @@ class Caller:
         claims = self._claims
         if claims is None:
             return Standing(_ACCOUNT, "account.id = %s AND account.is_active", (self.pk,))
-        return Standing(_SESSION, self._verified(_IN_SESSION), (self.pk, claims.version, claims.session_id))
+        condition = _IN_VERIFIED_SESSION if self._needs_verified_email else _IN_SESSION
+        return Standing(_SESSION, condition, (self.pk, claims.version, claims.session_id))
 
     @property
     def watched(self) -> Watched:
@@ -149,9 +152,6 @@ class Caller:
         if self.scopes is not None:
             require(needed, self.scopes)
 
-    def _verified(self, condition: str) -> str:
-        return condition + _VERIFIED if self._needs_verified_email else condition
-
     def _verify_email(self, grant: Grant) -> None:
         if self._needs_verified_email and not grant.user.is_email_verified:
             raise EmailUnverified("Confirm your e-mail address first; POST /api/users/me/verification sends a mail.")
@@ -171,7 +171,8 @@ class TokenCaller(Caller):
 
     @property
     def standing(self) -> Standing:
-        return Standing(_WITH_TOKEN, self._verified(_BY_TOKEN), (self.pk, self.token_id))
+        condition = _BY_VERIFIED_TOKEN if self._needs_verified_email else _BY_TOKEN
+        return Standing(_WITH_TOKEN, condition, (self.pk, self.token_id))
 
     @property
     def watched(self) -> Watched:

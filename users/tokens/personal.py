@@ -56,11 +56,6 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def is_personal(token: str) -> bool:
-    """Whether it claims to be one."""
-    return token.startswith(PREFIX)
-
-
 def is_well_formed(token: str) -> bool:
     """Whether the checksum is right, so that what was mistyped or cut off is not looked up."""
     return _FORM.fullmatch(token) is not None and _checksum(token[:-CHECKSUM]) == token[-CHECKSUM:]
