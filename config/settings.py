@@ -272,6 +272,7 @@ REST_FRAMEWORK = {
         "rest_framework.permissions.IsAuthenticated",
         "users.api.permissions.PathUserIsCaller",
         "users.api.permissions.EmailIsVerified",
+        "users.api.permissions.ScopesAreGranted",
     ],
     "DEFAULT_THROTTLE_CLASSES": ["config.http.limits.throttling.CallerThrottle"],
     "DEFAULT_SCHEMA_CLASS": "config.http.openapi.schema.AutoSchema",
@@ -327,6 +328,8 @@ RATE_LIMITS = {
 }
 TRASH_DAYS = env_int("TRASH_DAYS", 30, minimum=1, maximum=36_500)  # in which a deleted row can be restored
 HISTORY_DAYS = env_int("HISTORY_DAYS", 90, minimum=1, maximum=36_500)  # in which a change can be seen and undone
+# The longest life of a personal token; 0 allows any, also an endless one.
+TOKEN_MAX_DAYS = env_int("TOKEN_MAX_DAYS", 0, minimum=0, maximum=36_500)
 LIMIT_TASKS = env_int("LIMIT_TASKS", 100_000, minimum=0, maximum=999_999_999)  # of an account; 0 disables it
 LIMIT_PROJECTS = env_int("LIMIT_PROJECTS", 500, minimum=0, maximum=10_000)  # of an account; 0 disables it
 

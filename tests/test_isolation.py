@@ -16,7 +16,7 @@ from tasks.transfer.services import import_document
 from tests.callers import BAD_TOKEN, COLUMNS, Caller
 from tests.client import Answer, Api
 from tests.config.test_openapi import complaints, document, resolved
-from tests.factories import PASSWORD, make_session, make_task, make_tokens, make_user
+from tests.factories import PASSWORD, make_session, make_task, make_token, make_tokens, make_user
 from tests.issuer import AUDIENCE, ISSUER, SECRET
 from tests.problems import exact, problem_of, rolled_back, stored
 from tests.resources.declared import operations
@@ -41,6 +41,10 @@ sendVerification | 202 | 202                    | 202                    | 401 n
 listSessions     | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
 endOtherSessions | 204 | 204                    | 204                    | 401 not_authenticated | 401 invalid_token
 endSession       | 204 | 404 session_not_found  | 404 session_not_found  | 401 not_authenticated | 401 invalid_token
+listTokens       | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
+createToken      | 201 | 201                    | 201                    | 401 not_authenticated | 401 invalid_token
+updateToken      | 200 | 404 token_not_found    | 404 token_not_found    | 401 not_authenticated | 401 invalid_token
+revokeToken      | 204 | 404 token_not_found    | 404 token_not_found    | 401 not_authenticated | 401 invalid_token
 register         | 201 | 201                    | 201                    | 201                   | 201
 login            | 200 | 200                    | 200                    | 200                   | 200
 refreshTokens    | 200 | 200                    | 200                    | 200                   | 200
@@ -78,6 +82,8 @@ ROWS |= {f"{verb}{each.titles}": ROWS["listChanges"] for each in registered() fo
 BODIES: dict[str, Callable[[User], Any]] = {
     "updateMe": lambda dave: {"timezone": "Asia/Karachi"},
     "changePassword": lambda dave: {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
+    "createToken": lambda dave: {"name": "Script", "scopes": ["tasks:read"]},
+    "updateToken": lambda dave: {"name": "Renamed"},
     "register": lambda dave: {"email": "new@example.com", "password": PASSWORD},
     "login": lambda dave: {"email": dave.email, "password": PASSWORD},
     "refreshTokens": lambda dave: {"refresh": make_tokens(dave).refresh},
@@ -120,6 +126,7 @@ def alice(db: None) -> User:
     tasks.delete_task(user, make_task(user, title=CANARY).pk)
     make_session(user, user_agent=CANARY)
     import_document(user, Document(warnings=[CANARY]), "csv")
+    make_token(user, "tasks:read", name=CANARY)
     return user
 
 
@@ -128,6 +135,7 @@ class World(NamedTuple):
 
     user_id: str
     session_id: str
+    token_id: str
     dave: User
     import_id: int
     tag: str = CANARY
@@ -135,7 +143,8 @@ class World(NamedTuple):
     @classmethod
     def of(cls, user: User) -> "World":
         session = user.sessions.get(user_agent=CANARY)
-        return cls(user.public_id, str(session.pk), make_user("dave"), user.imports.get().pk)
+        token = user.personal_tokens.get()
+        return cls(user.public_id, str(session.pk), str(token.pk), make_user("dave"), user.imports.get().pk)
 
 
 def call(api: Api, name: str, world: World, **changes: Any) -> Answer:
@@ -206,6 +215,7 @@ def assert_is_as_declared(text: str, name: str, status: str) -> None:
         "getMe",
         "exportMe",
         "listSessions",
+        "listTokens",
         "listTrash",
         "listHistory",
         "listChanges",

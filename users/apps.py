@@ -10,7 +10,7 @@ class UsersConfig(AppConfig):
     def ready(self) -> None:
         from config.observability.scrape import count_writes
         from users import checks  # noqa: F401  # importing registers them
-        from users.admin import accounts, audit, sessions  # noqa: F401
+        from users.admin import accounts, audit, sessions, tokens  # noqa: F401
         from users.models import Feed
 
         # Each change of a user's row increments their counter, the one row of the feed.

@@ -4,6 +4,7 @@ Sending within the request would reveal by its timing whether an address has an 
 connection while a mail server answers.
 """
 
+import datetime as dt
 import logging
 import smtplib
 from collections.abc import Callable
@@ -49,6 +50,13 @@ def send_email_verification(user: User) -> None:
 def send_invitation(email: str, token: str) -> None:
     """Send in the foreground, for a command. Raises OSError, the base of SMTPException."""
     _compose(INVITATION, email, token).send()
+
+
+def send_token_expiry(user: User, prefix: str, expires_at: dt.datetime) -> None:
+    """Send in the foreground, for a command. Raises OSError, the base of SMTPException."""
+    context = {"email": user.email, "prefix": prefix, "expires_at": f"{expires_at:%Y-%m-%d %H:%M} UTC"}
+    body = render_to_string("users/mail/token_expiry.txt", context)
+    EmailMessage("Tickbase: a token expires soon", body, to=[mail_address(user.email)]).send()
 
 
 def link(page: str, token: str) -> str:

@@ -18,14 +18,20 @@ from config.http.views import APIView, GenericAPIView, Response
 from config.server.bridge import Lane
 from config.values import MAX_BIGINT
 from tasks.filters import PROJECT
+from tasks.formats import ics
+from tasks.projects.resource import PROJECTS
+from tasks.resource import TASKS
 from tasks.transfer import exports, services
 from tasks.transfer.models import Import
 from tasks.transfer.serializers import ExportQuery, ImportedSerializer, ImportQuery, ImportSerializer, ImportsQuery
 from tasks.transfer.uploads import MAX_BODY, UploadRequest
+from users.api import scopes
 from users.api.idempotency import idempotent
 from users.api.operations import LINK, OPERATION, USER_ID, header
 from users.api.resources import numbered
+from users.api.views.base import PathTokenView
 from users.tokens.callers import Caller
+from users.tokens.scopes import FEEDS_READ, IMPORT, need
 
 SECONDS = 20  # that an import may take within its request
 
@@ -65,6 +71,7 @@ class NoSuchImport(NotFound):
 
 class ImportsView(GenericAPIView):
     serializer_class = ImportSerializer
+    required_scopes = {"GET": need(IMPORT), "POST": need(IMPORT)}
     lanes = {"POST": Lane.HEAVY}
     max_bodies = {"POST": MAX_BODY}
 
@@ -134,6 +141,7 @@ class ImportsView(GenericAPIView):
 
 class ImportView(GenericAPIView):
     serializer_class = ImportSerializer
+    required_scopes = {"GET": need(IMPORT)}
 
     @extend_schema(
         operation_id="getImport",
@@ -157,6 +165,7 @@ class ImportView(GenericAPIView):
 class ExportView(APIView):
     serializer_class = None
     lanes = {"GET": Lane.HEAVY}
+    required_scopes = {"GET": scopes.reading([TASKS, PROJECTS])}
 
     @extend_schema(
         operation_id="exportTasks",
@@ -186,7 +195,28 @@ class ExportView(APIView):
         return StreamingHttpResponse(pieces, content_type=chosen.MEDIA_TYPE, headers=headers)
 
 
+class CalendarView(PathTokenView):
+    required_scopes = {"GET": need(FEEDS_READ)}
+
+    @extend_schema(
+        operation_id="getCalendar",
+        summary="Your dues as a calendar to subscribe to",
+        description="The address has a personal token with the scope `feeds:read`, as calendars send no headers: keep "
+        "it secret, and revoke the token to close it. Open tasks with a due are events, and those that recur from "
+        "their due repeat.",
+        tags=["transfer"],
+        auth=[],
+        parameters=[OpenApiParameter("token", OpenApiTypes.STR, OpenApiParameter.PATH)],
+        responses={(200, ics.MEDIA_TYPE): OpenApiTypes.STR},
+    )
+    def get(self, request: Request, token: str) -> StreamingHttpResponse:
+        caller = cast(Caller, request.user)
+        pieces = exports.calendar(caller, caller.zone)
+        return StreamingHttpResponse(pieces, content_type=ics.MEDIA_TYPE, headers={"Cache-Control": "no-store"})
+
+
 ROUTES = [
+    path("feeds/<str:token>.ics", CalendarView.as_view(), name="calendar"),
     path("api/<str:user_id>/imports", ImportsView.as_view(), name="imports"),
     path("api/<str:user_id>/imports/<str:import_id>", ImportView.as_view(), name="import"),
     path("api/<str:user_id>/export", ExportView.as_view(), name="export-tasks"),

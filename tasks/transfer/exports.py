@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from config.database.isolation import each_as
 from tasks.choices import ACTIVE, INBOX
 from tasks.completions import Completion
-from tasks.formats import registry
+from tasks.formats import ics, registry
 from tasks.formats.drafts import Completed, ProjectDraft, TaskDraft, WritableFormat
 from tasks.models import Task
 from tasks.projects.models import Project
@@ -36,6 +36,17 @@ _TASK = (
 def write(user: Actor, zone: ZoneInfo, chosen: WritableFormat, place: Place = None) -> Iterator[bytes]:
     """The file in pieces. What is changed meanwhile is as it was or as it is; what is in the trash stays here."""
     return each_as(user.pk, _pieces(user, zone, chosen, place))
+
+
+def calendar(user: Actor, zone: ZoneInfo) -> Iterator[bytes]:
+    """The dues of open tasks, to subscribe to."""
+    return each_as(user.pk, ics.write_feed("Tickbase", _dues(user), zone))
+
+
+def _dues(user: Actor) -> Iterator[TaskDraft]:
+    due: Any = Task.objects.for_user(user).visible().open().exclude(due_date=None)
+    ids = array("q", due.order_by("due_date", "due_at", "pk").values_list("pk", flat=True))
+    yield from map(_counting_anew, _drafts(user, ids, {}, lambda own: _own(own, ics.NAME)))
 
 
 def _pieces(user: Actor, zone: ZoneInfo, chosen: WritableFormat, place: Place) -> Iterator[bytes]:
@@ -99,7 +110,10 @@ def _tasks(
 
 
 def _tasks_in(user: Actor, project_id: int | None, uids: Mapping[int, str], extra: Any) -> Iterator[TaskDraft]:
-    ids = _in_tree_order(user, project_id)
+    yield from _drafts(user, _in_tree_order(user, project_id), uids, extra)
+
+
+def _drafts(user: Actor, ids: "array[int]", uids: Mapping[int, str], extra: Any) -> Iterator[TaskDraft]:
     for start in range(0, len(ids), BATCH):
         some = list(ids[start : start + BATCH])
         rows = {

@@ -125,7 +125,7 @@ def test_a_member_of_a_megabyte_is_named(
 ) -> None:
     task = make_task(alice)
     project = create_project(alice, name="Home", uid=task.uid)
-    target = path.format(user_id="me", task_id=task.pk, project_id=project.pk, uid=task.uid)
+    target = path.format(user_id="me", task_id=task.pk, project_id=project.pk, uid=task.uid, token_id="none")
     before = stored()
     for (member, is_list), text in product(members.items(), (LIGATURE * MANY, " " * (3 * MANY), "\u0301" * MANY)):
         body = json.dumps({member: [text] if is_list else text}, ensure_ascii=False).encode()

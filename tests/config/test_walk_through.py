@@ -22,6 +22,7 @@ GRACE = "grace@example.com"
 VOLATILE = {
     "id", "uid", "user_id", "object_id", "request_id", "access", "refresh", "created_at", "updated_at", "completed_at",
     "deleted_at", "at", "actor", "position", "ticket", "task_id", "last_completed_at",
+    "token", "prefix", "expires_at",
 }  # fmt: skip
 SEPARATOR = "\x1e"
 WALKED = [README, *GUIDE]

@@ -78,8 +78,9 @@ def _make_acceptable(case: Case) -> None:
             case.headers[header] = "*"
     if isinstance(case.query, dict):
         _use_a_cursor_that_exists(case)
-    if peers.operation_id(case) == "endSession":
-        case.path_parameters["session_id"] = peers.session_of_alice()
+    if (operation := peers.operation_id(case)) in OF_THE_ACCOUNT:
+        member, of_alice = OF_THE_ACCOUNT[operation]
+        case.path_parameters[member] = of_alice()
 
 
 def _storable(value: Any) -> Any:
@@ -122,6 +123,12 @@ def _delete_me(body: dict[str, Any]) -> None:
 
 def _change_password(body: dict[str, Any]) -> None:
     body |= {"current_password": peers.PASSWORD, "new_password": f"{peers.PASSWORD} and {next(_numbers)}"}
+
+
+def _token(body: dict[str, Any]) -> None:
+    """Of alice, who has just signed in; a moment that was made up has passed, or is not earlier."""
+    for name in ("password", "expires_at"):
+        body.pop(name, None)
 
 
 def _refresh(body: dict[str, Any]) -> None:
@@ -196,6 +203,11 @@ def _use_a_cursor_that_exists(case: Case) -> None:
         case.query.pop("offset", None)
 
 
+OF_THE_ACCOUNT: dict[str, tuple[str, Callable[[], str]]] = {
+    "endSession": ("session_id", peers.session_of_alice),
+    "updateToken": ("token_id", peers.token_of_alice),
+    "revokeToken": ("token_id", peers.token_of_alice),
+}
 PUSHED = {"pushTasks": "title", "pushProjects": "name"}
 OF_THE_LOG = {"listChanges": ["since"], "pullTasks": ["lwt", "id"], "pullProjects": ["lwt", "id"]}
 BODIES: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -206,6 +218,8 @@ BODIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "updateMe": _update_me,
     "deleteMe": _delete_me,
     "changePassword": _change_password,
+    "createToken": _token,
+    "updateToken": _token,
     "createTask": _task,
     "putTask": _changed_task,
     "updateTask": _changed_task,

@@ -26,6 +26,7 @@ ROLES_MADE = {
         *held,
         *(each.replace("task", "project") for each in held if each.startswith("tasks.")),
         "transfer.view_import",
+        *(each.replace("session", "personaltoken") for each in held if each.endswith("_session")),
     ]
     for name, held in import_module("tasks.migrations.0005_roles").ROLES.items()
 }
@@ -37,6 +38,7 @@ def in_role(role: str) -> User:
     if role in ("support", "operators"):
         import_module("tasks.migrations.0005_roles").make_roles(apps, None)  # a flush has taken the groups away
         import_module("tasks.projects.migrations.0002_roles").extend_roles(apps, None)
+        import_module("users.migrations.0018_token_roles").extend_roles(apps, None)
         user.groups.add(Group.objects.get(name=role))
     return user
 

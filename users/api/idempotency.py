@@ -8,7 +8,7 @@ import datetime as dt
 import functools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -55,6 +55,14 @@ class SignedIn(Response):
         # RFC 6749, section 5.1: answers that carry tokens must not be cached.
         super().__init__(data, status, headers={"Cache-Control": "no-store"})
         self.session = session
+
+
+class ShownOnce(Response):
+    """An answer with a secret, which is not stored: a replay has null in its place."""
+
+    def __init__(self, data: dict[str, Any], status: int, *, once: Collection[str]) -> None:
+        super().__init__(data, status, headers={"Cache-Control": "no-store"})
+        self.kept = data | dict.fromkeys(once)
 
 
 SignIn = Callable[[Session, int], SignedIn]  # of the session and the status
@@ -188,6 +196,7 @@ class _Attempt:
         pruning.sweep_idempotency_keys(self.digest, now)
         session = response.session if isinstance(response, SignedIn) else None
         has_body = response.data is not None and session is None
+        data = response.kept if isinstance(response, ShownOnce) else response.data
         row = IdempotencyKey(
             digest=self.digest,
             fingerprint=self.fingerprint,
@@ -196,7 +205,7 @@ class _Attempt:
             generation=session.generation if session else None,
             status=response.status_code,
             headers={name: response[name] for name in _KEPT_HEADERS if name in response},
-            body=to_json(response.data).decode() if has_body else "",
+            body=to_json(data).decode() if has_body else "",
             created_at=now,
             expires_at=now + self.lifetime,
         )

@@ -202,6 +202,9 @@ def update_profile(user: User, *, email: str | None = None, **changes: Unpack[Pr
 def end_tokens(user: User) -> list[str]:
     """Revoke every session and token of a locked account; returns the fields that the caller has to save."""
     user.sessions.all().delete()
+    revoked, _ = user.personal_tokens.all().delete()
+    if revoked:
+        audit.record(Action.TOKENS_REVOKED, user, tokens=revoked)
     user.token_version += 1
     return ["token_version"]
 

@@ -100,7 +100,7 @@ def _implied_statuses(path: str, operation: Schema) -> set[int]:
     implied = {
         400: True,  # also for a Host that is not allowed
         401: bool(operation.get("security")),
-        403: "{user_id}" in path,
+        403: "{user_id}" in path or bool(operation.get("security")),
         404: "{" in path.replace("{user_id}", ""),
         409: "Idempotency-Key" in headers,
         412: "If-Match" in headers,

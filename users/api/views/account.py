@@ -14,9 +14,10 @@ from config.http.openapi.schema import also_answers
 from config.http.views import Response
 from config.server.bridge import Lane
 from users import exports, services
-from users.api import throttles
+from users.api import scopes, throttles
 from users.api.authentication import grant_of
 from users.api.idempotency import idempotent, idempotent_sign_in
+from users.api.permissions import ScopesAreGranted
 from users.api.serializers import (
     ChangePasswordSerializer,
     CloseAccountSerializer,
@@ -27,6 +28,8 @@ from users.api.serializers import (
 )
 from users.api.views.base import SIGNED_IN, USER, AccountView, signed_in
 from users.models import Session, User
+from users.resources.resource import registered
+from users.tokens.scopes import ACCOUNT_READ, SESSION, need
 
 _USER = OpenApiExample("Ada", value=USER, response_only=True)
 _SESSION = {
@@ -49,7 +52,7 @@ _SESSION_ID = OpenApiParameter("session_id", OpenApiTypes.UUID, OpenApiParameter
 
 class OwnAccountView(AccountView):
     # Without EmailIsVerified: also for accounts whose e-mail address is not verified.
-    permission_classes = (IsAuthenticated,)
+    permission_classes = (IsAuthenticated, ScopesAreGranted)
 
     @property
     def account(self) -> User:
@@ -58,6 +61,7 @@ class OwnAccountView(AccountView):
 
 
 class MeView(OwnAccountView):
+    required_scopes = {"GET": need(ACCOUNT_READ), "PATCH": SESSION, "DELETE": SESSION}
     lanes = {"DELETE": Lane.HASHING}
     serializer_class = UserSerializer
     delete_serializer_class = CloseAccountSerializer
@@ -110,6 +114,7 @@ class MeView(OwnAccountView):
 
 
 class PasswordView(OwnAccountView):
+    required_scopes = {"POST": SESSION}
     lanes = {"POST": Lane.HASHING}
     ends_its_token = True
     serializer_class = ChangePasswordSerializer
@@ -139,6 +144,7 @@ class PasswordView(OwnAccountView):
 
 
 class VerificationView(OwnAccountView):
+    required_scopes = {"POST": SESSION}
     serializer_class = NothingSerializer
     throttle_classes = throttles.MAIL
 
@@ -158,6 +164,7 @@ class VerificationView(OwnAccountView):
 
 
 class SessionsView(OwnAccountView):
+    required_scopes = {"GET": need(ACCOUNT_READ), "DELETE": SESSION}
     serializer_class = SessionSerializer
 
     @extend_schema(
@@ -185,6 +192,7 @@ class SessionsView(OwnAccountView):
 
 
 class SessionView(OwnAccountView):
+    required_scopes = {"DELETE": SESSION}
     serializer_class = SessionSerializer
 
     @extend_schema(
@@ -207,6 +215,7 @@ class SessionView(OwnAccountView):
 
 
 class ExportView(OwnAccountView):
+    required_scopes = {"GET": need(ACCOUNT_READ, *scopes.reading(registered()).scopes)}
     lanes = {"GET": Lane.HEAVY}
     serializer_class = None
     throttle_classes = throttles.EXPORT
