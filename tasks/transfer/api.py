@@ -192,7 +192,9 @@ class ExportView(APIView):
             "Content-Disposition": f'attachment; filename="tasks.{chosen.EXTENSION}"',
         }
         pieces = exports.write(caller, caller.zone, chosen, query.get("project"))
-        return StreamingHttpResponse(pieces, content_type=chosen.MEDIA_TYPE, headers=headers)
+        response = StreamingHttpResponse(pieces, content_type=chosen.MEDIA_TYPE, headers=headers)
+        response.starts_early = True  # type: ignore[attr-defined]  # for the bridge
+        return response
 
 
 class CalendarView(PathTokenView):
