@@ -131,7 +131,7 @@ class Bridge:
         if scope["type"] != "http":
             raise NotImplementedError(f"{scope['type']} is not served.")
         environ, refusal = heads.read(scope)
-        environ.update(self._marks)
+        environ |= self._marks
         networks = self._networks_of(environ)
         for network, most in networks.items():
             if self._open.get(network, 0) >= most:

@@ -125,7 +125,7 @@ def test_every_page_of_the_guide_is_walked() -> None:
     assert {page.stem for page, _ in CASES} == {
         "README", "batch", "errors", "history", "limits", "list", "mails", "move-in",
         "move-out", "offline", "projects", "recurrence",
-        "sign-in", "stream", "subtasks", "sync", "trash",
+        "sign-in", "stream", "subtasks", "sync", "tokens", "trash",
     }  # fmt: skip
     assert len(CASES) >= 60
 

@@ -82,6 +82,9 @@ ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
     "pushProjects": lambda api: (
         "post", "/api/me/sync/projects/0/push", [{"newDocumentState": {"uid": "new", "name": "Home"}}],
     ),
+    "importTasks": lambda api: (
+        "post", "/api/me/imports", {"format": "tickbase", "version": 1, "tasks": [{"uid": "new", "title": "A"}]},
+    ),
     "createTask": lambda api: ("post", "/api/me/tasks", TASK),
     "updateTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
     "completeTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}/complete", None),

@@ -39,6 +39,7 @@ def in_role(role: str) -> User:
         import_module("tasks.migrations.0005_roles").make_roles(apps, None)  # a flush has taken the groups away
         import_module("tasks.projects.migrations.0002_roles").extend_roles(apps, None)
         import_module("users.migrations.0018_token_roles").extend_roles(apps, None)
+        import_module("tasks.transfer.migrations.0002_roles").extend_roles(apps, None)
         user.groups.add(Group.objects.get(name=role))
     return user
 
