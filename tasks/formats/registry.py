@@ -46,5 +46,5 @@ def detect(data: bytes, name: str = "") -> Format:
     start = data[:START]
     found = next((each for each in FORMATS if each.matches(start, name)), None)
     if found is None:
-        raise UnreadableFile("The file is of no format that Tickbase knows.")
+        raise UnreadableFile("It looks like no format that can be imported; if it is one, name it with `format`.")
     return found

@@ -146,13 +146,15 @@ def _month_day(text: str) -> int | None:
 # --- Writing ----------------------------------------------------------------------------------------
 
 _SIMPLE = re.compile(
-    r"FREQ=(HOURLY|DAILY|WEEKLY|MONTHLY|YEARLY)(?:;INTERVAL=(\d+))?(?:;(BYDAY|BYMONTHDAY)=([A-Z0-9,]+))?$"
+    r"FREQ=(HOURLY|DAILY|WEEKLY|MONTHLY|YEARLY)(?:;INTERVAL=(\d+))?(?:;(BYDAY|BYMONTHDAY)=([A-Z0-9,]+))?"
+    r"(?:;WKST=[A-Z]{2})?$"  # means nothing in what is written
 )
+_AT_ONE_TIME = re.compile(r"(FREQ=(?!HOURLY).*);BYHOUR=\d+;BYMINUTE=\d+(?=$|;WKST)")
 
 
 def english(recurrence: dict[str, str]) -> str | None:
-    """What Todoist understands, for the rules that people have most."""
-    match = _SIMPLE.match(recurrence["rule"])
+    """What Todoist understands, for the rules that people have most. A single time of day is left to the due."""
+    match = _SIMPLE.match(_AT_ONE_TIME.sub(r"\1", recurrence["rule"]))
     every = "every!" if recurrence.get("from") == "completion" else "every"
     if match is None:
         return None
@@ -160,7 +162,9 @@ def english(recurrence: dict[str, str]) -> str | None:
     if part is None:
         unit = next(unit for unit, name in _UNITS.items() if name == frequency)
         return f"{every} {number} {unit}s" if number and number != "1" else f"{every} {unit}"
-    if number not in (None, "1"):
+    if number == "2" and part == "BYDAY" and "," not in values:
+        every = f"{every} other"
+    elif number not in (None, "1"):
         return None
     if part == "BYDAY" and frequency == "WEEKLY":
         days = {day: word for word, day in _DAYS.items() if len(word) == 3}

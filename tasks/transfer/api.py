@@ -31,7 +31,7 @@ from users.api.operations import LINK, OPERATION, USER_ID, header
 from users.api.resources import numbered
 from users.api.views.base import PathTokenView
 from users.tokens.callers import Caller
-from users.tokens.scopes import FEEDS_READ, IMPORT, need
+from users.tokens.scopes import FEEDS_READ, IMPORT, InsufficientScope, need
 
 SECONDS = 20  # that an import may take within its request
 
@@ -210,6 +210,7 @@ class CalendarView(PathTokenView):
         auth=[{}],  # nothing that OpenAPI has a word for
         parameters=[OpenApiParameter("token", OpenApiTypes.STR, OpenApiParameter.PATH)],
         responses={(200, ics.MEDIA_TYPE): OpenApiTypes.STR},
+        extensions=also_answers((InsufficientScope, "The token lacks the scope `feeds:read`; make one that has it.")),
     )
     def get(self, request: Request, token: str) -> StreamingHttpResponse:
         caller = cast(Caller, request.user)

@@ -16,7 +16,7 @@ from tasks.formats.drafts import NAMESPACE, Completed, Degraded, Document, Draft
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE
 from tasks.placed import is_extra
 from tasks.projects import models as projects
-from tasks.recurrence import series
+from tasks.recurrence import rules, series
 from tasks.text import tag_key
 from users.resources.models import MAX_UID
 from users.text import known_timezones
@@ -140,7 +140,7 @@ class _Fitting:
         ) and (each.due_date is None or FIRST_DATE <= each.due_date <= LAST_DATE)
 
     def _recurrence(self, draft: TaskDraft) -> None:
-        """One that is refused is kept in `extra`. Without a due, the first occurrence from today on is it."""
+        """One that is refused is kept in `extra`. Without a due, its next occurrence is it, also today's."""
         sent = draft.recurrence
         if sent is None:
             return
@@ -158,13 +158,16 @@ class _Fitting:
             return
         draft.recurrence = {**sent, "zone": zone}
         if draft.due_at is None and draft.due_date is None:
-            self._tell(draft, "due_date", None, due)
-            draft.due_date = due
+            name = "due_at" if isinstance(due, dt.datetime) else "due_date"
+            self._tell(draft, name, None, due)
+            setattr(draft, name, due)
 
     def _first_due(self, rule: str, zone: ZoneInfo) -> dt.date:
-        """Raises Invalid, also for a rule that names times of day."""
-        yesterday = self._now.astimezone(zone).date() - dt.timedelta(days=1)
-        _, *following = series.preview(series.start(rule, zone, yesterday), yesterday, 2).occurrences
+        """A moment, if the rule names times of day. Raises Invalid."""
+        before = self._now.astimezone(zone).date() - dt.timedelta(days=1)
+        if rules.parse(rule, zone).time_part:
+            before = self._now.replace(second=0, microsecond=0)
+        _, *following = series.preview(series.start(rule, zone, before), before, 2).occurrences
         if not following:
             raise Invalid("It has ended.")
         return following[0]

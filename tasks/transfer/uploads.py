@@ -62,7 +62,7 @@ class UploadRequest(Request):
         if len(upload.data) > MAX_FILE:
             raise FileTooLarge(f"A file has at most {MAX_FILE // 2**20} MiB; split it.")
         if not upload.data:
-            raise _invalid("The body is empty; send the file.")
+            raise _invalid("Nothing is in it; send the file.")
         return upload
 
     def _of_form(self) -> Upload:

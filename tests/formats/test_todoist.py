@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasks.formats import todoist_csv, todoist_json
 from tasks.formats.drafts import Degraded, Document, ProjectDraft, Skipped, TaskDraft
-from tasks.formats.todoist_dates import recurring
+from tasks.formats.todoist_dates import english, recurring
 from tasks.recurrence import rules
 from tests.formats.samples import BERLIN, UTC, named, task
 from tests.formats.test_tickbase import texts
@@ -130,6 +130,30 @@ def test_projects_are_written_as_sections_and_closed_tasks_left_out() -> None:
         "task,Child,,2,2,,,,en,Europe/Berlin,,,,",
         "task,Daily,,2,1,,,every day starting 2026-01-31,en,Europe/Berlin,,,,",
     ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("FREQ=WEEKLY;BYDAY=MO;BYHOUR=9;BYMINUTE=0", "every mon"),
+        ("FREQ=WEEKLY;BYDAY=MO;BYHOUR=9;BYMINUTE=0;WKST=SU", "every mon"),
+        ("FREQ=WEEKLY;BYDAY=TU,TH;WKST=SU", "every tue, thu"),
+        ("FREQ=WEEKLY;INTERVAL=2;BYDAY=TU;WKST=MO", "every other tue"),
+        ("FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,TH;WKST=MO", None),
+        ("FREQ=MONTHLY;INTERVAL=2;BYDAY=2TU", None),
+        ("FREQ=HOURLY;BYHOUR=9;BYMINUTE=0", None),
+        ("FREQ=DAILY;BYHOUR=9,17;BYMINUTE=0", None),
+    ],
+)
+def test_rules_that_todoist_has_words_for(rule: str, words: str | None) -> None:
+    assert english({"rule": rule}) == words
+
+
+def test_the_time_of_a_rule_is_written_as_its_dues() -> None:
+    due = dt.datetime(2026, 11, 30, 8, tzinfo=dt.UTC)
+    rule = {"rule": "FREQ=WEEKLY;BYDAY=MO;BYHOUR=9;BYMINUTE=0"}
+    (_, line) = todoist_csv.write([], [TaskDraft(1, "a", title="Stretch", due_at=due, recurrence=rule)], BERLIN)
+    assert b"every mon at 09:00 starting 2026-11-30" in line
 
 
 # --- Words ------------------------------------------------------------------------------------------

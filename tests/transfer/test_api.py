@@ -125,6 +125,11 @@ def test_a_form_with_anything_else_is_refused(as_alice: Api, fields: dict[str, A
     assert [error["code"] for error in problem_of(post_form(as_alice, **fields), 400)["errors"]] == ["invalid_file"]
 
 
+def test_a_file_of_no_known_format_is_told_what_to_do(as_alice: Api) -> None:
+    (error,) = problem_of(post(as_alice, b"Dear Sir, this is a letter."), 400)["errors"]
+    assert error["detail"] == "It looks like no format that can be imported; if it is one, name it with `format`."
+
+
 def test_an_empty_body_is_refused(as_alice: Api) -> None:
     assert problem_of(post(as_alice, b""), 400)["errors"][0]["code"] == "invalid_file"
 

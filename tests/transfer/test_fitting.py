@@ -93,6 +93,20 @@ def test_a_rule_without_a_due_begins_with_its_first_occurrence_from_today_on() -
     assert draft.due_date == dt.date(2026, 11, 28)
 
 
+@pytest.mark.parametrize(
+    ("rule", "due"),
+    [
+        ("FREQ=WEEKLY;BYDAY=MO;BYHOUR=9;BYMINUTE=0", dt.datetime(2026, 11, 30, 8, tzinfo=dt.UTC)),
+        ("FREQ=DAILY;BYHOUR=18;BYMINUTE=30", dt.datetime(2026, 11, 28, 17, 30, tzinfo=dt.UTC)),
+        ("FREQ=HOURLY", dt.datetime(2026, 11, 28, 13, tzinfo=dt.UTC)),
+    ],
+)
+def test_a_rule_that_names_times_begins_with_the_next_one(rule: str, due: dt.datetime) -> None:
+    draft, told = fitted(recurrence={"rule": rule})
+    assert (draft.due_at, draft.due_date, draft.recurrence) == (due, None, {"rule": rule, "zone": "Europe/Berlin"})
+    assert [each.field for each in told] == ["due_at"]
+
+
 def test_extra_stays_within_its_bounds_member_by_member() -> None:
     deep: dict[str, Any] = {"a": {"b": {"c": {"d": 1}}}}
     draft, told = fitted(extra={"small": 1, "deep": deep, "huge": "x" * 9000, "big": 2**60, "nul": "a\0"})

@@ -195,6 +195,9 @@ def test_a_revoked_token_is_dead_at_once(as_alice: Api, alice: User) -> None:
     assert as_alice.delete(path).status_code == 204
     answer = with_token(token).get("/api/me/tasks")
     assert problem_of(answer, 401)["code"] == "invalid_token"
+    assert answer.json()["detail"] == "This personal token is invalid, revoked or expired; make a new one."
+    forget()
+    assert with_token(token).get("/api/me/tasks").json()["detail"] == answer.json()["detail"]
     assert answer["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
     assert not PersonalToken.objects.exists()
     assert problem_of(as_alice.delete(path), 404)["code"] == "token_not_found"

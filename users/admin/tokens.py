@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from users import services
 from users.admin.audited import AuditedAdmin
@@ -21,7 +23,7 @@ class PersonalTokenAdmin(AuditedAdmin):
 
     icon = "key"
     recorded_by_services = frozenset({Action.STAFF_DELETED})
-    list_display = ("token", "user", "scope", "created_at", "expires_at", "last_used_at", "last_used_network")
+    list_display = ("token", "user", "scope", "created_at", "expires_at", "last_used_at")
     list_select_related = ("user",)
     list_filter = ("expires_at", "last_used_at")
     search_fields = ("user__email", "prefix")
@@ -31,8 +33,8 @@ class PersonalTokenAdmin(AuditedAdmin):
         "token", "user", "scope", "created_at", "expires_at", "warned_at", "last_used_at", "last_used_network",
     )  # fmt: skip
 
-    def token(self, token: PersonalToken) -> str:
-        return str(token)
+    def token(self, token: PersonalToken) -> SafeString:
+        return format_html('<span class="whitespace-nowrap">{}</span>', token)
 
     @admin.display(description="scopes")
     def scope(self, token: PersonalToken) -> str:

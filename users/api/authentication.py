@@ -89,7 +89,7 @@ def _personal(request: Request, token: str) -> Caller:
     known = personal.known(token)
     if known is None:
         if personal.is_refused(token):
-            raise own.refusal()
+            raise personal.refusal()
         # Anybody can make up a token that looks right: it is counted by network before it is looked up.
         throttle, context = UnknownTokenThrottle(), request.parser_context or {}
         if not throttle.allow_request(request, context["view"]):

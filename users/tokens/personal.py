@@ -15,9 +15,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from config.database.isolation import all_users, as_user
+from config.errors import InvalidToken
 from config.values import keep_newest
 from users.models import PersonalToken
-from users.tokens import own
 from users.tokens.own import Grant
 
 PREFIX = "tick_pat_"
@@ -89,7 +89,7 @@ def look_up(token: str) -> Known:
         row = PersonalToken.objects.live().select_related("user").filter(digest=digest, user__is_active=True).first()
     if row is None:
         _refuse(digest)
-        raise own.refusal()
+        raise refusal()
     found = _known[digest] = Known(
         row.pk,
         row.user_id,
@@ -114,13 +114,18 @@ def grant_of(known: Known) -> Grant:
             if each.id == known.id:
                 _known.pop(digest, None)
                 _refuse(digest)
-        raise own.refusal()
+        raise refusal()
     return Grant(row.user, None, None)
 
 
 def _refuse(digest: str) -> None:
     _refused[digest] = time.monotonic() + REFUSED_SECONDS
     keep_newest(_refused, REMEMBERED)
+
+
+def refusal() -> InvalidToken:
+    """One error for every reason."""
+    return InvalidToken("This personal token is invalid, revoked or expired; make a new one.")
 
 
 def is_use_noted(token_id: UUID) -> bool:
