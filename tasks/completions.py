@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tasks.models import Task
     from users.tokens.callers import Actor
 
-# Rows of changed tasks, which are sent as one JSON array.
-_INSERT = """
+# Rows with all their columns but `id`, `user_id` and those of revocation, which are sent as one JSON array.
+INSERT = """
     INSERT INTO tasks_completion (user_id, task_id, at, occurrence_date, occurrence_at, kind, missed, version)
     SELECT %s::bigint, task_id, at, occurrence_date, occurrence_at, kind, missed, version
     FROM jsonb_populate_recordset(NULL::tasks_completion, %s::jsonb)
@@ -179,15 +179,10 @@ def record(user_id: int, tasks: Sequence["Task"], now: dt.datetime) -> Iterator[
         if step.kind != Kind.REOPENED
     ]
     if made:
-        yield insertion(user_id, made)
+        yield Raw(INSERT, [user_id, to_json(made).decode()])
     revoked = {step.revoked: task.version for task, step in steps if step.revoked is not None}
     if revoked:
         yield Raw(_REVOKE, [now, [*revoked], [*revoked.values()], user_id])
-
-
-def insertion(user_id: int, rows: Sequence[Mapping[str, Any]]) -> Raw:
-    """Of rows with all their columns but `id`, `user_id` and those of revocation."""
-    return Raw(_INSERT, [user_id, to_json(rows).decode()])
 
 
 def undo(user_id: int, operation: int, task_ids: Collection[int], now: dt.datetime) -> Raw:

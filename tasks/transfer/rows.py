@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from config.database.queries import run
+from config.database.queries import Raw, run
 from config.errors import DomainError, Invalid
-from tasks.completions import Completion, insertion
+from config.http.json import to_json
+from tasks.completions import INSERT, Completion
 from tasks.formats.drafts import Completed, Document, Draft, ProjectDraft, TaskDraft
 from tasks.models import Task
 from tasks.projects.models import Project
@@ -181,7 +182,7 @@ class Rows:
             for row, each in completed
         ]
         for some in _chunks(made, 2 * CHUNK):
-            run(insertion(self._user.pk, some))
+            run(Raw(INSERT, [self._user.pk, to_json(some).decode()]))
 
     # --- Rows that the file has changed since ---------------------------------------------------------
 
