@@ -207,7 +207,7 @@ class CalendarView(PathTokenView):
         "it secret, and revoke the token to close it. Open tasks with a due are events, and those that recur from "
         "their due repeat.",
         tags=["transfer"],
-        auth=[{}],  # nothing that OpenAPI has a word for
+        auth=[],  # nothing that OpenAPI has a word for
         parameters=[OpenApiParameter("token", OpenApiTypes.STR, OpenApiParameter.PATH)],
         responses={(200, ics.MEDIA_TYPE): OpenApiTypes.STR},
     )
