@@ -39,6 +39,7 @@ _VALUES = dict.fromkeys(
 )  # fmt: skip
 _VALUES |= {"GEO": r"-?\d{1,3}(\.\d+)?;-?\d{1,3}(\.\d+)?", "SEQUENCE": r"\d{1,9}", "PERCENT-COMPLETE": r"\d\d?|100"}
 _MOMENTS = ("EXDATE", "RDATE", "RECURRENCE-ID")
+_STAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
 _UNTIL = re.compile(r"(?<=;UNTIL=)(\d{8})(T\d{6})?Z?", re.ASCII)
 
@@ -109,9 +110,9 @@ def _event(task: TaskDraft, zone: ZoneInfo) -> Iterator[str]:
 
 
 def _common(task: TaskDraft) -> Iterator[str]:
-    said = task.extra.get("DTSTAMP")
+    said = str(task.extra.get("DTSTAMP", ""))
     yield f"UID:{escaped(task.uid)}"
-    yield f"DTSTAMP:{said if isinstance(said, str) and _is_stamp(said) else dates.basic(task.stamp)}"
+    yield f"DTSTAMP:{said if _STAMP.fullmatch(said) else dates.basic(task.stamp)}"
     if task.created_at:
         yield f"CREATED:{dates.basic(task.created_at)}"
     if task.modified_at:
@@ -226,7 +227,3 @@ def _rule(task: TaskDraft, zone: ZoneInfo) -> str:
 
 def priority_of(number: int) -> str:
     return "high" if 1 <= number <= 4 else "low" if number >= 6 else "medium"
-
-
-def _is_stamp(text: str) -> bool:
-    return re.fullmatch(r"\d{8}T\d{6}Z", text, re.ASCII) is not None
