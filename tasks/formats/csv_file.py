@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from tasks.formats import dates, files, texts
+from tasks.formats import dates, files, recurrences
 from tasks.formats.drafts import Document, ProjectDraft, TaskDraft, UnreadableFile, uid_of
 from tasks.formats.entries import Entry, Uids, settled
 from tasks.positions import is_valid
@@ -300,7 +300,8 @@ def _cells(task: TaskDraft, names: dict[str, str]) -> list[str]:
         task.uid, task.title, task.description, task.status, task.priority, ", ".join(map(_tag, task.tags)),
         dates.written(task.due_at) if task.due_at else str(task.due_date or ""),
         names.get(task.project or "", ""), task.project or "", task.parent or "", task.position or "",
-        texts.rule_from_now(recurrence) if recurrence else "", recurrence.get("zone", ""), recurrence.get("from", ""),
+        recurrences.rule_from_now(recurrence) if recurrence else "",
+        recurrence.get("zone", ""), recurrence.get("from", ""),
         *(dates.written(at) if at else "" for at in (task.completed_at, task.created_at, task.modified_at)),
         orjson.dumps(task.extra).decode() if task.extra else "",
     ]  # fmt: skip

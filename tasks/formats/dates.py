@@ -6,8 +6,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+Moment = dt.date | dt.datetime  # a day, or an aware instant
+
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
+# Of ISO 8601, extended or basic. `fromisoformat` takes week dates as well, which no format has.
+_MOMENT = re.compile(r"\d{4}-?\d\d-?\d\d([T ]\d\d:?\d\d(:?\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d(:?\d\d)?)?)?", re.ASCII)
 _TIME = r"(?:(?:,?\s+(?:at\s+)?|T)(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?(?::(?P<second>\d{2}))?\s*(?P<half>[ap]m)?)?$"
 _NUMBERS = re.compile(r"(?P<a>\d{1,4})(?P<mark>[./-])(?P<b>\d{1,2})(?P=mark)(?P<c>\d{1,4})" + _TIME, re.I | re.A)
 _MONTH_DAY = re.compile(
@@ -26,12 +30,54 @@ def zone_named(name: str) -> ZoneInfo | None:
         return None
 
 
+@lru_cache(maxsize=512)
+def zone_by_any_name(name: str) -> ZoneInfo | None:
+    """Of the tz database, also behind a path as `/freeassociation.sourceforge.net/Europe/Berlin`; or of Windows."""
+    parts = name.strip("/ ").split("/")[-3:]
+    for start in range(len(parts)):
+        if found := zone_named("/".join(parts[start:])):
+            return found
+    from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON  # an import of 100 ms (Unicode's windowsZones.xml)
+
+    return zone_named(WINDOWS_TO_OLSON.get(name, ""))
+
+
+def moment(text: str, zone: ZoneInfo) -> Moment:
+    """A day, or an instant in UTC: without an offset it is of `zone`. Raises ValueError."""
+    if not _MOMENT.fullmatch(text):
+        raise ValueError("no date or time")
+    if len(text) <= 10:
+        return dt.date.fromisoformat(text)
+    return in_utc(dt.datetime.fromisoformat(text), zone)
+
+
+def in_utc(wall: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    """A wall clock in a gap moves forward, in a fold it is the first. Raises ValueError beyond the calendar."""
+    try:
+        return (wall if wall.tzinfo else wall.replace(tzinfo=zone)).astimezone(dt.UTC)
+    except OverflowError as error:
+        raise ValueError("beyond the calendar") from error
+
+
+def midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
+    """The instant at which a day begins. Raises ValueError."""
+    return in_utc(dt.datetime.combine(day, dt.time.min), zone)
+
+
+def as_instant(found: Moment, zone: ZoneInfo) -> dt.datetime:
+    return found if isinstance(found, dt.datetime) else midnight(found, zone)
+
+
+def split_due(due: Moment) -> tuple[dt.date | None, dt.datetime | None]:
+    """As `due_date` and `due_at`."""
+    return (None, due) if isinstance(due, dt.datetime) else (due, None)
+
+
 def instant(text: str, zone: ZoneInfo) -> dt.datetime | None:
     """What ISO 8601 and RFC 3339 write, in UTC; local time without an offset. None if it is no moment."""
     try:
-        moment = dt.datetime.fromisoformat(text.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(dt.UTC)
-    except (ValueError, OverflowError):
+        return in_utc(dt.datetime.fromisoformat(text.strip()), zone)
+    except ValueError:
         return None
 
 
@@ -56,6 +102,23 @@ def local_day(moment: dt.datetime, zone: ZoneInfo) -> dt.date | None:
         return moment.astimezone(zone).date()
     except OverflowError:  # at an end of the calendar
         return None
+
+
+def local(at: dt.datetime, zone: ZoneInfo) -> dt.datetime:
+    """The wall clock; that of UTC at either end of the calendar."""
+    try:
+        return at.astimezone(zone)
+    except OverflowError:
+        return at
+
+
+def basic(moment: Moment) -> str:
+    """ISO 8601's basic format: a day, a wall clock, or an instant with Z."""
+    zulu = ""
+    if isinstance(moment, dt.datetime):
+        zulu = "Z" if moment.tzinfo else ""
+        moment = (moment.astimezone(dt.UTC) if moment.tzinfo else moment).replace(microsecond=0, tzinfo=None)
+    return moment.isoformat().replace("-", "").replace(":", "") + zulu
 
 
 def written(moment: dt.datetime) -> str:
@@ -131,6 +194,6 @@ def _built(match: re.Match[str], parts: tuple[int, int, int], zone: ZoneInfo) ->
 def at(date: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime | None:
     """Local time as an instant; one that a zone leaves out moves forward by the gap."""
     try:
-        return dt.datetime.combine(date, time, zone).astimezone(dt.UTC)
-    except OverflowError:
+        return in_utc(dt.datetime.combine(date, time), zone)
+    except ValueError:
         return None

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 # Our namespace (RFC 9562, section 6.6), so that the uids of an import are the same in every Tickbase.
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "tickbase")
+MAX_UID = 255  # characters that a uid can have
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def uid_of(source: str, key: str) -> str:
@@ -53,6 +55,11 @@ class Draft:
     created_at: dt.datetime | None = None
     modified_at: dt.datetime | None = None  # newer than the row of this uid: the import changes that one
     extra: dict[str, Any] = field(default_factory=dict)  # what the model has no member for; goes to `extra.<format>`
+
+    @property
+    def stamp(self) -> dt.datetime:
+        """For formats that need a time even if it has none."""
+        return self.modified_at or self.created_at or EPOCH
 
 
 @dataclass(slots=True)

@@ -149,15 +149,17 @@ def _unique(drafts: list[D], document: Document) -> list[D]:
 
 
 def _break_circles(drafts: Sequence[Draft], document: Document) -> None:
+    """Makes a root of the first draft of each."""
     by_uid = {draft.uid: draft for draft in drafts}
     done: set[str] = set()
     for draft in drafts:
         path: set[str] = set()
         at: Draft | None = draft
         while at is not None and at.uid not in done:
-            path.add(at.uid)
-            if at.parent in path:
+            if at.uid in path:
                 document.degraded.append(Degraded(at.row, "parent", at.parent, None))
                 at.parent = None
+                break
+            path.add(at.uid)
             at = by_uid.get(at.parent) if at.parent else None
         done |= path

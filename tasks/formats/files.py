@@ -11,6 +11,7 @@ import orjson
 from tasks.formats.drafts import Document, UnreadableFile
 
 MAX_DEPTH = 64  # of JSON; what nests deeper is no file of a to-do list
+MAX_TASKS = 200_000  # of a file of lines or entries, which are read one by one
 MAX_OBJECTS = 1_000_000  # of JSON: empty ones in an archive would fill the memory
 REPLACED = "Characters that cannot be stored were replaced by U+FFFD."
 
@@ -24,6 +25,12 @@ _MAY_BE_ESCAPED = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 def is_json(start: bytes) -> bool:
     return start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+
+
+def check_count(row: int, noun: str) -> None:
+    """Raises UnreadableFile for more tasks than the memory is meant for."""
+    if row > MAX_TASKS:
+        raise UnreadableFile(f"A file has up to {MAX_TASKS:,} tasks.", f"{noun} {row}")
 
 
 def has_member(start: bytes, name: str) -> bool:
@@ -51,6 +58,11 @@ def decode(data: bytes, document: Document, *, windows: bool = False) -> str:
     return text.replace("\x00", "\ufffd")
 
 
+def decode_lines(data: bytes, document: Document) -> str:
+    """As `decode`; lines end with LF."""
+    return decode(data, document).replace("\r\n", "\n").replace("\r", "\n")
+
+
 def _without_bom(data: bytes) -> str:
     """UTF-16 is told by its NULs: every second byte of what is mostly ASCII."""
     start = data[:1024]
@@ -69,20 +81,25 @@ def read_json(data: bytes, document: Document) -> Any:
     text = decode(data, document)
     if text.count("{") > MAX_OBJECTS:
         raise UnreadableFile(f"It has more than {MAX_OBJECTS:,} objects; split it.")
-    if _MAY_BE_ESCAPED.search(text):
-        text, replaced = _without_unstorable(text)
-        if replaced:
-            document.warnings.append(REPLACED)
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise UnreadableFile(f"It is no JSON: {error.msg}.", f"line {error.lineno}, column {error.colno}") from None
+    value = parse_json(storable_json(text, document))
     if is_deeper(value, MAX_DEPTH):
         raise UnreadableFile(f"It nests deeper than {MAX_DEPTH} levels.")
     return value
 
 
-def _without_unstorable(text: str) -> tuple[str, bool]:
+def parse_json(text: str, line: int | None = None) -> Any:
+    """`line` is where the text stands in its file, if it is one of several. Raises UnreadableFile."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        place = f"line {line or error.lineno}, column {error.colno}"
+        raise UnreadableFile(f"It is no JSON: {error.msg}.", place) from None
+
+
+def storable_json(text: str, document: Document) -> str:
+    """With U+FFFD for what PostgreSQL cannot store."""
+    if not _MAY_BE_ESCAPED.search(text):
+        return text
     found = False
 
     def replace(match: re.Match[str]) -> str:
@@ -90,10 +107,14 @@ def _without_unstorable(text: str) -> tuple[str, bool]:
         found = found or match[1] is not None
         return match[0] if match[1] is None else "\ufffd"
 
-    return _ESCAPES.sub(replace, text), found
+    text = _ESCAPES.sub(replace, text)
+    if found:
+        document.warnings.append(REPLACED)
+    return text
 
 
 def is_deeper(value: Any, limit: int) -> bool:
+    """Whether it has more levels; a value that holds no others is one."""
     level = [value]
     for _ in range(limit):
         level = [

@@ -2,10 +2,10 @@
 
 import datetime as dt
 import re
-from functools import lru_cache
 from io import StringIO
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
+from tasks.formats import dates
 from tasks.formats.ical import Component
 
 _OFFSET = re.compile(r"[+-]\d{4}(\d\d)?", re.ASCII)
@@ -28,31 +28,16 @@ class Zones:
     def define(self, timezone: Component) -> None:
         """A name that is known counts more than its definition, which programs cut down to a few years."""
         name = timezone.value("TZID") or ""
-        self.found[name] = named(name) or named(timezone.value("X-LIC-LOCATION") or "") or _defined(timezone)
+        self.found[name] = (
+            dates.zone_by_any_name(name)
+            or dates.zone_by_any_name(timezone.value("X-LIC-LOCATION") or "")
+            or _defined(timezone)
+        )
 
     def known(self, name: str) -> dt.tzinfo | None:
         if name not in self.found:
-            self.found[name] = named(name)
+            self.found[name] = dates.zone_by_any_name(name)
         return self.found[name]
-
-
-@lru_cache(maxsize=256)
-def named(name: str) -> ZoneInfo | None:
-    """Programs write paths before the name, as `/freeassociation.sourceforge.net/Europe/Berlin`."""
-    parts = name.strip("/ ").split("/")[-3:]
-    for start in range(len(parts)):
-        if found := _zone("/".join(parts[start:])):
-            return found
-    from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON  # slow to import
-
-    return _zone(WINDOWS_TO_OLSON.get(name, ""))
-
-
-def _zone(key: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(key) if key else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 def _defined(timezone: Component) -> dt.tzinfo | None:

@@ -9,12 +9,13 @@ and control characters, and a recurring to-do begins when it is due, as in other
 import datetime as dt
 import json
 import re
-from collections import Counter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tasks.formats import ical, texts
-from tasks.formats.drafts import Completed, Degraded, Document, ProjectDraft, Skipped, TaskDraft, uid_of
+from tasks.formats import dates, files, ical, recurrences
+from tasks.formats.dates import Moment
+from tasks.formats.drafts import MAX_UID, Completed, Degraded, Document, ProjectDraft, Skipped, TaskDraft, uid_of
+from tasks.formats.entries import Uids, settled
 from tasks.formats.ical import Component, Line
 from tasks.formats.ical_zones import Zones
 from tasks.formats.ics_writing import (
@@ -25,19 +26,15 @@ from tasks.formats.ics_writing import (
     TEXTS,
     TIMES,
     priority_of,
-    stamp_of,
-    text_of,
 )
 from tasks.formats.ics_writing import write as write
 from tasks.formats.ics_writing import write_feed as write_feed
-from tasks.formats.texts import Moment
 
 NAME = "ics"
 LABEL = "iCalendar (VTODO)"
 MEDIA_TYPE = "text/calendar; charset=utf-8"
 EXTENSION = "ics"
 
-MAX_UID = 255
 _EXCEPTIONS = ("EXDATE", "RDATE", "EXRULE", "RRULE")
 _APPLE = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)  # the epoch of X-APPLE-SORT-ORDER
 _HEAD = ("VERSION", "PRODID", "CALSCALE", "METHOD", "NAME", "X-WR-CALNAME")  # of a calendar
@@ -62,7 +59,7 @@ def matches(start: bytes, name: str) -> bool:
 def read(data: bytes, zone: ZoneInfo) -> Document:
     document = Document()
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data or b"\n" not in data:
-        data = texts.decode(data, document).encode()
+        data = files.decode_lines(data, document).encode()
     reader = _Reader(document, zone)
     data = data.removeprefix(b"\xef\xbb\xbf")
     if b"BEGIN:VTIMEZONE" in data.upper():  # which may stand after what needs them
@@ -72,7 +69,7 @@ def read(data: bytes, zone: ZoneInfo) -> Document:
     for calendar, component in ical.components(data):
         reader.take(calendar, component)
     reader.take_overrides()
-    texts.cut_cycles(document)
+    settled(document)
     if any("X-APPLE-SORT-ORDER" in task.extra for task in document.tasks):
         document.tasks.sort(key=_apple_order)
     return document
@@ -86,7 +83,7 @@ class _Reader:
         self.project: str | None = None
         self.tasks: dict[str, TaskDraft] = {}
         self.overrides: list[tuple[TaskDraft, Line]] = []
-        self.counts = Counter[str]()  # of to-dos without a UID
+        self.uids = Uids(NAME)
 
     def take(self, calendar: Component, component: Component) -> None:
         if calendar is not self.calendar:
@@ -94,7 +91,7 @@ class _Reader:
         if component is calendar or component.name == "VTIMEZONE":
             return
         self.row += 1
-        texts.check_count(self.row, "entry")
+        files.check_count(self.row, "entry")
         if component.name == "VTODO":
             self._add(component, self.project)
         else:
@@ -128,7 +125,7 @@ class _Reader:
         except (ValueError, TypeError, RecursionError):
             project = None
         is_sound = project and all(isinstance(getattr(project, name), kinds) for name, kinds in _MEMBERS)
-        if is_sound and texts.is_shallow(members, 6):
+        if is_sound and not files.is_deeper(members, 7):
             return project
         self.document.degraded.append(Degraded(self.row + 1, "X-TICKBASE-PROJECT", value[:200], None))
         return None
@@ -150,17 +147,16 @@ class _Reader:
         uid = ical.unescaped(component.value("UID") or "").strip()
         if not uid:
             content = "\n".join(f"{line.key}:{line.value}" for line in component.lines)
-            self.counts[content] += 1
-            uid = uid_of(NAME, f"{content}\x1f{self.counts[content]}")
+            uid = self.uids.of(content)
         return uid if len(uid) <= MAX_UID else uid_of(NAME, uid)
 
     def moment(self, line: Line) -> tuple[Moment, str | None]:
         """With the name of its zone, if it has one. Raises ValueError."""
         name = line.parameters.get("TZID")
         zone = self.zones.known(name) if name else None
-        found = texts.moment(line.value.strip(), self.zone)
+        found = dates.moment(line.value.strip(), self.zone)
         if isinstance(found, dt.datetime) and zone and not line.value.endswith("Z"):
-            found = texts.instant(dt.datetime.fromisoformat(line.value.strip()), zone)
+            found = dates.in_utc(dt.datetime.fromisoformat(line.value.strip()), zone)
         if name and not zone:
             self.document.degraded.append(Degraded(self.row, f"{line.name};TZID", name, self.zone.key))
         return found, zone.key if isinstance(zone, ZoneInfo) else None
@@ -181,17 +177,17 @@ class _Reader:
             else:
                 self.document.skipped.append(Skipped(task.row, f"{task.uid[:100]} stands there twice."))
         for series in advanced.values():
-            texts.advance(series, self.zone)
+            recurrences.advance(series, self.zone)
 
     def _complete(self, series: TaskDraft, task: TaskDraft, line: Line) -> None:
         try:
             due, _ = self.moment(line)
-            at = task.completed_at or task.modified_at or texts.as_instant(due, self.zone)
+            at = task.completed_at or task.modified_at or dates.as_instant(due, self.zone)
         except ValueError:
             self.document.degraded.append(Degraded(task.row, line.name, line.value, None))
             return
         skipped = task.status == "cancelled"
-        series.completions.append(Completed(at, *texts.take_due(due), skipped=skipped))
+        series.completions.append(Completed(at, *dates.split_due(due), skipped=skipped))
         to = f"{'a skipped occurrence' if skipped else 'a completion'} of {series.uid}"
         self.document.degraded.append(Degraded(task.row, line.name, line.value, to))
 
@@ -224,7 +220,7 @@ class _Todo:
         self._take_rest()
         return task
 
-    def tell(self, name: str, value: Any, to: Any = None) -> None:
+    def degrade(self, name: str, value: Any, to: Any = None) -> None:
         self.reader.document.degraded.append(Degraded(self.task.row, name, value, to))
 
     def _take(self, name: str) -> Line | None:
@@ -258,15 +254,15 @@ class _Todo:
             return self.reader.moment(line)
         except ValueError:
             self._put(line)
-            self.tell(name, line.value)
+            self.degrade(name, line.value)
             return None, None
 
     def _instant(self, name: str) -> dt.datetime | None:
         found, _ = self._moment(name)
         try:
-            return texts.as_instant(found, self.reader.zone) if found else None
+            return dates.as_instant(found, self.reader.zone) if found else None
         except ValueError:
-            self.tell(name, str(found))
+            self.degrade(name, str(found))
             return None
 
     def _take_status(self) -> None:
@@ -281,20 +277,20 @@ class _Todo:
         elif done.isdecimal() and done.strip("0"):
             task.status = "in_progress"
         if line and said not in STATUSES:
-            self.tell("STATUS", line.value, task.status)
+            self.degrade("STATUS", line.value, task.status)
         if task.status == "completed":
             task.completed_at = completed_at
             if done == "100":
                 self._take("PERCENT-COMPLETE")
         elif completed_at:
-            self.tell("COMPLETED", completed_at.isoformat())
+            self.degrade("COMPLETED", completed_at.isoformat())
 
     def _take_priority(self) -> None:
         """1 is the highest, 0 none."""
         line = self._take("PRIORITY")
         said = line.value.strip() if line else "0"
         if not re.fullmatch("[0-9]", said):
-            self.tell("PRIORITY", said, "medium")
+            self.degrade("PRIORITY", said, "medium")
             said = "0"
         self.task.priority = priority_of(int(said))
         if said not in ("0", PRIORITIES[self.task.priority]):
@@ -313,9 +309,9 @@ class _Todo:
             if start and start != due:
                 self._put(start_line)
                 if "RRULE" in self.lines:
-                    self.tell("DTSTART", start_line.value)
+                    self.degrade("DTSTART", start_line.value)
         if due:
-            self.task.due_date, self.task.due_at = texts.take_due(due)
+            self.task.due_date, self.task.due_at = dates.split_due(due)
         return zone
 
     def _after(self, start: Moment, line: Line) -> Moment | None:
@@ -340,10 +336,10 @@ class _Todo:
             )
         elif line:
             self._put(line)
-            self.tell("RRULE", line.value)
+            self.degrade("RRULE", line.value)
         for name in _EXCEPTIONS:
             for each in self.lines.get(name, []):  # kept, but nothing counts with it
-                self.tell(name, each.value)
+                self.degrade(name, each.value)
 
     def _take_parent(self) -> None:
         lines = self.lines.get("RELATED-TO", [])
@@ -355,18 +351,18 @@ class _Todo:
     def _take_completion(self, line: Line) -> None:
         parameters = line.parameters
         try:
-            at = texts.as_instant(texts.moment(line.value, self.reader.zone), self.reader.zone)
-            due = texts.moment(parameters["X-DUE"], self.reader.zone) if "X-DUE" in parameters else None
+            at = dates.as_instant(dates.moment(line.value, self.reader.zone), self.reader.zone)
+            due = dates.moment(parameters["X-DUE"], self.reader.zone) if "X-DUE" in parameters else None
         except ValueError:
             self._put(line)
-            self.tell(line.name, line.value)
+            self.degrade(line.name, line.value)
             return
-        day, time = texts.take_due(due) if due else (None, None)
+        day, time = dates.split_due(due) if due else (None, None)
         self.task.completions.append(Completed(at, day, time, skipped="X-SKIPPED" in parameters))
 
     def _take_rest(self) -> None:
         stamp = self.lines.get("DTSTAMP", [None])[0]
-        if stamp and stamp.value.strip() == text_of(stamp_of(self.task)):
+        if stamp and stamp.value.strip() == dates.basic(self.task.stamp):
             self._take("DTSTAMP")
         for lines in self.lines.values():
             for line in lines:
@@ -376,9 +372,9 @@ class _Todo:
             self.task.extra["VALARM"] = [[f"{line.key}:{line.value}" for line in alarm.lines] for alarm in alarms]
         others = [child for child in self.component.children if child.name != "VALARM"]
         for child in [*others, *(inner for alarm in alarms for inner in alarm.children)]:
-            self.tell(child.name[:40], "a component")
+            self.degrade(child.name[:40], "a component")
         for text in (text for each in (self.component, *alarms) for text in each.broken):
-            self.tell(text[:40], text[:200])
+            self.degrade(text[:40], text[:200])
 
 
 def _apple_order(task: TaskDraft) -> int:

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from zoneinfo import ZoneInfo
 
-from tasks.formats import ical, texts
+from tasks.formats import dates, ical, recurrences
 from tasks.formats.drafts import ProjectDraft, TaskDraft
 from tasks.formats.ical import escaped
-from tasks.formats.ical_zones import definition, named
+from tasks.formats.ical_zones import definition
 
 PRODID = "-//Tickbase//Tickbase//EN"
 TITLE = "Tickbase"
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 STATUSES = {
     "NEEDS-ACTION": "pending", "IN-PROCESS": "in_progress", "COMPLETED": "completed", "CANCELLED": "cancelled",
 }  # fmt: skip
@@ -40,6 +39,7 @@ _VALUES = dict.fromkeys(
 )  # fmt: skip
 _VALUES |= {"GEO": r"-?\d{1,3}(\.\d+)?;-?\d{1,3}(\.\d+)?", "SEQUENCE": r"\d{1,9}", "PERCENT-COMPLETE": r"\d\d?|100"}
 _MOMENTS = ("EXDATE", "RDATE", "RECURRENCE-ID")
+_STAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
 _UNTIL = re.compile(r"(?<=;UNTIL=)(\d{8})(T\d{6})?Z?", re.ASCII)
 
@@ -66,7 +66,7 @@ def _calendar(lines: list[str], name: str, tasks: Iterable[TaskDraft], zone: Zon
         written = [*(_todo(task, zone) if name == "VTODO" else _event(task, zone))]
         for used in {name for line in written if ";TZID=" in line for name in ical.zone_names(line)} - defined:
             defined.add(used)
-            if known := named(used):
+            if known := dates.zone_by_any_name(used):
                 yield definition(known, used)
         yield ical.component(name, written)
     yield b"END:VCALENDAR\r\n"
@@ -84,7 +84,7 @@ def _todo(task: TaskDraft, zone: ZoneInfo) -> Iterator[str]:
     if task.status == "completed":
         yield "PERCENT-COMPLETE:100"
     if task.completed_at:
-        yield f"COMPLETED:{text_of(task.completed_at)}"
+        yield f"COMPLETED:{dates.basic(task.completed_at)}"
     priority = str(task.extra.get("PRIORITY", ""))
     if not re.fullmatch("[1-9]", priority) or priority_of(int(priority)) != task.priority:
         priority = PRIORITIES[task.priority]
@@ -110,13 +110,13 @@ def _event(task: TaskDraft, zone: ZoneInfo) -> Iterator[str]:
 
 
 def _common(task: TaskDraft) -> Iterator[str]:
-    said = task.extra.get("DTSTAMP")
+    said = str(task.extra.get("DTSTAMP", ""))
     yield f"UID:{escaped(task.uid)}"
-    yield f"DTSTAMP:{said if isinstance(said, str) and _is_stamp(said) else text_of(stamp_of(task))}"
+    yield f"DTSTAMP:{said if _STAMP.fullmatch(said) else dates.basic(task.stamp)}"
     if task.created_at:
-        yield f"CREATED:{text_of(task.created_at)}"
+        yield f"CREATED:{dates.basic(task.created_at)}"
     if task.modified_at:
-        yield f"LAST-MODIFIED:{text_of(task.modified_at)}"
+        yield f"LAST-MODIFIED:{dates.basic(task.modified_at)}"
     yield f"SUMMARY:{escaped(task.title)}"
     if task.description:
         yield f"DESCRIPTION:{escaped(task.description)}"
@@ -137,8 +137,8 @@ def _ours(task: TaskDraft, zone: ZoneInfo) -> Iterator[str]:
         yield f"X-TICKBASE-ZONE:{escaped(recurrence['zone'])}"
     for done in task.completions:
         occurrence = done.due_at or done.due_date
-        due = f";X-DUE={moment_text(occurrence)}" if occurrence else ""
-        yield f"{COMPLETION}{due}{';X-SKIPPED=TRUE' if done.skipped else ''}:{text_of(done.at)}"
+        due = f";X-DUE={dates.basic(occurrence)}" if occurrence else ""
+        yield f"{COMPLETION}{due}{';X-SKIPPED=TRUE' if done.skipped else ''}:{dates.basic(done.at)}"
 
 
 def _extra(task: TaskDraft) -> Iterator[str]:
@@ -170,7 +170,7 @@ def _is_sound(line: ical.Line) -> bool:
 
 def _is_moment(text: str) -> bool:
     try:
-        texts.moment(text, ZoneInfo("UTC"))
+        dates.moment(text, ZoneInfo("UTC"))
     except ValueError:
         return False
     return len(text) in (8, 15, 16)
@@ -183,7 +183,7 @@ def _start(task: TaskDraft, zone: ZoneInfo) -> Iterator[str]:
             continue
         if not _is_moment(value):
             continue
-        start = texts.moment(value, zone)
+        start = dates.moment(value, zone)
         due = task.due_at or task.due_date or start
         if isinstance(start, dt.datetime) == isinstance(due, dt.datetime) and start <= due:
             yield f"{key}:{value}"
@@ -197,19 +197,19 @@ def _has_due(task: TaskDraft) -> bool:
 def _due(task: TaskDraft, zone: ZoneInfo) -> str:
     """With its parameters. A series counts by the wall clock of its zone."""
     if task.due_at is None:
-        return f";VALUE=DATE:{moment_text(task.due_date)}" if task.due_date else ""
+        return f";VALUE=DATE:{dates.basic(task.due_date)}" if task.due_date else ""
     key = (task.recurrence or {}).get("zone")
-    if key and (known := named(key)) and known.key == key:
-        wall = texts.local(task.due_at, known).replace(microsecond=0, tzinfo=None, fold=0)
-        if texts.instant(wall, known) == task.due_at.replace(microsecond=0):  # not the second one of a fold
-            return f";TZID={ical.quoted(key)}:{moment_text(wall)}"
-    return f":{text_of(task.due_at)}"
+    if key and (known := dates.zone_by_any_name(key)) and known.key == key:
+        wall = dates.local(task.due_at, known).replace(microsecond=0, tzinfo=None, fold=0)
+        if dates.in_utc(wall, known) == task.due_at.replace(microsecond=0):  # not the second one of a fold
+            return f";TZID={ical.quoted(key)}:{dates.basic(wall)}"
+    return f":{dates.basic(task.due_at)}"
 
 
 def _rule(task: TaskDraft, zone: ZoneInfo) -> str:
     """UNTIL is a day where the due is one, else in UTC (RFC 5545, section 3.3.10)."""
     recurrence = task.recurrence or {}
-    its_zone = named(recurrence.get("zone") or "") or zone
+    its_zone = dates.zone_by_any_name(recurrence.get("zone") or "") or zone
 
     def until(found: re.Match[str]) -> str:
         if task.due_at is None:
@@ -217,34 +217,13 @@ def _rule(task: TaskDraft, zone: ZoneInfo) -> str:
         if found[0].endswith("Z"):
             return found[0]
         try:
-            return text_of(texts.instant(dt.datetime.fromisoformat(f"{found[1]}{found[2] or 'T235959'}"), its_zone))
+            return dates.basic(dates.in_utc(dt.datetime.fromisoformat(f"{found[1]}{found[2] or 'T235959'}"), its_zone))
         except ValueError:
             return found[0]
 
-    rule = texts.series_from_now(recurrence, zone)["rule"]
+    rule = recurrences.from_now(recurrence, zone)["rule"]
     return f"RRULE:{_UNTIL.sub(until, ''.join(rule.split()))}"
 
 
 def priority_of(number: int) -> str:
     return "high" if 1 <= number <= 4 else "low" if number >= 6 else "medium"
-
-
-def stamp_of(task: TaskDraft) -> dt.datetime:
-    return task.modified_at or task.created_at or EPOCH
-
-
-def _is_stamp(text: str) -> bool:
-    return re.fullmatch(r"\d{8}T\d{6}Z", text, re.ASCII) is not None
-
-
-def text_of(at: dt.datetime) -> str:
-    return moment_text(at.astimezone(dt.UTC))
-
-
-def moment_text(moment: texts.Moment) -> str:
-    """A day, a wall clock, or an instant with Z, in the basic format."""
-    zulu = ""
-    if isinstance(moment, dt.datetime):
-        zulu = "Z" if moment.tzinfo else ""
-        moment = (moment.astimezone(dt.UTC) if moment.tzinfo else moment).replace(microsecond=0, tzinfo=None)
-    return moment.isoformat().replace("-", "").replace(":", "") + zulu

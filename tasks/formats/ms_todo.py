@@ -6,7 +6,6 @@ A due is a day, written as a moment: midnight where the user is, mostly in UTC. 
 import datetime as dt
 import html
 import re
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -139,7 +138,7 @@ class _Reader:
         value = entry.members.get(name)
         if not isinstance(value, dict) or not isinstance(value.get("dateTime"), str):
             return None
-        zone = windows_zone(str(value.get("timeZone") or "UTC"))
+        zone = dates.zone_by_any_name(str(value.get("timeZone") or "UTC"))
         if zone is None:
             entry.degrade(f"{name}/timeZone", value["timeZone"], self.zone.key)
         return dates.instant(value["dateTime"], zone or self.zone)
@@ -158,16 +157,8 @@ class _Reader:
             if value:
                 entry.degrade("recurrence", value)
             return None
-        zone = windows_zone(str((span or {}).get("recurrenceTimeZone") or ""))
+        zone = dates.zone_by_any_name(str((span or {}).get("recurrenceTimeZone") or ""))
         return {"rule": rule + end, "zone": (zone or self.zone).key}
-
-
-@lru_cache(maxsize=512)
-def windows_zone(name: str) -> ZoneInfo | None:
-    """A zone by its name in Windows (Unicode CLDR, windowsZones.xml) or of the IANA."""
-    from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON  # an import of 100 ms, needed here only
-
-    return dates.zone_named(WINDOWS_TO_OLSON.get(name, name))
 
 
 def _rule(pattern: dict[str, Any]) -> str | None:
@@ -218,7 +209,7 @@ def _end(span: dict[str, Any] | None) -> str | None:
     if kind == "noEnd" or span is None:
         return ""
     if kind == "endDate" and (day := dates.day(str(span.get("endDate")))):
-        return f";UNTIL={day.isoformat().replace('-', '')}"
+        return f";UNTIL={dates.basic(day)}"
     count = span.get("numberOfOccurrences")
     return f";COUNT={count}" if kind == "numbered" and isinstance(count, int) and count > 0 else None
 

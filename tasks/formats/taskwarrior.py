@@ -16,21 +16,19 @@ from typing import Any
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
-import orjson
-
+from tasks.formats import dates, files, recurrences
 from tasks.formats import taskwarrior_recur as recur
-from tasks.formats import texts
-from tasks.formats.drafts import Degraded, Document, ProjectDraft, Skipped, TaskDraft, UnreadableFile, uid_of
-from tasks.formats.texts import Moment
+from tasks.formats.dates import Moment
+from tasks.formats.drafts import EPOCH, Degraded, Document, ProjectDraft, Skipped, TaskDraft, UnreadableFile, uid_of
+from tasks.formats.entries import settled
 
 NAME = "taskwarrior"
 LABEL = "Taskwarrior (JSON)"
 MEDIA_TYPE = "application/json"
 EXTENSION = "json"
 
-Entry = dict[str, Any]
+Members = dict[str, Any]
 
-_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _SIGNATURE = re.compile(rb"\s*(\[\s*)?\{")
 _MEMBERS = (b'"description":', b'"status":', b'"uuid":')
 _STATUSES = {"completed": "completed", "deleted": "cancelled"}
@@ -40,7 +38,6 @@ _DERIVED = ("id", "urgency")
 _TIMES = ("end", "scheduled", "start", "until", "wait")
 _NAME = re.compile(r"[A-Za-z][\w.]*", re.ASCII)
 MAX_DEPTH = 20  # of projects
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def matches(start: bytes, name: str) -> bool:
@@ -53,10 +50,10 @@ def matches(start: bytes, name: str) -> bool:
 
 def read(data: bytes, zone: ZoneInfo) -> Document:
     document = Document()
-    entries = _entries(texts.decode(data, document), document)
+    entries = _entries(files.decode_lines(data, document), document)
     reader = _Reader(document, zone)
     templates = {str(entry.get("uuid")): entry for _, entry in entries if entry.get("status") == "recurring"}
-    instances: dict[str, list[tuple[int, Entry]]] = {uuid: [] for uuid in templates}
+    instances: dict[str, list[tuple[int, Members]]] = {uuid: [] for uuid in templates}
     for row, entry in entries:
         parent = str(entry.get("parent"))
         if parent in templates and "recur" in entry and recur.says_the_same(entry, templates[parent]):
@@ -67,35 +64,25 @@ def read(data: bytes, zone: ZoneInfo) -> Document:
         reader.merge(reader.tasks.get(uuid), templates[uuid], group)
     if any(name in entry for _, entry in entries for name in _DERIVED):
         document.warnings.append("id and urgency are Taskwarrior's own figures, and are not kept.")
-    texts.cut_cycles(document)
-    return document
+    return settled(document)
 
 
-def _entries(text: str, document: Document) -> list[tuple[int, Entry]]:
-    if "\\u0000" in text:
-        text = _NUL.sub(r"\1\\ufffd", text)
-        document.warnings.append("NUL characters are replaced by U+FFFD.")
+def _entries(text: str, document: Document) -> list[tuple[int, Members]]:
+    text = files.storable_json(text, document)
     if not text.strip():
         raise UnreadableFile("The file is empty.", "line 1")
     if text.lstrip()[:1] == "[":
-        entries: Iterator[tuple[int, Any]] = enumerate(_json(text, 0), 1)
+        entries: Iterator[tuple[int, Any]] = enumerate(files.parse_json(text), 1)
     else:
         lines = enumerate(text.split("\n"), 1)
-        entries = ((row, _json(line.strip().removesuffix(","), row)) for row, line in lines if line.strip())
-    found: list[tuple[int, Entry]] = []
+        entries = ((row, files.parse_json(line.strip().removesuffix(","), row)) for row, line in lines if line.strip())
+    found: list[tuple[int, Members]] = []
     for row, entry in entries:
-        texts.check_count(len(found) + 1, "entry")
+        files.check_count(len(found) + 1, "entry")
         if not isinstance(entry, dict):
             raise UnreadableFile("A task is a JSON object.", f"entry {row}")
         found.append((row, entry))
     return found
-
-
-def _json(text: str, row: int) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise UnreadableFile(f"No JSON: {error.msg}.", f"line {row or error.lineno}") from error
 
 
 class _Reader:
@@ -105,7 +92,7 @@ class _Reader:
         self.uids: set[str] = set()
         self.projects: set[str] = set()
 
-    def add(self, row: int, entry: Entry) -> None:
+    def add(self, row: int, entry: Members) -> None:
         title, uuid = entry.get("description"), str(entry.get("uuid") or f"{entry.get('entry')} {row}")
         if not isinstance(title, str) or not title.strip():
             self.document.skipped.append(Skipped(row, "It has no description."))
@@ -131,7 +118,7 @@ class _Reader:
                 self.document.degraded.append(Degraded(row, name, "a nested value", None))
         self.document.tasks.append(task)
 
-    def _moment(self, task: TaskDraft, rest: Entry, name: str) -> Moment | None:
+    def _moment(self, task: TaskDraft, rest: Members, name: str) -> Moment | None:
         if (value := rest.pop(name, None)) is None:
             return None
         try:
@@ -140,11 +127,11 @@ class _Reader:
             self._keep(task, name, value)
             return None
 
-    def _instant(self, task: TaskDraft, rest: Entry, name: str) -> dt.datetime | None:
+    def _instant(self, task: TaskDraft, rest: Members, name: str) -> dt.datetime | None:
         value = rest.get(name)
         found = self._moment(task, rest, name)
         try:
-            return texts.as_instant(found, self.zone) if found else None
+            return dates.as_instant(found, self.zone) if found else None
         except ValueError:
             self._keep(task, name, value)
             return None
@@ -154,26 +141,26 @@ class _Reader:
         task.extra[name] = value
         self.document.degraded.append(Degraded(task.row, name, value, to))
 
-    def _take_times(self, task: TaskDraft, rest: Entry) -> None:
+    def _take_times(self, task: TaskDraft, rest: Members) -> None:
         status = rest.pop("status", "pending")
         if not isinstance(status, str) or status not in _STATUSES:
             self._keep(task, "status", status, "pending")
             status = "pending"
         task.status = _STATUSES[status]
         if due := self._moment(task, rest, "due"):
-            task.due_date, task.due_at = texts.take_due(due)
+            task.due_date, task.due_at = dates.split_due(due)
         task.created_at = self._instant(task, rest, "entry")
         task.modified_at = self._instant(task, rest, "modified")
         if task.status == "completed":
             task.completed_at = self._instant(task, rest, "end")
-        elif task.status == "cancelled" and rest.get("end") == _text(_stamp(task)):
+        elif task.status == "cancelled" and rest.get("end") == dates.basic(task.stamp):
             del rest["end"]
         if task.status == "pending" and "start" in rest:
             task.status = "in_progress"
-            if rest["start"] == _text(_stamp(task)):
+            if rest["start"] == dates.basic(task.stamp):
                 del rest["start"]
 
-    def _take_members(self, task: TaskDraft, rest: Entry) -> None:
+    def _take_members(self, task: TaskDraft, rest: Members) -> None:
         priority = rest.pop("priority", None)
         if isinstance(priority, str) and priority in _PRIORITIES:
             task.priority = _PRIORITIES[priority]
@@ -194,7 +181,7 @@ class _Reader:
                 setattr(task, name, value)
                 del rest[f"tickbase{name}"]
 
-    def _take_recurrence(self, task: TaskDraft, rest: Entry) -> None:
+    def _take_recurrence(self, task: TaskDraft, rest: Members) -> None:
         word, said = rest.get("recur"), rest.pop("tickbaserecurrence", None)
         if word is None or "parent" in rest:
             return
@@ -204,7 +191,7 @@ class _Reader:
         if found is None or (task.due_date is None and task.due_at is None):
             self._keep(task, "recur", rest.pop("recur"))
             return
-        ours = texts.recurrence_of(said) if isinstance(said, str) else None
+        ours = recurrences.parsed(said) if isinstance(said, str) else None
         if ours and recur.word(ours["rule"]) == word:
             task.recurrence = ours
             del rest["recur"]
@@ -215,7 +202,7 @@ class _Reader:
         elif not found.is_exact:
             self.document.degraded.append(Degraded(task.row, "recur", word, found.rule))
 
-    def _take_project(self, task: TaskDraft, rest: Entry) -> None:
+    def _take_project(self, task: TaskDraft, rest: Members) -> None:
         project, said = rest.get("project"), rest.pop("tickbaseprojects", None)
         if not isinstance(project, str) or not project:
             return
@@ -235,7 +222,7 @@ class _Reader:
             parent = uid
         task.project = parent
 
-    def merge(self, task: TaskDraft | None, template: Entry, instances: list[tuple[int, Entry]]) -> None:
+    def merge(self, task: TaskDraft | None, template: Members, instances: list[tuple[int, Members]]) -> None:
         if task is None or task.recurrence is None:
             for row, entry in instances:
                 self.add(row, entry)
@@ -243,16 +230,16 @@ class _Reader:
         opened = self._closed_apart(task, instances)
         if opened:
             _, first, due = opened[0]
-            task.due_date, task.due_at = texts.take_due(due)
+            task.due_date, task.due_at = dates.split_due(due)
             task.status = "in_progress" if "start" in first else task.status
         elif "mask" in template:  # which a template has that Taskwarrior made instances of
-            texts.advance(task, self.zone)
+            recurrences.advance(task, self.zone)
         for row, _, due in opened[1:]:
             self.document.skipped.append(Skipped(row, f"The occurrence on {due} of the task of entry {task.row}."))
 
-    def _closed_apart(self, task: TaskDraft, instances: list[tuple[int, Entry]]) -> list[tuple[int, Entry, Moment]]:
+    def _closed_apart(self, task: TaskDraft, instances: list[tuple[int, Members]]) -> list[tuple[int, Members, Moment]]:
         """Closed instances become completions; answers the open ones."""
-        opened: list[tuple[int, Entry, Moment]] = []
+        opened: list[tuple[int, Members, Moment]] = []
         for row, entry in sorted(instances, key=lambda each: str(each[1].get("due"))):
             try:
                 due = recur.local(str(entry.get("due")), self.zone)
@@ -285,13 +272,13 @@ def write(projects: Iterable[ProjectDraft], tasks: Iterable[TaskDraft], zone: Zo
     yield b"\n]\n" if before == ",\n" else b"[\n]\n"
 
 
-def _written(task: TaskDraft, projects: dict[str, ProjectDraft], zone: ZoneInfo) -> Iterator[Entry]:
+def _written(task: TaskDraft, projects: dict[str, ProjectDraft], zone: ZoneInfo) -> Iterator[Members]:
     """The task; a recurring one as the template, and its completions as closed instances."""
     entry = _kept(task, zone) | {
         "description": task.title,
         "uuid": uid_of(NAME, task.uid),
-        "entry": task.created_at and _text(task.created_at),
-        "modified": task.modified_at and _text(task.modified_at),
+        "entry": task.created_at and dates.basic(task.created_at),
+        "modified": task.modified_at and dates.basic(task.modified_at),
         "due": _due(task.due_date, task.due_at, zone),
         "tags": task.tags,
         "tickbaseposition": task.position,
@@ -301,7 +288,7 @@ def _written(task: TaskDraft, projects: dict[str, ProjectDraft], zone: ZoneInfo)
         entry["tickbaseuid"] = task.uid
     entry |= _status(task) | _project(task, projects)
     if task.recurrence:
-        entry |= _recurrence(task, texts.series_from_now(task.recurrence, zone))
+        entry |= _recurrence(task, recurrences.from_now(task.recurrence, zone))
     entry = {name: value for name, value in entry.items() if value not in (None, "", [])}
     yield entry
     for number, done in enumerate(task.completions if task.recurrence else [], 1):
@@ -309,17 +296,17 @@ def _written(task: TaskDraft, projects: dict[str, ProjectDraft], zone: ZoneInfo)
             "uuid": uid_of(NAME, f"{task.uid}\x1f{number}"),
             "status": "deleted" if done.skipped else "completed",
             "due": _due(done.due_date, done.due_at, zone),
-            "end": _text(done.at),
+            "end": dates.basic(done.at),
             "parent": entry["uuid"],
         }
 
 
-def _kept(task: TaskDraft, zone: ZoneInfo) -> Entry:
+def _kept(task: TaskDraft, zone: ZoneInfo) -> Members:
     """What `extra` has of Taskwarrior's, if it still holds: a date that is none makes Taskwarrior refuse the file."""
     kept = {name: value for name, value in task.extra.items() if _NAME.fullmatch(name) and recur.is_flat(value)}
     for name in _TIMES:
         try:
-            texts.moment(str(kept.get(name)), zone)
+            dates.moment(str(kept.get(name)), zone)
         except ValueError:
             kept.pop(name, None)
     has_due = task.due_date or task.due_at
@@ -332,18 +319,18 @@ def _kept(task: TaskDraft, zone: ZoneInfo) -> Entry:
     return kept
 
 
-def _status(task: TaskDraft) -> Entry:
-    stamp = _text(_stamp(task))
+def _status(task: TaskDraft) -> Members:
+    stamp = dates.basic(task.stamp)
     said, recurring = task.extra, task.recurrence is not None
     if task.status == "completed":
-        return {"status": "completed", "end": _text(task.completed_at) if task.completed_at else None}
+        return {"status": "completed", "end": dates.basic(task.completed_at) if task.completed_at else None}
     if task.status == "cancelled":
         return {"status": "deleted", "end": said.get("end") or stamp}
     start = said.get("start") or stamp if task.status == "in_progress" else None
     return {"status": "recurring" if recurring else "pending", "start": start, "end": None}
 
 
-def _recurrence(task: TaskDraft, recurrence: dict[str, str]) -> Entry:
+def _recurrence(task: TaskDraft, recurrence: dict[str, str]) -> Members:
     said = task.extra.get("recur")
     found = recur.rule(said) if isinstance(said, str) else None
     if found and recurrence == {"rule": recur.until(found.rule, task.extra.get("until")), "from": "due"}:
@@ -351,11 +338,11 @@ def _recurrence(task: TaskDraft, recurrence: dict[str, str]) -> Entry:
     word = recur.word(recurrence["rule"])
     plain = recur.rule(word)
     is_plain = plain and recurrence == {"rule": recur.until(plain.rule, task.extra.get("until")), "from": "due"}
-    text = None if is_plain else texts.recurrence_text(recurrence)
+    text = None if is_plain else recurrences.text_of(recurrence)
     return {"recur": word, "rtype": "periodic", "tickbaserecurrence": text}
 
 
-def _project(task: TaskDraft, projects: dict[str, ProjectDraft]) -> Entry:
+def _project(task: TaskDraft, projects: dict[str, ProjectDraft]) -> Members:
     path: dict[str, str] = {}
     uid = task.project
     while uid in projects and uid not in path and len(path) < MAX_DEPTH:
@@ -367,23 +354,14 @@ def _project(task: TaskDraft, projects: dict[str, ProjectDraft]) -> Entry:
     return {"project": ".".join(names), "tickbaseprojects": said}
 
 
-def _stamp(task: TaskDraft) -> dt.datetime:
-    """Where Taskwarrior wants a time that a task of ours does not have."""
-    return task.modified_at or task.created_at or _EPOCH
-
-
-def _annotation(task: TaskDraft) -> Entry:
-    return {"entry": _text(task.created_at or _EPOCH), "description": task.description}
+def _annotation(task: TaskDraft) -> Members:
+    return {"entry": dates.basic(task.created_at or EPOCH), "description": task.description}
 
 
 def _due(day: dt.date | None, at: dt.datetime | None, zone: ZoneInfo) -> str | None:
     if at is None and day is not None:
         try:
-            at = texts.midnight(day, zone)
+            at = dates.midnight(day, zone)
         except ValueError:  # at an end of the calendar
-            return day.isoformat().replace("-", "")
-    return _text(at) if at else None
-
-
-def _text(at: dt.datetime) -> str:
-    return f"{at.astimezone(dt.UTC).replace(microsecond=0, tzinfo=None).isoformat().replace('-', '').replace(':', '')}Z"
+            return dates.basic(day)
+    return dates.basic(at) if at else None

@@ -5,7 +5,7 @@ import re
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tasks.formats import texts
+from tasks.formats import dates, files
 from tasks.formats.drafts import Completed
 
 WEEKDAYS = "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"
@@ -68,7 +68,7 @@ def rule(text: str) -> Found | None:
 def until(text: str, end: object) -> str:
     """The rule with the end of a template, which Taskwarrior takes for its last moment."""
     try:
-        last = texts.moment(end, ZoneInfo("UTC")) if isinstance(end, str) else None
+        last = dates.moment(end, ZoneInfo("UTC")) if isinstance(end, str) else None
     except ValueError:
         last = None
     return f"{text};UNTIL={last:%Y%m%dT%H%M%SZ}" if last else text
@@ -96,12 +96,12 @@ _OWN = {
 }  # fmt: skip
 
 
-def local(text: str, zone: ZoneInfo) -> texts.Moment:
+def local(text: str, zone: ZoneInfo) -> dates.Moment:
     """A local midnight is a day. Raises ValueError."""
-    found = texts.moment(text, zone)
+    found = dates.moment(text, zone)
     if isinstance(found, dt.datetime):
-        day = texts.local(found, zone).date()
-        return day if texts.midnight(day, zone) == found else found
+        day = dates.local(found, zone).date()
+        return day if dates.midnight(day, zone) == found else found
     return found
 
 
@@ -112,10 +112,10 @@ def says_the_same(instance: dict[str, Any], template: dict[str, Any]) -> bool:
 
 def is_flat(value: Any) -> bool:
     """As Taskwarrior writes: annotations are objects in a list."""
-    return texts.is_shallow(value, 2)
+    return not files.is_deeper(value, 3)
 
 
-def completion(entry: dict[str, Any], due: texts.Moment, zone: ZoneInfo) -> Completed:
+def completion(entry: dict[str, Any], due: dates.Moment, zone: ZoneInfo) -> Completed:
     """Raises ValueError if the closed instance does not say when."""
-    at = texts.as_instant(texts.moment(str(entry.get("end")), zone), zone)
-    return Completed(at, *texts.take_due(due), skipped=entry["status"] == "deleted")
+    at = dates.as_instant(dates.moment(str(entry.get("end")), zone), zone)
+    return Completed(at, *dates.split_due(due), skipped=entry["status"] == "deleted")

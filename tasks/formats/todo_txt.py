@@ -10,21 +10,20 @@ completion, positions, what projects have beside a name, titles with several spa
 
 import datetime as dt
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
-from tasks.formats import texts
-from tasks.formats.drafts import Degraded, Document, ProjectDraft, TaskDraft, uid_of
+from tasks.formats import dates, files, recurrences
+from tasks.formats.drafts import MAX_UID, Degraded, Document, ProjectDraft, TaskDraft
+from tasks.formats.entries import Uids, settled
 
 NAME = "todotxt"
 LABEL = "todo.txt"
 MEDIA_TYPE = "text/plain; charset=utf-8"
 EXTENSION = "txt"
 
-MAX_UID = 255
 _OPEN, _CLOSED = ("pending", "in_progress"), ("completed", "cancelled")
 _LETTER = re.compile(r"\(([A-Z])\)")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -51,19 +50,18 @@ def matches(start: bytes, name: str) -> bool:
 def read(data: bytes, zone: ZoneInfo) -> Document:
     document = Document()
     reader = _Reader(document, zone)
-    for row, line in enumerate(texts.decode(data, document).split("\n"), 1):
+    for row, line in enumerate(files.decode_lines(data, document).split("\n"), 1):
         if words := [word for word in _SPACES.split(line) if word]:
             document.tasks.append(reader.task(row, words))
-            texts.check_count(len(document.tasks), "line")
+            files.check_count(len(document.tasks), "line")
     reader.name_parents()
-    texts.cut_cycles(document)
-    return document
+    return settled(document)
 
 
 class _Reader:
     def __init__(self, document: Document, zone: ZoneInfo) -> None:
         self.document, self.zone = document, zone
-        self.counts = Counter[str]()  # of equal lines
+        self.made = Uids(NAME)
         self.uids: set[str] = set()
         self.ids: dict[str, str] = {}  # `id:` to uid
         self.projects: set[str] = set()
@@ -73,22 +71,22 @@ class _Reader:
         start = int(done)
         letter = _LETTER.fullmatch(words[start])
         start += bool(letter)
-        dates: list[dt.date] = []
-        while start < len(words) and len(dates) < 1 + done and (day := _day(words[start])):
-            dates.append(day)
+        days: list[dt.date] = []
+        while start < len(words) and len(days) < 1 + done and (day := _day(words[start])):
+            days.append(day)
             start += 1
         body = words[start:] or words
         task = TaskDraft(row, "", status="completed" if done else "pending")
         pairs = self._sort(task, body)
-        closed = dates.pop(0) if done and dates else None
-        if dates:
-            task.created_at = self._midnight(task, "created", dates[0])
+        closed = days.pop(0) if done and days else None
+        if days:
+            task.created_at = self._midnight(task, "created", days[0])
         if letter:
             pairs["pri"] = letter[1]
         self._take_pairs(task, pairs)
         if closed and task.status == "completed":
             task.completed_at = self._midnight(task, "completed", closed)
-        elif closed and closed not in dates:  # of a cancelled task
+        elif closed and closed not in days:  # of a cancelled task
             task.extra["(x)"] = closed.isoformat()
         task.uid = self._uid(task, body, pairs.pop("uid", None))
         if "id" in pairs:
@@ -149,16 +147,16 @@ class _Reader:
             return
         text = pairs.pop("due")
         try:
-            due = texts.moment(f"{text}T{pairs['at']}" if "at" in pairs else text, self.zone)
+            due = dates.moment(f"{text}T{pairs['at']}" if "at" in pairs else text, self.zone)
         except ValueError:
             self._keep(task, "due", text)
         else:
             pairs.pop("at", None)
-            task.due_date, task.due_at = texts.take_due(due)
+            task.due_date, task.due_at = dates.split_due(due)
 
     def _take_recurrence(self, task: TaskDraft, pairs: dict[str, str]) -> None:
         text, rrule = pairs.pop("rec", None), pairs.pop("rrule", None)
-        found = texts.recurrence_of(rrule) if rrule else _of_rec(text) if text else None
+        found = recurrences.parsed(rrule) if rrule else _of_rec(text) if text else None
         if not (text or rrule):
             return
         if found is None or (task.due_date is None and task.due_at is None):
@@ -174,7 +172,7 @@ class _Reader:
 
     def _midnight(self, task: TaskDraft, name: str, day: dt.date) -> dt.datetime | None:
         try:
-            return texts.midnight(day, self.zone)
+            return dates.midnight(day, self.zone)
         except ValueError:
             self._keep(task, name, day.isoformat())
             return None
@@ -186,8 +184,7 @@ class _Reader:
             self._keep(task, "uid", said)
         if not said or uid in self.uids or len(uid) > MAX_UID:
             content = " ".join(word for word in body if not word.startswith("pri:"))
-            self.counts[content] += 1
-            uid = uid_of(NAME, f"{content}\x1f{self.counts[content]}")
+            uid = self.made.of(content)
         self.uids.add(uid)
         return uid
 
@@ -242,13 +239,13 @@ def write(projects: Iterable[ProjectDraft], tasks: Iterable[TaskDraft], zone: Zo
 
 def _head(task: TaskDraft, zone: ZoneInfo) -> Iterator[str]:
     letter = _letter(task)
-    created = texts.local(task.created_at, zone).date().isoformat() if task.created_at else None
+    created = dates.local(task.created_at, zone).date().isoformat() if task.created_at else None
     if task.status in _CLOSED:
         yield "x"
         said = task.extra.get("(x)")
         closed = said if isinstance(said, str) and _day(said) else created
         if task.completed_at:
-            closed = texts.local(task.completed_at, zone).date().isoformat()
+            closed = dates.local(task.completed_at, zone).date().isoformat()
         elif task.status == "completed":
             return  # the first date would be that of completion
         yield from filter(None, [closed])
@@ -293,20 +290,20 @@ def _pairs(task: TaskDraft, zone: ZoneInfo) -> Iterable[str]:
 def _due(task: TaskDraft, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     """The time of day apart, since other programs know dates only."""
     if task.due_at:
-        day, _, time = texts.local(task.due_at, zone).isoformat().partition("T")
+        day, _, time = dates.local(task.due_at, zone).isoformat().partition("T")
         yield from (("due", day), ("at", time))
     elif task.due_date:
         yield "due", task.due_date.isoformat()
 
 
 def _recurrence(recurrence: dict[str, str], said: Any, zone: ZoneInfo) -> tuple[str, str]:
-    recurrence = texts.series_from_now(recurrence, zone)
+    recurrence = recurrences.from_now(recurrence, zone)
     if isinstance(said, str) and _of_rec(said) == recurrence:
         return "rec", said
     origin, plain = recurrence["from"], _PLAIN.fullmatch(recurrence["rule"])
     if plain and "zone" not in recurrence:
         return "rec", f"{'+' if origin == 'due' else ''}{plain[2] or 1}{_LETTERS[plain[1]]}"
-    return "rrule", texts.recurrence_text(recurrence)
+    return "rrule", recurrences.text_of(recurrence)
 
 
 def _word(text: str, space: str) -> str:

@@ -1,6 +1,5 @@
 """Export: projects and tasks as drafts, which a format writes as a file; read in batches, without instances."""
 
-import re
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -46,19 +45,17 @@ def calendar(user: Actor, zone: ZoneInfo) -> Iterator[bytes]:
 def _dues(user: Actor) -> Iterator[TaskDraft]:
     due: Any = Task.objects.for_user(user).visible().open().exclude(due_date=None)
     ids = array("q", due.order_by("due_date", "due_at", "pk").values_list("pk", flat=True))
-    yield from map(_counting_anew, _drafts(user, ids, {}, lambda own: _own(own, ics.NAME)))
+    yield from _drafts(user, ids, {}, lambda own: _own(own, ics.NAME))
 
 
 def _pieces(user: Actor, zone: ZoneInfo, chosen: WritableFormat, place: Place) -> Iterator[bytes]:
-    is_ours = chosen.NAME == TICKBASE
-    extra = (lambda own: own) if is_ours else (lambda own: _own(own, chosen.NAME))
+    extra = (lambda own: own) if chosen.NAME == TICKBASE else (lambda own: _own(own, chosen.NAME))
     rows = Project.objects.for_user(user).visible().order_by("position", "pk").values_list(*_PROJECT)
     projects = {row[0]: row for row in rows}
     included = _included(projects, place)
     drafts = [_project(row, projects, included, extra) for row in projects.values() if row[0] in included]
     uids = {pk: row[1] for pk, row in projects.items() if pk in included}
-    tasks = _tasks(user, place, included, uids, extra)
-    yield from chosen.write(drafts, tasks if is_ours else map(_counting_anew, tasks), zone)
+    yield from chosen.write(drafts, _tasks(user, place, uids, extra), zone)
 
 
 def _own(extra: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -99,18 +96,12 @@ def _project(row: Sequence[Any], projects: Mapping[int, Any], included: Collecti
     )
 
 
-def _tasks(
-    user: Actor, place: Place, included: Collection[int], uids: Mapping[int, str], extra: Callable[[Any], Any]
-) -> Iterator[TaskDraft]:
+def _tasks(user: Actor, place: Place, uids: Mapping[int, str], extra: Callable[[Any], Any]) -> Iterator[TaskDraft]:
     """Project by project, the inbox first, and each before those within it."""
     if place in (None, INBOX, ACTIVE):
-        yield from _tasks_in(user, None, uids, extra)
+        yield from _drafts(user, _in_tree_order(user, None), uids, extra)
     for project_id in uids:
-        yield from _tasks_in(user, project_id, uids, extra)
-
-
-def _tasks_in(user: Actor, project_id: int | None, uids: Mapping[int, str], extra: Any) -> Iterator[TaskDraft]:
-    yield from _drafts(user, _in_tree_order(user, project_id), uids, extra)
+        yield from _drafts(user, _in_tree_order(user, project_id), uids, extra)
 
 
 def _drafts(user: Actor, ids: "array[int]", uids: Mapping[int, str], extra: Any) -> Iterator[TaskDraft]:
@@ -177,10 +168,3 @@ def _task(row: Sequence[Any], uids: Mapping[int, str], completions: list[Complet
         recurrence and {name: str(value) for name, value in recurrence.items() if value is not None},
         completions,
     )
-
-
-def _counting_anew(task: TaskDraft) -> TaskDraft:
-    """For a format that knows no `left`, the rule has what is left of its COUNT: it begins at the present due."""
-    if task.recurrence and (left := task.recurrence.get("left")):
-        task.recurrence["rule"] = re.sub(r"COUNT=\d+", f"COUNT={left}", task.recurrence["rule"])
-    return task

@@ -13,6 +13,7 @@ from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, nf
 from tasks import positions, recurring
 from tasks.choices import Priority, Status
 from tasks.formats.drafts import NAMESPACE, Completed, Degraded, Document, Draft, ProjectDraft, Skipped, TaskDraft
+from tasks.formats.entries import UNTITLED
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE
 from tasks.placed import is_extra
 from tasks.projects import models as projects
@@ -21,7 +22,6 @@ from tasks.text import tag_key
 from users.resources.models import MAX_UID
 from users.text import known_timezones
 
-UNTITLED = "Untitled"
 MAX_MOVED = dt.timedelta(days=400)  # of a due, from where its rule has put it
 TICKBASE = "tickbase"  # the format whose `extra` is the row's own
 Tell = Callable[[Draft, str, Any, Any], None]

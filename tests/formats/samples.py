@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tasks.formats import csv_file, google_tasks, ms_todo, tickbase, ticktick, todoist_csv, todoist_json, vikunja
+from tasks.formats import (
+    csv_file,
+    google_tasks,
+    ics,
+    ms_todo,
+    taskwarrior,
+    tickbase,
+    ticktick,
+    todo_txt,
+    todoist_csv,
+    todoist_json,
+    vikunja,
+)
 from tasks.formats.drafts import Document, Format, TaskDraft
 
 FOLDER = Path(__file__).parent / "samples"
@@ -53,6 +65,16 @@ SAMPLES = (
     Sample(ms_todo, "ms-todo.json"),
     Sample(ticktick, "ticktick.csv"),
     Sample(vikunja, "vikunja"),
+)
+TEXTS = (
+    Sample(todo_txt, "texts/todo.txt"),
+    Sample(todo_txt, "texts/by-hand.txt"),
+    Sample(taskwarrior, "texts/taskwarrior.json"),
+    Sample(taskwarrior, "texts/taskwarrior-lines.json"),
+    Sample(taskwarrior, "texts/taskwarrior-by-hand.json"),
+    Sample(ics, "texts/todoman.ics"),
+    Sample(ics, "texts/icalendar.ics"),
+    Sample(ics, "texts/by-hand.ics"),
 )
 TREES = [sample for sample in SAMPLES if not sample.name.endswith(".csv")]  # JSON
 TABLES = [sample for sample in SAMPLES if sample.name.endswith(".csv")]

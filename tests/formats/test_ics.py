@@ -44,8 +44,8 @@ def parsed(data: bytes) -> Any:
     return icalendar.Calendar.from_ical(data)
 
 
-def at(*parts: int) -> dt.datetime:
-    return dt.datetime(*parts, tzinfo=dt.UTC)  # type: ignore[misc, arg-type]
+def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> dt.datetime:
+    return dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.UTC)
 
 
 # --- In ---------------------------------------------------------------------------------------------

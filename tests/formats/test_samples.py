@@ -9,14 +9,15 @@ import pytest
 
 from tasks.formats import registry
 from tasks.formats.drafts import UnreadableFile
-from tests.formats.samples import SAMPLES, TABLES, TREES, Path_, Sample, as_json, at, leaves, replaced, tree
+from tests.formats.samples import SAMPLES, TABLES, TEXTS, TREES, Path_, Sample, as_json, at, leaves, replaced, tree
 
-every = pytest.mark.parametrize("sample", SAMPLES, ids=str)
+every = pytest.mark.parametrize("sample", [*SAMPLES, *TEXTS], ids=str)
+WHOLE = [each for each in [*SAMPLES, *TEXTS] if each.name != "texts/by-hand.ics"]  # folded within a character
 
 
 @every
 def test_format_is_detected(sample: Sample) -> None:
-    assert registry.detect(sample.data).NAME == sample.format.NAME
+    assert registry.detect(sample.data, sample.name).NAME == sample.format.NAME
 
 
 @every
@@ -89,7 +90,7 @@ def written(rows: list[list[str]], delimiter: str) -> bytes:
     return buffer.getvalue().encode()
 
 
-@every
+@pytest.mark.parametrize("sample", WHOLE, ids=str)
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
 def test_encoding_does_not_matter(sample: Sample, encoding: str) -> None:
     text = sample.text.decode("utf-8-sig")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
-from tasks.formats import google_tasks, ms_todo, ticktick, vikunja
+from tasks.formats import dates, google_tasks, ms_todo, ticktick, vikunja
 from tasks.formats.drafts import Degraded, Document, Skipped, TaskDraft
 from tasks.recurrence import rules
 from tests.formats.samples import BERLIN, UTC, named, task, zipped
@@ -53,10 +53,10 @@ def test_zones_of_windows() -> None:
     from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
     assert len(WINDOWS_TO_OLSON) > 130
-    assert {name: ms_todo.windows_zone(name) for name in WINDOWS_TO_OLSON if ms_todo.windows_zone(name) is None} == {}
-    assert str(ms_todo.windows_zone("W. Europe Standard Time")) == "Europe/Berlin"
-    assert str(ms_todo.windows_zone("Asia/Tokyo")) in available_timezones()
-    assert ms_todo.windows_zone("Middle-earth Standard Time") is None
+    assert [name for name in WINDOWS_TO_OLSON if dates.zone_by_any_name(name) is None] == []
+    assert str(dates.zone_by_any_name("W. Europe Standard Time")) == "Europe/Berlin"
+    assert str(dates.zone_by_any_name("Asia/Tokyo")) in available_timezones()
+    assert dates.zone_by_any_name("Middle-earth Standard Time") is None
 
 
 def test_unknown_zone_is_told() -> None:

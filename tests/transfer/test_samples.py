@@ -1,6 +1,5 @@
 """Files of every format become rows: each a second time changes nothing, and nothing is dropped silently."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +11,11 @@ from tasks.models import Task
 from tasks.projects.models import Project
 from tasks.transfer import services
 from tasks.transfer.fitting import TICKBASE
-from tests.formats.samples import SAMPLES
+from tests.formats.samples import SAMPLES, TEXTS
 from tests.problems import stored
 from users.models import User
 
-TEXTS = Path(__file__).parent.parent / "formats" / "samples" / "texts"
-FILES = {str(each): each.data for each in SAMPLES} | {
-    each.name: each.read_bytes() for each in sorted(TEXTS.iterdir()) if each.suffix in (".txt", ".json", ".ics")
-}
+FILES = {each.name: each.data for each in [*SAMPLES, *TEXTS]}
 every = pytest.mark.parametrize("name", FILES)
 
 

@@ -165,7 +165,7 @@ def test_another_scope_opens_no_calendar_and_this_one_nothing_else(alice: User) 
         assert streaming(feeds).get(address).status_code == 403
 
 
-def test_guesses_are_limited_by_network(limit: Callable[..., None]) -> None:
+def test_guesses_are_limited_by_network(db: None, limit: Callable[..., None]) -> None:
     limit(anon="3/min")
     assert [calendar(personal.make()).status_code for _ in range(5)] == [404, 404, 404, 429, 429]
 

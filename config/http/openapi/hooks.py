@@ -71,7 +71,7 @@ def _resource(operations: dict[str, Schema], schemas: dict[str, Schema]) -> str 
 
 
 def _tidy(operation: Schema, enums: dict[str, str], rate_limits: Schema) -> None:
-    if operation.get("security", [{}]) == [{}]:
+    if operation.get("security") in (None, [{}]):
         operation["security"] = []  # code generators take [{}] for a security scheme
     parameters = operation.get("parameters", [])
     parameters.sort(key=_place)  # whatever the order of the decorators
