@@ -41,6 +41,10 @@ def todos(*properties: str, count: int = 1) -> bytes:
     return f"BEGIN:VCALENDAR\n{body * count}END:VCALENDAR\n".encode()
 
 
+def calendars(line: str, count: int) -> bytes:
+    return "".join(f"BEGIN:VCALENDAR\n{line.format(number)}\nEND:VCALENDAR\n" for number in range(count)).encode()
+
+
 def entry(**members: object) -> bytes:
     return json.dumps([{"description": "a", "status": "pending", "uuid": "u"} | members]).encode()
 
@@ -203,6 +207,8 @@ GROWING: list[tuple[WritableFormat, Callable[[int], bytes]]] = [
     (ics, lambda size: todos("BEGIN:VALARM", "END:VALARM", count=size // 40)),
     (ics, lambda size: todos(*["BEGIN:VALARM", "END:VALARM"] * (size // 24))),
     (ics, lambda size: todos(*["a line"] * (size // 7))),
+    (ics, lambda size: calendars("X-WR-CALNAME:{}", size // 45)),
+    (ics, lambda size: calendars("X-{}:" + "a" * 10, size // 45)),
 ]
 
 
