@@ -162,7 +162,7 @@ class Bridge:
                 if refusal is None and not is_read:
                     try:
                         is_read = await self._bodies.read(environ, request.receive, held, self._limit_of(request))
-                    except (BodyTooSlow, BodyCutOff) as error:
+                    except (BodyTooSlow, BodyCutOff, Overloaded) as error:
                         refusal = error
                 stream = None
                 if refusal is None:
