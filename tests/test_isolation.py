@@ -70,6 +70,7 @@ importTasks      | 201 | 403 permission_denied  | 201                    | 401 n
 listImports      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 getImport        | 200 | 403 permission_denied  | 404 import_not_found   | 401 not_authenticated | 401 invalid_token
 exportTasks      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
+getCalendar      | 404 not_found | 404 not_found | 404 not_found          | 404 not_found         | 404 not_found
 getLiveness      | 200 | 200                    | 200                    | 200                   | 200
 getReadiness     | 200 | 200                    | 200                    | 200                   | 200
 """
@@ -139,6 +140,7 @@ class World(NamedTuple):
     dave: User
     import_id: int
     tag: str = CANARY
+    token: str = CANARY  # in the path of a calendar; tests/users/test_token_streams.py has real ones
 
     @classmethod
     def of(cls, user: User) -> "World":

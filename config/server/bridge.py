@@ -10,7 +10,8 @@ import logging
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
@@ -18,7 +19,17 @@ from config.errors import BodyCutOff, BodyTooSlow, DomainError, Failed, Overload
 from config.server import heads, responses
 from config.server import threads as pool
 from config.server.bodies import BodyReader
-from config.server.responses import BuffersFullError, BufferUsage, KeyFullError, Response, ResponseBuffer
+from config.server.responses import (
+    Begin,
+    BuffersFullError,
+    BufferUsage,
+    GivenUpError,
+    Growing,
+    Headers,
+    KeyFullError,
+    Response,
+    ResponseBuffer,
+)
 from config.server.streams import HOLDS, OpenStream, Stream, Streams, Wait
 from config.server.threads import KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
 
@@ -179,6 +190,8 @@ class Bridge:
             if stream:
                 return stream, response
             await responses.send(response, send, buffer)
+            if isinstance(response.body, Growing) and not isinstance(response.body.error, GivenUpError | None):
+                logger.error("an answer broke off", exc_info=response.body.error)
             return None
 
     def _limit_of(self, request: _Request) -> int:
@@ -203,17 +216,16 @@ class Bridge:
         return response, None
 
     async def _run(self, request: _Request, buffer: ResponseBuffer) -> Response:
-        def call() -> Response:
+        def call(begin: Begin | None = None) -> Response:
             buffer.require_room()  # again: others may have been made while this one waited
-            return responses.call(self._application, request.environ, buffer)
+            return responses.call(self._application, request.environ, buffer, begin)
 
         refusal: DomainError
         try:
             buffer.require_room()
             if request.lane is not Lane.HEAVY:
                 return await self._pools[request.lane].run(call, request.caller)
-            async with self._thread_left():
-                return await self._pools[request.lane].run(call, request.caller)
+            return await self._run_heavy(request, call)
         except KeyFullError:
             refusal = TooManyAtOnce("Read the answers to your other requests first; then try again.")
         except BuffersFullError:
@@ -227,6 +239,25 @@ class Bridge:
             logger.exception("no answer could be made")
             refusal = Failed("Something went wrong on our side; it has been logged.")
         return await self._refuse(request, refusal, buffer)
+
+    async def _run_heavy(self, request: _Request, call: Callable[[Begin | None], Response]) -> Response:
+        """The response, or one that has begun and is Growing."""
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[Response] = loop.create_future()
+
+        def begin(status: int, headers: Headers, file: IO[bytes]) -> Growing:
+            growing = Growing(file, made, loop)
+            loop.call_soon_threadsafe(begun.set_result, Response(status, headers, growing))
+            return growing
+
+        async def run() -> Response:
+            has_chunks = request.environ["SERVER_PROTOCOL"] != "HTTP/1.0"  # else nobody notices what breaks off
+            async with self._thread_left():
+                return await self._pools[request.lane].run(partial(call, begin if has_chunks else None), request.caller)
+
+        made = asyncio.ensure_future(run())
+        await asyncio.wait({made, begun}, return_when=asyncio.FIRST_COMPLETED)
+        return await (begun if begun.done() else made)
 
     @asynccontextmanager
     async def _thread_left(self) -> AsyncIterator[None]:

@@ -192,7 +192,9 @@ class ExportView(APIView):
             "Content-Disposition": f'attachment; filename="tasks.{chosen.EXTENSION}"',
         }
         pieces = exports.write(caller, caller.zone, chosen, query.get("project"))
-        return StreamingHttpResponse(pieces, content_type=chosen.MEDIA_TYPE, headers=headers)
+        response = StreamingHttpResponse(pieces, content_type=chosen.MEDIA_TYPE, headers=headers)
+        response.starts_early = True  # type: ignore[attr-defined]  # for the bridge
+        return response
 
 
 class CalendarView(PathTokenView):
@@ -205,7 +207,7 @@ class CalendarView(PathTokenView):
         "it secret, and revoke the token to close it. Open tasks with a due are events, and those that recur from "
         "their due repeat.",
         tags=["transfer"],
-        auth=[],
+        auth=[{}],  # nothing that OpenAPI has a word for
         parameters=[OpenApiParameter("token", OpenApiTypes.STR, OpenApiParameter.PATH)],
         responses={(200, ics.MEDIA_TYPE): OpenApiTypes.STR},
     )

@@ -7,6 +7,8 @@ import pytest
 
 from config.urls import urlpatterns
 from tasks import services as tasks
+from tasks.formats.drafts import Document
+from tasks.transfer.services import import_document
 from tests.callers import with_token
 from tests.client import Api
 from tests.factories import make_session, make_task, make_token, make_user
@@ -45,6 +47,10 @@ createStreamTicket | projects:read or tasks:read
 getCounts          | projects:read tasks:read
 listCompletions    | tasks:read
 previewRecurrence  | tasks:read
+importTasks        | import
+listImports        | import
+getImport          | import
+exportTasks        | projects:read tasks:read
 listTags           | tasks:read
 renameTag          | tasks:write
 deleteTag          | tasks:write
@@ -97,6 +103,7 @@ def alice(db: None) -> User:
     tasks.delete_task(user, make_task(user, title=CANARY).pk)
     make_session(user, user_agent=CANARY)
     make_token(user, "tasks:read", name=CANARY)
+    import_document(user, Document(warnings=[CANARY]), "csv")
     return user
 
 
