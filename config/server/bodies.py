@@ -1,14 +1,13 @@
 """Reads the bodies of requests on the event loop, where a slow client costs no thread."""
 
 import asyncio
-from contextlib import ExitStack
 from io import BytesIO
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
 
 from asgiref.typing import ASGIReceiveCallable
 
-from config.errors import BodyCutOff, BodyTooSlow
+from config.errors import BodyCutOff, BodyTooSlow, Overloaded
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -18,10 +17,11 @@ READ_SECONDS = 30
 # many are held at once, until they are answered: with the number of connections, these two bound the memory for bodies.
 SMALL = 160 * 1024
 LARGE_AT_ONCE = 256
-# Bodies beyond the common limit, which a few addresses take from known callers: they lie in files until they are worked
-# on, which takes several times their size. So few at once, each held until it is answered.
-HUGE_AT_ONCE = 2
-HUGE_READ_SECONDS = 120
+# Bodies beyond the common limit, which a few addresses take from known callers: they lie in files, so many at once,
+# until they are worked on. That takes several times their size in memory, so few at once. A slow client holds a file
+# alone: with the places of work, two of them would keep everybody else out.
+HUGE_FILES, HUGE_AT_ONCE = 32, 2
+HUGE_READ_SECONDS, HUGE_WAIT_SECONDS = 120, 60
 # What is too large is read all the same, up to here: a client that is cut off while it sends sees no answer.
 DISCARDED = 16 * 1024 * 1024
 # Each piece costs the event loop the same, however small it is.
@@ -35,6 +35,7 @@ class BodyReader:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._files = asyncio.Semaphore(HUGE_FILES)
         self._huge = asyncio.Semaphore(HUGE_AT_ONCE)
 
     async def read(
@@ -42,15 +43,15 @@ class BodyReader:
         environ: "WSGIEnvironment",
         receive: ASGIReceiveCallable,
         held: list[asyncio.Semaphore],
-        limit: int | None = None,
+        limit: int = 0,
     ) -> bool:
-        """Put the body into `environ`, an empty one if it exceeds the limit, by default the common one; `held` is for
-        release with the answer.
+        """Put the body into `environ`, an empty one if it exceeds the limit, the common one if that is more; `held` is
+        for release with the answer.
 
-        Returns whether it was read to its end: else the connection can carry no further request. Raises BodyTooSlow
-        and BodyCutOff.
+        Returns whether it was read to its end: else the connection can carry no further request. Raises BodyTooSlow,
+        BodyCutOff and Overloaded.
         """
-        most = limit or self._limit
+        most = max(limit, self._limit)
         seconds, discarded = READ_SECONDS, DISCARDED
         if most > self._limit:
             seconds, discarded = HUGE_READ_SECONDS, most + DISCARDED
@@ -67,7 +68,17 @@ class BodyReader:
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         environ["CONTENT_LENGTH"] = str(length)
         environ["wsgi.input"] = content
+        if not isinstance(content, BytesIO):
+            await self._hold_huge(held)
         return is_complete
+
+    async def _hold_huge(self, held: list[asyncio.Semaphore]) -> None:
+        try:
+            async with asyncio.timeout(HUGE_WAIT_SECONDS):
+                await self._huge.acquire()
+        except TimeoutError as error:
+            raise Overloaded("Other large bodies are being worked on; send it again later.") from error
+        held.append(self._huge)
 
     async def _receive(
         self, receive: ASGIReceiveCallable, held: list[asyncio.Semaphore], limit: int, discarded: int
@@ -75,7 +86,7 @@ class BodyReader:
         """The content, the length of what was read, and whether nothing follows."""
         content: IO[bytes] = BytesIO()
         length, count, is_complete, is_large = 0, 0, False, False
-        with ExitStack() as unless_complete:
+        try:
             while not is_complete and length <= discarded:
                 event = await receive()
                 if event["type"] != "http.request":
@@ -90,16 +101,18 @@ class BodyReader:
                     is_large = await self._large.acquire()
                     held.append(self._large)
                 if self._limit < length <= limit and isinstance(content, BytesIO):
-                    await self._huge.acquire()
-                    held.append(self._huge)
-                    content = unless_complete.enter_context(_in_file(content))
+                    await self._files.acquire()
+                    held.append(self._files)
+                    content = _in_file(content)
                 if length <= limit:
                     content.write(event["body"])
                 else:
                     content.close()
                     content = BytesIO()
-            content.seek(0)
-            unless_complete.pop_all()
+        except BaseException:
+            content.close()
+            raise
+        content.seek(0)
         return content, length, is_complete
 
 

@@ -94,7 +94,7 @@ class Bridge:
         self._refusal_key = refusal_key
         self._streams = streams
         self._lane_of, self._networks_of, self._caller_of = lane_of, networks_of, caller_of
-        self._max_body, self._max_body_of = max_body, max_body_of
+        self._max_body_of = max_body_of
         self._bodies = BodyReader(max_body)
         self._buffers = BufferUsage()
         self._open: dict[str, int] = {}  # requests that are read or answered, by network
@@ -172,8 +172,11 @@ class Bridge:
             try:
                 if refusal is None and not is_read:
                     try:
-                        is_read = await self._bodies.read(environ, request.receive, held, self._limit_of(request))
-                    except (BodyTooSlow, BodyCutOff) as error:
+                        # Only a caller whose token was verified may send more than the common limit.
+                        limit_of = self._max_body_of if request.caller not in request.networks else None
+                        most = limit_of(environ["REQUEST_METHOD"], environ["PATH_INFO"]) if limit_of else 0
+                        is_read = await self._bodies.read(environ, request.receive, held, most)
+                    except (BodyTooSlow, BodyCutOff, Overloaded) as error:
                         refusal = error
                 stream = None
                 if refusal is None:
@@ -193,12 +196,6 @@ class Bridge:
             if isinstance(response.body, Growing) and not isinstance(response.body.error, GivenUpError | None):
                 logger.error("an answer broke off", exc_info=response.body.error)
             return None
-
-    def _limit_of(self, request: _Request) -> int:
-        """Of the body. Only a caller whose token was verified may send more than the common limit."""
-        if self._max_body_of is None or request.caller in request.networks:
-            return self._max_body
-        return self._max_body_of(request.environ["REQUEST_METHOD"], request.environ["PATH_INFO"])
 
     async def _followed(self, request: _Request, buffer: ResponseBuffer) -> tuple[Response, OpenStream | None]:
         """The answer; if it tells to wait, the one after that. And the stream that it begins."""

@@ -9,6 +9,7 @@ from tasks.formats.drafts import UnreadableFile
 
 MAX_ENTRIES = 10_000
 MAX_UNPACKED = 100 * 1024 * 1024
+MAX_PARTS = 250_000  # lines, or objects of JSON, that come out; short ones take many times their size in memory
 MAX_RATIO = 100  # of what comes out to what lies in the archive
 FREE = 64 * 1024  # bytes that may come out of an entry whatever their ratio
 _PIECE = 64 * 1024
@@ -25,7 +26,7 @@ def unpack(data: bytes, wanted: Callable[[str], bool]) -> tuple[dict[str, bytes]
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             if len(entries) > MAX_ENTRIES:
                 raise UnreadableFile(f"The archive has more than {MAX_ENTRIES} entries.")
-            left, found = MAX_UNPACKED, {}
+            left, parts, found = MAX_UNPACKED, MAX_PARTS, {}
             for entry in entries:
                 _check_name(entry.filename)
                 if not wanted(entry.filename):
@@ -34,6 +35,9 @@ def unpack(data: bytes, wanted: Callable[[str], bool]) -> tuple[dict[str, bytes]
                     raise UnreadableFile("The archive has two entries of this name.", entry.filename[:100])
                 found[entry.filename] = b"".join(_pieces(archive, entry, left))
                 left -= len(found[entry.filename])
+                parts -= max(found[entry.filename].count(b"\n"), found[entry.filename].count(b"{"))
+                if parts < 0:
+                    raise UnreadableFile(f"It has more than {MAX_PARTS:,} lines, or objects of JSON; split it.")
             return found, [entry.filename for entry in entries if entry.filename not in found]
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
         # RuntimeError is a password, NotImplementedError a method or version; the rest is damaged.

@@ -61,7 +61,8 @@ _PRIORITIES = {
 }
 PRIORITIES = {word: priority for priority, words in _PRIORITIES.items() for word in words.split()}
 # A cell that a spreadsheet would take for a formula, or that was guarded against that.
-_FORMULA, _GUARDED = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"'+[=+\-@\t\r]")
+_FIRST = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"  # the last four are the full-width forms of the first
+_FORMULA, _GUARDED = re.compile(f"'*{_FIRST}"), re.compile(f"'+{_FIRST}")
 _TAG = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,;]+))\s*(?:[,;]|$)')
 
 

@@ -12,6 +12,7 @@ from tasks.formats.drafts import Document, UnreadableFile
 
 MAX_DEPTH = 64  # of JSON; what nests deeper is no file of a to-do list
 MAX_TASKS = 200_000  # of a file of lines or entries, which are read one by one
+MAX_COLUMNS = 1_000  # of a table; a name for each of millions would fill the memory
 MAX_OBJECTS = 1_000_000  # of JSON: empty ones in an archive would fill the memory
 REPLACED = "Characters that cannot be stored were replaced by U+FFFD."
 
@@ -152,6 +153,8 @@ def rows(text: str, delimiter: str = ",", line: int = 1) -> Iterator[tuple[int, 
             return
         except csv.Error as error:
             raise UnreadableFile(f"It is no table: {error}.", f"line {line}") from None
+        if len(cells) > MAX_COLUMNS:
+            raise UnreadableFile(f"It has more than {MAX_COLUMNS:,} columns.", f"line {line}")
         if any(cells):
             yield line, cells
         line = before + reader.line_num

@@ -81,6 +81,8 @@ class _Reader:
         self.row = 0
         self.calendar: Component | None = None
         self.project: str | None = None
+        self.named: set[str] = set()  # uids of the projects that calendars are
+        self.notes: set[str] = set()  # warnings
         self.tasks: dict[str, TaskDraft] = {}
         self.overrides: list[tuple[TaskDraft, Line]] = []
         self.uids = Uids(NAME)
@@ -107,13 +109,15 @@ class _Reader:
         rest = {line.key: line.value for line in calendar.lines if line.name not in _HEAD}
         if not name:
             note = f"Not kept of a calendar without a name: {', '.join(rest)[:200]}."
-            if rest and note not in self.document.warnings:
+            if rest and note not in self.notes:
+                self.notes.add(note)
                 self.document.warnings.append(note)
             return None
         project = ProjectDraft(self.row + 1, uid_of(NAME, f"calendar\x1f{name}"), name=name, extra=rest)
         if color := _COLOR.match(rest.get("X-APPLE-CALENDAR-COLOR") or rest.get("COLOR") or ""):
             project.color = color[0].lower()
-        if project.uid not in {each.uid for each in self.document.projects}:
+        if project.uid not in self.named:
+            self.named.add(project.uid)
             self.document.projects.append(project)
         return project.uid
 

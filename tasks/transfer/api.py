@@ -111,7 +111,7 @@ class ImportsView(GenericAPIView):
         upload = cast(UploadRequest, request).upload
         zone = ZoneInfo(query["zone"]) if "zone" in query else caller.zone
         services.require_bounded(upload.data)
-        document, source = services.read(upload.data, upload.name, query["format"], zone)
+        document, source = services.read(upload.data, upload.name, query["format"], zone, seconds=SECONDS)
         report, row = services.import_document(caller, document, source, dry_run=query["dry_run"], seconds=SECONDS)
         answer = {**report.as_json(), "id": row and row.pk, "operation": row and row.operation}
         if row is None:

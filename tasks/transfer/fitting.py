@@ -3,8 +3,9 @@
 import datetime as dt
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from config.errors import Invalid
@@ -24,18 +25,31 @@ from users.text import known_timezones
 
 MAX_MOVED = dt.timedelta(days=400)  # of a due, from where its rule has put it
 TICKBASE = "tickbase"  # the format whose `extra` is the row's own
+MAX_TRIED = 1_000  # tags, or members of `extra`, of a draft; the others are left out, and told in one note
 Tell = Callable[[Draft, str, Any, Any], None]
+T = TypeVar("T")
 
 
-def fit(document: Document, source: str, zone: ZoneInfo, now: dt.datetime) -> None:
-    """Change drafts so that rows can be made of them; what they refer to is looked at when they are `Planted`."""
+def fit(
+    document: Document,
+    source: str,
+    zone: ZoneInfo,
+    now: dt.datetime,
+    advance: Callable[[int], None] = lambda more: None,
+) -> None:
+    """Change drafts so that rows can be made of them; what they refer to is looked at when they are `Planted`.
+
+    `advance` is told of each draft, and may raise: a rule may take milliseconds.
+    """
     fitting = _Fitting(document.degraded, source, zone, now)
     document.projects = _unique(document.projects, document.skipped)
     document.tasks = _unique(document.tasks, document.skipped)
     for project in document.projects:
         fitting.project(project)
+        advance(1)
     for task in document.tasks:
         fitting.task(task)
+        advance(1)
 
 
 def _unique(drafts: Iterable[Any], skipped: list[Skipped]) -> list[Any]:
@@ -59,6 +73,11 @@ class _Fitting:
 
     def _tell(self, draft: Draft, name: str, value: Any, to: Any) -> None:
         self._degraded.append(Degraded(draft.row, name, value, to))
+
+    def _tried(self, draft: Draft, name: str, found: Collection[T]) -> Iterable[T]:
+        if len(found) > MAX_TRIED:
+            self._tell(draft, name, f"{len(found) - MAX_TRIED:,} more", None)
+        return islice(found, MAX_TRIED)
 
     def project(self, draft: ProjectDraft) -> None:
         self._title(draft, "name", projects.MAX_NAME)
@@ -111,7 +130,7 @@ class _Fitting:
 
     def _tags(self, draft: TaskDraft) -> None:
         tags: dict[str, str] = {}
-        for each in draft.tags:
+        for each in self._tried(draft, "tags", draft.tags):
             tag = storable(each).strip()[:MAX_TAG].strip()
             kept = bool(tag) and (tag_key(tag) in tags or len(tags) < MAX_TAGS)
             if tag != each.strip() or not kept:
@@ -178,7 +197,7 @@ class _Fitting:
         wrap = (lambda value: value) if self._source == TICKBASE else (lambda value: {self._source: value})
         if is_extra(wrap(draft.extra)):
             return wrap(draft.extra) if draft.extra else {}
-        for name, value in draft.extra.items():
+        for name, value in self._tried(draft, "extra", draft.extra.items()):
             for each in (value, _as_text(value)):
                 if is_extra(wrap({**kept, name: each})):
                     kept[name] = each

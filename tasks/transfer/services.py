@@ -54,15 +54,19 @@ def require_bounded(data: bytes) -> None:
         raise TooLargeAtOnce("It has too many lines, or objects of JSON; split the file.")
 
 
-def read(data: bytes, name: str, format_name: str, zone: ZoneInfo) -> tuple[Document, str]:
-    """The drafts in a file, within our limits, and the format's name. Raises Unreadable."""
+def read(
+    data: bytes, name: str, format_name: str, zone: ZoneInfo, *, seconds: float | None = None
+) -> tuple[Document, str]:
+    """The drafts in a file, within our limits, and the format's name. Raises Unreadable, and TooLargeAtOnce after so
+    many seconds."""
+    in_time = _in_time(seconds, lambda more: None)
     try:
         chosen = detect(data, name) if format_name == AUTO else READABLE[format_name]
         document = chosen.read(data, zone)
     except UnreadableFile as error:
         place = f"{error.place}: " if error.place else ""
         raise Unreadable(f"{place}{error.message}") from error
-    fitting.fit(document, chosen.NAME, zone, timezone.now())
+    fitting.fit(document, chosen.NAME, zone, timezone.now(), in_time)
     return document, chosen.NAME
 
 

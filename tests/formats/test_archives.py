@@ -5,6 +5,7 @@ import struct
 import time
 import tracemalloc
 import zipfile
+from random import Random
 
 import pytest
 
@@ -50,6 +51,11 @@ def test_too_many_entries() -> None:
 @pytest.mark.parametrize("name", ["/etc/passwd", "../data.json", "a/../../b", "..\\b", "C:\\b", "\\\\host\\b"])
 def test_path_out_of_the_archive(name: str) -> None:
     assert "outside of itself" in refusal(zipped({name: b"x"}))
+
+
+def test_more_short_lines_than_fit_into_memory() -> None:
+    data = zipped({str(number): Random(1).randbytes(3000) + b"\n" * 130_000 for number in range(2)})
+    assert "250,000 lines" in refusal(data)
 
 
 def test_two_entries_of_one_name() -> None:

@@ -47,7 +47,7 @@ def test_round_trip(tasks: list[TaskDraft], due: dt.date | None) -> None:
     assert document == Document(projects=[ProjectDraft(2, "7", name="=Home, sweet")] if tasks else [], tasks=tasks)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+49 30", "-5", "@home", "\tx", "\rx", "'=x", "''@"])
+@pytest.mark.parametrize("text", ["=1+1", "+49 30", "-5", "@home", "\tx", "\rx", "\n=x", "\uff1d1", "'=x", "''@"])
 def test_formula_is_guarded_and_comes_back(text: str) -> None:
     data = b"".join(csv_file.write([], [TaskDraft(1, "a", title=text, description=text)], UTC))
     assert f"'{text}".encode() in data

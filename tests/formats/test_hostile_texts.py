@@ -40,6 +40,10 @@ def todos(*properties: str, count: int = 1) -> bytes:
     return f"BEGIN:VCALENDAR\n{body * count}END:VCALENDAR\n".encode()
 
 
+def calendars(line: str, count: int) -> bytes:
+    return "".join(f"BEGIN:VCALENDAR\n{line.format(number)}\nEND:VCALENDAR\n" for number in range(count)).encode()
+
+
 def entry(**members: object) -> bytes:
     return json.dumps([{"description": "a", "status": "pending", "uuid": "u"} | members]).encode()
 
@@ -204,6 +208,14 @@ GROWING: list[tuple[WritableFormat, Callable[[int], bytes]]] = [
     (ics, lambda size: todos(*["BEGIN:VALARM", "END:VALARM"] * (size // 24))),
     (ics, lambda size: todos(*["a line"] * (size // 7))),
 ]
+
+
+@pytest.mark.parametrize("line", ["X-WR-CALNAME:{}", "X-{}:"])
+def test_many_calendars_take_no_time(line: str) -> None:
+    data = calendars(line, 25_000)
+    begun = time.process_time()
+    ics.read(data, BERLIN)
+    assert time.process_time() - begun < 4
 
 
 @pytest.mark.parametrize(("module", "make"), GROWING)

@@ -1,6 +1,7 @@
 """Imports and exports through the API."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -169,6 +170,16 @@ def test_what_takes_too_long_says_what_to_do(as_alice: Api, alice: User, monkeyp
     assert problem["code"] == "import_too_large"
     assert "import_tasks" in problem["detail"]
     assert stored(alice.pk) == before
+
+
+def test_rules_that_take_long_end_in_time(as_alice: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are looked at before anything is stored."""
+    monkeypatch.setattr(views, "SECONDS", 0.2)
+    rule = {"rule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO"}
+    data = tickbase(*({"uid": str(number), "title": "a", "recurrence": rule} for number in range(12_000)))
+    started = time.process_time()
+    assert problem_of(post(as_alice, data), 413)["code"] == "import_too_large"
+    assert time.process_time() - started < 2
 
 
 def test_imports_are_listed_without_the_texts_of_the_report(as_alice: Api, alice: User) -> None:

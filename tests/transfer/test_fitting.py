@@ -118,6 +118,14 @@ def test_extra_stays_within_its_bounds_member_by_member() -> None:
     ]  # fmt: skip
 
 
+def test_of_thousands_of_members_the_others_are_left_out_in_one_note() -> None:
+    """To try each of them beside what is kept already would take hours."""
+    draft, told = fitted(extra={str(number): number for number in range(20_000)}, tags=["x"] * 20_000)
+    assert len(draft.extra["csv"]) > 500
+    assert len(told) <= 2 + 1000
+    assert [(each.value, each.to) for each in told if each.field in ("extra", "tags")] == [("19,000 more", None)] * 2
+
+
 def test_our_own_extra_is_the_rows() -> None:
     assert fitted("tickbase", extra={"a": 1})[0].extra == {"a": 1}
     assert fitted("tickbase")[0].extra == {}

@@ -256,6 +256,16 @@ def test_a_batch_needs_the_scope_of_each_type_that_it_names(
     assert stored() == before
 
 
+def test_a_key_replays_no_answer_that_the_token_may_not_get(as_alice: Api, alice: User) -> None:
+    body = {"operations": [{"op": "create", "type": "project", "body": {"name": "Secret"}}]}
+    assert as_alice.post("/api/me/batch", body, idempotency_key="k").status_code == 200
+    answer = with_token(used_token(alice, "tasks:write")).post("/api/me/batch", body, idempotency_key="k")
+    assert problem_of(answer, 403)["code"] == "insufficient_scope"
+    allowed = with_token(used_token(alice, "projects:write"))
+    first, again = (allowed.post("/api/me/batch", body, idempotency_key="k2") for _ in range(2))
+    assert (first.status_code, again["Idempotency-Replayed"]) == (200, "true")
+
+
 def test_who_may_write_projects_alone_deletes_none(alice: User) -> None:
     """With it, its tasks would go to the trash, or to the inbox."""
     api = with_token(used_token(alice, "projects:write", "projects:read"))

@@ -30,6 +30,7 @@ from config.http.limits import counters
 from config.http.request import client_address, network
 from config.http.views import APIView, Response
 from users import services
+from users.api import scopes
 from users.models import IdempotencyKey, Session, User
 from users.services import pruning
 from users.tokens import own
@@ -121,7 +122,13 @@ class _Attempt:
         assert match is not None  # a view is running
         # Without `user_id`: `me` in a path is the same route as the caller's id.
         objects = sorted((name, value) for name, value in match.kwargs.items() if name != "user_id")
-        self.digest = _digest(self.scope, f"{request.method} {match.view_name} {objects}", key)
+        parts = [self.scope, f"{request.method} {match.view_name} {objects}", key]
+        granted = request.user.scopes if isinstance(request.user, Caller) else None
+        if granted is not None and scopes.of_view(request.parser_context["view"], str(request.method)).is_any:
+            # The scopes that it needs depend on its content, which a replay does not look at: so personal tokens share
+            # answers only with those that may do the same.
+            parts.append(" ".join(sorted(granted)))
+        self.digest = _digest(*parts)
         # Not orjson, which rejects values that a body may hold until it is validated. Without a query there is no part
         # for it, as in keys that were stored before an upgrade.
         query = filter(None, [request.META["QUERY_STRING"]])
