@@ -49,13 +49,13 @@ def _dues(user: Actor) -> Iterator[TaskDraft]:
 
 
 def _pieces(user: Actor, zone: ZoneInfo, chosen: WritableFormat, place: Place) -> Iterator[bytes]:
-    extra = (lambda own: own) if chosen.NAME == TICKBASE else (lambda own: _own(own, chosen.NAME))
+    extra_of = (lambda own: own) if chosen.NAME == TICKBASE else (lambda own: _own(own, chosen.NAME))
     rows = Project.objects.for_user(user).visible().order_by("position", "pk").values_list(*_PROJECT)
     projects = {row[0]: row for row in rows}
     included = _included(projects, place)
-    drafts = [_project(row, projects, included, extra) for row in projects.values() if row[0] in included]
+    drafts = [_project(row, projects, included, extra_of) for row in projects.values() if row[0] in included]
     uids = {pk: row[1] for pk, row in projects.items() if pk in included}
-    yield from chosen.write(drafts, _tasks(user, place, uids, extra), zone)
+    yield from chosen.write(drafts, _tasks(user, place, uids, extra_of), zone)
 
 
 def _own(extra: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _included(projects: Mapping[int, Sequence[Any]], place: Place) -> set[int]:
     return found
 
 
-def _project(row: Sequence[Any], projects: Mapping[int, Any], included: Collection[int], extra: Any) -> ProjectDraft:
+def _project(row: Sequence[Any], projects: Mapping[int, Any], included: Collection[int], extra_of: Any) -> ProjectDraft:
     _, uid, name, description, color, archived_at, position, own, created_at, updated_at, parent_id = row
     return ProjectDraft(
         0,
@@ -88,7 +88,7 @@ def _project(row: Sequence[Any], projects: Mapping[int, Any], included: Collecti
         position,
         created_at,
         updated_at,
-        extra(own),
+        extra_of(own),
         name,
         color,
         archived_at is not None,
@@ -96,15 +96,15 @@ def _project(row: Sequence[Any], projects: Mapping[int, Any], included: Collecti
     )
 
 
-def _tasks(user: Actor, place: Place, uids: Mapping[int, str], extra: Callable[[Any], Any]) -> Iterator[TaskDraft]:
+def _tasks(user: Actor, place: Place, uids: Mapping[int, str], extra_of: Callable[[Any], Any]) -> Iterator[TaskDraft]:
     """Project by project, the inbox first, and each before those within it."""
     if place in (None, INBOX, ACTIVE):
-        yield from _drafts(user, _in_tree_order(user, None), uids, extra)
+        yield from _drafts(user, _in_tree_order(user, None), uids, extra_of)
     for project_id in uids:
-        yield from _drafts(user, _in_tree_order(user, project_id), uids, extra)
+        yield from _drafts(user, _in_tree_order(user, project_id), uids, extra_of)
 
 
-def _drafts(user: Actor, ids: "array[int]", uids: Mapping[int, str], extra: Any) -> Iterator[TaskDraft]:
+def _drafts(user: Actor, ids: "array[int]", uids: Mapping[int, str], extra_of: Any) -> Iterator[TaskDraft]:
     for start in range(0, len(ids), BATCH):
         some = list(ids[start : start + BATCH])
         rows = {
@@ -113,7 +113,7 @@ def _drafts(user: Actor, ids: "array[int]", uids: Mapping[int, str], extra: Any)
         completions = _completions(user, some)
         for pk in some:
             if pk in rows:  # not deleted meanwhile
-                yield _task(rows[pk], uids, completions.get(pk, []), extra)
+                yield _task(rows[pk], uids, completions.get(pk, []), extra_of)
 
 
 def _in_tree_order(user: Actor, project_id: int | None) -> "array[int]":
@@ -145,7 +145,7 @@ def _completions(user: Actor, pks: Sequence[int]) -> dict[int, list[Completed]]:
     return found
 
 
-def _task(row: Sequence[Any], uids: Mapping[int, str], completions: list[Completed], extra: Any) -> TaskDraft:
+def _task(row: Sequence[Any], uids: Mapping[int, str], completions: list[Completed], extra_of: Any) -> TaskDraft:
     _, uid, title, description, status, priority, tags, due_date, due_at, completed_at, recurrence, *rest = row
     position, own, created_at, updated_at, project_id, parent = rest
     return TaskDraft(
@@ -156,7 +156,7 @@ def _task(row: Sequence[Any], uids: Mapping[int, str], completions: list[Complet
         position,
         created_at,
         updated_at,
-        extra(own),
+        extra_of(own),
         title,
         status,
         priority,
