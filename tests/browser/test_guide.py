@@ -119,10 +119,10 @@ window.end = listen(async () => {
 
 def test_what_one_tab_writes_the_other_shows(open_tab: Callable[[], Page], folder: Path, server: Server) -> None:
     """By the example of the guide, also after its stream has broken off, with the ticket spent."""
-    register(server, "live@example.com")
+    register(server, "shown@example.com")
     (folder / "live.js").write_text(LIVE)
     writing, showing = open_tab(), open_tab()
-    sign_in(writing, "live@example.com")
+    sign_in(writing, "shown@example.com")
     showing.evaluate("import('/live.js')")
     showing.wait_for_function("window.heads === 1")
     assert showing.evaluate("window.shown") == []
