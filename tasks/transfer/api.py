@@ -61,6 +61,7 @@ _STORED = {
 _RAW = "application/octet-stream"
 _FILE = "TYPE,CONTENT,PRIORITY\ntask,Buy milk,1\n"
 _BINARY = {"type": "string", "contentMediaType": _RAW}
+_JSON = {"oneOf": [{"type": "object"}, {"type": "array", "items": {}}]}  # Taskwarrior's is a list
 _FORM = {"type": "object", "properties": {"file": _BINARY}, "required": ["file"]}
 
 
@@ -180,7 +181,7 @@ class ExportView(APIView):
             header("Content-Disposition", 'A name for the file: `attachment; filename="tasks.csv"`.', 200),
         ],
         responses={
-            (200, media_type): OpenApiTypes.OBJECT if media_type == CONTENT_TYPE else OpenApiTypes.BINARY
+            (200, media_type): _JSON if media_type == CONTENT_TYPE else OpenApiTypes.BINARY
             for media_type in dict.fromkeys(each.MEDIA_TYPE for each in exports.WRITABLE.values())
         },
     )

@@ -90,7 +90,7 @@ def test_a_kill_in_the_middle_leaves_nothing(folder: Path) -> None:
     with Server(folder / "data") as server:
         client = register(server.base, "killed")
         before = client.get("/api/me/changes").json()["cursor"]
-        importing = threading.Thread(target=_try, args=(client, file_of(8_000)))
+        importing = threading.Thread(target=_try, args=(client, file_of(40_000)))
         importing.start()
         time.sleep(1.5)
         for worker in server.workers():

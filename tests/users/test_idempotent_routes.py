@@ -83,7 +83,7 @@ ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
         "post", "/api/me/sync/projects/0/push", [{"newDocumentState": {"uid": "new", "name": "Home"}}],
     ),
     "importTasks": lambda api: (
-        "post", "/api/me/imports", {"format": "tickbase", "version": 1, "tasks": [{"uid": "new", "title": "A"}]},
+        "post", "/api/me/imports", {"format": "tickbase", "version": 1, "projects": [], "tasks": []},
     ),
     "createTask": lambda api: ("post", "/api/me/tasks", TASK),
     "updateTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
