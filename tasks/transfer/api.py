@@ -129,7 +129,8 @@ class ImportsView(GenericAPIView):
         examples=[OpenApiExample("An import", value=_STORED, response_only=True)],
     )
     def get(self, request: Request, user_id: str) -> Response:
-        query, limit = ImportsQuery.validated(request), ImportsQuery.validated(request)["limit"]
+        query = ImportsQuery.validated(request)
+        limit = query["limit"]
         rows = Import.objects.for_user(cast(Caller, request.user)).order_by("-pk")
         if "cursor" in query:
             rows = rows.filter(pk__lt=query["cursor"].id)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from config.http.json import to_json
@@ -45,12 +45,16 @@ class Report:
     def skip(self, draft: Draft, reason: str) -> None:
         self.skipped.append(Skipped(draft.row, reason))
 
-    def add(self, other: "Report") -> None:
-        """That of the next part of the same file."""
-        self.created, self.updated = self.created + other.created, self.updated + other.updated
-        self.unchanged += other.unchanged
-        self.skipped += other.skipped
-        self.degraded += other.degraded
+    def with_part(self, part: Self) -> Self:
+        """With that of the next part of the same file."""
+        return replace(
+            self,
+            created=self.created + part.created,
+            updated=self.updated + part.updated,
+            unchanged=self.unchanged + part.unchanged,
+            skipped=[*self.skipped, *part.skipped],
+            degraded=[*self.degraded, *part.degraded],
+        )
 
     @property
     def counts(self) -> dict[str, int]:

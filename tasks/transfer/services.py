@@ -101,20 +101,23 @@ def import_in_slices(user: Actor, document: Document, source: str, advance: Adva
     it was when the file is imported again. Raises what `import_document` raises, for a part of the file."""
     report = Report.of(document, source)
     row = Import(user_id=user.pk, format=source, status=Import.Status.RUNNING, total=report.projects + report.tasks)
+    done = 0
     for part in _slices(document):
-        _store_slice(user, part, row, report, advance)
+        done += len(part.projects) + len(part.tasks)
+        report = _store_slice(user, part, row, done, report, advance)
     row.status = Import.Status.DONE
     row.save()
     return Outcome(report, row)
 
 
 @retried_transaction
-def _store_slice(user: Actor, part: Document, row: Import, whole: Report, advance: Advance) -> None:
+def _store_slice(user: Actor, part: Document, row: Import, done: int, before: Report, advance: Advance) -> Report:
+    """Returns the report with that of this slice. It may run again, so nothing is added to what is given."""
     report, number = _stored(user, part, row.format, advance)
-    whole.add(report)
-    row.done += len(part.projects) + len(part.tasks)
-    row.operation, row.report = number or row.operation, whole.without_text()
+    whole = before.with_part(report)
+    row.done, row.operation, row.report = done, number or row.operation, whole.without_text()
     row.save()
+    return whole
 
 
 def _slices(document: Document) -> Iterator[Document]:

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,6 +14,7 @@ from tasks.models import Task
 from tasks.projects.models import Project
 from tasks.transfer import services
 from tasks.transfer.models import Import
+from tasks.transfer.report import Report
 from tests.factories import make_project, make_task
 from tests.problems import stored
 from users.management.commands.prune import prunables
@@ -58,11 +60,11 @@ def test_what_was_interrupted_goes_on_when_it_is_run_again(
     monkeypatch.setattr(services, "SLICE", 1)
     stored_slice, calls = services._store_slice, [1, 2]
 
-    def interrupted(*args: object) -> None:
+    def interrupted(*args: Any) -> Report:
         if not calls:
             raise KeyboardInterrupt
         calls.pop()
-        stored_slice(*args)  # type: ignore[arg-type]
+        return stored_slice(*args)
 
     monkeypatch.setattr(services, "_store_slice", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -1,7 +1,7 @@
 """Importing documents: rows, the operation, and what is there already."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from tasks.resource import TASKS
 from tasks.transfer import fitting, services
 from tasks.transfer.models import Import
 from tasks.transfer.report import Report
-from tests.factories import head_of, make_task
+from tests.factories import head_of, make_task, make_user
 from tests.problems import stored
 from users.models import Change, User
 from users.resources import trash, undo
@@ -250,3 +250,33 @@ def test_a_file_of_any_size_comes_in_slices(alice: User, monkeypatch: pytest.Mon
     assert (outcome.report.created, outcome.row and outcome.row.done) == (9, 9)
     assert Import.objects.values_list("status", "total").get() == ("done", 9)
     assert {*Task.objects.exclude(project=None).values_list("uid", flat=True)} == {"a", "b", "c"}
+
+
+@pytest.fixture
+def conflict(transactional_db: None) -> Iterator[None]:
+    """PostgreSQL fails the first statement that stores an import, as after a serialization failure."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE SEQUENCE attempts;"  # which no rollback takes back
+            " CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " IF nextval('attempts') = 1 THEN RAISE 'once' USING ERRCODE = 'serialization_failure'; END IF;"
+            " RETURN NEW; END $$;"
+            " CREATE TRIGGER fail_once BEFORE INSERT ON transfer_import FOR EACH ROW EXECUTE FUNCTION fail_once()"
+        )
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION fail_once CASCADE; DROP SEQUENCE attempts")
+
+
+@pytest.mark.parametrize("store", [services.import_document, services.import_in_slices])
+def test_a_retried_import_counts_each_row_once(conflict: None, store: Callable[..., services.Outcome]) -> None:
+    user = make_user()
+    document = Document([project("p")], [task("a", project="p", status="completed"), *many(3)])
+    fitting.fit(document, "csv", user.zone, NOW)
+    outcome = store(user, document, "csv")
+    assert (outcome.report.created, outcome.row and outcome.row.done) == (5, 5)
+    assert Import.objects.values_list("status", "done", "total").get() == ("done", 5, 5)
+    assert (Task.objects.count(), Completion.objects.count()) == (4, 1)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT last_value FROM attempts")
+        assert cursor.fetchone() == (2,)

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 from rest_framework.throttling import BaseThrottle
 
+from config.errors import NotFound
 from config.http.openapi.schema import also_answers
 from config.http.views import Response
 from config.server.bridge import Lane
@@ -48,6 +49,16 @@ _EXPORT = {
 }
 MAX_UUID = len("urn:uuid:019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d")
 _SESSION_ID = OpenApiParameter("session_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+
+
+def parsed_uuid(text: str, missing: NotFound) -> uuid.UUID:
+    """An id in a path. Raises `missing` for what is none, as for one that is not there."""
+    try:
+        if len(text) <= MAX_UUID:
+            return uuid.UUID(text)
+    except ValueError:
+        pass
+    raise missing
 
 
 class OwnAccountView(AccountView):
@@ -204,13 +215,7 @@ class SessionView(OwnAccountView):
         responses={204: None},
     )
     def delete(self, request: Request, session_id: str) -> Response:
-        if len(session_id) > MAX_UUID:
-            raise services.no_such_session()
-        try:
-            parsed_id = uuid.UUID(session_id)
-        except ValueError as error:
-            raise services.no_such_session() from error
-        services.end_session(self.account, parsed_id)
+        services.end_session(self.account, parsed_uuid(session_id, services.no_such_session()))
         return Response(status=204)
 
 

@@ -1,7 +1,5 @@
 """Views of the caller's personal tokens."""
 
-from uuid import UUID
-
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -19,7 +17,7 @@ from users.api import scopes, throttles
 from users.api.authentication import grant_of
 from users.api.idempotency import ShownOnce, idempotent
 from users.api.serializers import PasswordField
-from users.api.views.account import MAX_UUID, OwnAccountView
+from users.api.views.account import OwnAccountView, parsed_uuid
 from users.models import MAX_TOKEN_NAME, PersonalToken
 from users.tokens.scopes import ACCOUNT_READ, SESSION, need
 
@@ -135,7 +133,7 @@ class TokenView(OwnAccountView):
     )
     def patch(self, request: Request, token_id: str) -> Response:
         changes = TokenSerializer.validated(request.data, partial=True)
-        row = services.update_token(self.account, _parsed(token_id), **changes)
+        row = services.update_token(self.account, parsed_uuid(token_id, services.no_such_token()), **changes)
         return Response(TokenSerializer(row).data)
 
     @extend_schema(
@@ -147,15 +145,5 @@ class TokenView(OwnAccountView):
         responses={204: None},
     )
     def delete(self, request: Request, token_id: str) -> Response:
-        services.revoke_token(self.account, _parsed(token_id))
+        services.revoke_token(self.account, parsed_uuid(token_id, services.no_such_token()))
         return Response(status=204)
-
-
-def _parsed(token_id: str) -> UUID:
-    """Raises TokenNotFound, as for one that is not there."""
-    try:
-        if len(token_id) <= MAX_UUID:
-            return UUID(token_id)
-    except ValueError:
-        pass
-    raise services.no_such_token()
