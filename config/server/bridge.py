@@ -24,7 +24,7 @@ from config.server.responses import (
     BuffersFullError,
     BufferUsage,
     GivenUpError,
-    Growing,
+    GrowingBody,
     Headers,
     KeyFullError,
     Response,
@@ -193,7 +193,7 @@ class Bridge:
             if stream:
                 return stream, response
             await responses.send(response, send, buffer)
-            if isinstance(response.body, Growing) and not isinstance(response.body.error, GivenUpError | None):
+            if isinstance(response.body, GrowingBody) and not isinstance(response.body.error, GivenUpError | None):
                 logger.error("an answer broke off", exc_info=response.body.error)
             return None
 
@@ -238,12 +238,12 @@ class Bridge:
         return await self._refuse(request, refusal, buffer)
 
     async def _run_heavy(self, request: _Request, call: Callable[[Begin | None], Response]) -> Response:
-        """The response, or one that has begun and is Growing."""
+        """The response, or one whose body is growing still."""
         loop = asyncio.get_running_loop()
         begun: asyncio.Future[Response] = loop.create_future()
 
-        def begin(status: int, headers: Headers, file: IO[bytes]) -> Growing:
-            growing = Growing(file, made, loop)
+        def begin(status: int, headers: Headers, file: IO[bytes]) -> GrowingBody:
+            growing = GrowingBody(file, made, loop)
             loop.call_soon_threadsafe(begun.set_result, Response(status, headers, growing))
             return growing
 

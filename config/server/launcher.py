@@ -44,7 +44,7 @@ SWITCH_SECONDS = 0.001
 M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 # Linux's filter.h and asm-generic/socket.h.
 BPF_RETURN, SO_ATTACH_FILTER = 0x06, 26
-DEAF_SECONDS = 0.5  # of DRAIN_SECONDS, the last, in which nobody new is heard
+CLOSING_SECONDS = 0.5  # of DRAIN_SECONDS, the last, in which no new connection is taken
 ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 
 
@@ -210,7 +210,7 @@ def _call_on_stop(loop: Any, stop: Callable[[], None]) -> None:
     def add_after_stop(signum: int, handle: Callable[..., None], *args: Any) -> None:
         def stop_and_handle() -> None:
             stop()
-            loop.call_later(max(0, settings.DRAIN_SECONDS - DEAF_SECONDS), _ignore_new_clients)
+            loop.call_later(max(0, settings.DRAIN_SECONDS - CLOSING_SECONDS), _drop_new_connections)
             loop.call_later(settings.DRAIN_SECONDS, handle, *args)
 
         add(signum, stop_and_handle)
@@ -231,7 +231,7 @@ def _drop_unresponsive_clients() -> None:
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
-def _ignore_new_clients() -> None:
+def _drop_new_connections() -> None:
     """Let Linux drop what comes for the listening socket, by a filter of one instruction (SO_ATTACH_FILTER).
 
     When granian closes the socket, the kernel resets the connections that wait to be accepted, and granian ends those

@@ -1,4 +1,4 @@
-"""Buffers whole responses of a WSGI application, large ones in temporary files, and sends them as clients read."""
+"""Buffers responses of a WSGI application, large ones in temporary files, and sends them as clients read."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ ALL = object()  # the key of what all callers take
 Headers = list[tuple[bytes, bytes]]
 
 
-class Growing:
+class GrowingBody:
     """A body that a thread still writes into a file, while the event loop sends what is there.
 
     So a client sees the beginning at once, and yet holds no thread, however slowly it reads. `made` is done when the
@@ -90,11 +90,11 @@ class GivenUpError(Exception):
 class Response(NamedTuple):
     status: int
     headers: Headers
-    body: bytes | IO[bytes] | Growing
+    body: bytes | IO[bytes] | GrowingBody
     follow: Stream | Wait | None = None
 
 
-Begin = Callable[[int, Headers, IO[bytes]], Growing]
+Begin = Callable[[int, Headers, IO[bytes]], GrowingBody]
 
 
 class BuffersFullError(Exception):
@@ -190,7 +190,7 @@ def call(
     finally:
         if close := getattr(content, "close", None):
             close()
-    if isinstance(body, Growing):  # and the headers are sent
+    if isinstance(body, GrowingBody):  # and the headers are sent
         return Response(status, headers, body)
     if getattr(content, "streaming", False) and b"content-length" not in dict(headers):
         # Tells the client when it has not got everything.
@@ -210,8 +210,8 @@ def _no_write(data: bytes) -> None:
 
 
 def _buffered(
-    parts: Iterable[bytes], buffer: ResponseBuffer, begin: Callable[[IO[bytes]], Growing] | None
-) -> bytes | IO[bytes] | Growing:
+    parts: Iterable[bytes], buffer: ResponseBuffer, begin: Callable[[IO[bytes]], GrowingBody] | None
+) -> bytes | IO[bytes] | GrowingBody:
     """In a file, if it is large."""
     pending: list[bytes] = []
     size, file, growing = 0, None, None
@@ -253,17 +253,17 @@ async def send(response: Response, send: ASGISendCallable, buffer: ResponseBuffe
     try:
         with suppress(TimeoutError):
             sent = 0
-            async for chunk in body.chunks() if isinstance(body, Growing) else _chunks(body):
+            async for chunk in body.chunks() if isinstance(body, GrowingBody) else _chunks(body):
                 async with asyncio.timeout(streams.SEND_SECONDS):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 sent += len(chunk)
                 # Others get their turn in between, also if the client has gone and all is taken at once.
                 await asyncio.sleep(PAUSE * buffer.files_of_key if sent > AT_FULL_SPEED else 0)
-            if isinstance(body, Growing) and body.error:
+            if isinstance(body, GrowingBody) and body.error:
                 return
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
-        await body.close() if isinstance(body, Growing) else body.close()
+        await body.close() if isinstance(body, GrowingBody) else body.close()
 
 
 async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
