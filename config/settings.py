@@ -56,6 +56,8 @@ THREADS = env_int("THREADS", 4, minimum=1, maximum=1000)
 NETWORK_REQUESTS = env_int("NETWORK_REQUESTS", 256, minimum=1, maximum=4096)
 # How long a worker that is told to stop still serves, so that a proxy finds out before its connections are closed.
 DRAIN_SECONDS = env_int("DRAIN_SECONDS", 5 if PRODUCTION else 0, minimum=0, maximum=60)
+# Whether `serve` starts a worker of deferred work (mails, prune) beside it; off where `manage.py work` is a service.
+BACKGROUND = env_bool("BACKGROUND", True)
 REQUEST_CALLER = "users.api.authentication.caller_in"  # the caller, whose fair share of the threads a request takes
 
 # Streams and waiting requests ask PostgreSQL four times a second while somebody listens, which keeps Neon awake.
@@ -85,6 +87,7 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_static",
     "config",
     "users",
+    "users.mail",
     "tasks",
     "tasks.projects",
     "tasks.transfer",

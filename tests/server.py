@@ -37,7 +37,8 @@ class Server:
         self.base = f"http://127.0.0.1:{self.port}"
         self.log = data_dir / "serve.log"
         inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-        own = {"DATA_DIR": str(data_dir), "PORT": str(self.port)}
+        # The tests of deferred work turn it on: for the others it would be one more process that starts.
+        own = {"DATA_DIR": str(data_dir), "PORT": str(self.port), "BACKGROUND": "off"}
         self.environment = {**inherited, **NO_RATE_LIMITS, **own, **environment}
 
     def start(self) -> None:

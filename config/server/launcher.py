@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import gc
+import logging
 import multiprocessing
 import os
 import resource
@@ -11,6 +12,7 @@ import signal
 import socket
 import stat
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -35,6 +37,8 @@ from config.server import streams
 from config.server.bridge import Bridge
 from config.server.responses import FILES
 
+logger = logging.getLogger(__name__)
+
 APPLICATION = "config.asgi.application"
 CONNECTIONS = 4096  # of each worker, at once
 OTHER_FILES = 256 + FILES  # to the database, logs, temporary files
@@ -45,6 +49,9 @@ M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 # Linux's filter.h and asm-generic/socket.h.
 BPF_RETURN, SO_ATTACH_FILTER = 0x06, 26
 CLOSING_SECONDS = 0.5  # of DRAIN_SECONDS, the last, in which no new connection is taken
+WATCH_SECONDS = 0.5  # between two looks whether the worker of deferred work still runs
+MOST_PAUSE = 30.0  # seconds before such a worker is started again
+WORK_STOP_SECONDS = 40
 ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 
 
@@ -115,7 +122,46 @@ def run(on_startup: Callable[[], None]) -> None:
             # Of a new name, which no stranger can have taken.
             lock = children.enter_context(tempfile.NamedTemporaryFile(prefix=f"{_path_of(kind).name}-"))
             os.environ[variable] = lock.name
+        if settings.BACKGROUND:
+            children.enter_context(_deferred_work())
         server.serve()
+
+
+@contextmanager
+def _deferred_work() -> Iterator[None]:
+    """A process that runs `manage.py work`, started again whenever it ends. It leaves before the database does."""
+    is_over = threading.Event()
+    # Of a process group of its own: Ctrl-C reaches this process alone, which ends its children in order.
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "work", f"--child-of={os.getpid()}"]
+
+    def supervise() -> None:
+        pause = 1.0
+        while not is_over.is_set():
+            began = time.monotonic()
+            with subprocess.Popen(command, process_group=0) as child:
+                while child.poll() is None and not is_over.wait(WATCH_SECONDS):
+                    pass
+                if is_over.is_set():
+                    return _end(child)
+            pause = 1.0 if time.monotonic() - began > MOST_PAUSE else min(pause * 2, MOST_PAUSE)
+            logger.error("the worker has ended with status %s; starting it again in %.0f s", child.returncode, pause)
+            is_over.wait(pause)
+
+    supervisor = threading.Thread(target=supervise, name="work-watch")
+    supervisor.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        supervisor.join()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(WORK_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()  # what it was about is tried again, by the next one
 
 
 def make_server(target: str) -> Any:

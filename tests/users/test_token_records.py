@@ -8,10 +8,10 @@ import pytest
 import time_machine
 from django.contrib.auth.models import Permission
 from django.core import mail
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.utils import timezone
-from pytest_django import Settings
 
+from config.operations import work
 from tests.audited import events, only
 from tests.callers import with_token
 from tests.client import Api
@@ -20,6 +20,7 @@ from tests.pages import signed_in
 from tests.users.test_roles import in_role
 from users import exports, services
 from users.audit import Action
+from users.mail.models import Mail
 from users.models import PersonalToken, User
 
 TOKENS = "/api/users/me/tokens"
@@ -67,12 +68,6 @@ def test_the_export_has_it_without_its_digest(alice: User) -> None:
 # --- The mail before one expires --------------------------------------------------------------------
 
 
-def mail_expiring(*arguments: str) -> str:
-    out = StringIO()
-    call_command("mail_expiring_tokens", *arguments, stdout=out)
-    return out.getvalue().strip()
-
-
 def verified(name: str, **fields: Any) -> User:
     return make_user(name, email_verified_at=timezone.now(), **fields)
 
@@ -89,8 +84,9 @@ def test_its_owner_is_told_once_in_the_week_before(db: None) -> None:
     ada = verified("ada")
     token = long_lived(ada, 6.9)
     long_lived(verified("eve"), 7.1)
-    assert mail_expiring("--dry-run") == "Mails that would be sent: 1"
-    assert [mail_expiring(), mail_expiring()] == ["Mails sent: 1", "Mails sent: 0"]
+    services.warn_of_expiry()
+    services.warn_of_expiry()
+    assert work.drain("mails") == 1
     [sent] = mail.outbox
     assert (sent.to, sent.subject) == ([ada.email], "Tickbase: a token expires soon")
     assert token[:13] in sent.body and token[:14] not in sent.body and "Secret name" not in sent.body
@@ -105,32 +101,8 @@ def test_nobody_else_is_told(db: None) -> None:
     long_lived(verified("expired"), -1)
     make_token(verified("short"), "tasks:read", expires_at=in_days(3))
     make_token(verified("endless"), "tasks:read", expires_at=None)
-    assert mail_expiring() == "Mails sent: 0"
-    assert mail.outbox == []
-
-
-def test_what_the_mail_server_refuses_is_tried_again_and_keeps_no_other_back(
-    db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second = verified("first"), verified("second")
-    long_lived(first, 3)
-    long_lived(second, 3)
-    send = mail.EmailMessage.send
-
-    def refusing(message: mail.EmailMessage, **options: Any) -> int:
-        if message.to == [first.email]:
-            raise OSError("refused")
-        return send(message, **options)
-
-    with monkeypatch.context() as patch, pytest.raises(CommandError, match="Mails sent: 1.*refused 1"):
-        patch.setattr(mail.EmailMessage, "send", refusing)
-        mail_expiring()
-    assert [message.to for message in mail.outbox] == [[second.email]]
-    assert mail_expiring() == "Mails sent: 1"
-    settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
-    long_lived(first, 3)
-    assert mail_expiring() == "No mail can be sent: set EMAIL_HOST."
-    assert PersonalToken.objects.filter(warned_at=None).count() == 1
+    services.warn_of_expiry()
+    assert Mail.objects.count() == 0
 
 
 # --- Pruning ----------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ from users.services.personal_tokens import (
     note_token_use,
     revoke_token,
     update_token,
+    warn_of_expiry,
 )
 from users.services.sessions import (
     MAX_SESSIONS,
@@ -99,4 +100,5 @@ __all__ = [
     "update_profile",
     "update_token",
     "verify_email",
+    "warn_of_expiry",
 ]

@@ -14,8 +14,9 @@ from django.utils.crypto import salted_hmac
 from config.database.isolation import all_users, as_user
 from config.database.transactions import retried_transaction
 from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
-from users import audit, mail
+from users import audit
 from users.audit import Action
+from users.mail import services as mail
 from users.models import EMAIL_TAKEN, Session, SpentInvitation, User
 from users.services import external
 from users.services.sessions import Device, lock_user, open_session

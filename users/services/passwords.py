@@ -9,8 +9,9 @@ from django.utils import timezone
 from config.database.isolation import all_users, as_user
 from config.database.transactions import retried_transaction
 from config.errors import AuthenticationFailed, Forbidden, Invalid
-from users import audit, mail
+from users import audit
 from users.audit import Action
+from users.mail import services as mail
 from users.models import Session, User
 from users.services import sessions
 from users.services.accounts import delete_account, end_tokens, locked, proven, require_strong

@@ -3,7 +3,7 @@
 import datetime as dt
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from ipaddress import ip_network
 from types import EllipsisType
 from typing import Any
@@ -12,11 +12,12 @@ from django.conf import settings
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from config.database.isolation import all_users, as_user
+from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
 from config.errors import Invalid, LimitReached, NotFound
-from users import audit, mail
+from users import audit
 from users.audit import Action
+from users.mail import services as mail
 from users.models import PersonalToken, Session, User
 from users.services.accounts import locked
 from users.services.passwords import require_proof
@@ -181,20 +182,18 @@ def expiring_tokens() -> QuerySet[PersonalToken]:
     ).exclude(user__email="")
 
 
-def warn_of_expiry() -> Iterator[OSError | None]:
-    """Mail to the owners of tokens that expire soon; yields for each what the mail server has refused, if anything.
+@all_users()
+def warn_of_expiry() -> None:
+    """Queue a mail to the owners of tokens that expire soon, once for each token."""
+    for pk in list(expiring_tokens().values_list("pk", flat=True)):
+        _warn(pk)
 
-    A mail is sent before it is marked as sent, outside of a transaction: one that is interrupted is sent again.
-    """
-    with all_users():
-        rows = list(expiring_tokens().select_related("user").order_by("pk"))
-    for row in rows:
-        assert row.expires_at is not None
-        try:
-            mail.send_token_expiry(row.user, row.prefix, row.expires_at)
-        except OSError as error:
-            yield error
-            continue
-        with as_user(row.user_id):
-            PersonalToken.objects.filter(pk=row.pk).update(warned_at=timezone.now())
-        yield None
+
+@retried_transaction
+def _warn(pk: uuid.UUID) -> None:
+    row = expiring_tokens().select_related("user").select_for_update(of=("self",)).filter(pk=pk).first()
+    if row is None:  # revoked meanwhile
+        return
+    assert row.expires_at is not None
+    mail.send_token_expiry(row.user, row.prefix, row.expires_at)
+    PersonalToken.objects.filter(pk=pk).update(warned_at=timezone.now())
