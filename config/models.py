@@ -1,4 +1,4 @@
-"""The table of the shared counters, which `config.http.limits.counters` reads and writes in SQL of its own."""
+"""The tables of the process: the shared counters, and the last backup. Who writes them does so in SQL of its own."""
 
 from django.db import models
 
@@ -14,3 +14,13 @@ class RateLimit(models.Model):
     class Meta:
         db_table = "config_rate_limit"
         indexes = [models.Index(fields=["resets_at"], name="config_rate_limit_resets_at")]  # for the sweep
+
+
+class Backup(models.Model):
+    """The last one that `manage.py backup` has written whole, for the doctor. One row, or none."""
+
+    made_at = models.DateTimeField()  # the moment whose data it holds
+
+    class Meta:
+        db_table = "config_backup"
+        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="config_backup_one_row")]
