@@ -319,7 +319,7 @@ def test_systemd_takes_the_unit(path: Path, tmp_path: Path) -> None:
 
 def test_the_units_are_installed_as_the_page_says() -> None:
     page = (ROOT / "docs" / "deployment.md").read_text()
-    assert re.findall(r"/opt/tickbase/deploy/(\S+\.(?:service|timer))", page) == [path.name for path in units()]
+    assert sorted(re.findall(r"/opt/tickbase/deploy/(\S+\.(?:service|timer))", page)) == [path.name for path in units()]
 
 
 def test_backups_are_made_by_a_user_of_their_own() -> None:
