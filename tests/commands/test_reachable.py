@@ -63,11 +63,13 @@ def test_checks_of_something_else_need_no_database() -> None:
 @pytest.fixture(params=["SUPERUSER", "BYPASSRLS"])
 def privileged(request: pytest.FixtureRequest, django_db_setup: None) -> Iterator[Database]:
     """An empty database, named with a role on which policies do not act."""
-    role, host = "privileged_migrate", connection.settings_dict["HOST"]
+    host = connection.settings_dict["HOST"]
     with (
         database("privileged") as empty,
         psycopg.connect(host=host, user="postgres", dbname="postgres", autocommit=True) as superuser,
     ):
+        role = f"{empty.name}_role"
+        superuser.execute(f"DROP ROLE IF EXISTS {role}")  # of a run that failed
         superuser.execute(f"CREATE ROLE {role} LOGIN {request.param}")
         superuser.execute(f"ALTER DATABASE {empty.name} OWNER TO {role}")
         yield Database(empty.url.replace("//tickbase@", f"//{role}@"), empty.name)
@@ -78,6 +80,6 @@ def privileged(request: pytest.FixtureRequest, django_db_setup: None) -> Iterato
 def test_production_is_not_migrated_as_a_role_on_which_policies_do_not_act(privileged: Database) -> None:
     done = privileged.manage("migrate", **PRODUCTION_ELSEWHERE, TRUSTED_PROXIES="1")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("CommandError: Row level security does not act on the role privileged_migrate")
+    assert done.stderr.startswith(f"CommandError: Row level security does not act on the role {privileged.name}_role")
     assert "CREATE ROLE tickbase LOGIN" in done.stderr
     assert privileged.fetch("SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace") == []
