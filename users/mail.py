@@ -34,17 +34,32 @@ class Kind(NamedTuple):
 
 PASSWORD_RESET = Kind("password_reset", "set a new password", "reset-password", "an hour")
 EMAIL_VERIFICATION = Kind("email_verification", "confirm your address", "verify-email", "three days")
+EMAIL_CHANGE = Kind("email_change", "confirm your new address", "verify-email", "a day")
 INVITATION = Kind("invitation", "you are invited", "register", "seven days")
 
 
 def send_password_reset(user: User | None) -> None:
     """Mail a token to the user's stored address. Without a user, do the same work and send nothing."""
     recipient = user or User(email="nobody@example.com")
-    _later(lambda: _compose(PASSWORD_RESET, recipient.email, mailed.PASSWORD_RESET.make(recipient)), send=bool(user))
+    _later(lambda: _compose_proof(PASSWORD_RESET, recipient.email, mailed.PASSWORD_RESET, recipient), send=bool(user))
 
 
 def send_email_verification(user: User) -> None:
-    _later(lambda: _compose(EMAIL_VERIFICATION, user.email, mailed.EMAIL_VERIFICATION.make(user)))
+    _later(lambda: _compose_proof(EMAIL_VERIFICATION, user.email, mailed.EMAIL_VERIFICATION, user))
+
+
+def send_email_change(user: User) -> None:
+    """Mail a token to the address that the account is to have."""
+    change = user.email_change
+    _later(lambda: _compose_proof(EMAIL_CHANGE, change.email, mailed.EMAIL_CHANGE, user))
+
+
+def send_email_change_notice(user: User) -> None:
+    """Tell the address that the account has had, before the other one can confirm."""
+    change = user.email_change
+    body = render_to_string("users/mail/email_change_notice.txt", {"email": change.previous})
+    subject = "Tickbase: your address is to be changed"
+    _later(lambda: EmailMessage(subject, body, to=[mail_address(change.previous)]))
 
 
 def send_invitation(email: str, token: str) -> None:
@@ -64,10 +79,15 @@ def link(page: str, token: str) -> str:
     return f"{settings.APP_URL}/{page}?token={quote(token)}" if settings.APP_URL else ""
 
 
-def _compose(kind: Kind, email: str, token: str) -> EmailMessage:
+def _compose_proof(kind: Kind, email: str, proof: mailed.Proof, user: User) -> EmailMessage:
+    return _compose(kind, email, proof.make(user), proof.make_code(user))
+
+
+def _compose(kind: Kind, email: str, token: str, code: str = "") -> EmailMessage:
     """The mail contains no user text but the address: registering another person's address must not send them a text
     of one's choice."""
-    context = {"email": email, "token": token, "link": link(kind.page, token), "lifetime": kind.lifetime}
+    link_to_app = link(kind.page, token)
+    context = {"email": email, "token": token, "code": code, "link": link_to_app, "lifetime": kind.lifetime}
     body = render_to_string(f"users/mail/{kind.template}.txt", context)
     return EmailMessage(f"Tickbase: {kind.subject}", body, to=[mail_address(email)])
 

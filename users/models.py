@@ -175,6 +175,23 @@ class SpentInvitation(models.Model):
     expires_at = models.DateTimeField()
 
 
+class EmailChange(models.Model):
+    """The last change of an address that was asked for; the account keeps its own until this one is confirmed."""
+
+    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="email_change")
+    email = models.TextField()
+    previous = models.TextField()  # which is told, whenever that mail leaves
+    requested_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["requested_at"], name="users_emailchange_requested")]
+
+    def __str__(self) -> str:
+        return f"to {self.email}"
+
+
 class SessionQuerySet(models.QuerySet["Session"]):
     def for_user(self, user: User) -> Self:
         """The first wall: every read begins here."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.clients.npm import install
 from tests.documents import blocks, steps
@@ -24,7 +24,8 @@ from tests.server import ROOT, Server
 GUIDE = ROOT / "docs/guide/browsers.md"
 SYNC = ROOT / "docs/guide/offline/tickbase-sync.js"
 BASE, GRACE = "http://127.0.0.1:8000", "grace@example.com"
-MODULE, APP, AGAIN = steps(GUIDE.read_text(), "js")
+MODULE, APP, SIGN_UP, AGAIN = steps(GUIDE.read_text(), "js")
+[FORM] = blocks(GUIDE.read_text(), "html")
 [LISTEN] = steps((ROOT / "docs/guide/stream.md").read_text(), "js")
 [UNDO] = steps((ROOT / "docs/guide/history.md").read_text(), "js")
 [TYPED] = steps(GUIDE.read_text(), "ts")
@@ -54,10 +55,12 @@ def folder(server: Server) -> Iterator[Path]:
     with TemporaryDirectory(prefix="tickbase-") as name:
         folder = Path(name)
         httpx.post(f"{server.base}/api/auth/register", json={"email": GRACE, "password": PASSWORD}).raise_for_status()
-        for file, script in (("tickbase", MODULE), ("app", APP), ("again", AGAIN), ("undo", UNDO), ("listen", LISTEN)):
+        scripts = {"tickbase": MODULE, "app": APP, "sign-up": SIGN_UP, "again": AGAIN, "undo": UNDO, "listen": LISTEN}
+        for file, script in scripts.items():
             (folder / f"{file}.js").write_text(script.code.replace(BASE, server.base))
         shutil.copy(SYNC, folder)
         (folder / "index.html").write_text(PAGE)
+        (folder / "sign-up.html").write_text(PAGE + FORM)
         yield folder
 
 
@@ -101,6 +104,45 @@ def test_the_app_prints_what_the_page_shows(open_tab: Callable[[], Page]) -> Non
 
 def test_the_undo_button_prints_what_its_page_shows(open_tab: Callable[[], Page]) -> None:
     assert printed(open_tab(), "undo.js") == UNDO.shown.splitlines()
+
+
+def test_the_sign_up_page_tells_what_is_wrong_and_signs_in(context: BrowserContext, server: Server) -> None:
+    tab = context.new_page()
+    tab.goto("/sign-up.html")
+    fill_in(tab, GRACE, "short")
+    expect(tab.locator("output").nth(1)).to_contain_text("at least 12 characters")
+    fill_in(tab, GRACE, PASSWORD)
+    expect(tab.locator("output").nth(0)).to_contain_text("An account with this e-mail address exists")
+    expect(tab.locator("output").nth(1)).to_be_empty()
+    fill_in(tab, "signs-up@example.com", PASSWORD)
+    expect(tab.get_by_text("Welcome! A mail to signs-up@example.com has a link")).to_be_visible()
+    assert read_tasks(tab) == []
+
+
+def test_a_sign_up_whose_answer_got_lost_is_sent_again(context: BrowserContext, server: Server) -> None:
+    tab = context.new_page()
+    lost: list[int] = []
+
+    def lose(route: Route) -> None:
+        if route.request.method == "POST" and not lost:
+            lost.append(route.fetch().status)
+            route.abort()
+        else:
+            route.continue_()
+
+    tab.route("**/api/auth/register", lose)
+    tab.goto("/sign-up.html")
+    fill_in(tab, "lost@example.com", PASSWORD)
+    expect(tab.locator("output").nth(2)).not_to_be_empty()
+    tab.get_by_role("button").click()
+    expect(tab.get_by_text("Welcome!")).to_be_visible()
+    assert lost == [201]
+
+
+def fill_in(tab: Page, email: str, password: str) -> None:
+    tab.get_by_label("E-mail").fill(email)
+    tab.get_by_label("Password").fill(password)
+    tab.get_by_role("button").click()
 
 
 LIVE = """
