@@ -57,7 +57,7 @@ class IdField(serializers.Field):
 
 def split(sent: Iterable[str]) -> list[str]:
     """The values of a parameter that may be repeated, and may have commas."""
-    return [each.strip() for each in ",".join(sent).split(",")]
+    return [each.strip(" ") for each in ",".join(sent).split(",")]
 
 
 class ProjectsField(IdField):

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import TextChoices
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
 from config.database.queries import Param
@@ -75,6 +75,7 @@ ROOT = OpenApiParameter(
 )
 
 
+@extend_schema_field({"type": "array", "items": {"type": "string"}, "minItems": 1})  # `described` says which
 class ChoicesField(serializers.Field):
     """One or several of these choices, with commas or by repetition, or `all`."""
 
@@ -85,12 +86,12 @@ class ChoicesField(serializers.Field):
         self.known = choices.values
 
     def to_internal_value(self, data: Any) -> Any:
-        chosen = {*split(data)} if sum(map(len, data)) <= MAX_CHOICES else {""}
-        if chosen == {ALL}:
+        chosen = split(data) if sum(map(len, data)) <= MAX_CHOICES else [""]
+        if chosen == [ALL]:
             return tuple(self.known)
-        if not chosen <= {*self.known}:
+        if not {*chosen} <= {*self.known}:
             self.fail("invalid_choice", known=", ".join(self.known))
-        return tuple(sorted(chosen))
+        return tuple(sorted({*chosen}))
 
 
 class TaskListQuery(ListQuery):

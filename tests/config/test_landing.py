@@ -17,6 +17,7 @@ def page(**headers: str) -> Any:
     return Client().get("/", headers={"Accept": BROWSER, **headers})
 
 
+@pytest.mark.django_db
 def test_a_browser_is_shown_what_there_is() -> None:
     answer = page()
     text = answer.content.decode()

@@ -11,8 +11,8 @@ from users.models import User
 
 LIST = "/api/me/tasks"
 KNOWN = (
-    "status, completed, priority, tag, project, parent, root, due_before, due_after, overdue, search, updated_since, "
-    "sort, limit, offset, cursor, total"
+    "status, completed, priority, tag, project, parent, root, due_on, due_before, due_after, overdue, search, "
+    "updated_since, sort, limit, offset, cursor, total"
 )
 
 

@@ -174,12 +174,13 @@ def proven(proofs: Sequence[mailed.Proof], sent: str, email: str) -> Iterator[tu
     refusal = InvalidProof("The code is invalid, was used or has expired; ask for a new mail.", pointer="/token")
     if mailed.typed_code(sent):
         with all_users():
-            found = User.objects.filter(email_canonical=canonical_email(email)).values_list("pk", flat=True)
-            user_id = found.first() or MAX_BIGINT
+            found = User.objects.filter(email_canonical=canonical_email(email)).values_list("pk", flat=True).first()
+        user_id = found or MAX_BIGINT
     else:
-        user_id = next((known for proof in proofs if (known := proof.user_id(sent))), None)
-    if user_id is None:
-        raise refusal
+        named = next((found for proof in proofs if (found := proof.user_id(sent))), None)
+        if named is None:
+            raise refusal
+        user_id = named
     with as_user(user_id):
         user = lock_user(user_id) or User(pk=user_id, is_active=False)
         held = [proof for proof in proofs if proof.holds(sent, user)]
