@@ -11,8 +11,8 @@ from rest_framework import serializers
 from config.http.fields import InstantField, IntegerField, TextField
 from config.http.serializers import StrictSerializer
 from config.values import MAX_BIGINT
-from users.models import Kind, Session, validate_timezone
-from users.text import MAX_EMAIL, MAX_NAME, MAX_PASSWORD, validate_email
+from users.models import Kind, Session
+from users.text import MAX_EMAIL, MAX_NAME, MAX_PASSWORD, validate_email, validate_timezone
 from users.tokens.own import MAX_TOKEN
 
 GOOD_PASSWORD = f"At least {settings.MIN_PASSWORD} characters; not a common one, and not like your name or address."

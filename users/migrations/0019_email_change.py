@@ -29,10 +29,6 @@ class Migration(migrations.Migration):
                 ("requested_at", models.DateTimeField()),
                 ("confirmed_at", models.DateTimeField(null=True)),
             ],
-            options={
-                "default_permissions": (),
-                "indexes": [models.Index(fields=["requested_at"], name="users_emailchange_requested")],
-            },
         ),
         isolate("users_emailchange"),
     ]
