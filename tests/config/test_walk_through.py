@@ -72,7 +72,7 @@ def mailed_code(server: Server, address: str, number: int) -> str:
     """A command that waits for one of the mails to this address or to a new one of the user's, and prints the long code
     in it."""
     to = f'$0 == "To: {address}" || $0 == "To: new.{address}"'
-    each = f"{to} {{ mine = 1 }} mine && length > 40 && !/ / {{ print; mine = 0 }}"
+    each = f"{to} {{ mine = 1 }} mine && /^[^ ]*:[^ ]*:[^ ]*$/ {{ print; mine = 0 }}"
     find = f"awk '{each}' {server.log} | sed -n {number + 1}p"
     return f'for _ in {{1..100}}; do code=$({find}); [ -z "$code" ] || break; sleep 0.1; done; echo "$code"'
 
