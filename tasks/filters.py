@@ -26,13 +26,13 @@ _STATUSES = {"type": "array", "items": {"type": "string", "enum": [*Status.value
 STATUS = OpenApiParameter(
     "status", _STATUSES, description="Any of these; `all`, alone, is all of them.", style="form", explode=False
 )
-# One is a text, too, as it was when there could only be one.
-_PRIORITY = {"type": "string", "enum": [*Priority.values, ALL]}
+# One is no array, too: so it was when there could only be one, and generated clients have a type for it.
+_PRIORITY = {"$ref": "#/components/schemas/TaskPriority"}
 _PRIORITIES = {"oneOf": [_PRIORITY, {"type": "array", "items": _PRIORITY, "minItems": 1}]}
 PRIORITY = OpenApiParameter(
     "priority",
     _PRIORITIES,
-    description="Any of these; `all`, alone, is all of them.",
+    description="Any of these.",
     style="form",
     explode=False,
     examples=[
