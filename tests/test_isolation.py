@@ -295,6 +295,14 @@ def test_every_bad_token_is_refused_alike(alice: User, name: str) -> None:
     assert [answer for answer in answers if answer != answers[0]] == []
 
 
+def test_only_an_expired_access_token_is_told_to_be_refreshed(alice: User) -> None:
+    world = World.of(alice)
+    for who, caller in BAD_TOKEN.items():
+        with rolled_back():
+            detail = problem_of(call(caller(alice), "getMe", world), 401)["detail"]
+            assert ("POST /api/auth/refresh" in detail) == (who == "expired token"), who
+
+
 def test_the_session_of_another_is_as_one_that_never_was(alice: User, bob: User) -> None:
     world, api = World.of(alice), Api(bob)
     before = stored()
