@@ -27,7 +27,7 @@ from tests.pages import signed_in, submit
 from tests.problems import places_of, problem_of, stored
 from tests.resources.declared import RESOURCES
 from users import exports
-from users.models import AuditEvent, Change, Feed, IdempotencyKey, PersonalToken, Session, User
+from users.models import AuditEvent, Change, EmailChange, Feed, IdempotencyKey, PersonalToken, Session, User
 
 LONG_AGO = dt.timedelta(minutes=6)
 
@@ -225,7 +225,7 @@ def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: U
 
 def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
     exported = {Change, Completion, Feed, Import, Session, PersonalToken, IdempotencyKey, AuditEvent}
-    exported |= {TOTPDevice, StaticDevice}
+    exported |= {EmailChange, TOTPDevice, StaticDevice}
     exported |= {resource.model for resource in RESOURCES}  # whose exports tests/resources looks at
     exported |= {TaskTag}  # the index of tags, which the tasks have
     exported |= {Remark}  # of the tests, and never registered
