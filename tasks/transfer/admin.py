@@ -18,7 +18,6 @@ class ImportAdmin(ServiceAdmin):
     list_filter = ("status", "format", "created_at")
     search_fields = ("user__email",)
     ordering = ("-pk",)
-    show_full_result_count = False
     fields = readonly_fields = (
         "user", "created_at", "format", "status", "total", "done", "operation", "created", "updated", "unchanged",
         "skipped", "degraded",

@@ -5,11 +5,45 @@ document.addEventListener("alpine:init", () => {
   Alpine.data("page", (firstTab) => ({
     activeTab: firstTab,
     sidebarMobileOpen: false,
-    window: { location: { pathname: location.pathname, search: location.search } },
+    window: {
+      location: {
+        pathname: location.pathname,
+        search: location.search,
+        hash: location.hash,
+        get href() {
+          return location.href;
+        },
+        set href(address) {
+          location.assign(address); // the numbers of a list's pages
+        },
+      },
+    },
     sidebarDesktopOpen: localStorage.getItem("sidebarDesktopOpen") !== "0",
     init() {
       this.activeTab = getCurrentTab() || firstTab;
       this.$watch("sidebarDesktopOpen", (open) => localStorage.setItem("sidebarDesktopOpen", open ? "1" : "0"));
     },
   }));
+});
+
+// What unfold's pages lack for those who do not see them. Icons are words of a font, which would be read out.
+const NAMES = {
+  "#searchbar": "Search",
+  "#searchbar-submit": "Search",
+  "#changelist select[name=action]": "Action",
+};
+
+function name(root) {
+  for (const icon of root.querySelectorAll(".material-symbols-outlined")) icon.setAttribute("aria-hidden", "true");
+  for (const [selector, text] of Object.entries(NAMES)) {
+    for (const each of root.querySelectorAll(selector)) each.setAttribute("aria-label", text);
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  name(document);
+  new MutationObserver((changes) => changes.forEach((change) => name(change.target))).observe(document.body, {
+    childList: true,
+    subtree: true,
+  });
 });
