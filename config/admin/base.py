@@ -44,6 +44,7 @@ class ServiceAdmin(ModelAdmin):
     icon = "database"  # in the sidebar, of Material Symbols
     paginator = BoundedPaginator
     show_full_result_count = False
+    list_per_page = 50
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         view = super().changelist_view

@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
@@ -38,7 +39,6 @@ class UserAdmin(SupportAdmin, DjangoUserAdmin):
 
     icon = "person"
     list_display = ("email", "name", "is_confirmed", "is_active", "is_staff", "last_seen", "created_at")
-    list_per_page = 50
     recorded_by_services = frozenset({Action.STAFF_ADDED, Action.STAFF_DELETED})
     list_filter = ("is_active", "is_staff", "is_superuser", ConfirmedFilter, IssuerFilter, LastSeenFilter)
     actions = ("deactivate", "send_password_reset", "export_data")
@@ -67,9 +67,9 @@ class UserAdmin(SupportAdmin, DjangoUserAdmin):
     def is_confirmed(self, user: User) -> bool:
         return user.is_email_verified
 
-    @admin.display(description="address confirmed", empty_value="Not yet")
-    def confirmed(self, user: User) -> Any:
-        return user.email_verified_at
+    @admin.display(description="address confirmed")
+    def confirmed(self, user: User) -> str:
+        return date_format(user.email_verified_at, "DATETIME_FORMAT") if user.email_verified_at else "Not yet"
 
     @admin.display(description="password")
     def set_password(self, user: User) -> str:

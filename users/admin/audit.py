@@ -75,7 +75,6 @@ class AuditEventAdmin(ServiceAdmin):
     search_fields = ("actor_email", "subject_email", "object_type", "=object_id", "address", "=request_id")
     search_help_text = "E-mail or id of an account, object, address or request."
     ordering = ("-pk",)
-    list_per_page = 100
     actions = None
     fields = (
         "at", "action_label", "actor_link", "actor_number", "all_subjects", "subject_number", "object_link",

@@ -128,9 +128,9 @@ def may_support(request: HttpRequest, user: User) -> bool:
 
 
 class SupportAdmin(AuditedAdmin):
-    """The page of an account has buttons, figures, notes and events below its form."""
+    """The page of an account has buttons, figures, notes and events above its form."""
 
-    change_form_outer_after_template = "users/admin/account.html"
+    change_form_outer_before_template = "users/admin/account.html"
     actions_list = ("invite",)
 
     def get_urls(self) -> list[URLPattern]:

@@ -31,10 +31,20 @@ const NAMES = {
   "#searchbar": "Search",
   "#searchbar-submit": "Search",
   "#changelist select[name=action]": "Action",
+  '#nav-sidebar a.shrink-0[href$="/admin/"]': "Dashboard",
+  'a[href="#"]:has(> .material-symbols-outlined:only-child)': "More",
 };
 
 function name(root) {
   for (const icon of root.querySelectorAll(".material-symbols-outlined")) icon.setAttribute("aria-hidden", "true");
+  for (const hint of root.querySelectorAll(".help-tooltip[aria-label]")) hint.setAttribute("role", "img");
+  for (const select of root.querySelectorAll("select.select2-hidden-accessible[id]")) {
+    const label = root.querySelector(`label[for="${select.id}"]`)?.textContent.trim() || select.getAttribute("aria-label");
+    for (const box of select.nextElementSibling?.querySelectorAll("[role=combobox], [role=textbox]") || []) {
+      box.removeAttribute("aria-labelledby");
+      box.setAttribute("aria-label", label || "Choose");
+    }
+  }
   for (const [selector, text] of Object.entries(NAMES)) {
     for (const each of root.querySelectorAll(selector)) each.setAttribute("aria-label", text);
   }
@@ -42,7 +52,7 @@ function name(root) {
 
 document.addEventListener("DOMContentLoaded", () => {
   name(document);
-  new MutationObserver((changes) => changes.forEach((change) => name(change.target))).observe(document.body, {
+  new MutationObserver(() => name(document)).observe(document.body, {
     childList: true,
     subtree: true,
   });
