@@ -120,7 +120,7 @@ def record(
     )
 
 
-def record_reading(users: Sequence[User], *, page: str, **rows: list[int]) -> None:
+def record_reading(users: Sequence[User], *, page: str, **rows: Any) -> None:
     """Write that staff read text on a page with several rows: `users` are their owners, one for each row."""
     named = {user.pk: user for user in users}
     if len(named) == 1:
@@ -197,7 +197,7 @@ def _prune_batch(before: dt.datetime) -> int:
             " SELECT count(*) FROM gone",
             [before, BATCH],
         )
-        [pruned] = cursor.fetchone()
+        pruned: int = cursor.fetchone()[0]
         cursor.execute(_FORBID)
     return pruned
 

@@ -35,7 +35,7 @@ def register(name: str, *, outlives: bool = False) -> Callable[[Section], Sectio
     return decorate
 
 
-def stream(user: User, **details: str) -> Iterator[bytes]:
+def stream(user: User, **details: Any) -> Iterator[bytes]:
     """The document in chunks, in constant memory. If the stream breaks off, it is not valid JSON.
 
     The details are for the audit.
@@ -131,7 +131,7 @@ def _own_details(details: dict[str, Any], user_id: int) -> dict[str, Any]:
 def _staff_notes(user: User) -> Iterator[dict[str, Any]]:
     """What staff wrote about a person is data of that person (GDPR, article 15); who wrote it is not."""
     with all_users():  # closed before the first is yielded
-        notes = list(AccountNote.objects.filter(user=user).order_by("pk").values("text", "created_at"))
+        notes: list[Any] = list(AccountNote.objects.filter(user=user).order_by("pk").values("text", "created_at"))
     yield from notes
 
 

@@ -42,7 +42,7 @@ class ServiceAdmin(ModelAdmin):
     """Writes through services; what they refuse becomes a form error or a message, never a 500."""
 
     icon = "database"  # in the sidebar, of Material Symbols
-    paginator = BoundedPaginator
+    paginator: Any = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
 

@@ -47,8 +47,7 @@ class BoundedPaginator(Paginator):
         rows: Any = self.object_list
         [plan] = json.loads(rows.order_by().values("pk").explain(format="json"))
         expected = max(int(plan["Plan"]["Plan Rows"] / _ADMITTED), MAX_LISTED)
-        unit = 10 ** (len(str(expected)) - 2)
-        return expected // unit * unit
+        return round(expected, 2 - len(str(expected)))
 
     @property
     def can_select_all(self) -> bool:

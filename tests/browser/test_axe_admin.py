@@ -7,8 +7,9 @@ from tests.browser.axe import violations
 from tests.browser.conftest import DESKTOP, PHONE, Account
 
 PAGES = (
-    "", "users/user/", "users/user/add/", "users/user/invite/", "users/user/{user}/change/", "users/user/{user}/password/",
-    "users/user/{user}/history/", "users/user/{user}/export/", "users/user/{user}/delete/", "users/user/?q=nobody",
+    "", "users/user/", "users/user/add/", "users/user/invite/", "users/user/{user}/change/",
+    "users/user/{user}/password/", "users/user/{user}/history/", "users/user/{user}/export/",
+    "users/user/{user}/delete/", "users/user/?q=nobody",
     "users/session/", "users/personaltoken/", "users/auditevent/", "users/auditevent/?account={user}",
     "auth/group/", "auth/group/add/", "password_change/", "second-factor/enrol/",
     "tasks/task/", "tasks/task/add/", "tasks/task/?deleted=yes", "tasks/task/{task}/change/",

@@ -1,6 +1,7 @@
 """What support does on the page of an account, what it sees there, and invitations."""
 
 import json
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -89,7 +90,7 @@ def test_support_ends_all_sessions(support: Client, alice: User, bob: User) -> N
         ({"is_staff": True}, "confirm", "Only superusers act on staff."),
     ],
 )
-def test_what_cannot_be_done_says_why(support: Client, fields: dict[str, object], name: str, why: str) -> None:
+def test_what_cannot_be_done_says_why(support: Client, fields: dict[str, Any], name: str, why: str) -> None:
     user = make_user(**fields)
     assert why in support.get(change(user)).content.decode()
     answer = support.post(f"{LIST}{user.pk}/support/{name}/")
@@ -164,7 +165,7 @@ def test_the_page_has_the_rows_in_numbers_and_the_latest_events(support: Client,
     tasks.delete_task(alice, make_task(alice).pk)
     Api().post("/api/auth/login", {"email": alice.email, "password": "wrong"})
     account = support.get(change(alice)).context["account"]
-    figures = {figure.title: (figure.count, figure.address) for figure in account["figures"]}
+    figures = {figure.title: (figure.value, figure.address) for figure in account["figures"]}
     assert {title: count for title, (count, _) in figures.items()} == {
         "sessions": 0, "tasks": 2, "open tasks": 1, "overdue tasks": 0, "completed tasks": 1, "tasks in the trash": 1
     }  # fmt: skip

@@ -32,7 +32,7 @@ class Counted(NamedTuple):
 
 class Figure(NamedTuple):
     title: str
-    count: int
+    value: int
     address: str  # of the list of what is counted
 
 
