@@ -68,11 +68,15 @@ class TagFilter(TextFilter):
     title = "tag"
     parameter_name = "tag"
 
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.searched = model_admin.searched
+
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         tag = (self.value() or "").strip()
         if len(tag) > MAX_TAG or "\0" in tag:
             return queryset.none()
-        return queryset.with_tags([tag]) if tag else queryset
+        return self.searched(request, queryset).with_tags([tag]) if tag else queryset
 
 
 class ProjectFilter(ReferenceFilter):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin.utils import model_ngettext
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
@@ -24,7 +24,7 @@ from users.resources.references import followers
 
 MAX_OWNERS = 100  # that one search finds
 SEARCHED = 100_000  # ids, from the newest, whose text is searched in a large table
-SEARCHES_NEWEST = f"Text was searched for in the latest {SEARCHED:,} only: filter by an owner to search all of theirs."
+SEARCHES_NEWEST = f"Only the latest {SEARCHED:,} were searched: filter by an owner to search all of theirs."
 
 
 class ResourceAdmin(HistoryAdmin):
@@ -99,17 +99,23 @@ class ResourceAdmin(HistoryAdmin):
         if owners:
             return queryset.filter(user__in=owners), False
         number = number_in(term)
-        rows = self.model.objects.filter(Q(uid=term) | Q(pk=number) if number else Q(uid=term))
-        pks = [*rows.order_by().values_list("pk", flat=True)[:MAX_OWNERS]]
+        # Its index begins with the owner, and is read as a whole; OR would read the table.
+        pks = [*self.model.objects.filter(uid=term).order_by().values_list("pk", flat=True)[:MAX_OWNERS]]
+        pks += [number] if number else []
         found = queryset.filter(pk__in=pks)
-        if not self.reads_text(request):
+        is_found = found.exists()
+        if not self.reads_text(request) or (is_found and self.is_vast(request)):
             return found, False
-        if self.is_vast(request):
-            newest = self.model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-            queryset = queryset.filter(pk__gt=newest - SEARCHED)
-            self.message_user(request, SEARCHES_NEWEST, messages.INFO)
-        with_text = self.search_text(request, queryset, term)
-        return found | with_text if pks else with_text, False
+        with_text = self.search_text(request, self.searched(request, queryset), term)
+        return found | with_text if is_found else with_text, False
+
+    def searched(self, request: HttpRequest, queryset: Any) -> Any:
+        """The rows that are searched for text: of a large table the latest, which a message tells."""
+        if not self.is_vast(request):
+            return queryset
+        newest = self.model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        self.message_user(request, SEARCHES_NEWEST, messages.INFO)
+        return queryset.filter(pk__gt=newest - SEARCHED)
 
     def search_text(self, request: HttpRequest, queryset: Any, term: str) -> Any:
         return super().search(request, queryset, term)[0]
