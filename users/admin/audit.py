@@ -151,9 +151,8 @@ class AuditEventAdmin(ServiceAdmin):
 
 def _account_link(pk: int, name: str) -> str:
     """Of an account that may be gone, which its page says then."""
-    return format_html(
-        '<a href="{}" class="tickbase-link">{}</a>', reverse("admin:users_user_change", args=[pk]), name or pk
-    )
+    address = reverse("admin:users_user_change", args=[pk])
+    return format_html('<a href="{}" class="tickbase-link tickbase-name">{}</a>', address, name or pk)
 
 
 def _subjects(event: AuditEvent, most: int) -> str:

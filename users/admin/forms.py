@@ -85,13 +85,10 @@ class AccountForm(UniqueEmail, UserChangeForm):
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
-        if "is_verified" in self.fields and ("email" in self.changed_data) != bool(cleaned.get("is_verified")):
-            asked = (
-                "Say whether the new address is confirmed."
-                if "email" in self.changed_data
-                else "The address is the same."
-            )
-            self.add_error("is_verified", ValidationError(asked, code="email_unchanged"))
+        is_new, answer = "email" in self.changed_data, cleaned.get("is_verified")
+        if "is_verified" in self.fields and is_new != bool(answer):
+            said = "Say whether the new address is confirmed." if is_new else "The address is the same."
+            self.add_error("is_verified", ValidationError(said, code="email_unchanged"))
         return cleaned
 
 
