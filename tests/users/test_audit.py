@@ -306,14 +306,6 @@ def test_pruning_deletes_what_is_older_and_tells_so(some: list[AuditEvent], caps
         run("DELETE FROM users_auditevent")
 
 
-def test_pruning_an_event_of_several_accounts_deletes_their_index(alice: User, bob: User) -> None:
-    for at in (LONG_AGO, timezone.now()):
-        with time_machine.travel(at):
-            audit.record_reading([alice, bob], page="list", tasks=[1, 2])
-    assert audit.prune(90) == 1
-    assert set(AuditSubject.objects.values_list("event", "user")) == {(events()[0].pk, alice.pk), (events()[0].pk, bob.pk)}
-
-
 class Interrupted(Exception):
     pass
 
