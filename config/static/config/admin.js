@@ -30,7 +30,6 @@ document.addEventListener("alpine:init", () => {
 const NAMES = {
   "#searchbar": "Search",
   "#searchbar-submit": "Search",
-  "#changelist select[name=action]": "Action",
   '#nav-sidebar a.shrink-0[href$="/admin/"]': "Dashboard",
   'a[href="#"]:has(> .material-symbols-outlined:only-child)': "More",
 };
