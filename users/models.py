@@ -19,6 +19,7 @@ from django.utils.timezone import now
 from config.database.models import RowModel
 from config.database.queries import Param
 from config.errors import violated_constraint
+from users.staff import AccountNote as AccountNote
 from users.text import (
     MAX_EMAIL,
     MAX_NAME,
@@ -97,6 +98,7 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
     EMAIL_FIELD = "email"
 
     class Meta:
+        permissions = [("support_user", "Can confirm addresses, send mails and invite")]
         indexes = [models.Index(fields=["created_at", "id"], name="users_user_created")]
         constraints = [
             models.UniqueConstraint(fields=["email_canonical"], name=EMAIL_TAKEN),
