@@ -21,12 +21,18 @@ from users.tokens import own
 
 NEW_PASSWORD = "another good passphrase"
 SECRETS = ("Biopsy", "oncology", "health-tag")
+# What other migrations give to those who have these.
+ALONG = {
+    "users.view_session": ["mail.view_mail"],
+    "users.delete_session": ["mail.change_mail"],
+}
 ROLES_MADE = {
     name: [
         *held,
         *(each.replace("task", "project") for each in held if each.startswith("tasks.")),
         "transfer.view_import",
         *(each.replace("session", "personaltoken") for each in held if each.endswith("_session")),
+        *(given for each in held for given in ALONG.get(each, ())),
         *("users.support_user", "users.view_accountnote", "users.add_accountnote"),
         *(["users.delete_accountnote"] if "users.delete_user" in held else []),
     ]
@@ -42,7 +48,8 @@ def in_role(role: str) -> User:
         import_module("tasks.projects.migrations.0002_roles").extend_roles(apps, None)
         import_module("users.migrations.0018_token_roles").extend_roles(apps, None)
         import_module("users.migrations.0021_support_roles").extend_roles(apps, None)
-        import_module("tasks.transfer.migrations.0002_roles").extend_roles(apps, None)
+        for app in ("tasks.transfer", "users.mail"):
+            import_module(f"{app}.migrations.0002_roles").extend_roles(apps, None)
         user.groups.add(Group.objects.get(name=role))
     return user
 

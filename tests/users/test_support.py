@@ -200,6 +200,7 @@ def test_accounts_are_filtered_by_whether_they_are_confirmed(
 def test_one_or_many_are_invited_by_mail(support: Client, alice: User) -> None:
     typed = {"emails": f"one@example.com, two@example.com\r\none@example.com {alice.email}\r\nnobody", "send": "on"}
     page = support.post(INVITE, typed).content.decode()
+    work.drain("mails")
     assert [message.to for message in outgoing.outbox] == [["one@example.com"], ["two@example.com"]]
     assert page.count("Invited by mail.") == 2
     assert f"{alice.email} has an account already." in page and "&#x27;nobody&#x27; is not an e-mail address." in page

@@ -43,7 +43,7 @@ class UserAdmin(SupportAdmin, DjangoUserAdmin):
     list_filter = ("is_active", "is_staff", "is_superuser", ConfirmedFilter, IssuerFilter, LastSeenFilter)
     actions = ("deactivate", "send_password_reset", "export_data")
     inlines = (SessionInline,)
-    search_fields = ("email", "name")
+    search_fields = ("email", "name", "subject")
     search_help_text = "E-mail, name or id."
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-pk")
