@@ -106,9 +106,9 @@ class ExtraField(Clearable, JsonField, serializers.DictField):
     absent: ClassVar[Any] = {}
     default_error_messages = {"not_a_dict": "Send a JSON object.", "invalid_extra": EXTRA_RULE}
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "extra") -> None:
         super().__init__(
-            source="extra_json",
+            source=f"{name}_json",
             cleared={},
             help_text=f"Your own members, kept as they are; at most {MAX_EXTRA} bytes of JSON.",
         )

@@ -1,18 +1,31 @@
 """The errors that every resource has."""
 
-from collections.abc import Collection
-from functools import cache
-from typing import TypeVar
+from collections.abc import Callable, Collection
+from functools import cache, wraps
+from typing import ParamSpec, TypeVar
 
-from config.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from django.db import IntegrityError
+from django.db.models import UniqueConstraint
+
+from config.errors import Conflict, Invalid, NotFound, PreconditionFailed, violated_constraint
 from users.resources.models import OwnedModel, Reference
+from users.resources.resource import registered
 
+P = ParamSpec("P")
+T = TypeVar("T")
 R = TypeVar("R", bound=OwnedModel)
 
 
 class UidTaken(Conflict):
     code = "uid_taken"
     title = "The uid is taken"
+
+
+class Taken(Conflict):
+    """Another row has what only one may have."""
+
+    code = "taken"
+    title = "The value is taken"
 
 
 class StaleVersion(PreconditionFailed):
@@ -104,3 +117,29 @@ def follows_parent(name: str, member: str, kind: str) -> Invalid:
 
 def in_trash(reference: Reference) -> InTrash:
     return InTrash(f"Its {reference.related_model._meta.verbose_name} is in the trash; restore that first.")
+
+
+def taken(write: Callable[P, T]) -> Callable[P, T]:
+    """Decorator of a write: a unique constraint of the resource's own that is violated becomes Taken."""
+
+    @wraps(write)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return write(*args, **kwargs)
+        except IntegrityError as error:
+            if refusal := _taken(violated_constraint(error)):
+                raise refusal from error
+            raise
+
+    return run
+
+
+def _taken(name: str | None) -> Taken | None:
+    for model in (resource.model for resource in registered()):
+        for constraint in model._meta.constraints[len(OwnedModel.Meta.constraints) :]:
+            if isinstance(constraint, UniqueConstraint) and constraint.name == name:
+                fields = {each.name: each.attname for each in model._meta.concrete_fields}
+                members = [fields[each] for each in constraint.fields[1:]]
+                which = " and ".join(each.removesuffix("_id").replace("_", " ") for each in members)
+                return Taken(f"You have a {model._meta.verbose_name} with this {which}.", pointer=f"/{members[-1]}")
+    return None

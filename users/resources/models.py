@@ -112,6 +112,8 @@ class OwnedModel(RowModel):
     # have to; others are counted when one is created or restored.
     limit_setting: ClassVar[str | None] = None
     is_counted: ClassVar[bool] = False
+    # The maximum itself, of a resource whose operators have no say in it.
+    max_rows: ClassVar[int | None] = None
     # References of a tree's rows that are those of their root.
     inherited: ClassVar[tuple[str, ...]] = ()
 
@@ -185,10 +187,12 @@ class OwnedModel(RowModel):
         return {name: (None, value) for name, blank in self.blank().items() if (value := getattr(self, name)) != blank}
 
     def erase(self, now: dt.datetime) -> None:
-        """Leave nothing but the tombstone."""
+        """Leave nothing but the tombstone, with what it cannot be without: rows that it refers to are no content."""
         self.erased_at = now
+        kept = {each.attname for each in self.references() if not each.null}
         for name, default in self._defaults().items():
-            setattr(self, name, default)
+            if name not in kept:
+                setattr(self, name, default)
 
     def kind_of(self, diff: Diff) -> Kind:
         """What a change is called in the log."""

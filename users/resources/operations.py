@@ -301,13 +301,13 @@ def _growth_of(user: Actor, by_model: Mapping[type[OwnedModel], Sequence[RowChan
 
 
 def limit_of(model: type[OwnedModel]) -> feed.Limit:
-    most = model.limit_setting and getattr(settings, model.limit_setting)
+    most = getattr(settings, model.limit_setting) if model.limit_setting else model.max_rows
     return feed.Limit(most, str(model._meta.verbose_name_plural)) if most else feed.Limit()
 
 
 def counting(user: Actor, model: type[OwnedModel]) -> Raw | None:
     """A statement that counts the user's rows, if there is a limit and the feed does not count them."""
-    if model.limit_setting is None or model.is_counted:
+    if model.is_counted or (model.limit_setting is None and model.max_rows is None):
         return None
     return Raw(_COUNT.format(table=model._meta.db_table), [user.pk, 2 * limit_of(model).most + 1])
 

@@ -54,6 +54,7 @@ def as_json(column: str) -> Func:
 class OwnedQuerySet(QuerySet[R]):
     """Reads of a resource's rows. The methods read as adjectives and can be chained in any order."""
 
+    # By name; an order with nulls, which are last in both directions, has another key downwards, as `-due`.
     sort_keys: ClassVar[Mapping[str, SortKey]] = {"created": CREATED, "updated": UPDATED}
 
     def for_user(self, user: "Actor | Param") -> Self:
@@ -89,7 +90,7 @@ class OwnedQuerySet(QuerySet[R]):
 
     @classmethod
     def sort_key(cls, sort: str, *, descending: bool) -> SortKey:
-        return cls.sort_keys[sort]
+        return cls.sort_keys.get(f"-{sort}" if descending else sort, cls.sort_keys[sort])
 
     def sorted_by(self, sort: str, *, descending: bool) -> Self:
         """Nulls are last in both directions; ties are sorted by id, in the same direction."""

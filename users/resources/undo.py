@@ -14,7 +14,7 @@ from config.database.transactions import retried_transaction
 from config.errors import Conflict, Gone, NotFound
 from config.values import MAX_BIGINT, is_same
 from users.models import Change, Kind
-from users.resources import feed, log, operations, references, statements
+from users.resources import errors, feed, log, operations, references, statements
 from users.resources.log import RowChange
 from users.resources.models import OwnedModel
 from users.resources.operations import Operation
@@ -60,6 +60,7 @@ class ChangedSince(Conflict):
         return {"changes": [{"type": name, "id": pk, "members": [*members]} for (name, pk), members in some]}
 
 
+@errors.taken
 @retried_transaction
 def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
     """Put back what an operation has changed, by default the actor's last one that is not undone.

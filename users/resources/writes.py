@@ -38,6 +38,7 @@ CHUNK = 500  # rows with all their content that are in memory at once
 # --- One row ----------------------------------------------------------------------------------------
 
 
+@errors.taken
 def insert(user: Actor, model: type[R], sent: Mapping[str, Any]) -> R:
     """Insert a row. Not within a transaction of the caller's, which a taken uid would abort.
 
@@ -99,6 +100,7 @@ def _inserted(user: Actor, row: R, *, commit: bool = False) -> R:
     return row
 
 
+@errors.taken
 @retried
 def change(
     user: Actor,
@@ -135,6 +137,7 @@ def change(
     return change_family(user, model, pk, sent, expected, reads=reads)
 
 
+@errors.taken
 @retried_transaction
 def change_family(
     user: Actor,
@@ -217,6 +220,7 @@ def delete(
     return row
 
 
+@errors.taken
 @retried_transaction
 def restore(user: Actor, model: type[R], pk: int, expected: Collection[int] | None = None) -> R:
     """Take a tombstone out of the trash, and with it what went there along with it; uids were kept.
@@ -235,6 +239,7 @@ def restore(user: Actor, model: type[R], pk: int, expected: Collection[int] | No
 # --- Several rows -----------------------------------------------------------------------------------
 
 
+@errors.taken
 def insert_many(user: Actor, model: type[R], sent: Sequence[Mapping[str, Any]]) -> list[R]:
     """Insert rows as one operation, in their order. All of them name the same rows, as `references.named_by` tells.
 
@@ -274,6 +279,7 @@ def delete_many(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
     return rows
 
 
+@errors.taken
 @retried_transaction
 def restore_many(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
     """`restore` those of the rows that are in the trash, as one operation; returns them."""
@@ -284,6 +290,7 @@ def restore_many(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
     return rows
 
 
+@errors.taken
 @retried_transaction
 def change_many(
     user: Actor,

@@ -1,0 +1,93 @@
+"""The spec of a resource as data."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from users.management.startresource import columns, names
+from users.management.startresource.columns import Column
+from users.management.startresource.rules import Rule
+
+ON_DELETE = {"trash": "TRASH", "null": "CLEAR", "refuse": "REFUSE"}  # and the name of the kit's WhenDeleted
+OWN_SORTS = ("created", "updated")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A resource that may be referred to: its model as Django names it, and its table."""
+
+    name: str
+    package: str
+    model: str
+    table: str
+    migration: tuple[str, str] | None = None
+    # Those that its rows cannot do without.
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class World:
+    """What is there already: resources, by name, words of paths, and labels of apps."""
+
+    targets: Mapping[str, Target]
+    paths: Collection[str] = ()
+    labels: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Relation:
+    name: str
+    target: Target
+    null: bool
+    on_delete: str
+    is_tree: bool = False
+    max_depth: int = 4
+    max_children: int = 500
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class Unique:
+    columns: tuple[str, ...]
+    live: bool
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A parameter: `exact` or an end of a range."""
+
+    name: str
+    column: str
+    kind: str  # exact before after min max relation
+
+
+@dataclass(frozen=True)
+class Spec:
+    name: str
+    plural: str
+    icon: str
+    columns: tuple[Column, ...]
+    relations: tuple[Relation, ...] = ()
+    uniques: tuple[Unique, ...] = ()
+    checks: tuple[Rule, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    filters: tuple[Filter, ...] = ()
+    sorts: tuple[str, ...] = ()
+    default_sort: str = "-created"
+    limit: int | None = None
+    plain: Mapping[str, Any] = field(default_factory=dict, compare=False)  # as it was written
+
+    @property
+    def table(self) -> str:
+        return f"{self.plural}_{names.class_name(self.name).lower()}"
+
+    @property
+    def title(self) -> Column:
+        """The text by which people know a row: the first that a row always has and that may be anything."""
+        return next(each for each in self.columns if columns.is_title(each))
+
+    def column(self, name: str) -> Column | None:
+        return next((each for each in self.columns if each.name == name), None)
+
+    def relation(self, name: str) -> Relation | None:
+        return next((each for each in self.relations if each.name == name), None)
