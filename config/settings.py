@@ -85,6 +85,7 @@ INSTALLED_APPS = [
     "users",
     "tasks",
     "tasks.projects",
+    "tasks.comments",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "users.apps.AdminConfig",

@@ -1,6 +1,7 @@
 """Runs each test for every resource that is registered, and for the one of the tests."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from django.test import Client
@@ -8,7 +9,7 @@ from django.test import Client
 from tests.client import Api
 from tests.pages import signed_in
 from tests.problems import stored
-from tests.resources.declared import RESOURCES, installed, make
+from tests.resources.declared import RESOURCES, example, installed, make, provided
 from users.models import IdempotencyKey, User
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
@@ -16,13 +17,16 @@ from users.resources.resource import Resource
 
 @pytest.fixture(params=RESOURCES, ids=lambda resource: resource.name)
 def resource(request: pytest.FixtureRequest) -> Iterator[Resource]:
-    with installed(request.param):
+    databases = [name for name in ("transactional_db", "db") if name in request.fixturenames]
+    for name in databases[:1]:
+        request.getfixturevalue(name)
+    with installed(request.param), provided(request.param) if databases else nullcontext():
         yield request.param
 
 
 @pytest.fixture
 def row(resource: Resource, alice: User) -> OwnedModel:
-    return make(resource, alice, **resource.example)
+    return make(resource, alice, **example(resource))
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
+from django.db.models.signals import post_save
 from django.test import override_settings
+from django.utils import timezone
 
 import config.urls
 from tests.client import Api
@@ -19,7 +21,7 @@ from users.api.resources import routes, viewset
 from users.api.views import rxdb
 from users.models import User
 from users.resources import resource as registry
-from users.resources.models import OwnedModel
+from users.resources.models import OwnedModel, Reference
 from users.resources.resource import Resource, register, registered
 
 RESOURCES = [*registered(), NOTES]
@@ -67,10 +69,27 @@ def address(resource: Resource, row_id: object = None, user_id: object = "me") -
     return collection if row_id is None else f"{collection}/{row_id}"
 
 
+def required_members(resource: Resource) -> list[str]:
+    """Those that a body lacks without which its validation ends."""
+    return [name for name, field in resource.serializer().fields.items() if field.required]
+
+
 def required(resource: Resource) -> dict[str, Any]:
     """The least that makes a row."""
-    fields = resource.serializer().fields
-    return {name: resource.example[name] for name, field in fields.items() if field.required}
+    values = {name: resource.example[name] for name in required_members(resource)}
+    return values | {f"{each.name}_uid": NEEDED for each in needed(resource.model)}
+
+
+def example(resource: Resource) -> dict[str, Any]:
+    """As it is declared, but that it refers to what every user has."""
+    ids = {each.attname for each in needed(resource.model)}
+    return {name: value for name, value in resource.example.items() if name not in ids} | required(resource)
+
+
+def shown_example(resource: Resource) -> dict[str, Any]:
+    """Of it, what an answer has."""
+    members = shown_members(resource)
+    return {name: value for name, value in example(resource).items() if name in members}
 
 
 def shown_members(resource: Resource) -> list[str]:
@@ -188,6 +207,49 @@ def changing(resource: Resource) -> dict[str, Operation]:
         for name, operation in operations(resource).items()
         if operation.is_of_one and operation.method != "GET"
     }
+
+
+# --- What rows refer to -----------------------------------------------------------------------------
+
+NEEDED = "needed"  # the uid of what a row cannot be without
+
+
+def needed(model: type[OwnedModel]) -> list[Reference]:
+    return [each for each in model.references() if not each.null]
+
+
+@contextmanager
+def provided(resource: Resource) -> Iterator[None]:
+    """Every user has a row of each kind that the resource's rows cannot be without.
+
+    It is stored without a number of the change counter, so that the numbers are those of the resource's own rows.
+    """
+
+    def provide(instance: User, created: bool, **signal: Any) -> None:
+        if created:
+            _provide(resource.model, instance)
+
+    targets = needed(resource.model)
+    if targets:
+        post_save.connect(provide, User, weak=False)
+        for user in User.objects.all():
+            _provide(resource.model, user)
+    yield
+    if targets:
+        post_save.disconnect(provide, User)
+
+
+def _provide(model: type[OwnedModel], user: User) -> None:
+    for reference in needed(model):
+        target: Any = reference.related_model
+        _provide(target, user)
+        declared = next(each for each in registered() if each.model is target)
+        now = timezone.now()
+        row = target(user=user, uid=NEEDED, created_at=now, updated_at=now, version=0)
+        values = dict(declared.serializer.validated(required(declared)))
+        ids = {each.attname: each.related_model.objects.get(user=user, uid=NEEDED).pk for each in needed(target)}
+        row.apply({name: value for name, value in values.items() if not name.endswith("_uid")} | ids, user, now)
+        row.save()
 
 
 # --- Rows -------------------------------------------------------------------------------------------

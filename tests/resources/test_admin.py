@@ -13,7 +13,7 @@ from tests.audited import events, only, staff_changes
 from tests.changes import changed_since
 from tests.factories import head_of, make_user
 from tests.pages import Page, open_page, send, signed_in, submit, wait_for_a_lock
-from tests.resources.declared import make, named, rename, text_of
+from tests.resources.declared import example, make, named, rename, text_of
 from users.audit import Action
 from users.models import User
 from users.resources.models import OwnedModel
@@ -62,7 +62,7 @@ def test_a_bad_uid_is_a_form_error(
 
 
 def test_saving_what_was_shown_takes_no_number(resource: Resource, rows: str, staff: Client, alice: User) -> None:
-    for sent in ({}, resource.example):
+    for sent in ({}, example(resource)):
         row = make(resource, alice, **sent)
         before = resource.model.objects.values().get(pk=row.pk)
         submit(staff, f"{rows}{row.pk}/change/")
@@ -141,7 +141,7 @@ def listed(staff: Client, path: str) -> list[int]:
 def test_the_trash_holds_tombstones_which_come_back_to_their_owner(
     resource: Resource, rows: str, staff: Client, alice: User
 ) -> None:
-    row, kept = make(resource, alice, **{**resource.example, "uid": "mine"}), make(resource, alice)
+    row, kept = make(resource, alice, **{**example(resource), "uid": "mine"}), make(resource, alice)
     sent = resource.model.objects.values(*resource.text, "uid").get(pk=row.pk)
     resource.delete(alice, row.pk)
     trash = f"{rows}?deleted=yes"
@@ -334,7 +334,7 @@ def test_an_action_on_what_is_no_row_changes_nothing(
 
 
 def test_an_old_page_undoes_nothing(resource: Resource, rows: str, staff: Client, alice: User) -> None:
-    row = make(resource, alice, **resource.example)
+    row = make(resource, alice, **example(resource))
     path = f"{rows}{row.pk}/change/"
     fields = open_page(staff, path).fields
     rename(resource, row, "Meanwhile")

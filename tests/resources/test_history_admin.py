@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.audited import events
 from tests.factories import caller_of, head_of, make_user
 from tests.pages import send, signed_in
-from tests.resources.declared import label, make, named, rename, text_of
+from tests.resources.declared import example, label, make, named, rename, text_of
 from tests.resources.history import REASON, dids, entries, staff_with, undo_page
 from users import services
 from users.admin.history import MAX_SHOWN, PER_PAGE
@@ -23,7 +23,7 @@ from users.resources.resource import Resource
 def test_the_history_tells_who_changed_what_newest_first(
     resource: Resource, rows: str, staff: Client, alice: User, carol: User
 ) -> None:
-    row = make(resource, alice, **{**resource.example, label(resource): "First"})
+    row = make(resource, alice, **{**example(resource), label(resource): "First"})
     caller = caller_of(alice)
     Session.objects.update(user_agent="Tickbase for Android")
     resource.update(caller, row.pk, {label(resource): "Second"})

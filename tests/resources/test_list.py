@@ -10,7 +10,7 @@ from time_machine import TimeMachineFixture
 
 from tests.client import Api
 from tests.factories import make_user
-from tests.resources.declared import address, make, rename
+from tests.resources.declared import address, example, make, rename
 from users.models import User
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
@@ -60,7 +60,7 @@ def test_no_rows_are_an_empty_array(resource: Resource, as_alice: Api) -> None:
 
 
 def test_the_list_is_a_bare_array_of_whole_rows(resource: Resource, as_alice: Api, alice: User) -> None:
-    for sent in (resource.example, {}):
+    for sent in (example(resource), {}):
         make(resource, alice, **sent)
     each = [as_alice.get(address(resource, pk)).json() for pk in in_order(resource, default_sort(resource))]
     answer = as_alice.get(address(resource))
