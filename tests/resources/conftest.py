@@ -18,6 +18,8 @@ from users.resources.resource import Resource
 @pytest.fixture(params=RESOURCES, ids=lambda resource: resource.name)
 def resource(request: pytest.FixtureRequest) -> Iterator[Resource]:
     databases = [name for name in ("transactional_db", "db") if name in request.fixturenames]
+    if marker := request.node.get_closest_marker("django_db"):
+        databases.append("transactional_db" if marker.kwargs.get("transaction") else "db")
     for name in databases[:1]:
         request.getfixturevalue(name)
     with installed(request.param), provided(request.param) if databases else nullcontext():

@@ -107,6 +107,14 @@ def named(resource: Resource, text: str) -> dict[str, Any]:
     return {**required(resource), label(resource): text}
 
 
+def typed(resource: Resource, user: User, text: str) -> dict[str, Any]:
+    """The same in a form of the admin, which names others by their ids."""
+    values = {name: value for name, value in named(resource, text).items() if not name.endswith("_uid")}
+    targets = needed(resource.model)
+    rows = {each.attname: each.related_model._default_manager.get(user=user, uid=NEEDED) for each in targets}
+    return values | {name: str(row.pk) for name, row in rows.items()}
+
+
 # Of rows that actions of their own are about, by the suffix.
 _STATES: dict[str, dict[str, Any]] = {
     "/skip": {"status": "pending", "due_date": dt.date(2026, 11, 28), "recurrence": {"rule": "FREQ=DAILY"}},

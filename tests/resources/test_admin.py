@@ -13,7 +13,7 @@ from tests.audited import events, only, staff_changes
 from tests.changes import changed_since
 from tests.factories import head_of, make_user
 from tests.pages import Page, open_page, send, signed_in, submit, wait_for_a_lock
-from tests.resources.declared import example, make, named, rename, text_of
+from tests.resources.declared import example, make, named, needed, rename, text_of, typed
 from users.audit import Action
 from users.models import User
 from users.resources.models import OwnedModel
@@ -22,8 +22,8 @@ from users.resources.resource import Resource
 Typed = dict[str, str | list[str]]
 
 
-def new_row(resource: Resource, user: User, **typed: str | list[str]) -> Typed:
-    return {"user": str(user.pk), **named(resource, "New"), **typed}
+def new_row(resource: Resource, user: User, **fields: str | list[str]) -> Typed:
+    return {"user": str(user.pk), **typed(resource, user, "New"), **fields}
 
 
 def delete_selected(*rows: OwnedModel) -> Typed:
@@ -216,7 +216,9 @@ def test_a_page_of_the_list_is_one_event_that_names_its_rows(
     both = [make(resource, alice), make(resource, alice)]
     assert staff.get(rows).status_code == 200
     details = {"page": "list", resource.plural: [row.pk for row in reversed(both)], "users": [alice.pk]}
-    assert only(Action.STAFF_READ).details == details
+    own, *of_referred = (event.details for event in events(action=Action.STAFF_READ))
+    assert own == details
+    assert len(of_referred) == len(needed(resource.model))  # whose titles are a column
     staff.get(f"{rows}{both[0].pk}/change/")
     assert events(action=Action.STAFF_READ)[-1].details == {"page": resource.name}
 

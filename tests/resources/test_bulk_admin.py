@@ -9,7 +9,7 @@ from django.test import Client
 
 from tests.audited import events
 from tests.pages import send, submit
-from tests.resources.declared import make, named
+from tests.resources.declared import make, typed
 from users.admin.resources import ResourceAdmin
 from users.audit import Action
 from users.models import Change, User
@@ -35,9 +35,9 @@ def operations_of(user: User) -> list[tuple[str, list[int]]]:
 def test_adding_and_editing_are_operations_of_staff(
     resource: Resource, rows: str, staff: Client, alice: User, carol: User
 ) -> None:
-    submit(staff, f"{rows}add/", user=str(alice.pk), **named(resource, "New"))
+    submit(staff, f"{rows}add/", user=str(alice.pk), **typed(resource, alice, "New"))
     row = resource.model.objects.get()
-    submit(staff, f"{rows}{row.pk}/change/", **named(resource, "Newer"))
+    submit(staff, f"{rows}{row.pk}/change/", **typed(resource, alice, "Newer"))
     send(staff, f"{rows}{row.pk}/delete/", {"post": "yes"})
     by = f"staff:{carol.pk}"
     assert operations_of(alice) == [(by, [row.pk])] * 3

@@ -26,6 +26,7 @@ from tests.resources.declared import (
     make,
     named,
     operations,
+    required,
     shown_members,
     text_of,
 )
@@ -319,7 +320,7 @@ def tables_with(text: str) -> set[str]:
 @pytest.mark.parametrize("erase", [lambda resource, pk: in_trash(resource, pk), lambda resource, pk: TRASH])
 def test_what_was_erased_is_nowhere(resource: Resource, as_alice: Api, alice: User, erase: Any) -> None:
     texts: dict[str, Any] = {**dict.fromkeys(resource.text, CANARY), "tags": [CANARY], "extra": {CANARY: CANARY}}
-    texts = {name: texts[name] for name in resource.text}
+    texts = {**required(resource), **{name: texts[name] for name in resource.text}}
     created = as_alice.post(address(resource), texts, idempotency_key="k1")
     assert created.status_code == 201
     pk = created.json()["id"]

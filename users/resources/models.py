@@ -189,10 +189,16 @@ class OwnedModel(RowModel):
     def erase(self, now: dt.datetime) -> None:
         """Leave nothing but the tombstone, with what it cannot be without: rows that it refers to are no content."""
         self.erased_at = now
-        kept = {each.attname for each in self.references() if not each.null}
-        for name, default in self._defaults().items():
-            if name not in kept:
-                setattr(self, name, default)
+        defaults = self._defaults()
+        for name in self.erasable():
+            setattr(self, name, defaults[name])
+
+    @classmethod
+    @cache
+    def erasable(cls) -> tuple[str, ...]:
+        """The columns that a tombstone loses when it is erased."""
+        kept = {each.attname for each in cls.references() if not each.null}
+        return tuple(name for name in cls.mutable if name not in kept)
 
     def kind_of(self, diff: Diff) -> Kind:
         """What a change is called in the log."""

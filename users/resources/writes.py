@@ -369,7 +369,7 @@ def erase(user: Actor, trashed: Sequence[OwnedQuerySet[Any]]) -> int | None:
         found = rows.for_user(user).trashed().only("user_id", "version").select_for_update().order_by("pk")
         for row in found[: operations.MAX_ROWS + 1 - len(changes)]:
             row.erase(now)
-            changes.append(RowChange(row, Kind.ERASED, dict.fromkeys((*row.mutable, "erased_at"), (None, None))))
+            changes.append(RowChange(row, Kind.ERASED, dict.fromkeys((*row.erasable(), "erased_at"), (None, None))))
     operation = operations.store(user, locked, changes, now)
     erased: dict[type[OwnedModel], list[int]] = {}
     for each in changes:
