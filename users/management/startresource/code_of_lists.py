@@ -191,3 +191,14 @@ class UniqueCode:
     @property
     def live(self) -> bool:
         return self.unique.live
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether two rows of the example are alike: of what may be null, each null is another."""
+        columns = [ColumnCode(self.spec, each) for each in self.spec.columns if each.name in self.unique.columns]
+        relations = [each for each in self.spec.relations if each.name in self.unique.columns]
+        return all(each.example is not None for each in columns) and not any(each.null for each in relations)
+
+    @property
+    def test_name(self) -> str:
+        return f"{'_and_'.join(self.unique.columns)}_stand{'s' * (len(self.unique.columns) == 1)}_once"

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.template import Context, Engine, Library
 
-from users.management.startresource import names
+from users.management.startresource import examples, names
 from users.management.startresource.code import ColumnCode
 from users.management.startresource.code_of_lists import FilterCode, RelationCode, UniqueCode, rule_of
 from users.management.startresource.documents import SpecError
@@ -128,12 +128,6 @@ def constraints_of(spec: Spec) -> dict[str, str]:
     return found
 
 
-def example_of(spec: Spec) -> dict[str, Any]:
-    codes = sorted((ColumnCode(spec, each) for each in spec.columns), key=lambda code: code.column is not spec.title)
-    found = {each.column.name: each.example for each in codes if each.example is not None}
-    return {**found, **{f"{each.name}_id": 42 for each in spec.relations if not each.null}}
-
-
 def context_of(spec: Spec, place: Place) -> dict[str, Any]:
     """What the templates name."""
     columns = [ColumnCode(spec, each) for each in spec.columns]
@@ -146,6 +140,7 @@ def context_of(spec: Spec, place: Place) -> dict[str, Any]:
     rules = [{"member": each.column.name, "holds": rule[0], "text": rule[1]} for each in columns if (rule := each.rule)]
     shown = [each.column.name for each in columns if each.is_in_form]
     return {
+        **_told(spec, searched),
         "spec": spec,
         "package": place.package,
         "model": model,
@@ -182,7 +177,7 @@ def context_of(spec: Spec, place: Place) -> dict[str, Any]:
         "constraints": list(constraints_of(spec).values()),
         "texts": [*texts, *(each.name for each in spec.columns if each.type in ("text[]", "json"))],
         "text_columns": texts,
-        "example": repr(example_of(spec)),
+        "example": repr(examples.example_of(spec)),
         "form_members": ["user", *shown],
         "shown_members": ["user", *shown, *(f"{each.name}_id" for each in spec.relations)],
         "members_of_references": [f"{each.name}_{by}" for each in spec.relations for by in ("id", "uid")],
@@ -192,6 +187,37 @@ def context_of(spec: Spec, place: Place) -> dict[str, Any]:
             *(each.name for each in spec.relations),
             *(each.name for each in spec.columns if each.type == "enum"),
         ],
+    }
+
+
+def _told(spec: Spec, searched: Sequence[ColumnCode]) -> dict[str, Any]:
+    """What the tests and the page name beside."""
+    before = examples.made_before(spec)
+    texts = [name for name in spec.sorts if any(each.name == name and each.type == "text" for each in spec.columns)]
+    numbers = [
+        name for name in spec.sorts if any(each.name == name and each.type == "decimal" for each in spec.columns)
+    ]
+    kinds = [
+        f"fold if name in {texts!r} else" if texts else "",
+        f"Decimal if name in {numbers!r} else" if numbers else "",
+    ]
+    return {
+        "strategies": examples.strategies_of(spec),
+        "filter_cases": examples.filters_of(spec),
+        "required_filters": [
+            each.name
+            for each in spec.filters
+            if each.kind == "relation" and not next(one for one in spec.relations if one.name == each.column).null
+        ],
+        "sort_key": f"{' '.join(filter(None, kinds))} (lambda value: value)",
+        "searched_title": any(each.column is spec.title for each in searched),
+        "members": examples.members_of(spec),
+        "made_before": before,
+        "body": examples.body_of(spec),
+        "title_example": examples.example_of(spec)[spec.title.name],
+        "first_version": len(before) + 1,
+        "second_version": len(before) + 2,
+        "fourth_version": len(before) + 4,
     }
 
 

@@ -20,9 +20,11 @@ class Target:
     package: str
     model: str
     table: str
-    migration: tuple[str, str] | None = None
-    # Those that its rows cannot do without.
+    # The names of what its rows cannot do without, and by relation what that is.
     requires: tuple[str, ...] = ()
+    relations: Mapping[str, "Target"] = field(default_factory=dict, compare=False)
+    plural: str = ""
+    least: Mapping[str, Any] = field(default_factory=dict, compare=False)  # a body that makes one, without relations
 
 
 @dataclass(frozen=True)

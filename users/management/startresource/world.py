@@ -37,6 +37,19 @@ def _target(resource: Resource) -> Target:
         model=opts.label,
         table=opts.db_table,
         requires=tuple(model.type_name() for model in requires),
+        relations={
+            each.name: _target(other)
+            for each in resource.model.references()
+            if not each.null
+            for other in registered()
+            if other.model is each.related_model
+        },
+        plural=resource.plural,
+        least={
+            name: resource.example[name]
+            for name, member in resource.serializer._declared_fields.items()
+            if member.required and name in resource.example
+        },
     )
 
 
