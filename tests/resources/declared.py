@@ -253,9 +253,10 @@ def _provide(model: type[OwnedModel], user: User) -> None:
         _provide(target, user)
         declared = next(each for each in registered() if each.model is target)
         now = timezone.now()
-        row = target(user=user, uid=NEEDED, created_at=now, updated_at=now, version=0)
+        row: Any = target(user=user, uid=NEEDED, created_at=now, updated_at=now, version=0)
         values = dict(declared.serializer.validated(required(declared)))
-        ids = {each.attname: each.related_model.objects.get(user=user, uid=NEEDED).pk for each in needed(target)}
+        rows = {each.attname: each.related_model._default_manager for each in needed(target)}
+        ids = {name: manager.get(user=user, uid=NEEDED).pk for name, manager in rows.items()}
         row.apply({name: value for name, value in values.items() if not name.endswith("_uid")} | ids, user, now)
         row.save()
 

@@ -67,7 +67,8 @@ class RelationCode:
 def rule_of(rule: Rule, spec: Spec) -> dict[str, str]:
     """A check of the spec, in Python and in the database."""
     holds, conditions = [], []
-    nullable = {each.name for each in spec.columns if each.null}
+    # What is required is null of a tombstone that is erased, but for texts.
+    nullable = {each.name for each in spec.columns if each.null or (each.required and each.type != "text")}
     for each in rule.comparisons:
         other = f"row.{each.other}" if each.other else literal(each.value)
         nulls = [f"row.{name} is None" for name in (each.column, each.other) if name in nullable]

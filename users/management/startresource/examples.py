@@ -87,7 +87,7 @@ def _case(spec: Spec, each: Filter) -> tuple[str, str] | None:
     shown = {True: "true", False: "false"}.get(example) if isinstance(example, bool) else str(example)
     query = f"{each.name}={quote(str(shown))}"
     if each.kind == "exact":
-        return query, f"{value} == {example!r}"
+        return query, f"{value} {'is' if column.type == 'bool' else '=='} {example!r}"
     sign = {"before": "<", "after": ">", "min": ">=", "max": "<="}[each.kind]
     if column.type == "decimal":
         value, example = f"Decimal({value})", f"Decimal({example!r})"
@@ -113,11 +113,13 @@ def _strategy(code: ColumnCode) -> str:
         return f"st.text(LETTERS, min_size={least}, max_size={min(column.max, max(least, 60))})"
     if column.type == "decimal":
         return f"st.decimals({code.bounds}, places={column.places}).map(str)"
+    if column.type == "text[]":
+        most = min(column.max, 3)
+        return f'st.lists(st.sampled_from(["a", "b", "c"]), max_size={most}, unique=True)'
     simple = {
         "int": f"st.integers({column.min}, {column.max})",
         "bool": "st.booleans()",
         "date": "st.dates(FIRST_DATE, LAST_DATE).map(str)",
         "enum": f"st.sampled_from({list(column.values)!r})",
-        "text[]": f'st.lists(st.sampled_from(["a", "b", "c"]), max_size={min(column.max, 3)}, unique=True)',
     }
     return simple[column.type]
