@@ -24,7 +24,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 MAX_DATE = len("2026-11-30")
 MAX_INSTANT = len("2026-11-30T09:30:00.123456789+00:00")
 MAX_CHOICE = 64
-MAX_DECIMAL = 64
+MAX_DECIMAL, MAX_UUID = 64, 36
 
 
 class TextField(serializers.CharField):
@@ -120,7 +120,7 @@ class UuidField(serializers.Field):
     default_error_messages = {"invalid": "Write a UUID, as 7f9c24e5-2f4d-4c6b-9d57-0a1b2c3d4e5f."}
 
     def to_internal_value(self, data: Any) -> uuid.UUID:
-        if not isinstance(data, str) or not _UUID.fullmatch(data):
+        if not isinstance(data, str) or len(data) != MAX_UUID or not _UUID.fullmatch(data):
             self.fail("invalid")
         return uuid.UUID(data)
 

@@ -233,24 +233,26 @@ def provided(resource: Resource) -> Iterator[None]:
     It is stored without a number of the change counter, so that the numbers are those of the resource's own rows.
     """
 
-    def provide(instance: User, created: bool, **signal: Any) -> None:
+    def follow(instance: User, created: bool, **signal: Any) -> None:
         if created:
-            _provide(resource.model, instance)
+            provide(resource.model, instance)
 
     targets = needed(resource.model)
     if targets:
-        post_save.connect(provide, User, weak=False)
+        post_save.connect(follow, User, weak=False)
         for user in User.objects.all():
-            _provide(resource.model, user)
+            provide(resource.model, user)
     yield
     if targets:
-        post_save.disconnect(provide, User)
+        post_save.disconnect(follow, User)
 
 
-def _provide(model: type[OwnedModel], user: User) -> None:
+def provide(model: type[OwnedModel], user: User) -> None:
     for reference in needed(model):
         target: Any = reference.related_model
-        _provide(target, user)
+        provide(target, user)
+        if target.objects.filter(user=user, uid=NEEDED).exists():
+            continue
         declared = next(each for each in registered() if each.model is target)
         now = timezone.now()
         row: Any = target(user=user, uid=NEEDED, created_at=now, updated_at=now, version=0)
