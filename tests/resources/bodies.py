@@ -4,7 +4,17 @@ from typing import Any
 
 from rest_framework import serializers
 
-from config.http.fields import BooleanField, ChoiceField, DateField, InstantField, ListField, TextField
+from config.http.fields import (
+    BooleanField,
+    ChoiceField,
+    DateField,
+    DecimalField,
+    InstantField,
+    IntegerField,
+    ListField,
+    TextField,
+    UuidField,
+)
 from tasks.fields import ExtraField, PositionField, ReferenceField
 from tasks.projects.serializers import ColorField
 from tasks.series_serializers import RecurrenceSerializer
@@ -35,6 +45,13 @@ NOT_A_DATE: Values = {
     "second 61": "2026-01-01T09:30:61Z",
 }
 NOT_A_FLAG: Values = {"null": None, "text": "true", "zero": 0, "one": 1, "array": [True], "object": {}}
+NOT_WHOLE: Values = {
+    "text": "1", "2^63": 2**63, "10^400": 10**400, "fraction": 1.5, "boolean": True, "array": [1], "object": {},
+}  # fmt: skip
+NOT_DECIMAL: Values = {
+    "number": 1, "fraction": 1.5, "boolean": True, "array": ["1"], "empty": "", "word": "one", "NaN": "NaN",
+    "exponent": "1e2", "sign": "+1", "leading zero": "01", "Arabic digits": "٣", "no digit": ".5", "line end": "1\n",
+}  # fmt: skip
 NOT_AN_ID: Values = {
     "text": "1",
     "zero": 0,
@@ -176,6 +193,8 @@ def _refused(field: serializers.Field) -> Values:
             word = str(next(iter(field.choices)))
             wrong = {"empty": "", "unknown": "done", "upper case": word.upper(), "blank": f"{word} "}
             return {**NOT_TEXT, **UNSTORABLE, **never, **wrong}
+        case IntegerField() | DecimalField() | UuidField():
+            return {**_not_of(field), **never}
         case BooleanField():
             return NOT_A_FLAG
         case DateField():
@@ -183,6 +202,15 @@ def _refused(field: serializers.Field) -> Values:
         case InstantField():
             return {**NOT_TEXT, **UNSTORABLE, **never, **NOT_A_DATE, "date only": "2026-01-01"}
     raise NotImplementedError(f"say what a {type(field).__name__} refuses")
+
+
+def _not_of(field: Any) -> Values:
+    match field:
+        case IntegerField():
+            return {**NOT_WHOLE, "too small": field.min_value - 1, "too large": field.max_value + 1}
+        case DecimalField():
+            return {**NOT_DECIMAL, "too large": "9" * 40}
+    return {**NOT_TEXT, **UNSTORABLE, "empty": "", "word": "one", "braces": "{" + "0" * 36 + "}"}
 
 
 def _refused_lists(field: ListField) -> dict[str, tuple[str, Any]]:

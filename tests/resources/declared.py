@@ -3,11 +3,13 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
+from django.db.models import UniqueConstraint
 from django.db.models.signals import post_save
 from django.test import override_settings
 from django.utils import timezone
@@ -21,10 +23,12 @@ from users.api.resources import routes, viewset
 from users.api.views import rxdb
 from users.models import User
 from users.resources import resource as registry
+from users.resources.errors import Taken
 from users.resources.models import OwnedModel, Reference
 from users.resources.resource import Resource, register, registered
 
 RESOURCES = [*registered(), NOTES]
+_numbers = count(1)
 
 
 @contextmanager
@@ -107,6 +111,12 @@ def named(resource: Resource, text: str) -> dict[str, Any]:
     return {**required(resource), label(resource): text}
 
 
+def is_unique(resource: Resource) -> bool:
+    """Whether no two rows of a user are known by the same text."""
+    own = resource.model._meta.constraints
+    return any(isinstance(each, UniqueConstraint) and label(resource) in each.fields for each in own)
+
+
 def typed(resource: Resource, user: User, text: str) -> dict[str, Any]:
     """The same in a form of the admin, which names others by their ids."""
     values = {name: value for name, value in named(resource, text).items() if not name.endswith("_uid")}
@@ -150,7 +160,8 @@ class Operation(NamedTuple):
 
     def at(self, place: str, api: Api, resource: Resource, **environ: str) -> Any:
         """Requests of the same id, so that answers can be compared byte for byte."""
-        body = named(resource, "New") if self.has_body else b""
+        text = f"New {next(_numbers)}" if is_unique(resource) else "New"
+        body = named(resource, text) if self.has_body else b""
         return send(api, self.method, place, body, HTTP_X_REQUEST_ID="same", **environ)
 
     def place(self, resource: Resource, row_id: object, user_id: object) -> str:
@@ -268,7 +279,12 @@ def provide(model: type[OwnedModel], user: User) -> None:
 
 def make(resource: Resource, user: User, **sent: Any) -> OwnedModel:
     """A row of the user's, of what a client could send."""
-    row: OwnedModel = resource.create(user, **resource.serializer.validated({**required(resource), **sent}))
+    body = {**required(resource), **sent}
+    try:
+        row: OwnedModel = resource.create(user, **resource.serializer.validated(body))
+    except Taken:  # what is unique of another row
+        body[label(resource)] = f"{body[label(resource)]} {next(_numbers)}"
+        row = resource.create(user, **resource.serializer.validated(body))
     return row
 
 

@@ -51,7 +51,7 @@ relations:
   task:    {to: task, on_delete: refuse}
   project: {to: project, null: true, on_delete: null}
 constraints:
-  - {unique: [isbn, format]}
+  - {unique: [name, format]}
   - {unique: [code], when: always}
   - {check: "bought <= due and score < 5"}
   - {check: "mood != angry"}
