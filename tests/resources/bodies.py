@@ -177,6 +177,9 @@ def refused_values(field: serializers.Field) -> dict[str, tuple[str, Any]]:
         return REFUSED_RECURRENCES
     if isinstance(field, ListField):
         return _refused_lists(field)
+    if type(field) not in OWN and isinstance(field, IntegerField | DecimalField | UuidField):
+        never: Values = {} if field.allow_null else {"null": None}
+        return {name: ("", value) for name, value in {**_not_of(field), **never}.items()}
     return {name: ("", value) for name, value in _refused(field).items()}
 
 
@@ -193,8 +196,6 @@ def _refused(field: serializers.Field) -> Values:
             word = str(next(iter(field.choices)))
             wrong = {"empty": "", "unknown": "done", "upper case": word.upper(), "blank": f"{word} "}
             return {**NOT_TEXT, **UNSTORABLE, **never, **wrong}
-        case IntegerField() | DecimalField() | UuidField():
-            return {**_not_of(field), **never}
         case BooleanField():
             return NOT_A_FLAG
         case DateField():
@@ -207,7 +208,8 @@ def _refused(field: serializers.Field) -> Values:
 def _not_of(field: Any) -> Values:
     match field:
         case IntegerField():
-            return {**NOT_WHOLE, "too small": field.min_value - 1, "too large": field.max_value + 1}
+            beyond: Values = {"too small": (field.min_value or 0) - 1, "too large": (field.max_value or 0) + 1}
+            return {**NOT_WHOLE, **beyond}
         case DecimalField():
             return {**NOT_DECIMAL, "too large": "9" * 40}
     return {**NOT_TEXT, **UNSTORABLE, "empty": "", "word": "one", "braces": "{" + "0" * 36 + "}"}

@@ -11,7 +11,8 @@ from users.management.startresource.documents import SpecError
 from users.management.startresource.files import Files, Place
 from users.management.startresource.spec import Spec
 
-SETTINGS, LAYERS, GUIDE = "config/settings.py", "pyproject.toml", "docs/guide/README.md"
+SETTINGS, LAYERS = "config/settings.py", "pyproject.toml"
+GUIDE, ERRORS = "docs/guide/README.md", "docs/guide/errors.md"
 _CONTAINER = 'containers = ["tasks.projects"'
 _ACTIONS: Mapping[str, str] = {
     "GET ": "lists {plural}",
@@ -38,18 +39,19 @@ _ELSEWHERE: Mapping[str, str] = {
 def added(spec: Spec, place: Place, root: Path = settings.BASE_DIR) -> Files:
     """The files with the lines of the app, which may be there already."""
     label = place.package.rpartition(".")[2]
-    edited = {SETTINGS: _in_settings, LAYERS: _in_layers, GUIDE: _in_guide}
+    edited = {SETTINGS: _in_settings, LAYERS: _in_layers, GUIDE: _in_guide, ERRORS: _in_errors}
     return {path: edit((root / path).read_text(), spec, place.package, label) for path, edit in edited.items()}
 
 
 def removed(spec: Spec, place: Place, root: Path = settings.BASE_DIR) -> Files:
     """The files without these lines."""
     label = place.package.rpartition(".")[2]
-    texts = {path: (root / path).read_text() for path in (SETTINGS, LAYERS, GUIDE)}
+    texts = {path: (root / path).read_text() for path in (SETTINGS, LAYERS, GUIDE, ERRORS)}
     lines = {f'    "{place.package}",', *_rows(spec), *_contents(spec)}
     for path in (SETTINGS, GUIDE):
         texts[path] = "".join(line for line in texts[path].splitlines(True) if line.rstrip("\n") not in lines)
     texts[LAYERS] = texts[LAYERS].replace(f" | {label}", "").replace(f', "{place.package}"', "")
+    texts[ERRORS] = texts[ERRORS].replace(f" `{spec.name}_not_found`,", "")
     return texts
 
 
@@ -83,6 +85,11 @@ def _in_guide(text: str, spec: Spec, package: str, label: str) -> str:
         text = _before(text, mark, f"{row}\n", GUIDE)
     (line,) = _contents(spec)
     return text if f"]({spec.plural}.md)" in text else _before(text, "- [Several writes at once]", f"{line}\n", GUIDE)
+
+
+def _in_errors(text: str, spec: Spec, package: str, label: str) -> str:
+    code = f" `{spec.name}_not_found`,"
+    return text if code in text else _after(text, " `project_not_found`,", code, ERRORS)
 
 
 def _rows(spec: Spec) -> list[str]:
