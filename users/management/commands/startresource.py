@@ -5,13 +5,14 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from users.management.startresource import documents, parsing, plan, removal, short, world
+from users.management.startresource import documents, foreign, parsing, plan, removal, short, world
 from users.management.startresource.documents import Node, SpecError
 from users.management.startresource.plan import Plan
 from users.management.startresource.spec import Spec
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         "goal:int=3 due:date?`. docs/guide/resources.md has the whole."
     )
     requires_system_checks = ()
+    omitted: Sequence[str] = ()  # of a foreign schema
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("spec", help="a file in YAML or JSON, or the name of the resource")
@@ -70,7 +72,12 @@ class Command(BaseCommand):
             content = path.read_bytes()
         except OSError as error:
             raise SpecError(f"The file cannot be read: {error.strerror}.") from error
-        return documents.read(content, is_json=path.suffix == ".json")
+        is_json = path.suffix == ".json"
+        if not options["from_openapi"]:
+            return documents.read(content, is_json=is_json)
+        root, omitted = foreign.read(content, options["schema"], is_json=is_json)
+        self.omitted = omitted
+        return root
 
     def _name(self, options: dict[str, Any]) -> str:
         """Of a resource that startresource has made before, which may be written anew."""
@@ -102,6 +109,8 @@ class Command(BaseCommand):
         if not written:
             self.stdout.write("Nothing has changed.")
             return
+        for sentence in self.omitted:
+            self.stdout.write(f"  left out: {sentence}")
         if planned.conflicts:
             raise CommandError("Solve the conflicts, which are marked with <<<<<<< and >>>>>>>, then run this again.")
         self._write_openapi()
