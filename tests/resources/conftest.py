@@ -1,7 +1,6 @@
 """Runs each test for every resource that is registered, and for the one of the tests."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 
 import pytest
 from django.test import Client
@@ -9,7 +8,7 @@ from django.test import Client
 from tests.client import Api
 from tests.pages import signed_in
 from tests.problems import stored
-from tests.resources.declared import RESOURCES, example, installed, make, provided
+from tests.resources.declared import RESOURCES, example, installed, make, provided, unbounded
 from users.models import IdempotencyKey, User
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
@@ -22,7 +21,11 @@ def resource(request: pytest.FixtureRequest) -> Iterator[Resource]:
         databases.append("transactional_db" if marker.kwargs.get("transaction") else "db")
     for name in databases[:1]:
         request.getfixturevalue(name)
-    with installed(request.param), provided(request.param) if databases else nullcontext():
+    if not databases:
+        with installed(request.param):
+            yield request.param
+        return
+    with installed(request.param), provided(request.param), unbounded(request.param):
         yield request.param
 
 

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
+from django.db import connection
 from django.db.models import UniqueConstraint
 from django.db.models.signals import post_save
 from django.test import override_settings
 from django.utils import timezone
 
 import config.urls
+from config.database.isolation import all_users
 from tests.client import Api
 from tests.notes.resource import NOTES
 from tests.problems import send
@@ -111,12 +113,6 @@ def named(resource: Resource, text: str) -> dict[str, Any]:
     return {**required(resource), label(resource): text}
 
 
-def is_unique(resource: Resource) -> bool:
-    """Whether no two rows of a user are known by the same text."""
-    own = resource.model._meta.constraints
-    return any(isinstance(each, UniqueConstraint) and label(resource) in each.fields for each in own)
-
-
 def typed(resource: Resource, user: User, text: str) -> dict[str, Any]:
     """The same in a form of the admin, which names others by their ids."""
     values = {name: value for name, value in named(resource, text).items() if not name.endswith("_uid")}
@@ -160,8 +156,7 @@ class Operation(NamedTuple):
 
     def at(self, place: str, api: Api, resource: Resource, **environ: str) -> Any:
         """Requests of the same id, so that answers can be compared byte for byte."""
-        text = f"New {next(_numbers)}" if is_unique(resource) else "New"
-        body = named(resource, text) if self.has_body else b""
+        body = named(resource, "New") if self.has_body else b""
         return send(api, self.method, place, body, HTTP_X_REQUEST_ID="same", **environ)
 
     def place(self, resource: Resource, row_id: object, user_id: object) -> str:
@@ -226,6 +221,27 @@ def changing(resource: Resource) -> dict[str, Operation]:
         for name, operation in operations(resource).items()
         if operation.is_of_one and operation.method != "GET"
     }
+
+
+@contextmanager
+def unbounded(resource: Resource) -> Iterator[None]:
+    """Without a limit of its own, and without what is unique beside the uid: the tests of the resource hold those.
+
+    So that the suite may make as many rows alike as it likes.
+    """
+    own = [each for each in resource.model._meta.constraints if isinstance(each, UniqueConstraint)][2:]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resource.model, "max_rows", None)
+        with connection.schema_editor(atomic=False) as editor:
+            for each in own:
+                editor.remove_constraint(resource.model, each)
+        yield
+        if own and not connection.in_atomic_block:
+            with all_users():
+                resource.model._default_manager.all().delete()
+            with connection.schema_editor() as editor:
+                for each in own:
+                    editor.add_constraint(resource.model, each)
 
 
 # --- What rows refer to -----------------------------------------------------------------------------

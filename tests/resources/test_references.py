@@ -10,7 +10,7 @@ from tests.client import Api
 from tests.notes.models import Remark
 from tests.notes.resource import REMARKS
 from tests.problems import cases, exact, places_of, send
-from tests.resources.declared import RESOURCES, address, installed, named, required_members
+from tests.resources.declared import RESOURCES, address, installed, named, provided, required_members
 from users.models import User
 from users.resources.models import OwnedModel, Reference
 from users.resources.resource import Resource
@@ -119,7 +119,7 @@ def refer(api: Api, resource: Resource, row: OwnedModel, method: str, member: st
 @pytest.mark.parametrize("by", ["id", "uid"])
 def test_a_row_is_named_by_id_or_by_uid(reference: Reference, method: str, by: str, alice: User, as_alice: Api) -> None:
     resource = resource_of(reference.model)
-    with installed(resource):
+    with installed(resource), provided(resource):
         row, target = made(reference.model, alice), made(reference.related_model, alice)
         answer = refer(as_alice, resource, row, method, f"{reference.name}_{by}", getattr(target, by))
         assert answer.status_code == (201 if method == "POST" else 200), answer.content
@@ -135,7 +135,7 @@ def test_anothers_row_a_trashed_one_and_a_missing_one_are_answered_alike(
     reference: Reference, method: str, by: str, alice: User, bob: User, as_alice: Api
 ) -> None:
     resource, target = resource_of(reference.model), resource_of(reference.related_model)
-    with installed(resource):
+    with installed(resource), provided(resource):
         row, trashed, foreign = made(reference.model, alice), made(target.model, alice), made(target.model, bob)
         before = getattr(row, reference.attname)
         target.delete(alice, trashed.pk)
@@ -152,7 +152,7 @@ def test_anothers_row_a_trashed_one_and_a_missing_one_are_answered_alike(
 @of_each_served
 def test_id_and_uid_name_the_same_row_or_conflict(reference: Reference, alice: User, as_alice: Api) -> None:
     resource, (id_, uid) = resource_of(reference.model), (reference.attname, f"{reference.name}_uid")
-    with installed(resource):
+    with installed(resource), provided(resource):
         row, one, other = made(reference.model, alice), *(made(reference.related_model, alice) for _ in range(2))
         at = address(resource, row.pk)
         assert as_alice.patch(at, {id_: one.pk, uid: one.uid}).json()[id_] == one.pk

@@ -76,7 +76,8 @@ class ColumnCode:
 
     @property
     def pattern_sentence(self) -> str:
-        return f"Write a {self.words} of this form: {self.column.pattern}"
+        pattern = self.column.pattern.replace("{", "{{").replace("}", "}}")  # DRF formats its messages
+        return f"Write a {self.words} of this form: {pattern}"
 
     @property
     def is_trimmed(self) -> bool:
