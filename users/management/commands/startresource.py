@@ -23,7 +23,7 @@ OPENAPI = "docs/openapi.yaml"
 class Command(BaseCommand):
     help = (
         "Write a resource: `startresource habit.yaml`, or for the small case `startresource habit name:text! "
-        "goal:int=3 due:date?`. docs/guide/resources.md has the whole."
+        "goal:int=3 due:date?`. docs/resources.md has the whole."
     )
     requires_system_checks = ()
     omitted: Sequence[str] = ()  # of a foreign schema
