@@ -14,6 +14,7 @@ from django.db.models import UniqueConstraint
 from django.db.models.signals import post_save
 from django.test import override_settings
 from django.utils import timezone
+from rest_framework.exceptions import ValidationError
 
 import config.urls
 from config.database.isolation import all_users
@@ -108,6 +109,12 @@ def label(resource: Resource) -> str:
     return resource.text[0]
 
 
+def words(resource: Resource, *, plural: bool = False) -> str:
+    """What people read: a resource's name without `_`."""
+    opts = resource.model._meta
+    return str(opts.verbose_name_plural if plural else opts.verbose_name)
+
+
 def named(resource: Resource, text: str) -> dict[str, Any]:
     """What makes a row, or changes it, so that it is known by this text."""
     return {**required(resource), label(resource): text}
@@ -119,6 +126,15 @@ def typed(resource: Resource, user: User, text: str) -> dict[str, Any]:
     targets = needed(resource.model)
     rows = {each.attname: each.related_model._default_manager.get(user=user, uid=NEEDED) for each in targets}
     return values | {name: str(row.pk) for name, row in rows.items()}
+
+
+def takes(resource: Resource, name: str, value: Any) -> bool:
+    """Whether the member can have this value."""
+    try:
+        resource.serializer().fields[name].run_validation(value)
+    except ValidationError:
+        return False
+    return True
 
 
 # Of rows that actions of their own are about, by the suffix.

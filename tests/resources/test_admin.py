@@ -13,7 +13,7 @@ from tests.audited import events, only, staff_changes
 from tests.changes import changed_since
 from tests.factories import head_of, make_user
 from tests.pages import Page, open_page, send, signed_in, submit, wait_for_a_lock
-from tests.resources.declared import example, make, named, needed, rename, text_of, typed
+from tests.resources.declared import example, make, named, needed, rename, text_of, typed, words
 from users.audit import Action
 from users.models import User
 from users.resources.models import OwnedModel
@@ -41,7 +41,7 @@ def test_add_creates_a_row_of_its_owner(resource: Resource, rows: str, staff: Cl
 def test_a_form_sent_twice_makes_one_row(resource: Resource, rows: str, staff: Client, alice: User) -> None:
     fields = {**open_page(staff, f"{rows}add/").fields, **new_row(resource, alice)}
     assert "was added successfully" in send(staff, f"{rows}add/", fields).messages
-    assert f"a {resource.name} with this uid already" in send(staff, f"{rows}add/", fields).errors
+    assert f"a {words(resource)} with this uid already" in send(staff, f"{rows}add/", fields).errors
     assert (resource.model.objects.count(), head_of(alice)) == (1, 1)
 
 
@@ -101,7 +101,7 @@ def test_bulk_delete_leaves_tombstones_in_each_owners_feed(
     asked = staff.post(rows, delete_selected(*gone)).content.decode()
     assert (f"{resource.plural.capitalize()}: 3" in asked, "Feed" in asked) == (True, False)
     page = send(staff, rows, {**delete_selected(*gone), "post": "yes"})
-    assert f"Successfully deleted 3 {resource.plural}." in page.messages
+    assert f"Successfully deleted 3 {words(resource, plural=True)}." in page.messages
     assert list(resource.model.objects.visible()) == [kept]
     assert (resource.model.objects.count(), head_of(alice), head_of(bob)) == (4, 4, 3)
     assert sorted(row.version for row in changed_since(alice, resource.model, 2)) == [3, 4]
@@ -146,7 +146,7 @@ def test_the_trash_holds_tombstones_which_come_back_to_their_owner(
     resource.delete(alice, row.pk)
     trash = f"{rows}?deleted=yes"
     assert (listed(staff, rows), listed(staff, trash)) == ([kept.pk], [row.pk])
-    assert f"Restored: 1 {resource.name}." in act(staff, trash, "restore", row).messages
+    assert f"Restored: 1 {words(resource)}." in act(staff, trash, "restore", row).messages
     assert (listed(staff, rows), listed(staff, trash)) == ([kept.pk, row.pk], [])
     assert resource.model.objects.values(*resource.text, "uid").get(pk=row.pk) == sent
     assert [each.pk for each in changed_since(alice, resource.model, 3)] == [row.pk]
@@ -280,7 +280,7 @@ def test_a_row_deleted_while_it_is_deleted_is_a_message(
 ) -> None:
     row = make(resource, make_user())
     page = meanwhile(row, lambda: send(other_staff, f"{rows}{row.pk}/delete/", {"post": "yes"}))
-    assert f"No such {resource.name}." in page.messages
+    assert f"No such {words(resource)}." in page.messages
     assert (head_of(row.user), staff_changes()) == (2, 0)
 
 

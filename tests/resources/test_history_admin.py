@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.audited import events
 from tests.factories import caller_of, head_of, make_user
 from tests.pages import send, signed_in
-from tests.resources.declared import example, label, make, named, rename, text_of
+from tests.resources.declared import example, label, make, named, rename, takes, text_of
 from tests.resources.history import REASON, dids, entries, staff_with, undo_page
 from users import services
 from users.admin.history import MAX_SHOWN, PER_PAGE
@@ -115,7 +115,8 @@ def test_a_row_from_before_the_log_has_no_entries(resource: Resource, rows: str,
 
 def test_values_are_shown_as_text_and_cut_off(resource: Resource, rows: str, staff: Client, alice: User) -> None:
     row = make(resource, alice, **named(resource, "<b>Bold</b>"))
-    resource.update(alice, row.pk, {resource.text[:2][-1]: "y" * (MAX_SHOWN + 1)})
+    long = next(name for name in reversed(resource.text) if takes(resource, name, "y" * (MAX_SHOWN + 1)))
+    resource.update(alice, row.pk, {long: "y" * (MAX_SHOWN + 1)})
     page = staff.get(f"{rows}{row.pk}/history/").content.decode()
     assert ("&lt;b&gt;Bold&lt;/b&gt;" in page, "<b>Bold" in page, "y" * MAX_SHOWN in page) == (True, False, False)
     assert "y" * (MAX_SHOWN - 1) + "…" in page

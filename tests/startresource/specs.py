@@ -42,7 +42,7 @@ fields:
   due:     {type: date, null: true}
   at:      {type: instant, null: true}
   format:  {type: enum, values: [paper, sound], required: true}
-  type:    {type: enum, values: [novel, essay], null: true}
+  genre:   {type: enum, values: [novel, essay], null: true}
   code:    {type: uuid, null: true}
   meta:    {type: json}
   tags:    {type: "text[]", max: 5, each: 20, search: true}
@@ -160,6 +160,7 @@ REFUSED: dict[str, tuple[str | bytes, int, str]] = {
             "id": "member of every resource", "uid": "member of every resource", "user": "member of every resource",
             "version": "member of every resource", "deleted_at": "member of every resource",
             "select": "word of SQL", "order": "word of SQL", "limit": "word of SQL", "user_id": "member of every",
+            "type": "the trash",
             "import": "word of Python", "lambda": "word of Python", "objects": "meaning in the code",
             "save": "meaning in the code", "apply": "meaning in the code", "mutable": "meaning in the code",
             "models": "meaning in the code", "tuple": "meaning in the code", "pk": "meaning in the code",

@@ -257,6 +257,7 @@ class ColumnCode:
         is_optional = not self.column.required
         options: dict[str, Any] = {"max_length": self.max_name, "required": "False" if is_optional else None}
         options["empty_value"] = "None" if self.column.null else None
+        options["initial"] = literal(self.column.default) if self.column.default else None
         if self.column.is_line:
             return call("LineField", **options, widget="UnfoldAdminTextInputWidget()")
         strip = "False" if is_optional else None

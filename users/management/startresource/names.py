@@ -43,6 +43,8 @@ def taken(name: str) -> str:
     """Why a field or a relation cannot be called so; empty if it can."""
     if name in MEMBERS:
         return f"{name} is a member of every resource"
+    if name == "type":
+        return "type is what the trash and the changes call the resource"
     if name in SQL:
         return f"{name} is a reserved word of SQL"
     if keyword.iskeyword(name):
