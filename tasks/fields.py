@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from config.http.fields import Clearable, DateField, InstantField, IntegerField, TextField
+from config.http.fields import Clearable, DateField, InstantField, IntegerField, ListField, TextField
 from config.http.serializers import StrictSerializer
 from config.values import MAX_BIGINT
 from tasks import positions
@@ -81,6 +81,25 @@ class ReferenceUidField(TextField):
     def __init__(self, **kwargs: Any) -> None:
         bounds = {"max_length": MAX_UID, "trim_whitespace": False}
         super().__init__(required=False, allow_null=True, write_only=True, **bounds, **kwargs)
+
+
+class ReferenceIdsField(Clearable, ListField):
+    """The ids of other rows, each once, in ascending order."""
+
+    def __init__(self, most: int, **kwargs: Any) -> None:
+        child = IntegerField(min_value=1, max_value=MAX_BIGINT)
+        super().__init__(cleared=[], child=child, max_length=most, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[int]:
+        return sorted({*super().to_internal_value(data)})
+
+
+class ReferenceUidsField(ListField):
+    """The uids of other rows, in place of their ids."""
+
+    def __init__(self, most: int, **kwargs: Any) -> None:
+        child = TextField(max_length=MAX_UID, trim_whitespace=False)
+        super().__init__(required=False, write_only=True, child=child, max_length=most, **kwargs)
 
 
 class PositionField(TextField):

@@ -113,6 +113,44 @@ def validate_reference(table: str, column: str) -> RunSQL:
     return RunSQL(f"ALTER TABLE {table} VALIDATE CONSTRAINT {table}_{column}", RunSQL.noop)
 
 
+def refer_each(table: str, column: str, pairs: str, target: str) -> RunSQL:
+    """The foreign keys of the ids in an array, each of a row of the same user, for a migration; a column that is new.
+
+    PostgreSQL has none of elements: a trigger keeps a table of pairs, whatever writes the array, and that has them.
+    A tombstone that is removed for good takes its pairs along.
+    """
+    key = f"ALTER TABLE {pairs} ADD CONSTRAINT {pairs}_{{}} FOREIGN KEY (user_id, {{}}_id) REFERENCES {{}} (user_id, id)"
+    keys = (f"{key.format(end, end, referred)} ON DELETE CASCADE;" for end, referred in (("row", table), ("target", target)))
+    return RunSQL(
+        f"""{"".join(keys)}
+CREATE FUNCTION {pairs}_keep() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        DELETE FROM {pairs}
+            WHERE user_id = NEW.user_id AND row_id = NEW.id AND NOT target_id = ANY (NEW.{column});
+    END IF;
+    INSERT INTO {pairs} (user_id, row_id, target_id)
+        SELECT DISTINCT NEW.user_id, NEW.id, each FROM unnest(NEW.{column}) AS each
+        WHERE TG_OP = 'INSERT' OR NOT each = ANY (OLD.{column});
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER {pairs}_inserted AFTER INSERT ON {table}
+    FOR EACH ROW WHEN (NEW.{column} <> '{{}}') EXECUTE FUNCTION {pairs}_keep();
+CREATE TRIGGER {pairs}_updated AFTER UPDATE OF {column} ON {table}
+    FOR EACH ROW WHEN (OLD.{column} <> NEW.{column}) EXECUTE FUNCTION {pairs}_keep();
+""",  # nosec B608: names of a migration
+        f"DROP TRIGGER {pairs}_inserted ON {table}; DROP TRIGGER {pairs}_updated ON {table};"
+        f"DROP FUNCTION {pairs}_keep(); ALTER TABLE {pairs} DROP CONSTRAINT {pairs}_row, DROP CONSTRAINT {pairs}_target",
+    )
+
+
+def unrefer_each(table: str, column: str, pairs: str, target: str) -> RunSQL:
+    """The opposite of `refer_each`, before the column and the table of pairs are dropped."""
+    made = refer_each(table, column, pairs, target)
+    return RunSQL(made.reverse_sql, made.sql)
+
+
 def exposed_tables() -> dict[str, bool]:
     """Tables with users' data on which row level security does not act for the service's role, and whether they have a
     policy: then the role bypasses it."""

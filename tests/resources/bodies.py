@@ -219,9 +219,15 @@ def _refused_lists(field: ListField) -> dict[str, tuple[str, Any]]:
     wrong: Values = {"text": "a", "number": 1, "boolean": True, "object": {"0": "a"}}
     if field.max_length is not None:
         wrong["too many"] = ["a"] * (field.max_length + 1)
-    elements = {f"element: {name}": ("/1", ["a", value, "b"]) for name, value in _refused(field.child).items()}
-    array = {"element: array": ("/1", ["a", ["a"], "b"])}
-    return {**{name: ("", value) for name, value in wrong.items()}, **elements, **array}
+    of_ids = isinstance(field.child, IntegerField)
+    never = {**NOT_AN_ID, "null": None} if of_ids else _refused(field.child)
+    around: list[Any] = [1] if of_ids else ["a"]  # if there is room
+    before, after = (around, around) if (field.max_length or 3) > 2 else ([], [])
+    elements = {
+        f"element: {name}": (f"/{len(before)}", [*before, value, *after])
+        for name, value in {**never, "array": [["a"]]}.items()
+    }
+    return {**{name: ("", value) for name, value in wrong.items()}, **elements}
 
 
 def bad_members(resource: Resource) -> dict[str, tuple[dict[str, Any], str]]:

@@ -200,7 +200,17 @@ REFUSED: dict[str, tuple[str | bytes, int, str]] = {
     "a relation to what is no resource": (with_fields(relations="{a: {to: auth.group}}"), 4, "is no resource"),
     "a relation to a user": (with_fields(relations="{a: {to: users.User}}"), 4, "is no resource"),
     "a relation within another package": (with_fields(relations="{a: {to: garden.task}}"), 4, "is no resource"),
-    "a relation to many": (with_fields(relations="{tags: {to: task, many: true}}"), 4, "not there yet"),
+    "many of its own": (with_fields(relations="{others: {to: self, many: true}}"), 4, "of another resource"),
+    "many that may be null": (with_fields(relations="{a: {to: task, many: true, null: true}}"), 4, "to one row"),
+    "many that go along": (with_fields(relations="{a: {to: task, many: true, on_delete: trash}}"), 4, "to one row"),
+    "a maximum of one": (with_fields(relations="{a: {to: task, max: 3}}"), 4, "for relations to several"),
+    "a maximum of none": (with_fields(relations="{a: {to: task, many: true, max: 0}}"), 4, "from 1 to 1,000"),
+    "many and a field": (
+        with_fields("task_ids: {type: bool}", relations="{tasks: {to: task, many: true}}"), 4, "both make task_ids"
+    ),
+    "a filter by all of them": (
+        with_fields(relations="{tasks: {to: task, many: true}}", filters="[tasks]"), 5, "write task"
+    ),
     "a tree without a root": (with_fields(relations="{parent: {to: self, null: false}}"), 4, "null: true"),
     "two trees": (with_fields(relations="{a: {to: self}, b: {to: habit}}"), 4, "by one relation"),
     "a cycle": (with_fields(relations="{a: {to: client}}"), 4, "need each other first"),

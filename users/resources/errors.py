@@ -1,18 +1,16 @@
 """The errors that every resource has."""
 
-from collections.abc import Callable, Collection
-from functools import cache, wraps
-from typing import ParamSpec, TypeVar
+from collections.abc import Collection
+from functools import cache
+from typing import TypeVar
 
-from django.db import IntegrityError
 from django.db.models import UniqueConstraint
 
-from config.errors import Conflict, Invalid, NotFound, PreconditionFailed, violated_constraint
-from users.resources.models import OwnedModel, Reference
+from config.database.transactions import refusals
+from config.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from users.resources.models import OwnedModel, Reference, References
 from users.resources.resource import registered
 
-P = ParamSpec("P")
-T = TypeVar("T")
 R = TypeVar("R", bound=OwnedModel)
 
 
@@ -95,13 +93,19 @@ def checked(row: R | None, model: type[R], expected: Collection[int] | None) -> 
 
 @cache
 def _unknown(name: str) -> type[UnknownReference]:
-    return type(f"Unknown{name.title()}", (UnknownReference,), {"code": f"unknown_{name}", "__module__": __name__})
+    return type(f"Unknown{name.title().replace('_', '')}", (UnknownReference,), {"code": f"unknown_{name}", "__module__": __name__})
 
 
 def unknown(reference: Reference, member: str) -> UnknownReference:
     """One error for another user's row, one in the trash, and one that does not exist: `unknown_project`."""
     name = reference.related_model._meta.verbose_name
     return _unknown(reference.name)(f"You have no {name} with this {member.rpartition('_')[2]}.", pointer=f"/{member}")
+
+
+def unknown_ones(references: References, member: str) -> UnknownReference:
+    """The same where several are named: `unknown_label`."""
+    name, by = references.target._meta.verbose_name, member.rpartition("_")[2]
+    return _unknown(references.stem)(f"You have no {name} with one of these {by}.", pointer=f"/{member}")
 
 
 @cache
@@ -119,22 +123,8 @@ def in_trash(reference: Reference) -> InTrash:
     return InTrash(f"Its {reference.related_model._meta.verbose_name} is in the trash; restore that first.")
 
 
-def taken(write: Callable[P, T]) -> Callable[P, T]:
-    """Decorator of a write: a unique constraint of the resource's own that is violated becomes Taken."""
-
-    @wraps(write)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return write(*args, **kwargs)
-        except IntegrityError as error:
-            if refusal := _taken(violated_constraint(error)):
-                raise refusal from error
-            raise
-
-    return run
-
-
-def _taken(name: str | None) -> Taken | None:
+def taken(name: str | None) -> Taken | None:
+    """Of a violated constraint: what is unique of a resource, beside its uid."""
     for model in (resource.model for resource in registered()):
         for constraint in model._meta.constraints[len(OwnedModel.Meta.constraints) :]:
             if isinstance(constraint, UniqueConstraint) and constraint.name == name:
@@ -143,3 +133,6 @@ def _taken(name: str | None) -> Taken | None:
                 which = " and ".join(each.removesuffix("_id").replace("_", " ") for each in members)
                 return Taken(f"You have a {model._meta.verbose_name} with this {which}.", pointer=f"/{members[-1]}")
     return None
+
+
+refusals.append(taken)

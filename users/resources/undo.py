@@ -14,7 +14,7 @@ from config.database.transactions import retried_transaction
 from config.errors import Conflict, Gone, NotFound
 from config.values import MAX_BIGINT, is_same
 from users.models import Change, Kind
-from users.resources import errors, feed, log, operations, references, statements
+from users.resources import feed, log, operations, references, statements, violations
 from users.resources.log import RowChange
 from users.resources.models import OwnedModel
 from users.resources.operations import Operation
@@ -60,7 +60,6 @@ class ChangedSince(Conflict):
         return {"changes": [{"type": name, "id": pk, "members": [*members]} for (name, pk), members in some]}
 
 
-@errors.taken
 @retried_transaction
 def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
     """Put back what an operation has changed, by default the actor's last one that is not undone.
@@ -122,7 +121,7 @@ def _related(changes: Collection[RowChange]) -> dict[type[OwnedModel], list[int]
     related: dict[type[OwnedModel], list[int]] = {}
     for row, _, diff in changes:
         model = type(row)
-        concerns = "deleted_at" in diff and (model.references() or references.referring(model))
+        concerns = "deleted_at" in diff and references.concerned(model)
         if concerns or not references.reference_names(model).isdisjoint(diff):
             related.setdefault(model, []).append(row.pk)
     return related
@@ -131,7 +130,7 @@ def _related(changes: Collection[RowChange]) -> dict[type[OwnedModel], list[int]
 def _require_order(user: Actor, related: Mapping[type[OwnedModel], list[int]]) -> None:
     conflicts: Conflicts = {}
     for model, pks in related.items():
-        conflicts |= references.violations(user, model, pks)
+        conflicts |= violations.of_changed(user, model, pks)
     if conflicts:
         raise ChangedSince(conflicts)
 

@@ -38,7 +38,6 @@ CHUNK = 500  # rows with all their content that are in memory at once
 # --- One row ----------------------------------------------------------------------------------------
 
 
-@errors.taken
 def insert(user: Actor, model: type[R], sent: Mapping[str, Any]) -> R:
     """Insert a row. Not within a transaction of the caller's, which a taken uid would abort.
 
@@ -100,7 +99,6 @@ def _inserted(user: Actor, row: R, *, commit: bool = False) -> R:
     return row
 
 
-@errors.taken
 @retried
 def change(
     user: Actor,
@@ -137,7 +135,6 @@ def change(
     return change_family(user, model, pk, sent, expected, reads=reads)
 
 
-@errors.taken
 @retried_transaction
 def change_family(
     user: Actor,
@@ -212,15 +209,19 @@ def delete(
 
     Raises RowNotFound, StaleVersion, StillReferred and OperationTooLarge.
     """
-    operation, (rows,) = operations.begin(user, statements.of(model).family(user.pk, pk))
+    of_model, tree = statements.of(model), model.tree()
+    if others := references.others(model):
+        operation, ((rows, referred),) = operations.begin(user, of_model.referred_family(user.pk, pk, others))
+    else:
+        operation, (rows,) = operations.begin(user, of_model.family(user.pk, pk))
+        referred = False
     family = Family(Relatives(model, operation.read(rows)), pk)
     row: R = errors.checked(family.row, model, expected)
-    operation.delete([row, *family.below], clearing, whole=model.tree())
+    operation.delete([row, *family.below], clearing, whole=tree, alone=not referred)
     operation.store()
     return row
 
 
-@errors.taken
 @retried_transaction
 def restore(user: Actor, model: type[R], pk: int, expected: Collection[int] | None = None) -> R:
     """Take a tombstone out of the trash, and with it what went there along with it; uids were kept.
@@ -239,7 +240,6 @@ def restore(user: Actor, model: type[R], pk: int, expected: Collection[int] | No
 # --- Several rows -----------------------------------------------------------------------------------
 
 
-@errors.taken
 def insert_many(user: Actor, model: type[R], sent: Sequence[Mapping[str, Any]]) -> list[R]:
     """Insert rows as one operation, in their order. All of them name the same rows, as `references.named_by` tells.
 
@@ -279,7 +279,6 @@ def delete_many(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
     return rows
 
 
-@errors.taken
 @retried_transaction
 def restore_many(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
     """`restore` those of the rows that are in the trash, as one operation; returns them."""
@@ -290,7 +289,6 @@ def restore_many(user: Actor, model: type[R], pks: Collection[int]) -> list[R]:
     return rows
 
 
-@errors.taken
 @retried_transaction
 def change_many(
     user: Actor,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from users.management.startresource import files, names
+from users.management.startresource import files, names, world
 from users.management.startresource.code import ColumnCode, literal
 from users.management.startresource.code_of_lists import RelationCode
 from users.management.startresource.columns import Column
@@ -18,10 +18,11 @@ from decimal import Decimal
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
+from django.conf import settings
 from django.db import migrations, models
 from django.db.models import F, Q
 
-from config.database.isolation import refer, validate_reference
+from config.database.isolation import isolate, refer, refer_each, unrefer_each, validate_reference
 from tasks.text import fold, fold_all
 
 
@@ -44,6 +45,7 @@ class Difference:
         self._columns()
         self._derived()
         self._relations()
+        self._many()
         self._constraints()
         self._indexes()
 
@@ -140,6 +142,26 @@ class Difference:
             elif (old[name].target.name, old[name].null) != (relation.target.name, relation.null):
                 raise SpecError(f"{name} becomes another relation; give the new one another name.")
 
+    def _many(self) -> None:
+        old = {each.name: each for each in files.many_of(self.before)}
+        new = {each.name: each for each in files.many_of(self.after)}
+        for name in old.keys() - new.keys():
+            self.first += [f"un{old[name].refer}", f'migrations.DeleteModel("{old[name].pairs}")']
+            self._drop(old[name].column, "the relation")
+        for name, many in new.items():
+            if name not in old:
+                self.first.append(self._add(many.column, many.in_migration))
+                self.last += [many.create_pairs, f'isolate("{many.pairs_table}")', many.refer]
+                self.words.append(name)
+            elif old[name].target.name != many.target.name:
+                raise SpecError(f"{name} becomes another relation; give the new one another name.")
+
+    def new_targets(self) -> set[str]:
+        """The apps that new relations refer to."""
+        old = {each.name for each in (*self.before.relations, *self.before.many)}
+        new = (each for each in (*self.after.relations, *self.after.many) if each.name not in old)
+        return {each.target.model.split(".")[0] for each in new if each.target.package}
+
     def _constraints(self) -> None:
         old, new = files.constraints_of(self.before), files.constraints_of(self.after)
         for name in old:
@@ -180,6 +202,10 @@ def narrowed(before: Spec, after: Spec) -> Iterable[str]:
         old = before.column(column.name)
         if old is not None and old.type == column.type:
             yield from _narrowed_column(old, column)
+    old_many = {each.name: each.most for each in before.many}
+    for many in after.many:
+        if many.most < old_many.get(many.name, 0):
+            yield f"fewer {many.name} are allowed: rows that have more refuse the migration"
     for rule in set(after.checks) - set(before.checks):
         yield f"a new check, {rule.text}: rows that break it refuse the migration"
     for unique in set(after.uniques) - set(before.uniques):
@@ -208,15 +234,17 @@ def migrations(before: Spec, after: Spec, place: Place, root: Path) -> tuple[Fil
     else:
         steps.append((name, [*difference.first, *difference.last], ""))
     made, previous = {}, taken[-1]
+    targets = difference.new_targets()
+    others = [each for each in world.dependencies(after)["dependencies"] if each[0] in targets] if targets else []
     for step, operations, function in steps:
         if not operations:
             continue
         number = int(previous[:4]) + 1
         current = f"{number:04}_{re.sub('[^a-z0-9_]', '', step)}"
-        body = ",\n        ".join(operations)
+        body, dependencies = ",\n        ".join(operations), [(after.plural, previous), *others]
         made[f"{place.folder}/migrations/{current}.py"] = (
             f"{_HEAD}{function}class Migration(migrations.Migration):\n"
-            f'    dependencies = [("{after.plural}", "{previous}")]\n\n    operations = [\n        {body},\n    ]\n'
+            f"    dependencies = {dependencies!r}\n\n    operations = [\n        {body},\n    ]\n"
         )
         previous = current
     return files.formatted(made) if made else {}, difference.destroys

@@ -7,7 +7,7 @@ from users.management.startresource import names
 from users.management.startresource.code import OF_SERIALIZERS, ColumnCode, call, literal
 from users.management.startresource.columns import MAX_INT
 from users.management.startresource.rules import OPERATORS, Comparison, Rule
-from users.management.startresource.spec import ON_DELETE, Filter, Relation, Spec, Unique
+from users.management.startresource.spec import ON_DELETE, Filter, Many, Relation, Spec, Unique
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,92 @@ class RelationCode:
         return f"Its {self.words}." if not self.relation.null else f"Its {self.words}, or null."
 
 
+@dataclass(frozen=True)
+class ManyCode:
+    spec: Spec
+    many: Many
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.many, name)
+
+    @property
+    def pairs(self) -> str:
+        """The model of the table with the foreign keys."""
+        return f"{names.class_name(self.spec.name)}{names.class_name(self.many.name)}"
+
+    @property
+    def pairs_table(self) -> str:
+        return f"{self.spec.plural}_{self.pairs.lower()}"
+
+    @property
+    def max_name(self) -> str:
+        return f"MAX_{self.many.column.upper()}"
+
+    @property
+    def in_model(self) -> str:
+        return call(
+            "References", f'"{self.many.target.model}"', f'"{self.spec.plural}.{self.pairs}"', most=self.max_name
+        )
+
+    @property
+    def in_migration(self) -> str:
+        return call(
+            "django.contrib.postgres.fields.ArrayField", base_field="models.BigIntegerField()", blank="True",
+            default="list", size="None",
+        )  # fmt: skip
+
+    @property
+    def create_pairs(self) -> str:
+        return f"""migrations.CreateModel(
+            name="{self.pairs}",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "user", "row_id", "target_id", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("row_id", models.BigIntegerField()),
+                ("target_id", models.BigIntegerField()),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={{
+                "abstract": False,
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(
+                        models.F("user"),
+                        models.F("target_id"),
+                        models.F("row_id"),
+                        name="{self.pairs_table}_target",
+                    )
+                ],
+            }},
+        )"""
+
+    @property
+    def refer(self) -> str:
+        arguments = (self.spec.table, self.many.column, self.pairs_table, self.many.target.table)
+        return f"refer_each({', '.join(map(repr, arguments))})"
+
+    @property
+    def words(self) -> str:
+        return names.words_of(self.many.name)
+
+    @property
+    def id_help(self) -> str:
+        return self.many.help or f"Its {self.words}, each once; of one that is deleted nothing stays."
+
+
 def rule_of(rule: Rule, spec: Spec) -> dict[str, str]:
     """A check of the spec, in Python and in the database."""
     holds, conditions = [], []
@@ -106,11 +192,21 @@ class FilterCode:
 
     @property
     def method(self) -> str:
-        prefix = {"exact": "with_", "relation": "of_"}.get(self.filter.kind, "")
+        prefix = {"exact": "with_", "relation": "of_", "many": "of_"}.get(self.filter.kind, "")
         return f"{prefix}{self.filter.name}"
 
     @property
-    def lookup(self) -> str:
+    def many(self) -> Many | None:
+        return next((each for each in self.spec.many if each.column == self.filter.column), None)
+
+    @property
+    def narrowed(self) -> str:
+        if self.many is not None:
+            return f'self.referring_to("{self.many.column}", value)'
+        return f"self.filter({self._lookup})"
+
+    @property
+    def _lookup(self) -> str:
         """A keyword of `filter`, and its value."""
         name = self.filter.column
         if self.column is not None and self.column.column.type == "text[]":
@@ -120,6 +216,8 @@ class FilterCode:
 
     @property
     def value_type(self) -> str:
+        if self.many is not None:
+            return "int | Param"
         if self.relation is not None:
             return "int | Param | None" if self.relation.null else "int | Param"
         kinds = {"int": "int", "decimal": "Decimal", "bool": "bool", "date": "dt.date", "instant": "dt.datetime"}
@@ -136,6 +234,9 @@ class FilterCode:
     @property
     def in_query(self) -> str:
         help_text = repr(self._help)
+        if self.many is not None:
+            known = f'"the id of a {names.words_of(self.many.target.name)}"'
+            return call("IdField", required="False", known=known, help_text=help_text)
         if self.relation is not None:
             words = names.words_of(self.relation.target.name)
             known = f'"{"none or " if self.relation.null else ""}the id of a {words}"'
@@ -160,6 +261,8 @@ class FilterCode:
     @property
     def _help(self) -> str:
         words = names.words_of(self.filter.column)
+        if self.many is not None:
+            return f"Only those with this {names.words_of(self.many.target.name)}."
         if self.relation is not None:
             return f"Only those of this {names.words_of(self.relation.target.name)}."
         sentences = {

@@ -29,6 +29,9 @@ def members_of(spec: Spec) -> list[tuple[str, str, str]]:
         must = "or `null`" if relation.null else "required"
         about = f"the id of a {names.words_of(relation.target.name)}, or its uid as `{relation.name}_uid`"
         found.append((f"{relation.name}_id", about, must))
+    for many in spec.many:
+        about = f"ids of up to {many.most} {names.words_of(many.target.plural)}, or their uids as `{many.stem}_uids`"
+        found.append((many.column, about, "default `[]`"))
     return found
 
 
@@ -72,6 +75,8 @@ def filters_of(spec: Spec) -> list[tuple[str, str]]:
 
 
 def _case(spec: Spec, each: Filter) -> tuple[str, str] | None:
+    if each.kind == "many":
+        return None
     if each.kind == "relation":
         relation = spec.relation(each.column)
         assert relation is not None

@@ -14,7 +14,7 @@ from django.template import Context, Engine, Library
 
 from users.management.startresource import examples, names
 from users.management.startresource.code import ColumnCode
-from users.management.startresource.code_of_lists import FilterCode, RelationCode, UniqueCode, rule_of
+from users.management.startresource.code_of_lists import FilterCode, ManyCode, RelationCode, UniqueCode, rule_of
 from users.management.startresource.documents import SpecError
 from users.management.startresource.spec import Spec
 
@@ -89,6 +89,10 @@ class Place:
         return f"docs/guide/{spec.plural}.md"
 
 
+def many_of(spec: Spec) -> list[ManyCode]:
+    return [ManyCode(spec, each) for each in spec.many]
+
+
 def indexes_of(spec: Spec) -> list[Index]:
     """One for the list, one for each relation, and those that the spec names."""
     sort, descending = spec.default_sort.removeprefix("-"), spec.default_sort.startswith("-")
@@ -111,6 +115,7 @@ def indexes_of(spec: Spec) -> list[Index]:
 def valid_of(spec: Spec, *, inline: bool) -> str:
     """The condition of the one CHECK, as source; empty where nothing has to be checked."""
     simple = [text for each in spec.columns for text in ColumnCode(spec, each).conditions(inline=inline)]
+    simple += [f"{each.column}__len__lte={each.most if inline else each.max_name}" for each in many_of(spec)]
     parts = [f"Q({', '.join(simple)})"] if simple else []
     parts += [rule_of(rule, spec)["conditions"] for rule in spec.checks]
     return f"Q(erased_at__isnull=False) | ({' & '.join(parts)})" if parts else ""
@@ -147,7 +152,7 @@ def context_of(spec: Spec, place: Place) -> dict[str, Any]:
         "model_name": model.lower(),
         "titles": names.class_name(spec.plural),
         "constant": spec.plural.upper(),
-        "constants": _constants(model, columns),
+        "constants": _constants(model, columns, many_of(spec)),
         "article": names.with_article(spec.name).lower(),
         "words": words,
         "plural_words": plural_words,
@@ -155,7 +160,8 @@ def context_of(spec: Spec, place: Place) -> dict[str, Any]:
         "verbose_plural": f"{words}s" != plural_words,
         "columns": columns,
         "relations": relations,
-        "references": relations,
+        "references": relations or spec.many,
+        "many": many_of(spec),
         "tree": next((each.relation for each in relations if each.relation.is_tree), None),
         "filters": filters,
         "nullable_filters": any(each.relation is not None and each.relation.null for each in filters),
@@ -164,7 +170,11 @@ def context_of(spec: Spec, place: Place) -> dict[str, Any]:
         "sorts": [each for name in spec.sorts for each in columns if each.column.name == name],
         "derived": [*(f"{each.column.name}_key" for each in sorted_texts), *(["search_text"] if searched else [])],
         "sources": list(dict.fromkeys(each.column.name for each in (*sorted_texts, *searched))),
-        "mutable": [*(each.name for each in spec.columns), *(f"{each.name}_id" for each in spec.relations)],
+        "mutable": [
+            *(each.name for each in spec.columns),
+            *(f"{each.name}_id" for each in spec.relations),
+            *(each.column for each in spec.many),
+        ],
         "large": [
             each.name for each in spec.columns if each.type == "json" or (each.type == "text" and each.max > 1000)
         ],
@@ -180,9 +190,15 @@ def context_of(spec: Spec, place: Place) -> dict[str, Any]:
         "example": repr(examples.example_of(spec)),
         "form_members": ["user", *shown],
         "shown_members": ["user", *shown, *(f"{each.name}_id" for each in spec.relations)],
-        "members_of_references": [f"{each.name}_{by}" for each in spec.relations for by in ("id", "uid")],
+        "members_of_references": [
+            *(f"{each.name}_{by}" for each in spec.relations for by in ("id", "uid")),
+            *(f"{each.stem}_{by}" for each in spec.many for by in ("ids", "uids")),
+        ],
         "sort_names": [*spec.sorts, "created", "updated"],
-        "readonly": [each.column.name for each in columns if not each.is_in_form],
+        "readonly": [
+            *(each.column.name for each in columns if not each.is_in_form),
+            *(each.column for each in spec.many),
+        ],
         "listed": [
             *(each.name for each in spec.relations),
             *(each.name for each in spec.columns if each.type == "enum"),
@@ -225,9 +241,9 @@ def _broken(rule: dict[str, str]) -> dict[str, str]:
     return {**rule, "text": f"It must hold that {rule['text']}."}
 
 
-def _constants(model: str, columns: Sequence[ColumnCode]) -> str:
+def _constants(model: str, columns: Sequence[ColumnCode], many: Sequence[ManyCode]) -> str:
     """All that a module may import of the models; `ruff` takes out what it does not use."""
-    found = [model]
+    found = [model, *(each.max_name for each in many)]
     for each in columns:
         found += {"text": [each.max_name], "text[]": [each.max_name, each.each_name], "enum": [each.enum]}.get(
             each.column.type, []

@@ -8,7 +8,17 @@ from users.management.startresource import columns, names, rules
 from users.management.startresource.columns import Column
 from users.management.startresource.documents import Node
 from users.management.startresource.rules import Rule
-from users.management.startresource.spec import ON_DELETE, OWN_SORTS, Filter, Relation, Spec, Target, Unique, World
+from users.management.startresource.spec import (
+    ON_DELETE,
+    OWN_SORTS,
+    Filter,
+    Many,
+    Relation,
+    Spec,
+    Target,
+    Unique,
+    World,
+)
 
 KEYS = {
     "resource": "its name, one of them: habit",
@@ -30,8 +40,11 @@ RELATION_KEYS = {
     "max_depth": "levels of a tree",
     "max_children": "rows within one, of a tree",
     "help": "a sentence for the API's reader",
+    "many": "whether a row refers to several, by `label_ids`",
+    "max": "how many, of several",
 }
-MANY_KEYS = {"many", "max"}
+OF_MANY, OF_ONE = {"max"}, {"null", "on_delete", "max_depth", "max_children"}
+MAX_MANY = 1000
 CONSTRAINT_KEYS = {"unique": "fields", "when": "live or always", "check": "a comparison: goal <= 7"}
 MAX_FIELDS, MAX_RELATIONS, MAX_LISTED = 60, 10, 20
 MAX_ROWS = 1_000_000
@@ -59,7 +72,7 @@ class _Parser:
         self.name = self._name(self.entries["resource"], "the resource")
         self.plural = self._plural()
         self.columns = self._columns()
-        self.relations = self._relations()
+        self.relations, self.many = self._relations()
         self._refuse_clashes()
         uniques, checks = self._constraints()
         spec = Spec(
@@ -68,6 +81,7 @@ class _Parser:
             icon=self._icon(),
             columns=self.columns,
             relations=self.relations,
+            many=self.many,
             uniques=uniques,
             checks=checks,
             indexes=tuple(self._listed(each, _INDEXED, "an index") for each in self._items("indexes")),
@@ -117,6 +131,8 @@ class _Parser:
         sources += [("search_text", each.name) for each in self.columns if each.search][:1]
         for relation in self.relations:
             sources += [(f"{relation.name}{suffix}", relation.name) for suffix in ("", "_id", "_uid")]
+        for many in self.many:
+            sources += [(name, many.name) for name in (many.name, many.column, f"{many.stem}_uids")]
         for name, source in sources:
             if name in made:
                 blamed = self.entries["fields"].value.get(name) or self.entries["relations"].value[source]
@@ -126,6 +142,7 @@ class _Parser:
     def _refuse_long_names(self, spec: Spec) -> None:
         longest = [f"{spec.table}_uid_not_empty", f"{spec.table}_id_seq"]
         longest += [f"{spec.table}_{each.name}_id" for each in spec.relations]
+        longest += [f"{spec.table}{each.name.replace('_', '')}_inserted" for each in spec.many]
         longest += [f"{spec.table}_{'_'.join(each)}" for each in spec.indexes]
         longest += [f"{spec.table}_{'_'.join(each.columns)}_unique" for each in spec.uniques]
         for name in longest:
@@ -151,29 +168,35 @@ class _Parser:
             )
         return made
 
-    def _relations(self) -> tuple[Relation, ...]:
+    def _relations(self) -> tuple[tuple[Relation, ...], tuple[Many, ...]]:
         if "relations" not in self.entries:
-            return ()
+            return (), ()
         node = self.entries["relations"]
         found = node.named()
         if len(found) > MAX_RELATIONS:
             node.refuse(f"A resource has up to {MAX_RELATIONS} relations.")
-        made = tuple(self._relation(name, each) for name, each in found.items())
+        read = [self._relation(name, each) for name, each in found.items()]
+        made = tuple(each for each in read if isinstance(each, Relation))
         trees = [each.name for each in made if each.is_tree]
         if len(trees) > 1:
             found[trees[1]].refuse("A resource is within itself by one relation; take the second out.")
-        return made
+        return made, tuple(each for each in read if isinstance(each, Many))
 
-    def _relation(self, name: str, node: Node) -> Relation:
+    def _relation(self, name: str, node: Node) -> Relation | Many:
         checked_member(node, name, "a relation")
-        if node.kind == "map" and "many" in node.value and node.value["many"].value is not False:
-            node.value["many"].refuse(
-                "Relations to many rows are not there yet; make a resource of the pairs, with a relation to each side."
-            )
-        entries = node.entries({**RELATION_KEYS, "many": "whether there are several"})
+        entries = node.entries(RELATION_KEYS)
         if "to" not in entries:
             node.refuse("Say which resource it refers to: `to: tasks.project`.")
         target = self._target(entries["to"])
+        is_many = "many" in entries and entries["many"].flag()
+        for key in entries.keys() & (OF_ONE if is_many else OF_MANY):
+            entries[key].refuse(f"{key} is for relations to {'one row' if is_many else 'several: many: true'}.")
+        if is_many:
+            if target.name == self.name:
+                entries["to"].refuse("A row refers to several of another resource, not of its own; make a tree.")
+            most = _whole(entries.get("max"), 20, 1, MAX_MANY)
+            checked_member(node, Many(name, target, most).column, "the member")
+            return Many(name, target, most, columns.sentence(entries["help"]) if "help" in entries else "")
         is_tree = target.name == self.name
         null = entries["null"].flag() if "null" in entries else is_tree
         if is_tree and not null:
@@ -288,6 +311,11 @@ class _Parser:
             node.refuse(f"{name} is a parameter of every list; it filters by nothing else.")
         if any(each.name == name for each in self.relations):
             return Filter(name, name, "relation")
+        for many in self.many:
+            if name == many.stem:
+                return Filter(name, many.column, "many")
+            if name == many.name:
+                node.refuse(f"A list is filtered by one of them: write {many.stem}.")
         for column in self.columns:
             if column.name == name:
                 if column.type not in (*_INDEXED, "text[]"):

@@ -12,7 +12,7 @@ from users.management.startresource import edits, plan
 from users.management.startresource.documents import SpecError
 from users.management.startresource.files import Place
 from users.management.startresource.spec import Spec
-from users.resources.references import referring
+from users.resources.references import listing, referring
 from users.resources.resource import registered
 
 
@@ -23,7 +23,8 @@ def remove(spec: Spec, place: Place, *, destructive: bool, root: Path = settings
         raise SpecError(f"{place.folder} was not made by startresource: there is no {plan.LOCK}.")
     resource = next((each for each in registered() if each.name == spec.name), None)
     if resource is not None:
-        others = [each.model._meta.verbose_name_plural for each in referring(resource.model)]
+        own = resource.model
+        others = [each.model._meta.verbose_name_plural for each in (*referring(own), *listing(own))]
         if foreign := [str(each) for each in others if each != resource.model._meta.verbose_name_plural]:
             raise SpecError(f"{', '.join(foreign)} refer to it; take that relation out first.")
     edited = [path for path, sha in lock.files.items() if (root / path).exists() and _differs(root / path, sha)]

@@ -57,7 +57,8 @@ def schema() -> dict[str, Any]:
             "max_depth": {"type": "integer", "minimum": 2, "maximum": 10},
             "max_children": {"type": "integer", "minimum": 1, "maximum": 10_000},
             "help": _KINDS["help"],
-            "many": {"const": False},
+            "many": {"type": "boolean", "description": parsing.RELATION_KEYS["many"]},
+            "max": {"type": "integer", "minimum": 1, "maximum": parsing.MAX_MANY},
         },
         ["to"],
     )

@@ -49,6 +49,25 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class Many:
+    """A relation to several rows."""
+
+    name: str
+    target: Target
+    most: int
+    help: str = ""
+
+    @property
+    def stem(self) -> str:
+        """Of the members `label_ids` and `label_uids`, and the parameter of the list."""
+        return self.target.name if self.name == self.target.plural else self.name.removesuffix("s")
+
+    @property
+    def column(self) -> str:
+        return f"{self.stem}_ids"
+
+
+@dataclass(frozen=True)
 class Unique:
     columns: tuple[str, ...]
     live: bool
@@ -60,7 +79,7 @@ class Filter:
 
     name: str
     column: str
-    kind: str  # exact before after min max relation
+    kind: str  # exact before after min max relation many
 
 
 @dataclass(frozen=True)
@@ -70,6 +89,7 @@ class Spec:
     icon: str
     columns: tuple[Column, ...]
     relations: tuple[Relation, ...] = ()
+    many: tuple[Many, ...] = ()
     uniques: tuple[Unique, ...] = ()
     checks: tuple[Rule, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()

@@ -53,8 +53,8 @@ def _target(resource: Resource) -> Target:
     )
 
 
-def dependencies(spec: Spec) -> dict[str, object]:
+def dependencies(spec: Spec) -> dict[str, Any]:
     """What the first migration depends on: the last one of each app that it refers to."""
     leaves = dict(MigrationLoader(None).graph.leaf_nodes())
-    labels = {each.target.model.split(".")[0] for each in spec.relations if not each.is_tree}
+    labels = {each.target.model.split(".")[0] for each in (*spec.relations, *spec.many) if each.target.package}
     return {"users_migration": leaves["users"], "dependencies": sorted((each, leaves[each]) for each in labels)}
