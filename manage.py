@@ -4,8 +4,13 @@
 import os
 import sys
 
+from config import VERSION
+
 
 def main() -> None:
+    if sys.argv[1:] in (["version"], ["--version"]):  # Django's would tell its own
+        print(f"Tickbase {VERSION}")  # noqa: T201
+        return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line

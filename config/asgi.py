@@ -22,21 +22,23 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
-def lanes_in(patterns: list[Any]) -> dict[tuple[str, str], Lane]:
-    """By method and path, the `lanes` of the views whose address is fixed but for the user, who is `me` here."""
-    found: dict[tuple[str, str], Lane] = {}
+def declared_in(patterns: list[Any], name: str) -> dict[tuple[str, str], Any]:
+    """By method and path, what the views whose address is fixed but for the user, who is `me` here, declare under this
+    name: their `lanes`, or their `max_bodies`."""
+    found: dict[tuple[str, str], Any] = {}
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
-            found |= lanes_in(pattern.url_patterns)
+            found |= declared_in(pattern.url_patterns, name)
         else:
-            lanes = getattr(getattr(pattern.callback, "cls", None), "lanes", {})
+            declared = getattr(getattr(pattern.callback, "cls", None), name, {})
             user = dict.fromkeys(pattern.pattern.converters, "me")
-            found |= {(method, reverse(pattern.name, kwargs=user)): lane for method, lane in lanes.items()}
+            found |= {(method, reverse(pattern.name, kwargs=user)): each for method, each in declared.items()}
     return found
 
 
 _OF_USER = re.compile(r"/api/[^/]+/")
-LANES = lanes_in(get_resolver().url_patterns)
+LANES: dict[tuple[str, str], Lane] = declared_in(get_resolver().url_patterns, "lanes")
+MAX_BODIES: dict[tuple[str, str], int] = declared_in(get_resolver().url_patterns, "max_bodies")
 # The admin's forms that hash a password: sign-in, new account, new password.
 HASHING_ENDINGS = ("/login/", "/add/", "/password_change/", "/password/")
 
@@ -48,6 +50,10 @@ def lane_of(method: str, path: str, query: str = "") -> Lane:
     method = "GET" if method == "HEAD" else method
     lane = LANES.get((method, path)) or LANES.get((method, _OF_USER.sub("/api/me/", path, 1)), Lane.COMMON)
     return Lane.HEAVY if lane is Lane.COMMON and "search=" in unquote(query) else lane
+
+
+def max_body_of(method: str, path: str) -> int:
+    return MAX_BODIES.get((method, _OF_USER.sub("/api/me/", path, 1)), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 
 
 def networks_of(environ: "WSGIEnvironment") -> dict[str, int]:
@@ -78,6 +84,7 @@ application = Bridge(
     threads=settings.THREADS,
     max_body=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
     lane_of=lane_of,
+    max_body_of=max_body_of,
     networks_of=networks_of,
     caller_of=import_string(settings.REQUEST_CALLER),
     refuser=refuse,

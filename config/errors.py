@@ -29,6 +29,11 @@ class DomainError(Exception):
         """What a problem has beside its standard members (RFC 9457, section 3.2)."""
         return {}
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of the answer, beside what its status implies."""
+        return {}
+
 
 class Invalid(DomainError):
     """The values contradict each other or the stored object."""

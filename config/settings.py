@@ -54,6 +54,10 @@ WORKERS = env_int("WORKERS", 1, minimum=1, maximum=64)
 THREADS = env_int("THREADS", 4, minimum=1, maximum=1000)
 # Concurrent requests of one network (an IPv4 address, or a /64 of IPv6) in each worker.
 NETWORK_REQUESTS = env_int("NETWORK_REQUESTS", 256, minimum=1, maximum=4096)
+# How long a worker that is told to stop still serves, so that a proxy finds out before its connections are closed.
+DRAIN_SECONDS = env_int("DRAIN_SECONDS", 5 if PRODUCTION else 0, minimum=0, maximum=60)
+# Whether `serve` starts a worker of deferred work (mails, prune) beside it; off where `manage.py work` is a service.
+BACKGROUND = env_bool("BACKGROUND", True)
 REQUEST_CALLER = "users.api.authentication.caller_in"  # the caller, whose fair share of the threads a request takes
 
 # Streams and waiting requests ask PostgreSQL four times a second while somebody listens, which keeps Neon awake.
@@ -83,9 +87,11 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_static",
     "config",
     "users",
+    "users.mail",
     "tasks",
     "tasks.projects",
     "tasks.comments",
+    "tasks.transfer",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "users.apps.AdminConfig",
@@ -271,6 +277,7 @@ REST_FRAMEWORK = {
         "rest_framework.permissions.IsAuthenticated",
         "users.api.permissions.PathUserIsCaller",
         "users.api.permissions.EmailIsVerified",
+        "users.api.permissions.ScopesAreGranted",
     ],
     "DEFAULT_THROTTLE_CLASSES": ["config.http.limits.throttling.CallerThrottle"],
     "DEFAULT_SCHEMA_CLASS": "config.http.openapi.schema.AutoSchema",
@@ -326,6 +333,8 @@ RATE_LIMITS = {
 }
 TRASH_DAYS = env_int("TRASH_DAYS", 30, minimum=1, maximum=36_500)  # in which a deleted row can be restored
 HISTORY_DAYS = env_int("HISTORY_DAYS", 90, minimum=1, maximum=36_500)  # in which a change can be seen and undone
+# The longest life of a personal token; 0 allows any, also an endless one.
+TOKEN_MAX_DAYS = env_int("TOKEN_MAX_DAYS", 0, minimum=0, maximum=36_500)
 LIMIT_TASKS = env_int("LIMIT_TASKS", 100_000, minimum=0, maximum=999_999_999)  # of an account; 0 disables it
 LIMIT_PROJECTS = env_int("LIMIT_PROJECTS", 500, minimum=0, maximum=10_000)  # of an account; 0 disables it
 

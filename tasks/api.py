@@ -16,6 +16,7 @@ from tasks.choices import Status
 from tasks.completions import Completion
 from tasks.models import Task
 from tasks.place_api import move_of
+from tasks.projects.resource import PROJECTS
 from tasks.resource import TASKS
 from tasks.serializers import CountsSerializer, TaskSerializer
 from tasks.series_api import EXAMPLE, OCCURRENCES, completions_page
@@ -27,6 +28,8 @@ from tasks.series_serializers import (
     OccurrencesSerializer,
     SkippingSerializer,
 )
+from tasks.transfer import api as transfer
+from users.api import scopes
 from users.api.idempotency import idempotent
 from users.api.operations import ETAG, IF_MATCH, LINK, OPERATION, USER_ID, answered, header
 from users.api.resources import ResourceViewSet
@@ -137,6 +140,7 @@ class TaskViewSet(ResourceViewSet):
 
 
 class CountsView(GenericAPIView):
+    required_scopes = {"GET": scopes.reading([TASKS, PROJECTS])}
     serializer_class = CountsSerializer
     has_standing_in_statements = True
 
@@ -159,4 +163,5 @@ ROUTES = [
     path("api/<str:user_id>/counts", CountsView.as_view(), name="counts"),
     *tags_api.routes,
     *series_api.routes,
+    *transfer.ROUTES,
 ]

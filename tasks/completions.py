@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from tasks.models import Task
     from users.tokens.callers import Actor
 
-# Rows of changed tasks, which are sent as one JSON array.
-_INSERT = """
+# Rows with all their columns but `id`, `user_id` and those of revocation, which are sent as one JSON array.
+INSERT = """
     INSERT INTO tasks_completion (user_id, task_id, at, occurrence_date, occurrence_at, kind, missed, version)
-    SELECT %s::bigint, task_id, %s::timestamptz, occurrence_date, occurrence_at, kind, missed, version
+    SELECT %s::bigint, task_id, at, occurrence_date, occurrence_at, kind, missed, version
     FROM jsonb_populate_recordset(NULL::tasks_completion, %s::jsonb)
 """
 _REVOKE = """
@@ -168,6 +168,7 @@ def record(user_id: int, tasks: Sequence["Task"], now: dt.datetime) -> Iterator[
     made = [
         {
             "task_id": task.pk,
+            "at": now,
             "occurrence_date": step.date,
             "occurrence_at": step.at,
             "kind": Completion.Kind.SKIPPED if step.kind == Kind.SKIPPED else Completion.Kind.COMPLETED,
@@ -178,7 +179,7 @@ def record(user_id: int, tasks: Sequence["Task"], now: dt.datetime) -> Iterator[
         if step.kind != Kind.REOPENED
     ]
     if made:
-        yield Raw(_INSERT, [user_id, now, to_json(made).decode()])
+        yield Raw(INSERT, [user_id, to_json(made).decode()])
     revoked = {step.revoked: task.version for task, step in steps if step.revoked is not None}
     if revoked:
         yield Raw(_REVOKE, [now, [*revoked], [*revoked.values()], user_id])

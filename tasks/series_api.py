@@ -11,12 +11,14 @@ from config.http.views import GenericAPIView, Response
 from tasks import recurring
 from tasks.completions import Completion, CompletionQuerySet
 from tasks.filters import PROJECT
+from tasks.resource import TASKS
 from tasks.series_serializers import (
     CompletionSerializer,
     CompletionsQuery,
     OccurrencesSerializer,
     PreviewSerializer,
 )
+from users.api import scopes
 from users.api.idempotency import idempotent
 from users.api.operations import LINK, USER_ID
 from users.tokens.callers import Caller
@@ -54,6 +56,7 @@ def completions_page(request: Request, rows: CompletionQuerySet, query: Any) -> 
 
 
 class CompletionsView(GenericAPIView):
+    required_scopes = {"GET": scopes.reading([TASKS])}
     serializer_class = CompletionSerializer
     has_standing_in_statements = True
 
@@ -74,6 +77,7 @@ class CompletionsView(GenericAPIView):
 
 
 class PreviewView(GenericAPIView):
+    required_scopes = {"POST": scopes.reading([TASKS])}
     serializer_class = PreviewSerializer
     has_standing_in_statements = True
 

@@ -14,8 +14,10 @@ from config.http.views import GenericAPIView, Response
 from config.server.bridge import Lane
 from tasks import counts, services
 from tasks.models import MAX_TAG
+from tasks.resource import TASKS
 from tasks.serializers import TagRenamedSerializer, TagRenameSerializer, TagSerializer
 from tasks.services import TagNotFound
+from users.api import scopes
 from users.api.idempotency import idempotent
 from users.api.operations import ETAG, IF_NONE_MATCH, OPERATION, USER_ID
 from users.api.resources import numbered
@@ -36,6 +38,7 @@ _REFUSALS = also_answers(
 
 
 class TagsView(GenericAPIView):
+    required_scopes = {"GET": scopes.reading([TASKS])}
     serializer_class = TagSerializer
     has_standing_in_statements = True
 
@@ -58,6 +61,7 @@ class TagsView(GenericAPIView):
 
 
 class TagView(GenericAPIView):
+    required_scopes = {"DELETE": scopes.writing([TASKS])}
     serializer_class = TagSerializer
     has_standing_in_statements = True
 
@@ -80,6 +84,7 @@ class TagView(GenericAPIView):
 class RenameTagView(GenericAPIView):
     """At the address of a tag of this name, which so is taken off by the name in other letters: `Rename`."""
 
+    required_scopes = {"POST": scopes.writing([TASKS])}
     serializer_class = TagSerializer
     has_standing_in_statements = True
     lanes = {"POST": Lane.HEAVY}

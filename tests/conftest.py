@@ -181,14 +181,19 @@ def migrated_again(transactional_db: None) -> Iterator[None]:
     name = connection.settings_dict["NAME"]
     _as_owner_of_databases(
         f'DROP DATABASE IF EXISTS "{name}_before"',  # of a run that was interrupted
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",  # of threads that are left
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND usename = current_user",
         f'CREATE DATABASE "{name}_before" TEMPLATE "{name}"',
     )
     with connection.cursor() as cursor:  # migrations go over all ids in batches, also those of other tests
         cursor.execute("ALTER SEQUENCE tasks_task_id_seq RESTART")
         cursor.execute("ALTER SEQUENCE users_user_id_seq RESTART")
     yield
-    _as_owner_of_databases(f'DROP DATABASE "{name}" WITH (FORCE)', f'ALTER DATABASE "{name}_before" RENAME TO "{name}"')
+    # Not WITH (FORCE), which needs the right to end an autovacuum worker: a plain DROP sends that away by itself.
+    _as_owner_of_databases(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND usename = current_user",
+        f'DROP DATABASE "{name}"',
+        f'ALTER DATABASE "{name}_before" RENAME TO "{name}"',
+    )
 
 
 def _as_owner_of_databases(*statements: str) -> None:

@@ -5,6 +5,7 @@ from itertools import count
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 
 from tasks import services
 from tasks.models import Task
@@ -45,6 +46,13 @@ def caller_of(user: User) -> Caller:
     token = make_tokens(user).access
     claims = own.read_access(token)
     return Caller(claims.user_id, claims.public_id, partial(own.authenticate, token), claims)
+
+
+def make_token(user: User, *scopes: str, name: str = "Script", **options: Any) -> str:
+    """A personal token, as its owner is shown it once; `options` as `services.create_token` takes them."""
+    grant = own.Grant(user, None, timezone.now())
+    _, token = accounts.create_token(grant, name=name, scopes=scopes, **options)
+    return token
 
 
 def make_task(user: User, **overrides: Any) -> Task:

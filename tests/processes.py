@@ -7,12 +7,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.server import TEMPLATES
+from tests.server import TEMPLATES, Server
 
 # Whoever uses one of these starts a program: fixtures of several files, and markers that name what a test needs.
 FIXTURES = {"server", "tree", "metered"}
 MARKERS = {"node", "pgbouncer", "browser"}
 EVENTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system"}
+
+SHOWN_LOG = 4000  # characters, at the end
 
 _unmarked: str | None = None  # the running test, unless it may start programs
 
@@ -42,6 +44,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         _unmarked = None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What fails at a server that tests share is told by its log, which nobody sees afterwards."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(server, Server):
+        report.sections.append(("Log of the server", server.log.read_text(errors="replace")[-SHOWN_LOG:]))
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)

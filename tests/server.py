@@ -37,7 +37,8 @@ class Server:
         self.base = f"http://127.0.0.1:{self.port}"
         self.log = data_dir / "serve.log"
         inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-        own = {"DATA_DIR": str(data_dir), "PORT": str(self.port)}
+        # The tests of deferred work turn it on: for the others it would be one more process that starts.
+        own = {"DATA_DIR": str(data_dir), "PORT": str(self.port), "BACKGROUND": "off"}
         self.environment = {**inherited, **NO_RATE_LIMITS, **own, **environment}
 
     def start(self) -> None:
@@ -56,7 +57,7 @@ class Server:
             )
         deadline = time.monotonic() + START_SECONDS
         # The banner is this start's; a worker that outlived the last one might answer, too.
-        while b"is serving" not in self.log.read_bytes()[logged:] or not self._is_ready():
+        while b" is serving" not in self.log.read_bytes()[logged:] or not self._is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
             time.sleep(0.05)

@@ -11,10 +11,12 @@ from pytest_django import Settings
 
 from config.server.streams import HOLDS
 from tasks import services as tasks
+from tasks.formats.drafts import Document
+from tasks.transfer.services import import_document
 from tests.callers import BAD_TOKEN, COLUMNS, Caller
 from tests.client import Answer, Api
 from tests.config.test_openapi import complaints, document, resolved
-from tests.factories import PASSWORD, make_session, make_task, make_tokens, make_user
+from tests.factories import PASSWORD, make_session, make_task, make_token, make_tokens, make_user
 from tests.issuer import AUDIENCE, ISSUER, SECRET
 from tests.problems import exact, problem_of, rolled_back, stored
 from tests.resources.declared import needed, operations
@@ -24,6 +26,8 @@ from users.tokens import mailed
 
 CANARY = "canary"  # in all that alice has
 NEW_PASSWORD = "staple the battery"
+NEW_FILE = {"format": "tickbase", "version": 1, "projects": [], "tasks": [{"uid": "new", "title": "New"}]}
+QUERIES = {"exportTasks": "?format=tickbase"}  # parameters that an operation needs
 
 # Operations, with the status and the code for the owner, for another user, for a user of the external issuer who has
 # the owner's id, for who has no token, and for who has a bad one.
@@ -37,6 +41,10 @@ sendVerification | 202 | 202                    | 202                    | 401 n
 listSessions     | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
 endOtherSessions | 204 | 204                    | 204                    | 401 not_authenticated | 401 invalid_token
 endSession       | 204 | 404 session_not_found  | 404 session_not_found  | 401 not_authenticated | 401 invalid_token
+listTokens       | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
+createToken      | 201 | 201                    | 201                    | 401 not_authenticated | 401 invalid_token
+updateToken      | 200 | 404 token_not_found    | 404 token_not_found    | 401 not_authenticated | 401 invalid_token
+revokeToken      | 204 | 404 token_not_found    | 404 token_not_found    | 401 not_authenticated | 401 invalid_token
 register         | 201 | 201                    | 201                    | 201                   | 201
 login            | 200 | 200                    | 200                    | 200                   | 200
 refreshTokens    | 200 | 200                    | 200                    | 200                   | 200
@@ -58,6 +66,11 @@ batch            | 200 | 403 permission_denied  | 200                    | 401 n
 listChanges      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 getStream        | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 createStreamTicket | 201 | 403 permission_denied | 201                   | 401 not_authenticated | 401 invalid_token
+importTasks      | 201 | 403 permission_denied  | 201                    | 401 not_authenticated | 401 invalid_token
+listImports      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
+getImport        | 200 | 403 permission_denied  | 404 import_not_found   | 401 not_authenticated | 401 invalid_token
+exportTasks      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
+getCalendar      | 404 not_found | 404 not_found | 404 not_found          | 404 not_found         | 404 not_found
 getLiveness      | 200 | 200                    | 200                    | 200                   | 200
 getReadiness     | 200 | 200                    | 200                    | 200                   | 200
 """
@@ -70,6 +83,8 @@ ROWS |= {f"{verb}{each.titles}": ROWS["listChanges"] for each in registered() fo
 BODIES: dict[str, Callable[[User], Any]] = {
     "updateMe": lambda dave: {"timezone": "Asia/Karachi"},
     "changePassword": lambda dave: {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
+    "createToken": lambda dave: {"name": "Script", "scopes": ["tasks:read"]},
+    "updateToken": lambda dave: {"name": "Renamed"},
     "register": lambda dave: {"email": "new@example.com", "password": PASSWORD},
     "login": lambda dave: {"email": dave.email, "password": PASSWORD},
     "refreshTokens": lambda dave: {"refresh": make_tokens(dave).refresh},
@@ -78,6 +93,7 @@ BODIES: dict[str, Callable[[User], Any]] = {
     "resetPassword": lambda dave: {"token": mailed.PASSWORD_RESET.make(dave), "password": NEW_PASSWORD},
     "undo": lambda dave: {"operation": 1},
     "batch": lambda dave: {"operations": [{"op": "create", "type": "task", "body": {"title": "New"}}]},
+    "importTasks": lambda dave: NEW_FILE,
     "renameTag": lambda dave: {"from": CANARY, "to": "renamed"},
     "previewRecurrence": lambda dave: {"recurrence": {"rule": "FREQ=DAILY"}, "due_date": "2026-11-28"},
     "verifyEmail": lambda dave: {"token": mailed.EMAIL_VERIFICATION.make(dave)},
@@ -112,6 +128,8 @@ def alice(db: None) -> User:
     make_task(user, description=CANARY, tags=[CANARY])
     tasks.delete_task(user, make_task(user, title=CANARY).pk)
     make_session(user, user_agent=CANARY)
+    import_document(user, Document(warnings=[CANARY]), "csv")
+    make_token(user, "tasks:read", name=CANARY)
     return user
 
 
@@ -120,13 +138,17 @@ class World(NamedTuple):
 
     user_id: str
     session_id: str
+    token_id: str
     dave: User
+    import_id: int
     tag: str = CANARY
+    token: str = CANARY  # in the path of a calendar; tests/users/test_token_streams.py has real ones
 
     @classmethod
     def of(cls, user: User) -> "World":
         session = user.sessions.get(user_agent=CANARY)
-        return cls(user.public_id, str(session.pk), make_user("dave"))
+        token = user.personal_tokens.get()
+        return cls(user.public_id, str(session.pk), str(token.pk), make_user("dave"), user.imports.get().pk)
 
 
 def call(api: Api, name: str, world: World, **changes: Any) -> Answer:
@@ -135,7 +157,7 @@ def call(api: Api, name: str, world: World, **changes: Any) -> Answer:
     body = BODIES[name](world.dave) if name in BODIES else None
     answer: Answer = api.client.generic(
         method,
-        path.format(**{**world._asdict(), **changes}),
+        path.format(**{**world._asdict(), **changes}) + QUERIES.get(name, ""),
         "" if body is None else json.dumps(body),
         content_type="" if body is None else "application/json",
         headers={"X-Request-ID": "same"},
@@ -197,12 +219,16 @@ def assert_is_as_declared(text: str, name: str, status: str) -> None:
         "getMe",
         "exportMe",
         "listSessions",
+        "listTokens",
         "listTrash",
         "listHistory",
         "listChanges",
         "pullTasks",
         "getCounts",
         "listTags",
+        "listImports",
+        "getImport",
+        "exportTasks",
     ],
 )
 def test_the_owner_sees_what_nobody_else_does(alice: User, name: str) -> None:

@@ -10,7 +10,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from config.database.isolation import each_as
 from config.http.json import to_json
 from users import audit
-from users.models import AuditEvent, Change, Feed, IdempotencyKey, Session, User
+from users.models import AuditEvent, Change, Feed, IdempotencyKey, PersonalToken, Session, User
 
 Section = Callable[[User], Iterator[dict[str, Any]]]
 
@@ -75,6 +75,15 @@ def rows(queryset: QuerySet[Any, Any], *fields: str, key: str = "pk") -> Iterato
 def _sessions(user: User) -> Iterator[dict[str, Any]]:
     fields = ("id", "user_agent", "address", "created_at", "last_used_at", "generation")
     return rows(Session.objects.for_user(user), *fields)
+
+
+@register("personal_tokens")
+def _personal_tokens(user: User) -> Iterator[dict[str, Any]]:
+    """Without the digest, with which a token could be recognised."""
+    fields = (
+        "id", "name", "prefix", "scopes", "created_at", "expires_at", "warned_at", "last_used_at", "last_used_network",
+    )  # fmt: skip
+    return rows(PersonalToken.objects.for_user(user), *fields)
 
 
 @register("idempotency_keys")

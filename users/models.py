@@ -1,4 +1,4 @@
-"""Models of accounts, sessions, idempotency keys, the audit log, the change counter, and the log with its epoch."""
+"""Models of accounts, sessions, tokens, idempotency keys, the audit, the change counter, the log and its epoch."""
 
 import datetime as dt
 import uuid
@@ -9,6 +9,7 @@ import uuid_utils.compat
 from django.conf import settings
 from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import IntegrityError, models, transaction
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from users.tokens.callers import Caller
 
 EMAIL_TAKEN = "users_user_email_canonical"
+MAX_TOKEN_NAME = 100
 
 
 def validate_timezone(name: str) -> None:
@@ -213,6 +215,47 @@ class Session(RowModel):
     def expires_at(self) -> dt.datetime:
         lifetime: dt.timedelta = settings.REFRESH_TOKEN_LIFETIME
         return self.last_used_at + lifetime
+
+
+class PersonalTokenQuerySet(models.QuerySet["PersonalToken"]):
+    def for_user(self, user: User) -> Self:
+        """The first wall: every read begins here."""
+        return self.filter(user=user)
+
+    def live(self) -> Self:
+        return self.exclude(expires_at__lte=now())
+
+    def expired(self, days: int = 0) -> Self:
+        """For so many days."""
+        return self.filter(expires_at__lte=now() - dt.timedelta(days=days))
+
+
+class PersonalToken(models.Model):
+    """A key of a user's for a script, which may do less than a session: what its scopes name. Revoking is deleting."""
+
+    id = models.UUIDField(primary_key=True, default=new_session_id, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="personal_tokens")
+    digest = models.CharField(max_length=64, editable=False)  # SHA-256 of the token, which is not stored
+    prefix = models.CharField(max_length=20)  # its first characters, by which people know it
+    name = models.CharField(max_length=MAX_TOKEN_NAME)
+    scopes = ArrayField(models.TextField())
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    warned_at = models.DateTimeField(null=True, editable=False)  # of the mail before it expires
+    # Written once an hour at most.
+    last_used_at = models.DateTimeField(null=True)
+    last_used_network = models.TextField(blank=True, default="")
+
+    objects = PersonalTokenQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["digest"], name="users_personaltoken_digest"),
+            models.Index(fields=["expires_at"], name="users_personaltoken_expires"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
 
 
 class IdempotencyKey(models.Model):

@@ -113,16 +113,11 @@ def validate_reference(table: str, column: str) -> RunSQL:
     return RunSQL(f"ALTER TABLE {table} VALIDATE CONSTRAINT {table}_{column}", RunSQL.noop)
 
 
-def refer_each(table: str, column: str, pairs: str, target: str) -> RunSQL:
-    """The foreign keys of the ids in an array, each of a row of the same user, for a migration; a column that is new.
-
-    PostgreSQL has none of elements: a trigger keeps a table of pairs, whatever writes the array, and that has them.
-    A tombstone that is removed for good takes its pairs along.
-    """
-    key = f"ALTER TABLE {pairs} ADD CONSTRAINT {pairs}_{{}} FOREIGN KEY (user_id, {{}}_id) REFERENCES {{}} (user_id, id)"
-    keys = (f"{key.format(end, end, referred)} ON DELETE CASCADE;" for end, referred in (("row", table), ("target", target)))
-    return RunSQL(
-        f"""{"".join(keys)}
+# The pairs of new elements are added, those of others removed; nothing else writes them.
+_KEEP_PAIRS = """
+ALTER TABLE {pairs}
+    ADD CONSTRAINT {pairs}_row FOREIGN KEY (user_id, row_id) REFERENCES {table} (user_id, id) ON DELETE CASCADE,
+    ADD CONSTRAINT {pairs}_target FOREIGN KEY (user_id, target_id) REFERENCES {target} (user_id, id) ON DELETE CASCADE;
 CREATE FUNCTION {pairs}_keep() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
@@ -139,10 +134,23 @@ CREATE TRIGGER {pairs}_inserted AFTER INSERT ON {table}
     FOR EACH ROW WHEN (NEW.{column} <> '{{}}') EXECUTE FUNCTION {pairs}_keep();
 CREATE TRIGGER {pairs}_updated AFTER UPDATE OF {column} ON {table}
     FOR EACH ROW WHEN (OLD.{column} <> NEW.{column}) EXECUTE FUNCTION {pairs}_keep();
-""",  # nosec B608: names of a migration
-        f"DROP TRIGGER {pairs}_inserted ON {table}; DROP TRIGGER {pairs}_updated ON {table};"
-        f"DROP FUNCTION {pairs}_keep(); ALTER TABLE {pairs} DROP CONSTRAINT {pairs}_row, DROP CONSTRAINT {pairs}_target",
-    )
+"""
+_LOSE_PAIRS = """
+DROP TRIGGER {pairs}_inserted ON {table};
+DROP TRIGGER {pairs}_updated ON {table};
+DROP FUNCTION {pairs}_keep();
+ALTER TABLE {pairs} DROP CONSTRAINT {pairs}_row, DROP CONSTRAINT {pairs}_target;
+"""
+
+
+def refer_each(table: str, column: str, pairs: str, target: str) -> RunSQL:
+    """The foreign keys of the ids in an array, each of a row of the same user, for a migration; a column that is new.
+
+    PostgreSQL has none of elements: a trigger keeps a table of pairs, whatever writes the array, and that has them.
+    A tombstone that is removed for good takes its pairs along.
+    """
+    names = {"table": table, "column": column, "pairs": pairs, "target": target}
+    return RunSQL(_KEEP_PAIRS.format(**names), _LOSE_PAIRS.format(**names))
 
 
 def unrefer_each(table: str, column: str, pairs: str, target: str) -> RunSQL:

@@ -127,9 +127,12 @@ def refusals(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponse:
         if REFUSAL_KEY in request.META:
             return problems.refused(request, request.META[REFUSAL_KEY])
-        is_known = request.META.get("HTTP_HOST", request.META["SERVER_NAME"]) in known_hosts
+        # Prometheus asks each machine by its address or a name of the private network, where METRICS_ALLOWED guards.
+        is_scrape = request.path_info == "/metrics" and settings.METRICS_ALLOWED
+        is_known = is_scrape or request.META.get("HTTP_HOST", request.META["SERVER_NAME"]) in known_hosts
         response = cast(HttpResponse, (get_response if is_known else for_new_host)(request))
-        return throttling.limited(request, response) if request.path_info.startswith("/api/") else response
+        is_limited = request.path_info.startswith(("/api/", "/feeds/"))
+        return throttling.limited(request, response) if is_limited else response
 
     return middleware
 

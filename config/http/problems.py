@@ -144,7 +144,7 @@ def _domain_problem(request: HttpRequest, exc: DomainError, view: "APIView") -> 
         members["errors"] = [{"pointer": exc.pointer, "code": exc.code, "detail": exc.detail}]
     if exc.current is not None:
         members["current"] = view.get_serializer(exc.current).data  # type: ignore[attr-defined]
-    headers = _retry_after(exc)
+    headers = {**exc.headers, **_retry_after(exc)}
     if exc.status == 401:
         # `invalid_token` (RFC 6750, section 3) is about the header's token: views without authentication, such as
         # refresh, take theirs from the body.

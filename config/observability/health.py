@@ -10,12 +10,13 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
+from config import VERSION
 from config.database import migrations
 from config.errors import Unavailable
 from config.http.errors import is_outage, outage_of
 from config.http.openapi.schema import also_answers
 from config.http.views import APIView, Response
-from config.server.bridge import Lane
+from config.server.bridge import DRAINING, Lane
 
 
 class MigrationsMissing(Unavailable):
@@ -26,6 +27,11 @@ class MigrationsMissing(Unavailable):
 class DatabaseUnfit(Unavailable):
     code = "database_unfit"
     title = "The database does not do its part"
+
+
+class Stopping(Unavailable):
+    code = "stopping"
+    title = "The service stops"
 
 
 KEPT_SECONDS = 1.0
@@ -72,6 +78,10 @@ class HealthSerializer(serializers.Serializer):
     status = serializers.ChoiceField(["ok"])
 
 
+class ReadinessSerializer(HealthSerializer):
+    version = serializers.CharField(help_text="Of Tickbase.")
+
+
 class LivenessView(APIView):
     lanes = {"GET": Lane.URGENT}
     authentication_classes = ()
@@ -97,13 +107,18 @@ class ReadinessView(APIView):
     @extend_schema(
         operation_id="getReadiness",
         tags=["health"],
-        responses=HealthSerializer,
+        responses=ReadinessSerializer,
         extensions=also_answers(
-            (MigrationsMissing, "The database is away, a migration is missing, or row level security does not act.")
+            (
+                MigrationsMissing,
+                "The database is away, a migration is missing, row level security does not act, or the service stops.",
+            )
         ),
         summary="Does the database answer, with every migration applied and row level security active?",
         description="Send requests here only while it answers 200; otherwise the problem says what is missing.",
     )
     def get(self, request: Request) -> Response:
+        if DRAINING in request.META:
+            raise Stopping("Send requests to another instance, or wait for the next start.")
         readiness.require()
-        return Response({"status": "ok"})
+        return Response({"status": "ok", "version": VERSION})

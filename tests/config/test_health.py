@@ -7,6 +7,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
 
+from config import VERSION
 from config.observability import health
 from config.observability.health import Readiness
 from tests.client import Api
@@ -39,6 +40,10 @@ def test_a_refusal_is_kept_too(db: None, keep: Callable[[float], None]) -> None:
     with CaptureQueriesContext(connection) as others:
         again = problem_of(Api().get("/readyz"), 503)
     assert (len(others), again["code"], again["detail"]) == (0, "migrations_missing", first["detail"])
+
+
+def test_it_tells_the_version(db: None) -> None:
+    assert Api().get("/readyz").json() == {"status": "ok", "version": VERSION}
 
 
 def test_what_is_too_old_is_looked_up_anew(db: None, keep: Callable[[float], None]) -> None:

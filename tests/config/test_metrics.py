@@ -16,6 +16,7 @@ import promql_parser
 import pytest
 import yaml
 from django.conf import settings
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
@@ -50,9 +51,13 @@ def alice_headers(metered: Server) -> dict[str, str]:
 
 def scrape(server: Server) -> Samples:
     answer = httpx.get(f"{server.base}/metrics", headers=BEARER, timeout=30)
+    samples = [sample for family in parsed(answer) for sample in family.samples]
+    return {(each.name, frozenset(each.labels.items())): each.value for each in samples}
+
+
+def parsed(answer: httpx.Response) -> list[Metric]:
     assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/plain")
-    families = text_string_to_metric_families(answer.text)
-    return {(each.name, frozenset(each.labels.items())): each.value for family in families for each in family.samples}
+    return list(text_string_to_metric_families(answer.text))
 
 
 def value(server: Server, name: str, **labels: str) -> float:
@@ -265,6 +270,23 @@ def test_a_wrong_token_is_refused(metered: Server, headers: dict[str, str]) -> N
 def test_a_strangers_address_finds_nothing_even_with_the_token(metered: Server, address: str, status: int) -> None:
     headers = {**BEARER, "X-Forwarded-For": address}
     assert httpx.get(f"{metered.base}/metrics", headers=headers).status_code == status
+
+
+def test_prometheus_asks_each_machine_by_whatever_name_it_knows(metered: Server) -> None:
+    """With the headers of Prometheus 2.42. Nothing else is served to such a host."""
+    sent = {
+        **BEARER,
+        "Host": "app:8000",
+        "User-Agent": "Prometheus/2.42.0",
+        "Accept": "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+        "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        "X-Prometheus-Scrape-Timeout-Seconds": "10",
+    }
+    answer = httpx.get(f"{metered.base}/metrics", headers=sent)
+    assert answer.status_code == 200
+    assert "tickbase_http_requests_total" in {family.name + "_total" for family in parsed(answer)}
+    assert httpx.get(f"{metered.base}/healthz", headers=sent).status_code == 400
+    assert httpx.get(f"{metered.base}/metrics", headers=sent | {"X-Forwarded-For": "192.0.2.1"}).status_code == 404
 
 
 def test_only_get_is_served(metered: Server) -> None:

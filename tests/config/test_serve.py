@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from config import VERSION
 from config.management.commands import serve
 from tests.server import Server
 
@@ -204,7 +205,7 @@ def test_production_logs_a_line_per_request_and_no_secret(own_server: Server) ->
         headers = {"X-Forwarded-Proto": "https", "X-Request-ID": "the-one", "Authorization": "Bearer canary"}
         assert httpx.get(f"{production.base}/api/canary/tasks?canary", headers=headers).status_code == 401
     banner, *lines = production.log.read_text().splitlines()
-    assert banner == f"Tickbase is serving; it listens on {production.base}."
+    assert banner == f"Tickbase {VERSION} is serving; it listens on {production.base}."
     [request] = [line for line in map(json.loads, lines) if line.get("request_id") == "the-one"]
     assert (request["route"], request["status"]) == ("/api/{user_id}/tasks", 401)
     assert "canary" not in production.log.read_text()

@@ -22,6 +22,7 @@ GRACE = "grace@example.com"
 VOLATILE = {
     "id", "uid", "user_id", "object_id", "request_id", "access", "refresh", "created_at", "updated_at", "completed_at",
     "deleted_at", "at", "actor", "position", "ticket", "task_id", "last_completed_at",
+    "token", "prefix", "expires_at",
 }  # fmt: skip
 SEPARATOR = "\x1e"
 WALKED = [README, *GUIDE]
@@ -122,8 +123,8 @@ def test_where_a_request_fails_the_helpers_tell_why(documented: Server, command:
 
 def test_every_page_of_the_guide_is_walked() -> None:
     assert {page.stem for page, _ in CASES} >= {
-        "README", "batch", "errors", "history", "limits", "list", "mails", "offline", "projects", "recurrence",
-        "sign-in", "stream", "subtasks", "sync", "trash",
+        "README", "batch", "errors", "history", "limits", "list", "mails", "move-in", "move-out", "offline", "projects",
+        "recurrence", "sign-in", "stream", "subtasks", "sync", "tokens", "trash",
     }  # fmt: skip
     assert len(CASES) >= 60
 

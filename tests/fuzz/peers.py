@@ -42,6 +42,15 @@ def session_of_alice() -> str:
     return str(json.loads(base64.urlsafe_b64decode(f"{payload}=="))["sid"])
 
 
+def token_of_alice() -> str:
+    """One that is there; of those that were made meanwhile, the newest."""
+    headers, place = _alice(), f"{BASE}/api/users/me/tokens"
+    if not (tokens := httpx.get(place, headers=headers, timeout=20).raise_for_status().json()):
+        body = {"name": "of alice", "scopes": ["tasks:read"]}
+        tokens = [httpx.post(place, json=body, headers=headers, timeout=20).raise_for_status().json()]
+    return str(tokens[0]["id"])
+
+
 @functools.cache
 def _alice() -> dict[str, str]:
     return {"Authorization": f"Bearer {_signed_in('login', EMAILS['alice'])['access']}"}

@@ -20,7 +20,7 @@ from tests.server import ROOT, Server
 from users.resources.resource import registered
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-UNFUZZED = {"getStream", *(f"stream{each.titles}" for each in registered())}  # whose events do not end
+UNFUZZED = {"getStream", "getCalendar", *(f"stream{each.titles}" for each in registered())}  # as schemathesis.toml says
 FAILURE = re.compile(r"^(?:Traceback|\S+ (?:ERROR|CRITICAL) ).*(?:\n(?!\d\d:).*)*", re.MULTILINE)
 
 
@@ -68,7 +68,7 @@ class Account:
 
 
 def test_no_generated_request_breaks_what_the_document_promises(server: Server, tmp_path: Path) -> None:
-    size = SIZES[settings.get_current_profile_name()]
+    size, logged = SIZES[settings.get_current_profile_name()], len(server.log.read_text())
     alice, bob = Account(server, "alice"), Account(server, f"canary-{uuid4()}")
     tasks = [bob.make_task() for _ in range(3)]
     projects = [bob.make_project() for _ in range(3)]
@@ -83,7 +83,12 @@ def test_no_generated_request_breaks_what_the_document_promises(server: Server, 
     assert report["operations"]["tested"] == report["operations"]["total"] - len(UNFUZZED) > 20
     assert report["test_cases"]["generated"] >= size.least
     assert bob.data() == before
-    assert FAILURE.findall(server.log.read_text()) == []
+    assert failures(server, logged) == []
+
+
+def failures(server: Server, logged: int) -> list[str]:
+    """What the log tells of errors after so many characters: a test before may have ended the worker on purpose."""
+    return FAILURE.findall(server.log.read_text()[logged:])
 
 
 def fuzz(

@@ -19,6 +19,8 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _KEY = re.compile(r"[!-~]{1,255}")
 _PLACED = re.compile(r"(create|put|update|move)(Task|Project)")
 _numbers = count()
+FILE = b"TYPE,CONTENT,PRIORITY\ntask,Buy milk,1\n"
+IMPORTED = {"format": "auto", "zone": "Asia/Karachi"}
 MOST = 1000  # characters of a parameter; each may take twelve in an address
 
 
@@ -72,18 +74,35 @@ def _make_acceptable(case: Case) -> None:
         case.body = [{"newDocumentState": {"uid": f"of alice {next(_numbers)}", label: "of alice"}}]
     if isinstance(case.query, dict):
         case.query.update(_storable(dict(case.query)))
-    # One tag is hardly ever the current one, and for coverage letters and digits have to do. Lists stay, and are stale.
+        _use_a_cursor_that_exists(case)
+    if peers.operation_id(case) == "importTasks":
+        _import(case)
+    _match_any_version(case)
+    if (operation := peers.operation_id(case)) in OF_THE_ACCOUNT:
+        member, of_alice = OF_THE_ACCOUNT[operation]
+        case.path_parameters[member] = of_alice()
+
+
+def _match_any_version(case: Case) -> None:
+    """One tag is hardly ever the current one, and for coverage letters and digits have to do. Lists stay, and are
+    stale."""
     for header in ("If-Match", "If-None-Match"):
         if case.headers and header in case.headers and "," not in case.headers[header]:
             case.headers[header] = "*"
+
+
+def _import(case: Case) -> None:
+    """A file of a format that is recognised."""
+    case.body = {"file": FILE.decode()} if isinstance(case.body, dict) else FILE
     if isinstance(case.query, dict):
-        _use_a_cursor_that_exists(case)
-    if peers.operation_id(case) == "endSession":
-        case.path_parameters["session_id"] = peers.session_of_alice()
+        case.query |= {name: value for name, value in IMPORTED.items() if name in case.query}
 
 
 def _storable(value: Any) -> Any:
-    """Texts that show something, without NUL; days that are in range."""
+    """Texts that show something, without NUL; days that are in range; whole numbers as such, though JSON Schema takes
+    1.0 for one."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if isinstance(value, dict):
         return {name: _storable(member) for name, member in value.items()}
     if isinstance(value, list):
@@ -122,6 +141,12 @@ def _delete_me(body: dict[str, Any]) -> None:
 
 def _change_password(body: dict[str, Any]) -> None:
     body |= {"current_password": peers.PASSWORD, "new_password": f"{peers.PASSWORD} and {next(_numbers)}"}
+
+
+def _token(body: dict[str, Any]) -> None:
+    """Of alice, who has just signed in; a moment that was made up has passed, or is not earlier."""
+    for name in ("password", "expires_at"):
+        body.pop(name, None)
 
 
 def _refresh(body: dict[str, Any]) -> None:
@@ -196,6 +221,11 @@ def _use_a_cursor_that_exists(case: Case) -> None:
         case.query.pop("offset", None)
 
 
+OF_THE_ACCOUNT: dict[str, tuple[str, Callable[[], str]]] = {
+    "endSession": ("session_id", peers.session_of_alice),
+    "updateToken": ("token_id", peers.token_of_alice),
+    "revokeToken": ("token_id", peers.token_of_alice),
+}
 PUSHED = {"pushTasks": "title", "pushProjects": "name"}
 OF_THE_LOG = {"listChanges": ["since"], "pullTasks": ["lwt", "id"], "pullProjects": ["lwt", "id"]}
 BODIES: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -206,6 +236,8 @@ BODIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "updateMe": _update_me,
     "deleteMe": _delete_me,
     "changePassword": _change_password,
+    "createToken": _token,
+    "updateToken": _token,
     "createTask": _task,
     "putTask": _changed_task,
     "updateTask": _changed_task,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from config.database.isolation import all_users, as_user
 from tests.client import Api
@@ -17,7 +18,6 @@ from users.resources.models import OwnedModel, References
 from users.resources.pruning import cut_log, empty_trash, prune_tombstones
 from users.resources.undo import ChangedSince, undo
 from users.resources.writes import restore
-from django.utils import timezone
 
 LISTS: dict[str, References] = {
     f"{resource.model.__name__}.{each.name}": each for resource in RESOURCES for each in resource.model.many()

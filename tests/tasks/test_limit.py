@@ -228,7 +228,8 @@ def test_tasks_of_a_demo_are_counted_but_not_limited(transactional_db: None) -> 
     assert all(live > 3 for live, _ in map(counts_of, users))
 
 
-def test_tasks_of_before_are_counted_by_the_migration(transactional_db: None) -> None:
+@pytest.mark.process
+def test_tasks_of_before_are_counted_by_the_migration(migrated_again: None) -> None:
     user = make_user()
     services.delete_task(user, make_task(user).pk)
     make_task(user)

@@ -13,11 +13,12 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
+from config.operations import work
 from tests.client import Api
 from tests.factories import PASSWORD, make_user
 from tests.issuer import Issuer
 from tests.problems import places_of
-from users import mail, services
+from users import services
 from users.models import User
 from users.text import canonical_email, mail_address, validate_email
 from users.tokens import mailed
@@ -98,22 +99,22 @@ def test_whoever_owns_the_other_domain_gets_into_nothing(one: str, other: str, c
 
 
 @pytest.mark.parametrize(("one", "other", "canonical"), OTHER_DOMAINS)
-def test_mail_goes_to_the_domain_of_the_account(transactional_db: None, one: str, other: str, canonical: str) -> None:
+def test_mail_goes_to_the_domain_of_the_account(db: None, one: str, other: str, canonical: str) -> None:
     make_user(email=one)
     for email in (one, other):
         services.request_password_reset(email)
-    mail.wait_until_sent()
+    work.drain("mails")
     [message] = outgoing.outbox
     assert message.recipients() == [canonical]
     assert f"To: {canonical}\n" in message.message().as_string()
 
 
-def test_what_can_have_no_domain_is_mailed_to_nobody(transactional_db: None, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_can_have_no_domain_is_mailed_to_nobody(db: None, caplog: pytest.LogCaptureFixture) -> None:
     """Stored when less was refused: the account goes on, and no other domain gets its mail."""
     email = "ada@ß\u2024ü.de"
     make_user(email=email)
     services.request_password_reset(email)
-    mail.wait_until_sent()
+    work.drain("mails")
     assert (outgoing.outbox, "a mail could not be sent: InvalidCodepoint" in caplog.text) == ([], True)
     assert Api().post("/api/auth/login", {"email": email, "password": PASSWORD}).status_code == 200
 

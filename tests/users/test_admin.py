@@ -355,6 +355,7 @@ def test_the_admin_is_found_without_its_slash(db: None) -> None:
 def test_the_sidebar_leads_to_every_list_by_its_icon(carol: User) -> None:
     page = signed_in(carol).get("/admin/").content.decode()
     entry = r'<a href="/admin/(?:\w+/)?(\w*)/?"[^>]*>\s*<span class="material-symbols-outlined[^>]*>\s*(\w+)'
-    icons = {"user": "person", "group": "group", "session": "devices", "auditevent": "history"}
+    icons = {"user": "person", "group": "group", "session": "devices", "personaltoken": "key", "auditevent": "history"}
+    icons["import"] = "upload_file"
     icons |= {str(each.model._meta.model_name): each.icon for each in RESOURCES}
     assert dict(re.findall(entry, page)) == {"": "dashboard", **icons}

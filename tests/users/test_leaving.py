@@ -16,7 +16,10 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tasks import services as tasks
 from tasks.completions import Completion
+from tasks.formats.drafts import Document
 from tasks.models import Task, TaskTag
+from tasks.transfer.models import Import
+from tasks.transfer.services import import_document
 from tests.client import Api
 from tests.factories import PASSWORD, make_session, make_task, make_user
 from tests.notes.models import Remark
@@ -24,7 +27,7 @@ from tests.pages import signed_in, submit
 from tests.problems import places_of, problem_of, stored
 from tests.resources.declared import RESOURCES
 from users import exports
-from users.models import AuditEvent, Change, Feed, IdempotencyKey, Session, User
+from users.models import AuditEvent, Change, Feed, IdempotencyKey, PersonalToken, Session, User
 
 LONG_AGO = dt.timedelta(minutes=6)
 
@@ -172,6 +175,7 @@ def test_a_long_export_is_read_in_batches(as_alice: Api, alice: User, monkeypatc
 # What a field of a row is left out for.
 LEFT_OUT = {
     User: {"password": "a secret", "email_canonical": "follows from email"},
+    Import: {"user": "the account"},
     Task: {
         "user": "the account",
         "search_text": "follows from the text",
@@ -200,6 +204,7 @@ LEFT_OUT = {
 def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: User) -> None:
     make_task(alice, status="completed")
     as_alice.post("/api/me/tasks", {"title": "keyed"}, idempotency_key="k1")
+    import_document(alice, Document(), "csv")
     document = export(as_alice)
     told = {
         User: document["account"],
@@ -209,6 +214,7 @@ def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: U
         IdempotencyKey: document["idempotency_keys"][0],
         Feed: document["feed"][0],
         AuditEvent: document["events"][0],
+        Import: document["imports"][0],
     }
     for model, left_out in LEFT_OUT.items():
         assert not set(left_out) & set(told[model]), model
@@ -218,7 +224,8 @@ def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: U
 
 
 def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
-    exported = {Change, Completion, Feed, Session, IdempotencyKey, AuditEvent, TOTPDevice, StaticDevice}
+    exported = {Change, Completion, Feed, Import, Session, PersonalToken, IdempotencyKey, AuditEvent}
+    exported |= {TOTPDevice, StaticDevice}
     exported |= {resource.model for resource in RESOURCES}  # whose exports tests/resources looks at
     exported |= {TaskTag}  # the index of tags, which the tasks have
     exported |= {Remark}  # of the tests, and never registered

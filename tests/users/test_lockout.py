@@ -12,11 +12,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from config.operations import work
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_session, make_user
 from tests.problems import problem_of, send
 from users import services
-from users.mail import wait_until_sent
 from users.models import Session, User
 from users.tokens import own
 
@@ -186,7 +186,7 @@ def test_a_stranger_neither_blocks_a_mailbox_nor_floods_it(limit: Limit) -> None
     assert [forgot(user.email, f"192.0.2.{host}") for host in range(2, 20)] == [202] * 7 + [429] * 11
     known = own.mint(make_session(user, address=OFFICE)).access
     assert (forgot(user.email, HOME), forgot(user.email, OFFICE), forgot(user.email, HOME, known)) == (429, 202, 202)
-    wait_until_sent()
+    work.drain("mails")
     assert len(mail.outbox) == 12
 
 

@@ -11,6 +11,7 @@ from django.core import mail as outgoing
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from config.operations import work
 from tests.client import Answer, Api
 from tests.factories import PASSWORD, make_user
 from tests.problems import places_of, problem_of
@@ -111,11 +112,15 @@ def test_an_invitation_is_a_link_where_there_is_an_app(settings: Settings) -> No
     assert invite("ada@example.com").startswith("https://app.example.com/register?token=")
 
 
-@pytest.mark.django_db(transaction=True)
-def test_an_invitation_can_be_mailed() -> None:
-    invitation = invite("ada@example.com", "--send")
+@pytest.mark.django_db
+def test_an_invitation_can_be_mailed(settings: Settings) -> None:
+    settings.REGISTRATION = "invite"
+    invite("ada@example.com", "--send")
+    work.drain("mails")
     [message] = outgoing.outbox
-    assert message.to == ["ada@example.com"] and invitation in message.body
+    assert message.to == ["ada@example.com"]
+    [code] = [line for line in str(message.body).splitlines() if len(line) > 40 and " " not in line]
+    assert register(invitation=code).status_code == 201
 
 
 @pytest.mark.django_db

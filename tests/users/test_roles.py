@@ -32,7 +32,12 @@ def of(resource: Resource, permission: str) -> str:
 
 
 ROLES_MADE = {
-    name: [*held, *(of(other, each) for other in OTHERS for each in held if each.startswith("tasks."))]
+    name: [
+        *held,
+        *(of(other, each) for other in OTHERS for each in held if each.startswith("tasks.")),
+        "transfer.view_import",
+        *(each.replace("session", "personaltoken") for each in held if each.endswith("_session")),
+    ]
     for name, held in import_module("tasks.migrations.0005_roles").ROLES.items()
 }
 ROLES = ("user", "staff", "support", "operators", "superuser")
@@ -45,6 +50,8 @@ def in_role(role: str) -> User:
         for other in OTHERS:
             package = other.model.__module__.removesuffix(".models")
             import_module(f"{package}.migrations.0002_roles").extend_roles(apps, None)
+        import_module("users.migrations.0018_token_roles").extend_roles(apps, None)
+        import_module("tasks.transfer.migrations.0002_roles").extend_roles(apps, None)
         user.groups.add(Group.objects.get(name=role))
     return user
 

@@ -25,7 +25,7 @@ from config.errors import DomainError, Forbidden
 from users.admin.audited import AuditedAdmin, note_reading, reads_text
 from users.admin.rows import LineField
 from users.audit import Action
-from users.models import Change, ChangeQuerySet, Feed, Kind, Session, User
+from users.models import Change, ChangeQuerySet, Feed, Kind, PersonalToken, Session, User
 from users.resources import history, log, undo
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource, registered
@@ -255,19 +255,22 @@ def _counted(rows: Iterable[OwnedModel]) -> str:
 
 
 def _names_of(request: HttpRequest, actors: Iterable[str]) -> dict[str, str]:
-    """How the page names the actors of the log. The device of a session is for those who may see sessions."""
-    ids: dict[str, set[str]] = {"staff": set(), "session": set()}
+    """How the page names the actors of the log. Devices and tokens are for those who may see them."""
+    ids: dict[str, set[str]] = {"staff": set(), "session": set(), "token": set()}
     for kind, _, number in (actor.partition(":") for actor in actors):
         ids.get(kind, set()).add(number)
     staff = User.objects.filter(pk__in=ids["staff"]).values_list("pk", "email")
     names = _ACTORS | {f"staff:{pk}": f"{email} (staff)" for pk, email in staff}
     sees_sessions = isinstance(request.user, User) and request.user.has_perm("users.view_session")
+    sees_tokens = isinstance(request.user, User) and request.user.has_perm("users.view_personaltoken")
     ended = "the owner, in a session that has ended" if sees_sessions else "the owner, in a session"
     for session_id, device in Session.objects.filter(pk__in=ids["session"] if sees_sessions else ()).values_list(
         "pk", "user_agent"
     ):
         names[f"session:{session_id}"] = f"the owner, with {device or 'an unknown client'}"
-    gone = {"staff": "staff whose account is gone", "session": ended}
+    tokens = PersonalToken.objects.filter(pk__in=ids["token"] if sees_tokens else ()).values_list("pk", "prefix")
+    names |= {f"token:{pk}": f"the owner, with the token {prefix}…" for pk, prefix in tokens}
+    gone = {"staff": "staff whose account is gone", "session": ended, "token": "the owner, with a token"}
     return {actor: names.get(actor) or gone.get(actor.partition(":")[0], actor) for actor in actors}
 
 

@@ -8,7 +8,7 @@ import datetime as dt
 import functools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -30,6 +30,7 @@ from config.http.limits import counters
 from config.http.request import client_address, network
 from config.http.views import APIView, Response
 from users import services
+from users.api import scopes
 from users.models import IdempotencyKey, Session, User
 from users.services import pruning
 from users.tokens import own
@@ -55,6 +56,14 @@ class SignedIn(Response):
         # RFC 6749, section 5.1: answers that carry tokens must not be cached.
         super().__init__(data, status, headers={"Cache-Control": "no-store"})
         self.session = session
+
+
+class ShownOnce(Response):
+    """An answer with a secret, which is not stored: a replay has null in its place."""
+
+    def __init__(self, data: dict[str, Any], status: int, *, once: Collection[str]) -> None:
+        super().__init__(data, status, headers={"Cache-Control": "no-store"})
+        self.kept = data | dict.fromkeys(once)
 
 
 SignIn = Callable[[Session, int], SignedIn]  # of the session and the status
@@ -113,7 +122,13 @@ class _Attempt:
         assert match is not None  # a view is running
         # Without `user_id`: `me` in a path is the same route as the caller's id.
         objects = sorted((name, value) for name, value in match.kwargs.items() if name != "user_id")
-        self.digest = _digest(self.scope, f"{request.method} {match.view_name} {objects}", key)
+        parts = [self.scope, f"{request.method} {match.view_name} {objects}", key]
+        granted = request.user.scopes if isinstance(request.user, Caller) else None
+        if granted is not None and scopes.of_view(request.parser_context["view"], str(request.method)).is_any:
+            # The scopes that it needs depend on its content, which a replay does not look at: so personal tokens share
+            # answers only with those that may do the same.
+            parts.append(" ".join(sorted(granted)))
+        self.digest = _digest(*parts)
         # Not orjson, which rejects values that a body may hold until it is validated. Without a query there is no part
         # for it, as in keys that were stored before an upgrade.
         query = filter(None, [request.META["QUERY_STRING"]])
@@ -188,6 +203,7 @@ class _Attempt:
         pruning.sweep_idempotency_keys(self.digest, now)
         session = response.session if isinstance(response, SignedIn) else None
         has_body = response.data is not None and session is None
+        data = response.kept if isinstance(response, ShownOnce) else response.data
         row = IdempotencyKey(
             digest=self.digest,
             fingerprint=self.fingerprint,
@@ -196,7 +212,7 @@ class _Attempt:
             generation=session.generation if session else None,
             status=response.status_code,
             headers={name: response[name] for name in _KEPT_HEADERS if name in response},
-            body=to_json(response.data).decode() if has_body else "",
+            body=to_json(data).decode() if has_body else "",
             created_at=now,
             expires_at=now + self.lifetime,
         )

@@ -16,7 +16,7 @@ from users.resources import trash
 from users.resources.lists import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, CountField, CursorField
 from users.resources.log import Cursor
 from users.resources.querysets import parse_instant
-from users.resources.resource import registered
+from users.resources.resource import Resource, registered
 from users.sync import changes, cursors
 from users.tokens.callers import Caller
 
@@ -74,7 +74,8 @@ class HistoryQuery(PageQuery):
         required=False,
         allow_blank=True,
         max_length=MAX_ACTOR,
-        help_text="Who has done it, as entries say: `session:…`, `staff:…`, `command`, `worker` or `external`.",
+        help_text="Who has done it, as entries say: `session:…`, `token:…`, `staff:…`, `command`, `worker` or "
+        "`external`.",
     )
     operation = VersionField(required=False, help_text="The number of an operation: what one request has done.")
     type = TypeField(required=False, max_length=MAX_TYPE)
@@ -93,6 +94,11 @@ class TrashCursorField(CursorField):
 
 class TypeQuery(QuerySerializer):
     type = TypeField(required=False, max_length=MAX_TYPE)
+
+
+def chosen(query: Mapping[str, Any]) -> tuple[Resource, ...]:
+    """The resource of the parameter `type`, or all."""
+    return tuple(each for each in registered() if each.name == query.get("type", each.name))
 
 
 class TrashQuery(TypeQuery):

@@ -18,9 +18,10 @@ from config.http import conditional
 from config.http.pagination import next_link
 from config.http.views import GenericViewSet, Response
 from config.values import MAX_BIGINT, is_storable, nfc
-from users.api import operations
+from users.api import operations, scopes
 from users.api.idempotency import idempotent
 from users.api.queries import PageQuery
+from users.api.scopes import Scopes
 from users.api.serializers import NothingSerializer
 from users.resources import errors, feed, history, trash, writes
 from users.resources.models import MAX_UID, ImmutableUid, OwnedModel
@@ -60,8 +61,16 @@ class ResourceViewSet(GenericViewSet):
     examples: ClassVar[dict[str, list[OpenApiExample]]] = {}  # by action, in place of the resource's example
 
     describe: ClassVar[Any] = staticmethod(operations.by_id)  # its OpenAPI, by action
+    taking_along: ClassVar[frozenset[str]] = frozenset({"destroy", "restore"})  # actions that change other rows, too
 
     has_standing_in_statements = True
+
+    @property
+    def required_scopes(self) -> Scopes:
+        """Of the action of this request, whichever its method is."""
+        takes_along = self.action in self.taking_along
+        writing = scopes.writing(scopes.deleted_along(self.resource) if takes_along else [self.resource])
+        return {"GET": scopes.reading([self.resource]), **dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), writing)}
 
     @property
     def caller(self) -> Caller:
@@ -202,6 +211,7 @@ class InTrash(ResourceViewSet):
     """A row in the trash; `restore` is at its own address."""
 
     describe = staticmethod(operations.in_trash)
+    taking_along = frozenset()
 
     @idempotent
     def destroy(self, request: Request, **address: str) -> Response:

@@ -150,7 +150,7 @@ class EntrySerializer(serializers.Serializer):
     type = serializers.CharField(help_text="The name of the object's resource.")
     object_id = serializers.IntegerField()
     at = InstantField()
-    actor = serializers.CharField(help_text="`session:…`, `staff:…`, `command`, `worker` or `external`.")
+    actor = serializers.CharField(help_text="`session:…`, `token:…`, `staff:…`, `command`, `worker` or `external`.")
     diff = DiffField(
         help_text="By member, its values before and after; of a new object, those that differ from the defaults. "
         "Empty once the object is erased."

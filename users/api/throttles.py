@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from config.http.limits.throttling import CallerThrottle, Counter, RateThrottle, by_network
 from users import attempts
-from users.tokens.callers import Caller
+from users.tokens.callers import Caller, TokenCaller
 
 
 class LoginThrottle(RateThrottle):
@@ -17,8 +17,12 @@ class LoginThrottle(RateThrottle):
     """
 
     scope: ClassVar[str] = "login"
+    takes_tokens: ClassVar[bool] = False
 
     def counters(self, request: Request) -> Iterator[Counter]:
+        # It will be refused, and must not use up what the owner needs to act against a stolen one.
+        if isinstance(request.user, TokenCaller) and not self.takes_tokens:
+            return by_network(self.scope, request)
         if isinstance(request.user, Caller):
             request.user.require_standing()  # an ended session must not use up the attempts of its account
             return attempts.counters_of(self.scope, request, request.user)
@@ -35,6 +39,7 @@ class ExportThrottle(LoginThrottle):
     """Exports, each of which is an event in the audit log."""
 
     policy = "export"
+    takes_tokens = True
 
 
 class CodeThrottle(LoginThrottle):
@@ -47,6 +52,13 @@ class MailThrottle(LoginThrottle):
     """Requests that send a mail, by network and by recipient."""
 
     scope = "mail"
+
+
+class UnknownTokenThrottle(RateThrottle):
+    """Personal tokens that the process has to look up, by network: as requests without a valid token are."""
+
+    def counters(self, request: Request) -> Iterator[Counter]:
+        return by_network("anon", request)
 
 
 class RegisterThrottle(RateThrottle):

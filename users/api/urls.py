@@ -27,5 +27,7 @@ urlpatterns = [
     path("api/users/me/verification", views.VerificationView.as_view(), name="verification"),
     path("api/users/me/sessions", views.SessionsView.as_view(), name="sessions"),
     path("api/users/me/sessions/<str:session_id>", views.SessionView.as_view(), name="session"),
+    path("api/users/me/tokens", views.TokensView.as_view(), name="tokens"),
+    path("api/users/me/tokens/<str:token_id>", views.TokenView.as_view(), name="token"),
     path("api/users/me/export", views.ExportView.as_view(), name="export"),
 ]

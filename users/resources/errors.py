@@ -93,7 +93,11 @@ def checked(row: R | None, model: type[R], expected: Collection[int] | None) -> 
 
 @cache
 def _unknown(name: str) -> type[UnknownReference]:
-    return type(f"Unknown{name.title().replace('_', '')}", (UnknownReference,), {"code": f"unknown_{name}", "__module__": __name__})
+    return type(
+        f"Unknown{name.title().replace('_', '')}",
+        (UnknownReference,),
+        {"code": f"unknown_{name}", "__module__": __name__},
+    )
 
 
 def unknown(reference: Reference, member: str) -> UnknownReference:

@@ -43,6 +43,11 @@ class Operation:
         self.effects: list[Raw] = []  # further statements, which `store` appends to its message
 
     @property
+    def head(self) -> int:
+        """The change counter, with what is stored already."""
+        return self._locked.head
+
+    @property
     def floor(self) -> int:
         """Up to here the log may have been cut off."""
         return self._locked.floor
@@ -223,14 +228,26 @@ class Operation:
             commit=commit,
         )
 
+    def require_room(self, model: type[OwnedModel], count: int) -> None:
+        """For so many new rows, before any is made. Raises LimitReached and TombstonesFull."""
+        growth = feed.Growth(count, count)
+        if reading := counting(self.user, model):
+            require_room(model, run(reading), growth)
+        elif model.is_counted:
+            limit_of(model).require_room(self._locked.live, self._locked.stored, growth)
+
+    def store_changes(self, changes: Sequence[RowChange]) -> None:
+        """Store changes of rows that are locked, but not kept here: of thousands, with all their texts."""
+        store(self.user, self._locked, changes, self.now)
+
     def insert(self, rows: Sequence[R]) -> None:
         """Store new rows of one model. They take consecutive versions in their order, and have their ids afterwards.
 
-        Raises LimitReached and TombstonesFull.
+        What they refer to is stored already; the caller has held the rules of trees. Raises LimitReached and
+        TombstonesFull.
         """
         model, growth = type(rows[0]), feed.Growth(len(rows), len(rows))
-        if reading := counting(self.user, model):
-            require_room(model, run(reading), growth)
+        self.require_room(model, len(rows))
         counted = growth if model.is_counted else feed.UNCHANGED
         numbers, taking = feed.take_many(self._locked, len(rows), counted, limit_of(model))
         numbered = [

@@ -65,6 +65,15 @@ class Resource:
         return [view, self.text_permission] if self.text_permission else [view]
 
     @property
+    def read_scope(self) -> str:
+        """What a personal token needs to read rows."""
+        return f"{self.plural}:read"
+
+    @property
+    def write_scope(self) -> str:
+        return f"{self.plural}:write"
+
+    @property
     def title(self) -> str:
         """The name in CamelCase, for classes and operation ids: `Task`."""
         return self.name.title().replace("_", "")

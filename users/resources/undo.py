@@ -19,7 +19,8 @@ from users.resources.log import RowChange
 from users.resources.models import OwnedModel
 from users.resources.operations import Operation
 from users.resources.resource import registered
-from users.tokens.callers import Actor
+from users.tokens.callers import Actor, Caller
+from users.tokens.scopes import need
 
 Key = tuple[str, int]  # the type and the id of an object
 Rows = Mapping[Key, OwnedModel]
@@ -74,6 +75,7 @@ def undo(user: Actor, operation: int | None = None) -> list[OwnedModel]:
     changed = [statements.of(model).changed_by(user.pk, operation) for model in models]
     undoing, (entries, *found) = operations.begin(user, log.Entries(user.pk, operation), *changed)
     _require_undoable(operation, undoing.floor, entries)
+    _require_scopes(user, {entry.type for entry in entries})
     complete = [_complete(user, model, operation, entries, rows) for model, rows in zip(models, found, strict=True)]
     rows = {(row.type_name(), row.pk): row for row in undoing.read(chain(*complete))}
     if conflicts := _put_back(rows, entries, undoing.now):
@@ -133,6 +135,12 @@ def _require_order(user: Actor, related: Mapping[type[OwnedModel], list[int]]) -
         conflicts |= violations.of_changed(user, model, pks)
     if conflicts:
         raise ChangedSince(conflicts)
+
+
+def _require_scopes(user: Actor, types: Collection[str]) -> None:
+    """Raises InsufficientScope for a token that may not write all that the operation has changed."""
+    if isinstance(user, Caller):
+        user.require_scopes(need(*(each.write_scope for each in registered() if each.name in types)))
 
 
 def _require_undoable(operation: int, floor: int, entries: Collection[log.Entry]) -> None:

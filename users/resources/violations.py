@@ -82,7 +82,10 @@ def of_changed(user: Actor, model: type[OwnedModel], pks: Collection[int]) -> Vi
     for each in references.referring(model):
         owner: Any = each.model
         checks.append((owner, each.attname, _check(_OF_HIDDEN, each, user, pks)))
-    for many, changed in (*((many, "row") for many in model.many()), *((many, "target") for many in references.listing(model))):
+    for many, changed in (
+        *((many, "row") for many in model.many()),
+        *((many, "target") for many in references.listing(model)),
+    ):
         owner, target, pairs = many.model, many.target, many.pairs
         names = {each: value._meta.db_table for each, value in (("table", owner), ("target", target), ("pairs", pairs))}
         hidden = Raw(_TO_HIDDEN_ONES.format(**names, changed=changed), [user.pk, [*pks]])

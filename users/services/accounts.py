@@ -14,8 +14,9 @@ from django.utils.crypto import salted_hmac
 from config.database.isolation import all_users, as_user
 from config.database.transactions import retried_transaction
 from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
-from users import audit, mail
+from users import audit
 from users.audit import Action
+from users.mail import services as mail
 from users.models import EMAIL_TAKEN, Session, SpentInvitation, User
 from users.services import external
 from users.services.sessions import Device, lock_user, open_session
@@ -202,6 +203,9 @@ def update_profile(user: User, *, email: str | None = None, **changes: Unpack[Pr
 def end_tokens(user: User) -> list[str]:
     """Revoke every session and token of a locked account; returns the fields that the caller has to save."""
     user.sessions.all().delete()
+    revoked, _ = user.personal_tokens.all().delete()
+    if revoked:
+        audit.record(Action.TOKENS_REVOKED, user, tokens=revoked)
     user.token_version += 1
     return ["token_version"]
 

@@ -9,8 +9,9 @@ from django.utils import timezone
 from config.database.isolation import all_users, as_user
 from config.database.transactions import retried_transaction
 from config.errors import AuthenticationFailed, Forbidden, Invalid
-from users import audit, mail
+from users import audit
 from users.audit import Action
+from users.mail import services as mail
 from users.models import Session, User
 from users.services import sessions
 from users.services.accounts import delete_account, end_tokens, locked, proven, require_strong
@@ -163,13 +164,21 @@ def reset_password(token: str, password: str) -> User:
 def close_account(grant: Grant, *, password: str | None = None) -> None:
     """Delete the caller's own account: with the password, or within five minutes of signing in.
 
-    So a stolen access token alone deletes nothing; for the external issuer's tokens `auth_time` or `iat` decides.
-    Raises WrongPassword, SignInAgain and AccountGone.
+    So a stolen access token alone deletes nothing. Raises WrongPassword, SignInAgain and AccountGone.
+    """
+    require_proof(grant, password, FRESH)
+    delete_account(grant.user)
+
+
+def require_proof(grant: Grant, password: str | None, within: dt.timedelta) -> None:
+    """The right password, or without one a recent sign-in, of which external tokens tell by `auth_time` or `iat`.
+
+    Raises WrongPassword and SignInAgain.
     """
     if password is not None:
         require_password(grant.user, password, pointer="/password")
     elif grant.signed_in_at is None:
         raise SignInAgain("Your tokens do not say when you signed in: their issuer has to add iat or auth_time.")
-    elif not -settings.JWT_LEEWAY <= timezone.now() - grant.signed_in_at <= FRESH:  # an issuer's clock may be ahead
-        raise SignInAgain("Send your password, or sign in again and delete the account within five minutes.")
-    delete_account(grant.user)
+    elif not -settings.JWT_LEEWAY <= timezone.now() - grant.signed_in_at <= within:  # an issuer's clock may be ahead
+        minutes = int(within.total_seconds()) // 60
+        raise SignInAgain(f"Send your password, or sign in again and do this within {minutes} minutes.")

@@ -4,7 +4,7 @@ Each function yields the number of rows that a transaction has deleted. Locked r
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from django.contrib.sessions.models import Session as AdminSession
@@ -20,6 +20,10 @@ USERS = 100  # per transaction; each has few sessions
 
 # Looks up the ids of each answer: a regular expression of a hundred thousand ids takes all memory.
 _SHOWN = r"""EXISTS (SELECT FROM regexp_matches(body, '"id":([0-9]+)', 'g') AS id WHERE id[1] = ANY(%s::text[]))"""
+
+
+# By name: rows of other apps that are kept as long as the log, as rows from before a moment.
+kept_as_the_log: dict[str, Callable[[dt.datetime], QuerySet[Any]]] = {}
 
 
 def expired_sessions() -> QuerySet[Session]:

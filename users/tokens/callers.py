@@ -3,15 +3,16 @@
 import math
 import uuid
 from collections.abc import Callable, Collection
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from config.database.queries import Raw, run
 from config.errors import Forbidden
 from users.models import User
-from users.tokens import own
+from users.tokens import own, personal
 from users.tokens.own import AccessClaims, Grant
+from users.tokens.scopes import Need, require
 
 
 class EmailUnverified(Forbidden):
@@ -35,26 +36,37 @@ class Standing(NamedTuple):
 _ACCOUNT = "users_user AS account"
 _SESSION = f"{_ACCOUNT} JOIN users_session AS session ON session.user_id = account.id"
 _IN_SESSION = "account.id = %s AND account.is_active AND account.token_version = %s AND session.id = %s"
-_IN_VERIFIED_SESSION = f"{_IN_SESSION} AND account.email_verified_at IS NOT NULL"
+_WITH_TOKEN = f"{_ACCOUNT} JOIN users_personaltoken AS token ON token.user_id = account.id"
+_BY_TOKEN = (
+    "account.id = %s AND account.is_active AND token.id = %s"
+    " AND (token.expires_at IS NULL OR token.expires_at > statement_timestamp())"
+)
+_IN_VERIFIED_SESSION, _BY_VERIFIED_TOKEN = (
+    f"{condition} AND account.email_verified_at IS NOT NULL" for condition in (_IN_SESSION, _BY_TOKEN)
+)
 
 
 class Watched(NamedTuple):
     """What has to hold as long as a caller listens, and is looked at now and then: `fallen`."""
 
     user_id: int
-    session_id: uuid.UUID | None  # None for an external issuer's token
+    session_id: uuid.UUID | None  # None for an external issuer's token, and for a personal one
     token_version: int
     needs_verified_email: bool
+    token_id: uuid.UUID | None = None  # of a personal token
 
 
 # Of those that are asked, which do not hold any more.
 _FALLEN = """
-    SELECT place FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::boolean[])
-        WITH ORDINALITY AS asked (user_id, session_id, token_version, needs_verified_email, place)
+    SELECT place FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::boolean[], %s::uuid[])
+        WITH ORDINALITY AS asked (user_id, session_id, token_version, needs_verified_email, token_id, place)
     LEFT JOIN users_user AS account ON account.id = asked.user_id AND account.is_active
     LEFT JOIN users_session AS session ON session.id = asked.session_id AND session.user_id = account.id
+    LEFT JOIN users_personaltoken AS token ON token.id = asked.token_id AND token.user_id = account.id
+        AND (token.expires_at IS NULL OR token.expires_at > statement_timestamp())
     WHERE account.id IS NULL OR (asked.needs_verified_email AND account.email_verified_at IS NULL)
         OR (asked.session_id IS NOT NULL AND (session.id IS NULL OR account.token_version <> asked.token_version))
+        OR (asked.token_id IS NOT NULL AND token.id IS NULL)
 """
 
 
@@ -63,6 +75,7 @@ class Caller:
 
     is_authenticated = True
     is_anonymous = False
+    scopes: frozenset[str] | None = None  # of a personal token; None where all is allowed
 
     def __init__(
         self,
@@ -80,6 +93,7 @@ class Caller:
         self._read = read
         self._claims = claims
         self.expires_at = claims.expires_at if claims else expires_at
+        self.is_external = claims is None
         self._needs_verified_email = False
 
     @cached_property
@@ -124,7 +138,7 @@ class Caller:
 
         Raises EmailUnverified if the account has been read already.
         """
-        self._needs_verified_email = self._claims is not None
+        self._needs_verified_email = not self.is_external
         if grant := vars(self).get("grant"):
             self._verify_email(grant)
 
@@ -133,13 +147,40 @@ class Caller:
         vars(self).pop("grant", None)
         self.require_standing()
 
+    def require_scopes(self, needed: Need) -> None:
+        """Raises InsufficientScope and SessionRequired for a personal token that has not what is needed."""
+        if self.scopes is not None:
+            require(needed, self.scopes)
+
     def _verify_email(self, grant: Grant) -> None:
         if self._needs_verified_email and not grant.user.is_email_verified:
             raise EmailUnverified("Confirm your e-mail address first; POST /api/users/me/verification sends a mail.")
 
 
+class TokenCaller(Caller):
+    """Who asks with a personal token."""
+
+    def __init__(self, known: personal.Known) -> None:
+        super().__init__(known.user_id, known.public_id, partial(personal.grant_of, known), expires_at=known.expires_at)
+        self.token_id, self.scopes = known.id, known.scopes
+        self.is_external = known.is_external
+
+    @property
+    def actor(self) -> str:
+        return f"token:{self.token_id}"
+
+    @property
+    def standing(self) -> Standing:
+        condition = _BY_VERIFIED_TOKEN if self._needs_verified_email else _BY_TOKEN
+        return Standing(_WITH_TOKEN, condition, (self.pk, self.token_id))
+
+    @property
+    def watched(self) -> Watched:
+        return Watched(self.pk, None, 0, self._needs_verified_email, self.token_id)
+
+
 def fallen(watched: Collection[Watched]) -> set[Watched]:
-    """Those whose session or account has ended."""
+    """Those whose session, token or account has ended."""
     asked = list(watched)
     places = run(Raw(_FALLEN, [list(column) for column in zip(*asked, strict=True)])) if asked else []
     return {asked[place - 1] for (place,) in places}

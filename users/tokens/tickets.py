@@ -10,28 +10,35 @@ from django.core import signing
 from config.environment.rates import Rate
 from config.errors import InvalidToken
 from config.http.limits import counters
-from users.tokens import own
-from users.tokens.callers import Caller
+from users.tokens import own, personal
+from users.tokens.callers import Caller, TokenCaller
 
 SECONDS = 30
-MAX_TICKET = 1024  # characters
+MAX_TICKET = 2048  # characters
 _SALT = "users.stream-ticket"
 
 
 def make(caller: Caller) -> str:
     """Signed, not stored; it holds no secret but itself, and ends with the caller's token."""
-    session = str(caller.watched.session_id) if caller.watched.session_id else None
-    content = [caller.pk, caller.public_id, session, caller.watched.token_version, caller.expires_at]
+    watched, token = caller.watched, None
+    if isinstance(caller, TokenCaller):
+        token = [str(caller.token_id), caller.is_external, " ".join(sorted(caller.scopes or ()))]
+    session = str(watched.session_id) if watched.session_id else None
+    content = [caller.pk, caller.public_id, session, watched.token_version, caller.expires_at, token]
     return signing.dumps([*content, secrets.token_urlsafe(12)], salt=_SALT)
 
 
 def read(ticket: str) -> Caller:
     """Whom a ticket stands for; `spend` it before anything is answered. Raises InvalidToken."""
     try:
-        content = signing.loads(ticket, salt=_SALT, max_age=SECONDS)
+        # Those of an earlier release have fewer members.
+        user_id, public_id, session, version, expires_at, token, _ = signing.loads(ticket, salt=_SALT, max_age=SECONDS)
     except (signing.BadSignature, ValueError) as error:
         raise _refusal() from error
-    user_id, public_id, session, version, expires_at, _ = content
+    if token is not None:
+        token_id, is_external, scopes = token
+        granted = frozenset(scopes.split())
+        return TokenCaller(personal.Known(uuid.UUID(token_id), user_id, public_id, is_external, granted, expires_at))
     if session is None:
         return Caller(user_id, public_id, partial(own.grant_of_account, user_id), expires_at=expires_at)
     claims = own.AccessClaims(user_id, uuid.UUID(session), version, public_id, expires_at)

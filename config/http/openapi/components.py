@@ -88,7 +88,9 @@ _ANSWERS = (
     Answer(
         "Forbidden",
         problems.FORBIDDEN,
-        "The path names another user, whether or not that user exists; or `email_unverified`, where that is required.",
+        "The path names another user, whether or not that user exists; or `email_unverified`, where that is required. "
+        "Or a personal token may not do this: `insufficient_scope`, whose `WWW-Authenticate` names the `scope` that is "
+        "needed, or `session_required`.",
         "This address belongs to another user; use your own id or 'me'.",
     ),
     Answer("NotFound", problems.NOT_FOUND, "Not yours, or not there."),

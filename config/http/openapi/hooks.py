@@ -71,7 +71,7 @@ def _resource(operations: dict[str, Schema], schemas: dict[str, Schema]) -> str 
 
 
 def _tidy(operation: Schema, enums: dict[str, str], rate_limits: Schema) -> None:
-    if operation.get("security") == [{}]:
+    if operation.get("security") in (None, [{}]):
         operation["security"] = []  # code generators take [{}] for a security scheme
     parameters = operation.get("parameters", [])
     parameters.sort(key=_place)  # whatever the order of the decorators
@@ -100,7 +100,7 @@ def _implied_statuses(path: str, operation: Schema) -> set[int]:
     implied = {
         400: True,  # also for a Host that is not allowed
         401: bool(operation.get("security")),
-        403: "{user_id}" in path,
+        403: "{user_id}" in path or bool(operation.get("security")),
         404: "{" in path.replace("{user_id}", ""),
         409: "Idempotency-Key" in headers,
         412: "If-Match" in headers,

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from config import VERSION
+
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tickbase",
-    "VERSION": "0.1.0",
+    "VERSION": VERSION,
     "DESCRIPTION": (Path(__file__).resolve().parents[3] / "docs" / "openapi.md").read_text(),
     "CONTACT": {"name": "The operator of this server"},
     "LICENSE": {"name": "MIT", "identifier": "MIT"},

@@ -12,11 +12,12 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 
+from config import VERSION
 from config.server import launcher
 
-LISTENING = "Tickbase is serving; it listens on {base}."
+LISTENING = "Tickbase {version} is serving; it listens on {base}."
 BANNER = """
-  Tickbase is serving.
+  Tickbase {version} is serving.
 
     API docs  {base}/api/docs
     Admin     {admin}
@@ -59,7 +60,7 @@ class Command(BaseCommand):
         banner = LISTENING if settings.PRODUCTION else BANNER
         admin = f"{base}/{settings.ADMIN_PATH}" if settings.ADMIN_PATH else "off"
         python = os.path.relpath(sys.executable)
-        self.stdout.write(banner.format(base=base, admin=admin, data=data, python=python))
+        self.stdout.write(banner.format(version=VERSION, base=base, admin=admin, data=data, python=python))
         self.stdout.flush()
 
 

@@ -16,7 +16,9 @@ const RETRY = 100; // milliseconds
 
 const headers = { "Content-Type": "application/json" };
 const post = (path, body) => fetch(base + path, { method: "POST", headers, body: JSON.stringify(body) });
-const { access, user } = await (await post("/api/auth/register", { email, password: "correct horse battery" })).json();
+const registered = await post("/api/auth/register", { email, password: "correct horse battery" });
+if (!registered.ok) throw new Error(`register: ${registered.status} ${await registered.text()}`);
+const { access, user } = await registered.json();
 headers.Authorization = `Bearer ${access}`;
 const url = `${base}/api/${user.id}`;
 

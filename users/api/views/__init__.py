@@ -1,4 +1,4 @@
-"""Views of sign-in, of the caller's own account, of the trash, of the log and of the stream."""
+"""Views of sign-in, of the caller's own account, its tokens, of the trash, of the log and of the stream."""
 
 from users.api.views.account import ExportView, MeView, PasswordView, SessionsView, SessionView, VerificationView
 from users.api.views.auth import (
@@ -14,6 +14,7 @@ from users.api.views.batch import BatchView
 from users.api.views.history import HistoryView, UndoView
 from users.api.views.stream import StreamView, TicketsView
 from users.api.views.sync import ChangesView
+from users.api.views.tokens import TokensView, TokenView
 from users.api.views.trash import TrashView
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "SessionsView",
     "StreamView",
     "TicketsView",
+    "TokenView",
+    "TokensView",
     "TrashView",
     "UndoView",
     "VerificationView",

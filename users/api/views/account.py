@@ -10,13 +10,15 @@ from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 from rest_framework.throttling import BaseThrottle
 
+from config.errors import NotFound
 from config.http.openapi.schema import also_answers
 from config.http.views import Response
 from config.server.bridge import Lane
 from users import exports, services
-from users.api import throttles
+from users.api import scopes, throttles
 from users.api.authentication import grant_of
 from users.api.idempotency import idempotent, idempotent_sign_in
+from users.api.permissions import ScopesAreGranted
 from users.api.serializers import (
     ChangePasswordSerializer,
     CloseAccountSerializer,
@@ -27,6 +29,8 @@ from users.api.serializers import (
 )
 from users.api.views.base import SIGNED_IN, USER, AccountView, signed_in
 from users.models import Session, User
+from users.resources.resource import registered
+from users.tokens.scopes import ACCOUNT_READ, SESSION, need
 
 _USER = OpenApiExample("Ada", value=USER, response_only=True)
 _SESSION = {
@@ -47,9 +51,19 @@ MAX_UUID = len("urn:uuid:019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d")
 _SESSION_ID = OpenApiParameter("session_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
+def parsed_uuid(text: str, missing: NotFound) -> uuid.UUID:
+    """An id in a path. Raises `missing` for what is none, as for one that is not there."""
+    try:
+        if len(text) <= MAX_UUID:
+            return uuid.UUID(text)
+    except ValueError:
+        pass
+    raise missing
+
+
 class OwnAccountView(AccountView):
     # Without EmailIsVerified: also for accounts whose e-mail address is not verified.
-    permission_classes = (IsAuthenticated,)
+    permission_classes = (IsAuthenticated, ScopesAreGranted)
 
     @property
     def account(self) -> User:
@@ -58,6 +72,7 @@ class OwnAccountView(AccountView):
 
 
 class MeView(OwnAccountView):
+    required_scopes = {"GET": need(ACCOUNT_READ), "PATCH": SESSION, "DELETE": SESSION}
     lanes = {"DELETE": Lane.HASHING}
     serializer_class = UserSerializer
     delete_serializer_class = CloseAccountSerializer
@@ -110,6 +125,7 @@ class MeView(OwnAccountView):
 
 
 class PasswordView(OwnAccountView):
+    required_scopes = {"POST": SESSION}
     lanes = {"POST": Lane.HASHING}
     ends_its_token = True
     serializer_class = ChangePasswordSerializer
@@ -139,6 +155,7 @@ class PasswordView(OwnAccountView):
 
 
 class VerificationView(OwnAccountView):
+    required_scopes = {"POST": SESSION}
     serializer_class = NothingSerializer
     throttle_classes = throttles.MAIL
 
@@ -158,6 +175,7 @@ class VerificationView(OwnAccountView):
 
 
 class SessionsView(OwnAccountView):
+    required_scopes = {"GET": need(ACCOUNT_READ), "DELETE": SESSION}
     serializer_class = SessionSerializer
 
     @extend_schema(
@@ -185,6 +203,7 @@ class SessionsView(OwnAccountView):
 
 
 class SessionView(OwnAccountView):
+    required_scopes = {"DELETE": SESSION}
     serializer_class = SessionSerializer
 
     @extend_schema(
@@ -196,17 +215,12 @@ class SessionView(OwnAccountView):
         responses={204: None},
     )
     def delete(self, request: Request, session_id: str) -> Response:
-        if len(session_id) > MAX_UUID:
-            raise services.no_such_session()
-        try:
-            parsed_id = uuid.UUID(session_id)
-        except ValueError as error:
-            raise services.no_such_session() from error
-        services.end_session(self.account, parsed_id)
+        services.end_session(self.account, parsed_uuid(session_id, services.no_such_session()))
         return Response(status=204)
 
 
 class ExportView(OwnAccountView):
+    required_scopes = {"GET": need(ACCOUNT_READ, *scopes.reading(registered()).scopes)}
     lanes = {"GET": Lane.HEAVY}
     serializer_class = None
     throttle_classes = throttles.EXPORT

@@ -5,12 +5,16 @@ from typing import Any
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 
+from config.errors import InvalidToken
 from config.http.request import answering, client_address
-from config.http.views import GenericAPIView
+from config.http.views import APIView, GenericAPIView
 from users import services
+from users.api.authentication import PathAuthentication, no_such_address
 from users.api.idempotency import SignedIn
+from users.api.permissions import ScopesAreGranted
 from users.api.serializers import SignedInSerializer
 from users.models import Session
 from users.tokens import own
@@ -41,6 +45,17 @@ class AccountView(GenericAPIView):
         serializer: Any = self.get_serializer_class()
         data: dict[str, Any] = serializer.validated(request.data, **options)
         return data
+
+
+class PathTokenView(APIView):
+    """A view whose path has a personal token, as `token`; a subclass declares the scopes. What is no token is a 404."""
+
+    authentication_classes = (PathAuthentication,)
+    permission_classes = (IsAuthenticated, ScopesAreGranted)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        """Also where a statement finds that the token is not valid any more."""
+        return super().handle_exception(no_such_address() if isinstance(exc, InvalidToken) else exc)
 
 
 def signed_in(session: Session, status: int = 200) -> SignedIn:

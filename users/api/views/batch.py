@@ -1,6 +1,6 @@
 """The view of batches: several writes in one request."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import orjson
@@ -18,6 +18,7 @@ from config.http.serializers import StrictSerializer
 from config.http.views import GenericAPIView, Response
 from config.server.bridge import Lane
 from config.values import MAX_BIGINT
+from users.api import scopes
 from users.api.idempotency import idempotent
 from users.api.operations import OPERATION, USER_ID
 from users.api.queries import MAX_TYPE, TypeField
@@ -129,6 +130,7 @@ class BatchView(GenericAPIView):
     serializer_class = BatchSerializer
     lanes = {"POST": Lane.HEAVY}  # a hundred writes; those of one user wait for each other anyway
     has_standing_in_statements = True
+    required_scopes = {"POST": scopes.writing_any()}
 
     def get_serializer(self, row: Any = None, **options: Any) -> Any:
         """Of the `current` object of a refusal."""
@@ -159,6 +161,7 @@ class BatchView(GenericAPIView):
     )
     def post(self, request: Request, user_id: str) -> Response:
         caller, sent = cast(Caller, request.user), BatchSerializer.validated(request.data)
+        scopes.require(request, scopes.writing(_concerned(sent["operations"])))
         steps, refused = _steps(sent["operations"])
         if refused and sent["atomic"]:
             places: Any = {str(index): {"body": error.detail} for index, error in refused.items()}
@@ -182,6 +185,13 @@ class BatchView(GenericAPIView):
         is_new = sent["op"] == "create" and outcome.operation is not None
         shown = _BY_NAME[sent["type"]].serializer.represent_row(outcome, cast(Caller, request.user).public_id)
         return {"status": 201 if is_new else 200, "object": shown}
+
+
+def _concerned(sent: list[Mapping[str, Any]]) -> Iterator[Resource]:
+    """The resources whose rows the operations change."""
+    for type_, op in {(each["type"], each["op"]) for each in sent}:
+        resource = _BY_NAME[type_]
+        yield from scopes.deleted_along(resource) if op in ("delete", "restore") else [resource]
 
 
 def _steps(sent: list[Mapping[str, Any]]) -> tuple[dict[int, Step], dict[int, ValidationError]]:

@@ -8,9 +8,10 @@ from rest_framework.request import Request
 from config.http.openapi.schema import also_answers
 from config.http.views import GenericAPIView, Response
 from config.server.bridge import Lane
+from users.api import scopes
 from users.api.idempotency import idempotent
 from users.api.operations import CURSOR_EXPIRED, ENTRY, LINK, OPERATION, USER_ID
-from users.api.queries import TYPE, HistoryQuery
+from users.api.queries import TYPE, HistoryQuery, chosen
 from users.api.resources import entries_page, numbered
 from users.api.serializers import EntrySerializer, UndoneSerializer, UndoSerializer
 from users.resources import history, undo
@@ -20,6 +21,7 @@ _UNDONE = {"operation": 6, "changed": [{"type": "task", "id": 42, "version": 6}]
 
 
 class HistoryView(GenericAPIView):
+    required_scopes = {"GET": scopes.reading_any()}
     serializer_class = EntrySerializer
     has_standing_in_statements = True
 
@@ -36,11 +38,13 @@ class HistoryView(GenericAPIView):
     )
     def get(self, request: Request, user_id: str) -> Response:
         caller, query = cast(Caller, request.user), HistoryQuery.validated(request)
+        scopes.require(request, scopes.reading(chosen(query)))
         caller.require_standing()
         return entries_page(request, history.of_user(caller, query))
 
 
 class UndoView(GenericAPIView):
+    required_scopes = {"POST": scopes.writing_any()}
     serializer_class = UndoSerializer
     has_standing_in_statements = True
     lanes = {"POST": Lane.HEAVY}  # what one operation has changed may be all that a user has

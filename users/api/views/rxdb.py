@@ -16,6 +16,7 @@ from config.http.fields import BooleanField, ListField, TextField
 from config.http.openapi.schema import also_answers
 from config.http.serializers import QuerySerializer, StrictSerializer
 from config.http.views import GenericAPIView, Response
+from users.api import scopes
 from users.api.idempotency import idempotent
 from users.api.operations import CURSOR_EXPIRED, OPERATION, USER_ID, answered
 from users.api.queries import MAX_SYNC_CURSOR, SyncCursorField, VersionField
@@ -28,6 +29,7 @@ from users.sync import changes, rxdb
 from users.sync.cursors import Cursor
 from users.sync.rxdb import DELETED, MAX_WRITES, Assumed, Write
 from users.tokens.callers import Caller
+from users.tokens.scopes import need
 
 DEFAULT_LIMIT = 100  # RxDB's
 _EVENT = b'id: %b\ndata: "RESYNC"\n\n'
@@ -220,7 +222,10 @@ def routes(resource: Resource) -> list[URLPattern]:
 
 
 def _view(base: type[Any], resource: Resource, described: dict[str, Any]) -> Any:
-    members = {"resource": resource, "__module__": base.__module__}
+    # A push answers documents that it does not write, and may delete.
+    pushing = need(resource.read_scope, *scopes.writing(scopes.deleted_along(resource)).scopes)
+    declared = {"GET": scopes.reading([resource]), "POST": pushing}
+    members = {"resource": resource, "required_scopes": declared, "__module__": base.__module__}
     return extend_schema_view(**described)(type(f"{resource.title}{base.__name__}", (base,), members))
 
 

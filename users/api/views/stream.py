@@ -15,6 +15,7 @@ from config.http.fields import TextField
 from config.http.openapi.schema import also_answers
 from config.http.serializers import QuerySerializer
 from config.http.views import APIView, Response
+from users.api import scopes
 from users.api.operations import USER_ID, header
 from users.api.queries import MAX_SYNC_CURSOR, SyncCursorField
 from users.api.serializers import NothingSerializer
@@ -46,6 +47,7 @@ class TicketSerializer(serializers.Serializer):
 
 class StreamView(APIView):
     takes_tickets = True
+    required_scopes = {"GET": scopes.reading_any()}
     event: ClassVar[Any] = staticmethod(stream.event_of)
 
     @extend_schema(
@@ -100,6 +102,8 @@ def _last_event(request: Request) -> Cursor | None:
 
 
 class TicketsView(APIView):
+    required_scopes = {"POST": scopes.reading_any()}
+
     @extend_schema(
         operation_id="createStreamTicket",
         summary="Get a ticket for a stream",

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from config.http import conditional
 from config.http.fields import ChoiceField
 from config.http.views import GenericAPIView, Response
+from users.api import scopes
 from users.api.operations import CURSOR_EXPIRED, IF_NONE_MATCH, USER_ID, answered, header
 from users.api.queries import TYPES, ChangesQuery
 from users.resources.resource import Resource, registered
@@ -51,6 +52,7 @@ class ChangesSerializer(serializers.Serializer):
 class ChangesView(GenericAPIView):
     serializer_class = ChangesSerializer
     has_standing_in_statements = True
+    required_scopes = {"GET": scopes.reading_any()}
 
     @extend_schema(
         operation_id="listChanges",
@@ -90,6 +92,8 @@ class ChangesView(GenericAPIView):
     def get(self, request: Request, user_id: str) -> Response:
         caller = cast(Caller, request.user)
         query, tags = ChangesQuery.of_caller(request, caller), conditional.if_none_match(request)
+        names = query.get("types") or changes.types()
+        scopes.require(request, scopes.reading(each for each in registered() if each.name in names))
         since = query.get("since")
         found = changes.page(caller, query["limit"], since, query.get("types"))
         # A tag may come from another page, so it counts only where nothing is new.

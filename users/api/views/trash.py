@@ -15,9 +15,10 @@ from config.http.openapi.schema import also_answers
 from config.http.pagination import Cursor, next_link
 from config.http.views import APIView, Response
 from config.server.bridge import Lane
+from users.api import scopes
 from users.api.idempotency import idempotent
 from users.api.operations import LINK, OPERATION, USER_ID, answered
-from users.api.queries import TYPE, TrashQuery, TypeQuery
+from users.api.queries import TYPE, TrashQuery, TypeQuery, chosen
 from users.api.resources import numbered
 from users.resources import trash
 from users.resources.resource import Resource, registered
@@ -38,6 +39,7 @@ _TRASHED: Any = {resource.name: _serializer(resource) for resource in registered
 
 class TrashView(APIView):
     lanes = {"DELETE": Lane.HEAVY}
+    required_scopes = {"GET": scopes.reading_any(), "DELETE": scopes.writing_any()}
 
     @extend_schema(
         operation_id="listTrash",
@@ -62,8 +64,9 @@ class TrashView(APIView):
     )
     def get(self, request: Request, user_id: str) -> Response:
         user, query = cast(Caller, request.user), TrashQuery.validated(request)
+        scopes.require(request, scopes.reading(chosen(query)))
         limit = query["limit"]
-        found = trash.page(user, _chosen(query), limit + 1, query.get("cursor"))
+        found = trash.page(user, chosen(query), limit + 1, query.get("cursor"))
         headers = {}
         if len(found) > limit:
             deleted_at, name, pk = found[limit - 1].key
@@ -84,12 +87,10 @@ class TrashView(APIView):
         ),
     )
     def delete(self, request: Request, user_id: str) -> Response:
-        operation = trash.empty(cast(Caller, request.user), _chosen(TypeQuery.validated(request)))
+        resources = chosen(TypeQuery.validated(request))
+        scopes.require(request, scopes.writing(resources))
+        operation = trash.empty(cast(Caller, request.user), resources)
         return Response(status=204, headers=numbered(operation))
-
-
-def _chosen(query: Any) -> tuple[Resource, ...]:
-    return tuple(each for each in registered() if each.name == query.get("type", each.name))
 
 
 def _shown(trashed: trash.Trashed, public_id: str) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from django.utils import timezone
 from config.http.limits.counters import prune_windows
 from config.models import RateLimit
 from config.operations.console import progress, whole_number
+from users.models import PersonalToken
 from users.resources import pruning
 from users.resources.resource import registered
 from users.services import pruning as accounts
+from users.services.personal_tokens import KEPT_DAYS
 
 
 class Prunable(NamedTuple):
@@ -27,8 +29,9 @@ class Prunable(NamedTuple):
 
 class Command(BaseCommand):
     help = (
-        "Remove expired sessions, idempotency keys, invitations and rate-limit windows. Empty the trash of what was "
-        "deleted long ago, then cut off the log of changes, then remove the tombstones that no device needs any more. "
+        "Remove expired sessions, tokens, idempotency keys, invitations and rate-limit windows. Empty the trash of "
+        "what was deleted long ago, then cut off the log of changes, then remove the tombstones that no device needs "
+        "any more. "
         "Works in small transactions and can run while the service does, for example daily."
     )
 
@@ -66,9 +69,11 @@ class Command(BaseCommand):
 def prunables(now: dt.datetime, trash_days: int, history_days: int) -> list[Prunable]:
     before = now - dt.timedelta(days=history_days)
     keys, invitations = accounts.expired_idempotency_keys(now), accounts.expired_invitations(now)
+    tokens = PersonalToken.objects.expired(KEPT_DAYS)
     admin_sessions, windows = accounts.expired_admin_sessions(now), RateLimit.objects.filter(resets_at__lte=Now())
     return [
         Prunable("expired sessions", accounts.expired_sessions().count, accounts.prune_sessions),
+        Prunable(f"tokens that expired {KEPT_DAYS} days ago", tokens.count, lambda: accounts.prune_rows(tokens)),
         Prunable("expired sessions of the admin", admin_sessions.count, lambda: accounts.prune_rows(admin_sessions)),
         Prunable("expired idempotency keys", keys.count, lambda: accounts.prune_rows(keys)),
         Prunable("used invitations", invitations.count, lambda: accounts.prune_rows(invitations)),
@@ -85,6 +90,14 @@ def prunables(now: dt.datetime, trash_days: int, history_days: int) -> list[Prun
             f"changes older than {history_days} days",
             lambda: pruning.old_entries(before).count(),
             lambda: pruning.cut_log(before),
+        ),
+        *(
+            Prunable(
+                f"{name} older than {history_days} days",
+                rows(before).count,
+                partial(accounts.prune_rows, rows(before)),
+            )
+            for name, rows in accounts.kept_as_the_log.items()
         ),
         *(
             Prunable(

@@ -1,0 +1,49 @@
+"""The admin of imports, read-only: what came of a file in numbers, without its texts."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from config.admin.base import ServiceAdmin
+from tasks.transfer.models import Import
+
+
+@admin.register(Import)
+class ImportAdmin(ServiceAdmin):
+    icon = "upload_file"
+    list_display = ("id", "user", "format", "status", "total", "done", "operation", "created_at")
+    list_display_links = ("id",)
+    list_select_related = ("user",)
+    list_filter = ("status", "format", "created_at")
+    search_fields = ("user__email",)
+    ordering = ("-pk",)
+    show_full_result_count = False
+    fields = readonly_fields = (
+        "user", "created_at", "format", "status", "total", "done", "operation", "created", "updated", "unchanged",
+        "skipped", "degraded",
+    )  # fmt: skip
+
+    def created(self, row: Import) -> Any:
+        return row.report.get("created")
+
+    def updated(self, row: Import) -> Any:
+        return row.report.get("updated")
+
+    def unchanged(self, row: Import) -> Any:
+        return row.report.get("unchanged")
+
+    def skipped(self, row: Import) -> Any:
+        return row.report.get("counts", {}).get("skipped")
+
+    def degraded(self, row: Import) -> Any:
+        return row.report.get("counts", {}).get("degraded")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Import | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Import | None = None) -> bool:
+        return False

@@ -1,0 +1,52 @@
+"""The model of an import: what came of a file, for as long as its operation can be undone."""
+
+import datetime as dt
+from typing import TYPE_CHECKING, Self
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from config.database.models import RowModel
+
+if TYPE_CHECKING:
+    from users.tokens.callers import Actor
+
+
+class ImportQuerySet(models.QuerySet["Import"]):
+    def for_user(self, user: "Actor") -> Self:
+        """The first wall: every read begins here."""
+        return self.filter(user=user.pk)
+
+    def made_before(self, moment: dt.datetime) -> Self:
+        return self.filter(created_at__lt=moment)
+
+
+class Import(RowModel):
+    """Its report has no text of the file's rows, so that what is erased later is gone."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running"  # or it was interrupted: importing the file again goes on from there
+        DONE = "done"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="imports", db_index=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    format = models.CharField(max_length=40)
+    status = models.CharField(max_length=20, choices=Status.choices)
+    total = models.IntegerField()  # projects and tasks in the file
+    done = models.IntegerField(default=0)  # those of them that are dealt with
+    operation = models.BigIntegerField(null=True)  # the last one; null if nothing has changed
+    report = models.JSONField(default=dict)
+
+    objects = ImportQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ("view",)
+        indexes = [
+            models.Index("user", models.F("id").desc(), name="transfer_import_list"),
+            models.Index("created_at", name="transfer_import_created"),
+        ]
+
+    def __str__(self) -> str:
+        """Without user text, as the admin shows this also to staff without the permission to view text."""
+        return f"Import {self.pk}"

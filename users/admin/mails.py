@@ -1,0 +1,69 @@
+"""The admin of the outbox: which mail was sent, waits, or was refused by the mail server, and why."""
+
+from contextlib import suppress
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from users.admin.audited import AuditedAdmin
+from users.mail import services
+from users.mail.models import Mail
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [("waits", "Waits"), ("sent", "Sent"), ("failed", "Given up")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Mail]) -> QuerySet[Mail]:
+        match self.value():
+            case "waits":
+                return queryset.filter(sent_at=None, failed_at=None)
+            case "sent":
+                return queryset.exclude(sent_at=None)
+            case "failed":
+                return queryset.exclude(failed_at=None)
+        return queryset
+
+
+@admin.register(Mail)
+class MailAdmin(AuditedAdmin):
+    """Its text is not shown: it is made when the mail is sent, and may hold a token."""
+
+    icon = "mail"
+    list_display = ("kind", "user", "address", "created_at", "state", "attempts", "last_error")
+    list_select_related = ("user",)
+    list_filter = (StateFilter, "kind")
+    search_fields = ("user__email", "address")
+    ordering = ("-created_at", "-pk")
+    show_full_result_count = False
+    actions = ("send_again",)
+    fields = readonly_fields = (
+        "kind", "user", "address", "created_at", "state", "attempts", "due_at", "expires_at", "sent_at", "failed_at",
+        "last_error",
+    )  # fmt: skip
+
+    def state(self, mail: Mail) -> str:
+        if mail.sent_at:
+            return "sent"
+        return "given up" if mail.failed_at else "waits"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Mail | None = None) -> bool:
+        return False
+
+    @admin.action(description="Send again what was given up", permissions=["change"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Mail]) -> None:
+        if not services.can_send():
+            self.message_user(request, f"Nothing can be sent. {services.NO_SERVER}", messages.ERROR)
+            return
+        sent = 0
+        for mail in queryset.order_by("pk"):
+            with suppress(services.NotGivenUp):
+                services.send_again(mail)
+                sent += 1
+        self.message_user(request, f"{sent} mails are sent again.")

@@ -1,0 +1,1 @@
+"""Mails to accounts: rows of an outbox, which the worker sends."""

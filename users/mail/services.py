@@ -1,0 +1,247 @@
+"""Queues mails in the transaction that asks for them, and hands them over to the mail server.
+
+Sending within the request would reveal by its timing whether an address has an account, and would hold a database
+connection while a mail server answers; and what is only in memory is lost by a stop.
+"""
+
+import datetime as dt
+import logging
+import smtplib
+from collections.abc import Callable
+from email.utils import parseaddr
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from django.conf import settings
+from django.core.mail import EmailMessage, get_connection
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from config.database.isolation import all_users
+from config.database.transactions import retried_transaction
+from config.errors import Conflict
+from config.operations.work import backoff
+from users.mail.models import Mail
+from users.models import User
+from users.text import mail_address
+from users.tokens import mailed
+
+logger = logging.getLogger(__name__)
+
+LIFETIME = dt.timedelta(days=1)  # in which a mail is tried again and again
+BATCH = 10  # mails of one connection to the mail server
+MAX_REASON = 500  # characters of what a mail server answers
+NO_SERVER = "No mail server is set: EMAIL_HOST is empty."
+
+# Makes the message to a row's address; None if there is nothing to be said any more.
+Composer = Callable[[Mail, str], EmailMessage | None]
+
+_composers: dict[str, Composer] = {}
+_told: set[str] = set()  # kinds of which the log says that they cannot be sent
+
+
+class Link(NamedTuple):
+    """A mail with a link to a page of the front end, or with the token alone where there is none (`APP_URL`)."""
+
+    kind: str
+    subject: str
+    page: str
+    lifetime: str
+
+    def compose(self, address: str, token: str) -> EmailMessage:
+        """It contains no user text but the address: registering another person's address must not send them a text of
+        one's choice."""
+        context = {"email": address, "token": token, "link": link(self.page, token), "lifetime": self.lifetime}
+        return message(f"Tickbase: {self.subject}", f"users/mail/{self.kind}.txt", context, address)
+
+
+PASSWORD_RESET = Link("password_reset", "set a new password", "reset-password", "an hour")
+EMAIL_VERIFICATION = Link("email_verification", "confirm your address", "verify-email", "three days")
+INVITATION = Link("invitation", "you are invited", "register", "seven days")
+TOKEN_EXPIRY = "token_expiry"
+
+
+def register(kind: str, compose: Composer) -> None:
+    """To be called in the `ready()` of an app that sends mails of this kind."""
+    _composers[kind] = compose
+
+
+def queue(
+    kind: str,
+    user: User | None,
+    *,
+    address: str = "",
+    data: dict[str, Any] | None = None,
+    due_at: dt.datetime | None = None,
+    lifetime: dt.timedelta = LIFETIME,
+) -> Mail:
+    """Store a mail for the worker, which sends it once this transaction is committed, to the user's address of then
+    unless another one is given."""
+    now = timezone.now()
+    with all_users():  # also for mails to nobody, and in requests of nobody
+        return Mail.objects.create(
+            user=user,
+            kind=kind,
+            address=address,
+            data=data or {},
+            created_at=now,
+            due_at=due_at or now,
+            expires_at=(due_at or now) + lifetime,
+        )
+
+
+def send_password_reset(user: User | None) -> None:
+    """Mail a token to the user's stored address. Without a user, do the same work: the worker sends nothing."""
+    queue(PASSWORD_RESET.kind, user, lifetime=mailed.PASSWORD_RESET.lifetime)
+
+
+def send_email_verification(user: User) -> None:
+    queue(EMAIL_VERIFICATION.kind, user)
+
+
+def send_invitation(email: str) -> Mail:
+    """Invite an address to open an account."""
+    return queue(INVITATION.kind, None, address=email)
+
+
+def send_token_expiry(user: User, prefix: str, expires_at: dt.datetime) -> None:
+    """Tell that a personal token ends at its time."""
+    queue(TOKEN_EXPIRY, user, data={"prefix": prefix, "expires_at": f"{expires_at:%Y-%m-%d %H:%M} UTC"})
+
+
+def link(page: str, token: str) -> str:
+    """The page of the front end that redeems the token; empty without `APP_URL`."""
+    return f"{settings.APP_URL}/{page}?token={quote(token)}" if settings.APP_URL else ""
+
+
+def message(subject: str, template: str, context: dict[str, Any], address: str) -> EmailMessage:
+    return EmailMessage(subject, render_to_string(template, context), to=[mail_address(address)])
+
+
+def _reset(mail: Mail, address: str) -> EmailMessage | None:
+    return PASSWORD_RESET.compose(address, mailed.PASSWORD_RESET.make(mail.user)) if mail.user else None
+
+
+def _verification(mail: Mail, address: str) -> EmailMessage | None:
+    if mail.user is None or mail.user.is_email_verified:
+        return None
+    return EMAIL_VERIFICATION.compose(address, mailed.EMAIL_VERIFICATION.make(mail.user))
+
+
+def _token_expiry(mail: Mail, address: str) -> EmailMessage:
+    return message(
+        "Tickbase: a token expires soon", "users/mail/token_expiry.txt", mail.data | {"email": address}, address
+    )
+
+
+register(PASSWORD_RESET.kind, _reset)
+register(EMAIL_VERIFICATION.kind, _verification)
+register(TOKEN_EXPIRY, _token_expiry)
+register(INVITATION.kind, lambda mail, address: INVITATION.compose(address, mailed.make_invitation(address)))
+
+
+class NotGivenUp(Conflict):
+    code = "mail_not_given_up"
+    title = "The mail was not given up"
+
+
+@retried_transaction
+def send_again(mail: Mail) -> Mail:
+    """Queue a mail anew that was given up, as staff. Raises NotGivenUp for any other."""
+    now = timezone.now()
+    row = Mail.objects.select_for_update().filter(pk=mail.pk).exclude(failed_at=None).first()
+    if row is None:
+        raise NotGivenUp("It was not given up; there is nothing to send again.")
+    row.due_at, row.expires_at, row.failed_at, row.last_error = now, now + LIFETIME, None, ""
+    row.save(update_fields=["due_at", "expires_at", "failed_at", "last_error"])
+    return row
+
+
+# --- The worker's part ------------------------------------------------------------------------------
+
+
+def can_send() -> bool:
+    """Whether there is a mail server, or a console that a developer looks at."""
+    return bool(settings.EMAIL_HOST) or not settings.PRODUCTION
+
+
+def deliver(mails: list[Mail]) -> None:
+    """Hand claimed mails over to the mail server, over one connection, and settle each at once.
+
+    At least once: a worker that is killed after the server has taken a mail, and before that is stored, sends this one
+    again, with the same Message-ID.
+    """
+    server = get_connection()
+    try:
+        for mail in mails:
+            _deliver(mail, server)
+    finally:
+        server.close()
+
+
+def _deliver(mail: Mail, server: Any) -> None:
+    now = timezone.now()
+    if now > mail.expires_at:
+        _give_up(mail, f"It could not be sent in time. {mail.last_error}".strip())
+        return
+    if (compose := _composers.get(mail.kind)) is None:  # of another version
+        mail.settle(now + backoff(mail.attempts), last_error="Its kind is unknown to this version.")
+        return
+    address = mail.address or (mail.user.email if mail.user else "")
+    try:
+        outgoing = compose(mail, address) if address else None
+        if outgoing is None:
+            mail.delete()
+            return
+        if not can_send():
+            _give_up(mail, NO_SERVER)
+            return
+        outgoing.extra_headers.setdefault("Message-ID", _message_id(mail))
+        server.open()
+        server.send_messages([outgoing])
+    except (OSError, smtplib.SMTPException, UnicodeError) as error:
+        server.close()
+        _fail(mail, error)
+    else:
+        mail.settle(None, sent_at=timezone.now(), data={}, last_error="")
+
+
+def _fail(mail: Mail, error: Exception) -> None:
+    # Not the error's text: servers quote the address, and the log is not for it.
+    logger.error("a mail could not be sent: %s", type(error).__name__)
+    reason = " ".join(f"{code} {text}" for code, text in _replies(error)) or type(error).__name__
+    if isinstance(error, UnicodeError) or _is_final(error):
+        _give_up(mail, reason)
+    else:
+        mail.settle(timezone.now() + backoff(mail.attempts), last_error=reason[:MAX_REASON])
+
+
+def _give_up(mail: Mail, reason: str) -> None:
+    mail.settle(None, failed_at=timezone.now(), last_error=reason[:MAX_REASON])
+    if reason == NO_SERVER and mail.kind not in _told:  # once, as each mail would say the same
+        _told.add(mail.kind)
+        logger.error("mails cannot be sent (%s): set EMAIL_HOST", mail.kind)
+
+
+def _replies(error: Exception) -> list[tuple[int, str]]:
+    """What the mail server has answered: codes (RFC 5321, section 4.2) and texts."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        found: list[tuple[int, bytes | str]] = list(error.recipients.values())
+    elif isinstance(error, smtplib.SMTPResponseException):
+        found = [(error.smtp_code, error.smtp_error)]
+    else:
+        return []
+    return [(code, text.decode(errors="replace") if isinstance(text, bytes) else str(text)) for code, text in found]
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the server refuses this mail or its recipient for good: a bounce. What it has against the sender or the
+    sign-in is the operator's to mend, in time for another try."""
+    is_of_mail = isinstance(error, smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError)
+    return is_of_mail and all(code >= 500 for code, _ in _replies(error))
+
+
+def _message_id(mail: Mail) -> str:
+    """Stable, so that a mail that is sent twice is shown once."""
+    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
+    return f"<{mail.kind}.{mail.pk}.{mail.created_at.timestamp():.0f}@{domain}>"
