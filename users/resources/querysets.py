@@ -107,7 +107,8 @@ class OwnedQuerySet(QuerySet[R]):
 
     @classmethod
     def sort_key(cls, sort: str, *, descending: bool) -> SortKey:
-        return cls.sort_keys.get(f"-{sort}" if descending else sort, cls.sort_keys[sort])
+        downwards = f"-{sort}"
+        return cls.sort_keys[downwards if descending and downwards in cls.sort_keys else sort]
 
     def sorted_by(self, sort: str, *, descending: bool) -> Self:
         """Nulls are last in both directions; ties are sorted by id, in the same direction."""

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -284,6 +284,12 @@ def listing(model: type[OwnedModel]) -> list[References]:
 
 def others(model: type[OwnedModel]) -> tuple[Reference | References, ...]:
     """What refers to its rows beside their own tree."""
+    return _others(model, tuple([each.model for each in registered()]))
+
+
+@lru_cache(maxsize=256)
+def _others(model: type[OwnedModel], models: tuple[type[OwnedModel], ...]) -> tuple[Reference | References, ...]:
+    """Of these models, which are those of the registered resources."""
     return (*(each for each in referring(model) if not each.is_tree), *listing(model))
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from collections.abc import Collection, Sequence
 from functools import cache, cached_property, lru_cache
+from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -69,17 +70,11 @@ def _joined(tables: str, condition: str, sql: str) -> str:
     return f"SELECT found.* FROM {tables} LEFT JOIN LATERAL ({sql}) AS found ON true WHERE {condition}"  # nosec B608
 
 
-class Referred(NamedTuple, Generic[R]):
+class Referred(Query[R]):
     """A query of rows, and whether there is one of them that others refer to."""
 
-    query: Query[R]
-
-    @property
-    def statement(self) -> Sql:
-        return self.query.statement
-
-    def result(self, rows: Rows) -> tuple[list[R], bool]:
-        return self.query.result(rows), any([row[-1] for row in rows])  # noqa: C419 (a generator calls for each row)
+    def result(self, rows: Rows) -> tuple[list[R], bool]:  # type: ignore[override]
+        return super().result(rows), any(map(itemgetter(-1), rows))
 
 
 class Statements(Generic[R]):
@@ -172,7 +167,7 @@ class Statements(Generic[R]):
     def referred_family(self, user_id: int, pk: int, by: tuple[Reference | References, ...]) -> Referred[R]:
         """The same, and whether a visible row refers to one of them by one of these references, of which there are
         some."""
-        return Referred(self._referred(by).given(user=user_id, id=pk))
+        return Referred(self._referred(by), {"user": user_id, "id": pk})
 
     def families(self, user_id: int, pks: Collection[int]) -> Query[R]:
         """The same of several rows of a tree, each once."""

@@ -1,11 +1,11 @@
-"""What must not be committed of rows that an undo has put back: references to what is in the trash, and broken trees."""
+"""What must not be committed of rows that an undo has put back: references to tombstones, and broken trees."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from config.database.queries import Raw, run_all
 from users.resources import references
-from users.resources.models import OwnedModel, Reference
+from users.resources.models import OwnedModel, Reference, References
 from users.tokens.callers import Actor
 
 # Of changed rows, by reference: those that are visible while what they refer to is not, and those that still refer to
@@ -61,6 +61,7 @@ _NOT_INHERITED = """
     AND row.{inherited} IS DISTINCT FROM parent.{inherited}
 """
 
+Check = tuple[type[OwnedModel], str, Raw]  # what it finds are rows of the model, by the name of the column
 Violations = dict[tuple[str, int], list[str]]  # by type and id, the references
 
 
@@ -68,7 +69,7 @@ def of_changed(user: Actor, model: type[OwnedModel], pks: Collection[int]) -> Vi
     """What is stored, but must not be committed, of changed rows: references to or from what is in the trash, and trees
     that are too deep, have a cycle or too many children, or of which a row differs from its parent in what it
     inherits."""
-    checks: list[tuple[type[OwnedModel], str, Raw]] = []
+    checks: list[Check] = []
     for each in model.references():
         checks.append((model, each.attname, _check(_TO_HIDDEN, each, user, pks)))
         if each.is_tree:
@@ -82,14 +83,12 @@ def of_changed(user: Actor, model: type[OwnedModel], pks: Collection[int]) -> Vi
     for each in references.referring(model):
         owner: Any = each.model
         checks.append((owner, each.attname, _check(_OF_HIDDEN, each, user, pks)))
-    for many, changed in (
-        *((many, "row") for many in model.many()),
-        *((many, "target") for many in references.listing(model)),
-    ):
-        owner, target, pairs = many.model, many.target, many.pairs
-        names = {each: value._meta.db_table for each, value in (("table", owner), ("target", target), ("pairs", pairs))}
-        hidden = Raw(_TO_HIDDEN_ONES.format(**names, changed=changed), [user.pk, [*pks]])
-        checks.append((owner, many.name, hidden))
+    checks += [(model, many.name, _check_ones(many, "row", user, pks)) for many in model.many()]
+    checks += [(many.model, many.name, _check_ones(many, "target", user, pks)) for many in references.listing(model)]
+    return _run(checks)
+
+
+def _run(checks: Sequence[Check]) -> Violations:
     found: Violations = {}
     for (owner, attname, _), rows in zip(checks, run_all([check for *_, check in checks]), strict=True):
         for (pk,) in rows:
@@ -103,3 +102,9 @@ def _check(sql: str, reference: Reference, user: Actor, pks: Collection[int]) ->
     target: Any = reference.related_model
     names = {"table": reference.model._meta.db_table, "target": target._meta.db_table, "name": reference.attname}
     return Raw(sql.format(**names), [user.pk, [*pks]])
+
+
+def _check_ones(many: References, changed: str, user: Actor, pks: Collection[int]) -> Raw:
+    models = {"table": many.model, "target": many.target, "pairs": many.pairs}
+    tables = {name: model._meta.db_table for name, model in models.items()}
+    return Raw(_TO_HIDDEN_ONES.format(**tables, changed=changed), [user.pk, [*pks]])

@@ -2,7 +2,7 @@
 
 import keyword
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from users.management.startresource import columns, names, rules
 from users.management.startresource.columns import Column
@@ -187,16 +187,19 @@ class _Parser:
         entries = node.entries(RELATION_KEYS)
         if "to" not in entries:
             node.refuse("Say which resource it refers to: `to: tasks.project`.")
-        target = self._target(entries["to"])
         is_many = "many" in entries and entries["many"].flag()
-        for key in entries.keys() & (OF_ONE if is_many else OF_MANY):
+        for key in sorted(entries.keys() & (OF_ONE if is_many else OF_MANY)):
             entries[key].refuse(f"{key} is for relations to {'one row' if is_many else 'several: many: true'}.")
-        if is_many:
-            if target.name == self.name:
-                entries["to"].refuse("A row refers to several of another resource, not of its own; make a tree.")
-            most = _whole(entries.get("max"), 20, 1, MAX_MANY)
-            checked_member(node, Many(name, target, most).column, "the member")
-            return Many(name, target, most, columns.sentence(entries["help"]) if "help" in entries else "")
+        target = self._target(entries["to"])
+        return self._many(name, entries, target) if is_many else self._one(name, node, entries, target)
+
+    def _many(self, name: str, entries: Mapping[str, Node], target: Target) -> Many:
+        if target.name == self.name:
+            entries["to"].refuse("A row refers to several of another resource, not of its own; make a tree.")
+        help_text = columns.sentence(entries["help"]) if "help" in entries else ""
+        return Many(name, target, _whole(entries.get("max"), 20, 1, MAX_MANY), help_text)
+
+    def _one(self, name: str, node: Node, entries: Mapping[str, Node], target: Target) -> Relation:
         is_tree = target.name == self.name
         null = entries["null"].flag() if "null" in entries else is_tree
         if is_tree and not null:
@@ -316,6 +319,9 @@ class _Parser:
                 return Filter(name, many.column, "many")
             if name == many.name:
                 node.refuse(f"A list is filtered by one of them: write {many.stem}.")
+        return self._filter_by_field(node, name)
+
+    def _filter_by_field(self, node: Node, name: str) -> Filter:
         for column in self.columns:
             if column.name == name:
                 if column.type not in (*_INDEXED, "text[]"):
