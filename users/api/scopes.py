@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 from rest_framework.request import Request
 
 from users.resources.models import WhenDeleted
-from users.resources.references import listing, referring
+from users.resources.references import referring
 from users.resources.resource import Resource, registered
 from users.tokens.callers import Caller
 from users.tokens.scopes import OF_NO_RESOURCE, SESSION, Need, need, need_any
@@ -49,12 +49,13 @@ def writing_any() -> Need:
 def deleted_along(resource: Resource) -> list[Resource]:
     """The resources whose rows are changed when one of this goes to the trash, or comes back; itself the first.
 
-    Without those that are its parts, as comments are a task's: rows that cannot be without it.
+    Without those that are its parts, as comments are a task's: rows that cannot be without it. And without those that
+    stay, and lose one of several that they refer to.
     """
     found = [resource]
     for each in found:  # which grows
         optional = (by for by in referring(each.model) if by.null and by.when_deleted is not WhenDeleted.REFUSE)
-        changed = {by.model for by in (*optional, *listing(each.model))}
+        changed = {by.model for by in optional}
         found += [other for other in registered() if other.model in changed and other not in found]
     return found
 
