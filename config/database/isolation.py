@@ -155,8 +155,8 @@ def refer_each(table: str, column: str, pairs: str, target: str) -> RunSQL:
 
 def unrefer_each(table: str, column: str, pairs: str, target: str) -> RunSQL:
     """The opposite of `refer_each`, before the column and the table of pairs are dropped."""
-    made = refer_each(table, column, pairs, target)
-    return RunSQL(made.reverse_sql, made.sql)
+    names = {"table": table, "column": column, "pairs": pairs, "target": target}
+    return RunSQL(_LOSE_PAIRS.format(**names), _KEEP_PAIRS.format(**names))
 
 
 def exposed_tables() -> dict[str, bool]:

@@ -4,7 +4,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from config.database.isolation import each_as
@@ -156,7 +156,7 @@ def _comments(user: Actor, pks: Sequence[int]) -> dict[int, list[drafts.Comment]
     found: defaultdict[int, list[drafts.Comment]] = defaultdict(list)
     rows = Comment.objects.for_user(user).visible().filter(one_of("task", pks)).order_by("created_at", "pk")
     for pk, *said in rows.values_list("task_id", "uid", "text", "created_at", "updated_at"):
-        found[pk].append(drafts.Comment(*said))
+        found[pk].append(drafts.Comment(*cast(Any, said)))
     return found
 
 

@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from django.db import models
 
-from users.resources.models import OwnedModel, Pair, Reference, References, WhenDeleted
+from users.resources.models import OwnedModel, Reference, WhenDeleted
+from users.resources.pairs import Pair, References
 
 MAX_TITLE = 100
 MAX_BODY = 5_000

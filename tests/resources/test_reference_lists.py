@@ -14,10 +14,10 @@ from tests.problems import cases, exact, places_of, send
 from tests.resources.declared import RESOURCES, address, installed, named, provided
 from tests.resources.test_references import fetch, made, resource_of
 from users.models import Change, User
-from users.resources.models import OwnedModel, References
+from users.resources.models import OwnedModel
+from users.resources.pairs import References
 from users.resources.pruning import cut_log, empty_trash, prune_tombstones
 from users.resources.undo import ChangedSince, undo
-from users.resources.writes import restore
 
 LISTS: dict[str, References] = {
     f"{resource.model.__name__}.{each.name}": each for resource in RESOURCES for each in resource.model.many()
@@ -198,7 +198,7 @@ def test_a_row_comes_back_without_what_has_gone_meanwhile(many: References, alic
     resource.delete(alice, row.pk)
     resource_of(many.target).delete(alice, gone.pk)
     assert len(ids(many, row)) == 2
-    restore(alice, many.model, row.pk)
+    resource_of(many.model).restore(alice, row.pk)
     assert (ids(many, row), pairs(many)) == ([kept.pk], {(row.pk, kept.pk)})
 
 
@@ -223,7 +223,7 @@ def test_tombstones_that_are_removed_for_good_take_their_pairs_along(many: Refer
         list(step)
     assert not many.target._default_manager.filter(pk=gone.pk).exists()
     assert pairs(many) == {(row.pk, kept.pk)}
-    restore(alice, many.model, row.pk)
+    resource_of(many.model).restore(alice, row.pk)
     assert ids(many, row) == [kept.pk]
     alice.delete()
     assert pairs(many) == set()

@@ -67,7 +67,7 @@ READING = ("get", "list")
 
 def _along(resource: Resource) -> str:
     """What goes to the trash with a row, or comes back with it; without what is a part of it, as comments are."""
-    models = {resource.model}
+    models: set[Any] = {resource.model}
     for _ in registered():
         models |= {
             by.model

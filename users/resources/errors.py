@@ -8,7 +8,8 @@ from django.db.models import UniqueConstraint
 
 from config.database.transactions import refusals
 from config.errors import Conflict, Invalid, NotFound, PreconditionFailed
-from users.resources.models import OwnedModel, Reference, References
+from users.resources.models import OwnedModel, Reference
+from users.resources.pairs import References
 from users.resources.resource import registered
 
 R = TypeVar("R", bound=OwnedModel)

@@ -11,7 +11,8 @@ from config.database.queries import Raw, Statement, run_all
 from config.errors import Invalid, LimitReached
 from config.values import nfc
 from users.resources import errors, statements
-from users.resources.models import OwnedModel, Reference, References, WhenDeleted
+from users.resources.models import OwnedModel, Reference, WhenDeleted
+from users.resources.pairs import References
 from users.resources.resource import registered
 from users.tokens.callers import Actor
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 from functools import cache, cached_property, lru_cache
 from operator import itemgetter
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
@@ -16,7 +16,8 @@ from config.database.pipeline import Rows, Sql
 from config.database.queries import Compiled, Param, Query, Raw
 from config.http.json import to_json
 from users.resources import log
-from users.resources.models import OwnedModel, Reference, References
+from users.resources.models import OwnedModel, Reference
+from users.resources.pairs import References
 from users.resources.querysets import OwnedQuerySet, one_of
 from users.tokens.callers import Actor, standing_of
 
@@ -116,15 +117,16 @@ class Statements(Generic[R]):
         return rows.filter(one_of("pk", family)).defer(*self._model.large).select_for_update().order_by("pk")
 
     def _referred_family(self, by: tuple[Reference | References, ...]) -> OwnedQuerySet[R]:
-        referring = Q()
+        referring, rows = Q(), cast(Any, self._family_of("%s"))
         for each in by:
             if isinstance(each, References):
                 referring |= Q(Exists(each.pairs.objects.filter(user=OuterRef("user"), target_id=OuterRef("pk"))))
             else:
-                rows: Any = each.model._default_manager
-                own = rows.visible().filter(user=OuterRef("user"), **{each.attname: OuterRef("pk")})
+                others: Any = each.model._default_manager
+                own = others.visible().filter(user=OuterRef("user"), **{each.attname: OuterRef("pk")})
                 referring |= Q(Exists(own))
-        return self._family_of("%s").annotate(referred=ExpressionWrapper(referring, BooleanField()))
+        referred: OwnedQuerySet[R] = rows.annotate(referred=ExpressionWrapper(referring, BooleanField()))
+        return referred
 
     def _some_of(self, by: str) -> OwnedQuerySet[R]:
         return self._of_user().visible().filter(one_of(by, Param("keys"))).columns((by, "id"))

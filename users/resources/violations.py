@@ -1,11 +1,12 @@
 """What must not be committed of rows that an undo has put back: references to tombstones, and broken trees."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, cast
 
 from config.database.queries import Raw, run_all
 from users.resources import references
-from users.resources.models import OwnedModel, Reference, References
+from users.resources.models import OwnedModel, Reference
+from users.resources.pairs import References
 from users.tokens.callers import Actor
 
 # Of changed rows, by reference: those that are visible while what they refer to is not, and those that still refer to
@@ -84,7 +85,9 @@ def of_changed(user: Actor, model: type[OwnedModel], pks: Collection[int]) -> Vi
         owner: Any = each.model
         checks.append((owner, each.attname, _check(_OF_HIDDEN, each, user, pks)))
     checks += [(model, many.name, _check_ones(many, "row", user, pks)) for many in model.many()]
-    checks += [(many.model, many.name, _check_ones(many, "target", user, pks)) for many in references.listing(model)]
+    checks += [
+        (cast(Any, many.model), many.name, _check_ones(many, "target", user, pks)) for many in references.listing(model)
+    ]
     return _run(checks)
 
 

@@ -158,9 +158,11 @@ class Difference:
 
     def new_targets(self) -> set[str]:
         """The apps that new relations refer to."""
-        old = {each.name for each in (*self.before.relations, *self.before.many)}
-        new = (each for each in (*self.after.relations, *self.after.many) if each.name not in old)
-        return {each.target.model.split(".")[0] for each in new if each.target.package}
+        old, new = (
+            {each.name: each.target for each in spec.relations} | {each.name: each.target for each in spec.many}
+            for spec in (self.before, self.after)
+        )
+        return {new[name].model.split(".")[0] for name in new.keys() - old.keys() if new[name].package}
 
     def _constraints(self) -> None:
         old, new = files.constraints_of(self.before), files.constraints_of(self.after)

@@ -56,5 +56,6 @@ def _target(resource: Resource) -> Target:
 def dependencies(spec: Spec) -> dict[str, Any]:
     """What the first migration depends on: the last one of each app that it refers to."""
     leaves = dict(MigrationLoader(None).graph.leaf_nodes())
-    labels = {each.target.model.split(".")[0] for each in (*spec.relations, *spec.many) if each.target.package}
+    targets = (*(each.target for each in spec.relations), *(each.target for each in spec.many))
+    labels = {each.model.split(".")[0] for each in targets if each.package}
     return {"users_migration": leaves["users"], "dependencies": sorted((each, leaves[each]) for each in labels)}
