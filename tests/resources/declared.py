@@ -32,6 +32,7 @@ from users.resources.resource import Resource, register, registered
 
 RESOURCES = [*registered(), NOTES]
 _numbers = count(1)
+_unbounded: dict[Any, Any] = {}  # models whose constraints are away
 
 
 @contextmanager
@@ -246,8 +247,10 @@ def unbounded(resource: Resource) -> Iterator[None]:
     So that the suite may make as many rows alike as it likes.
     """
     own = [each for each in resource.model._meta.constraints if isinstance(each, UniqueConstraint)][2:]
+    own = [] if resource.model in _unbounded else own
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resource.model, "max_rows", None)
+        patch.setitem(_unbounded, resource.model, own)
         with connection.schema_editor(atomic=False) as editor:
             for each in own:
                 editor.remove_constraint(resource.model, each)

@@ -84,7 +84,9 @@ def test_delete_leaves_a_tombstone(resource: Resource, rows: str, staff: Client,
     row, other = make(resource, alice, **named(resource, "<b>Gone</b>")), make(resource, alice)
     path = f"{rows}{row.pk}/delete/"
     asked = staff.get(path).content.decode()
-    found = [each in asked for each in (f"{resource.plural.capitalize()}: 1", "&lt;b&gt;Gone&lt;/b&gt;", "Feed")]
+    found = [
+        each in asked for each in (f"{words(resource, plural=True).capitalize()}: 1", "&lt;b&gt;Gone&lt;/b&gt;", "Feed")
+    ]
     assert found == [True, True, False]
     page = send(staff, path, {"post": "yes"})
     row.refresh_from_db()
@@ -99,7 +101,7 @@ def test_bulk_delete_leaves_tombstones_in_each_owners_feed(
     gone = [make(resource, alice), make(resource, bob), make(resource, alice)]
     kept = make(resource, bob)
     asked = staff.post(rows, delete_selected(*gone)).content.decode()
-    assert (f"{resource.plural.capitalize()}: 3" in asked, "Feed" in asked) == (True, False)
+    assert (f"{words(resource, plural=True).capitalize()}: 3" in asked, "Feed" in asked) == (True, False)
     page = send(staff, rows, {**delete_selected(*gone), "post": "yes"})
     assert f"Successfully deleted 3 {words(resource, plural=True)}." in page.messages
     assert list(resource.model.objects.visible()) == [kept]

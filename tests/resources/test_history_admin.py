@@ -130,7 +130,7 @@ def test_a_column_that_was_dropped_or_changed_since_is_shown_as_text(
     row, name = make(resource, alice), resource.model._meta.model_name
     entry = Change.objects.for_user(alice).filter(version=1)
     entry.update(diff={"gone": [None, "Secret"], "erased_at": ["x", {"y": 1}]}, kind="updated")
-    client = staff_with(f"view_{name}", f"change_{name}", *([f"view_{name}_text"] if reads else []))
+    client = staff_with(f"view_{name}", f"change_{name}", *([f"view_{resource.name}_text"] if reads else []))
     for path in (f"{rows}{row.pk}/history/", undo_page(rows, row, 1)):
         page = client.get(path)
         assert (page.status_code, "gone" in page.content.decode()) == (200, True)
@@ -179,7 +179,8 @@ def test_what_a_permission_shows(
 ) -> None:
     row = make(resource, alice, **named(resource, "Secret one"))
     rename(resource, row, "Secret two")
-    client = staff_with(*(each.format(resource.model._meta.model_name) for each in permissions))
+    names = (resource.name if each.endswith("_text") else resource.model._meta.model_name for each in permissions)
+    client = staff_with(*(each.format(name) for each, name in zip(permissions, names, strict=True)))
     for path, status in [
         (f"{rows}{row.pk}/history/", history),
         (undo_page(rows, row, 2), 200 if undoes else 403),

@@ -11,7 +11,7 @@ from config.database.isolation import all_users, as_user
 from tests.client import Api
 from tests.factories import head_of
 from tests.problems import cases, exact, places_of, send
-from tests.resources.declared import RESOURCES, address, installed, named, provided
+from tests.resources.declared import RESOURCES, address, installed, named, provided, unbounded
 from tests.resources.test_references import fetch, made, resource_of
 from users.models import Change, User
 from users.resources.models import OwnedModel
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.parametrize("many", cases(LISTS)), pytest.mark.usefixt
 @pytest.fixture
 def served(many: References, db: None) -> Any:
     resource = resource_of(many.model)
-    with installed(resource), provided(resource):
+    with installed(resource), provided(resource), unbounded(resource), unbounded(resource_of(many.target)):
         yield
 
 

@@ -1,5 +1,6 @@
 """References between rows of one user: PostgreSQL itself refuses any other, and requests name what they refer to."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from tests.client import Api
 from tests.notes.models import Remark
 from tests.notes.resource import REMARKS
 from tests.problems import cases, exact, places_of, send
-from tests.resources.declared import RESOURCES, address, installed, named, provided, required_members
+from tests.resources.declared import RESOURCES, address, installed, named, provided, required_members, unbounded
 from users.models import User
 from users.resources.models import OwnedModel, Reference
 from users.resources.resource import Resource
@@ -36,6 +37,17 @@ def made(model: Any, user: User) -> OwnedModel:
     texts = {name: resource.example[name] for name in required_members(resource)}
     row: OwnedModel = resource.create(user, **resource.serializer.validated({**texts, **ids}))
     return row
+
+
+@pytest.fixture(autouse=True)
+def _several_alike(request: pytest.FixtureRequest) -> Iterator[None]:
+    if "alice" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("alice")
+    reference: Reference = request.getfixturevalue("reference")
+    with unbounded(resource_of(reference.model)), unbounded(resource_of(reference.related_model)):
+        yield
 
 
 def fetch(sql: str, *params: Any) -> list[Any]:

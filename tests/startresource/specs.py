@@ -50,13 +50,30 @@ relations:
   parent:  {to: self, max_depth: 3}
   task:    {to: task, on_delete: refuse}
   project: {to: project, null: true, on_delete: null}
+  second_home: {to: project, null: true}
+  others:  {to: project, many: true, max: 3}
 constraints:
   - {unique: [name, format]}
   - {unique: [code], when: always}
   - {check: "bought <= due and score < 5"}
   - {check: "mood != angry"}
 indexes: [[format, bought], [project, due]]
-filters: [name, pages_min, price_max, read, bought, due_before, at_after, format, code, tags, parent, task, project]
+filters:
+  - name
+  - pages_min
+  - price_max
+  - read
+  - bought
+  - due_before
+  - at_after
+  - format
+  - code
+  - tags
+  - parent
+  - task
+  - project
+  - second_home
+  - other
 sort: [name, pages, price, bought, due, at, updated]
 default_sort: -bought
 limits: {per_user: 50}

@@ -52,6 +52,7 @@ def test_the_whole_of_a_spec_is_read() -> None:
     assert price is not None and (price.min, price.max, price.default) == (0, Decimal("999999.99"), Decimal("1.50"))
     assert [(each.name, each.null, each.on_delete, each.is_tree) for each in spec.relations] == [
         ("parent", True, "trash", True), ("task", False, "refuse", False), ("project", True, "null", False),
+        ("second_home", True, "trash", False),
     ]  # fmt: skip
     assert [each.kind for each in spec.filters][:5] == ["exact", "min", "max", "exact", "exact"]
     assert (spec.sorts, spec.limit) == (("name", "pages", "price", "bought", "due", "at"), 50)

@@ -180,7 +180,8 @@ def _parsed_diff(row: OwnedModel, entry: log.Entry) -> dict[str, tuple[Any, Any]
     parsed = {}
     for name, (old, new) in entry.diff.items():
         with suppress(KeyError, TypeError, ValueError, ValidationError):
-            parsed[name] = read[name](old), read[name](new)
+            to_python = read[name]  # of null also where a column takes none, as new rows have none before
+            parsed[name] = (None if old is None else to_python(old)), (None if new is None else to_python(new))
     return parsed
 
 

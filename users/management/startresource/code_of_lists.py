@@ -301,7 +301,19 @@ class UniqueCode:
         """Whether two rows of the example are alike: of what may be null, each null is another."""
         columns = [ColumnCode(self.spec, each) for each in self.spec.columns if each.name in self.unique.columns]
         relations = [each for each in self.spec.relations if each.name in self.unique.columns]
-        return all(each.example is not None for each in columns) and not any(each.null for each in relations)
+        is_plain = all(each.example is not None for each in columns) and not any(each.null for each in relations)
+        return is_plain and all(self.spec.optional(each) for each in self._always)
+
+    @property
+    def _always(self) -> list[Unique]:
+        """Others, which a deletion leaves taken."""
+        return [each for each in self.spec.uniques if not each.live and each != self.unique]
+
+    @property
+    def left_out(self) -> list[str]:
+        """Fields without which a row is alike in nothing else that is unique."""
+        found = {name for each in self._always for name in self.spec.optional(each)}
+        return [name for name in found if name not in self.unique.columns]
 
     @property
     def test_name(self) -> str:

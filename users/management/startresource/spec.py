@@ -108,6 +108,10 @@ class Spec:
         """The text by which people know a row: the first that a row always has and that may be anything."""
         return next(each for each in self.columns if columns.is_title(each))
 
+    def optional(self, unique: "Unique") -> list[str]:
+        """Of what is unique, the fields that may be null, and so leave a row out of it."""
+        return [each.name for each in self.columns if each.name in unique.columns and each.null]
+
     def column(self, name: str) -> Column | None:
         return next((each for each in self.columns if each.name == name), None)
 
