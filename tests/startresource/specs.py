@@ -251,6 +251,16 @@ REFUSED: dict[str, tuple[str | bytes, int, str]] = {
     "a check that no row passes": (
         with_fields("goal: {type: int, min: 3, null: true}", constraints='[{check: "goal < 3"}]'), 5, "contradicts"
     ),
+    "a check that the examples break": (
+        with_fields(
+            "a: {type: date, required: true}", "b: {type: date, required: true}", constraints='[{check: "a < b"}]'
+        ),
+        6,
+        "A row of examples breaks",
+    ),
+    "a check that the defaults break": (
+        with_fields("a: {type: int, default: 9, example: 1}", constraints='[{check: "a < 5"}]'), 5, "A row of defaults"
+    ),
     "an index of json": (with_fields("m: {type: json}", indexes="[[m]]"), 5, "does not take"),
     "an unknown filter": (with_fields(filters="[nome]"), 4, "is no filter"),
     "a range of a text": (with_fields(filters="[name_before]"), 4, "is no filter"),

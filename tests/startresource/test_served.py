@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,11 +49,22 @@ def copy() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def served(copy: Path) -> Iterator[str]:
+def served(copy: Path) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="tickbase-") as folder:
         patch.setattr(servers, "ROOT", copy)
         with Server(Path(folder)) as running:
-            yield running.base
+            yield running
+
+
+@pytest.fixture(scope="module")
+def shell(copy: Path, served: Server) -> Callable[[str], str]:
+    """Runs Python beside the server, as a user of whom row level security shows the rows; returns what it prints."""
+
+    def run(code: str) -> str:
+        lines = ["from django.db import connection", "from config.database.isolation import as_user", code]
+        return served.manage("shell", "--no-imports", "--command", "\n".join(lines)).strip()
+
+    return run
 
 
 def account(base: str, name: str) -> httpx.Client:
@@ -63,14 +74,14 @@ def account(base: str, name: str) -> httpx.Client:
 
 
 @pytest.fixture(scope="module")
-def ada(served: str) -> Iterator[httpx.Client]:
-    with account(served, "ada") as client:
+def ada(served: Server) -> Iterator[httpx.Client]:
+    with account(served.base, "ada") as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def bob(served: str) -> Iterator[httpx.Client]:
-    with account(served, "bob") as client:
+def bob(served: Server) -> Iterator[httpx.Client]:
+    with account(served.base, "bob") as client:
         yield client
 
 
@@ -89,7 +100,8 @@ def test_what_is_written_passes_the_checks_of_the_house(copy: Path) -> None:
     run(copy, str(program / "ruff"), "check", ".")
     run(copy, str(program / "ruff"), "format", "--check", ".")
     run(copy, str(program / "lint-imports"))
-    run(copy, str(program / "mypy"), "tasks/habits", "tasks/sections", "tasks/labels", "tests/habits", "tests/sections")
+    names = ("habits", "sections", "labels")
+    run(copy, str(program / "mypy"), *(f"tasks/{name}" for name in names), *(f"tests/{name}" for name in names))
 
 
 def test_the_migrations_are_those_of_the_models(copy: Path) -> None:
@@ -108,6 +120,15 @@ def test_generation_takes_less_than_five_seconds(copy: Path) -> None:
 
 
 # --- The routes -------------------------------------------------------------------------------------
+
+
+def test_the_page_leads_to_a_habit_tracker_that_answers(served: Server) -> None:
+    [code] = blocks(PAGE.read_text(), "sh")
+    [shown] = blocks(PAGE.read_text(), "text")
+    done = subprocess.run(
+        ["bash", "-euc", code.replace("http://127.0.0.1:8000", served.base)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == shown
 
 
 def test_a_habit_is_made_listed_changed_deleted_and_brought_back(ada: httpx.Client) -> None:
@@ -149,6 +170,59 @@ def test_a_section_goes_with_its_project_and_belongs_to_its_owner(ada: httpx.Cli
     assert ada.get(f"sections/{section['id']}").status_code == 200
 
 
+def test_a_label_is_on_many_tasks_and_leaves_what_is_deleted(ada: httpx.Client, bob: httpx.Client) -> None:
+    one, other = (made(ada, "tasks", title=title) for title in ("Paint", "Dry"))
+    foreign = made(bob, "tasks", title="Foreign")
+    wet = made(ada, "labels", name="Wet", task_uids=[other["uid"], one["uid"]])
+    assert wet["task_ids"] == [one["id"], other["id"]]
+    refused = ada.post("labels", json={"name": "A", "task_ids": [one["id"], foreign["id"]]}).json()
+    assert (refused["errors"][0]["code"], refused["errors"][0]["pointer"]) == ("unknown_task", "/task_ids")
+    assert [each["id"] for each in ada.get(f"labels?task={one['id']}").json()] == [wet["id"]]
+    ada.delete(f"tasks/{one['id']}")
+    assert ada.get(f"labels/{wet['id']}").json()["task_ids"] == [other["id"]]
+    assert ada.post("undo").status_code == 200
+    assert ada.get(f"labels/{wet['id']}").json()["task_ids"] == [one["id"], other["id"]]
+
+
+def test_a_token_needs_the_scopes_of_the_resource(ada: httpx.Client, served: Server) -> None:
+    sent = {"name": "Reader", "scopes": ["labels:read"]}
+    token = ada.post("../users/me/tokens", json=sent).raise_for_status().json()["token"]
+    with httpx.Client(base_url=f"{served.base}/api/me/", headers={"Authorization": f"Bearer {token}"}) as reader:
+        assert reader.get("labels").status_code == 200
+        assert [reader.get("habits").status_code, reader.post("labels", json={"name": "B"}).status_code] == [403, 403]
+
+
+def test_postgresql_hides_and_refuses_what_is_another_users(
+    ada: httpx.Client, bob: httpx.Client, shell: Callable[[str], str]
+) -> None:
+    task, label = made(bob, "tasks", title="Of Bob"), made(ada, "labels", name="Of Ada")
+    project = made(bob, "projects", name="Of Bob")
+    section = made(ada, "sections", name="Shelf", project_id=made(ada, "projects", name="Of Ada")["id"])
+    made(ada, "labels", name="Two", task_ids=[made(ada, "tasks", title="Of Ada")["id"]])
+    owners = [client.get("../users/me").json()["id"] for client in (ada, bob)]
+    tables = ("habits_habit", "sections_section", "labels_label", "labels_labeltasks")
+    count = "; ".join(f"print(connection.cursor().execute('SELECT FROM {table}').rowcount)" for table in tables)
+    seen = [[int(each) for each in shell(f"with as_user({owner}): {count}").split()] for owner in owners]
+    assert min(seen[0]) > 0 and seen[1] == [0] * len(tables)
+    for sql in (
+        f"UPDATE sections_section SET project_id = {project['id']} WHERE id = {section['id']}",
+        f"UPDATE labels_label SET task_ids = '{{{task['id']}}}' WHERE id = {label['id']}",
+    ):
+        write = f'with as_user({owners[0]}): connection.cursor().execute("{sql}")'
+        told = shell(f"try:\n    {write}\nexcept Exception as error:\n    print(error)")
+        assert "violates foreign key constraint" in told
+
+
+def test_a_page_follows_another_and_a_key_is_replayed(ada: httpx.Client) -> None:
+    for number in range(3):
+        made(ada, "sections", name=f"Row {number}", project_id=made(ada, "projects", name="Many")["id"])
+    first = ada.get("sections?limit=2&sort=name")
+    second = ada.get(str(first.links["next"]["url"]))
+    assert [len(first.json()), *{each["id"] for each in second.json()} & {each["id"] for each in first.json()}] == [2]
+    again = [ada.post("labels", json={"name": "Once"}, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    assert again[0].json() == again[1].json() and again[1].headers["Idempotency-Replayed"] == "true"
+
+
 def test_they_are_in_changes_batches_and_the_export(ada: httpx.Client) -> None:
     body = {"op": "create", "type": "label", "body": {"name": "Urgent", "uid": "urgent"}}
     assert ada.post("batch", json={"operations": [body]}).json()["results"][0]["status"] == 201
@@ -156,3 +230,100 @@ def test_they_are_in_changes_batches_and_the_export(ada: httpx.Client) -> None:
     assert {"habit", "label", "section"} <= types
     exported = ada.get("../users/me/export").json()
     assert "Urgent" in [each["name"] for each in exported["labels"]]
+
+
+# --- Another spec -----------------------------------------------------------------------------------
+
+
+def respecify(copy: Path, name: str, *changes: tuple[str, str]) -> tuple[str, str]:
+    """The command that writes the example again, and its spec of before."""
+    path = copy / f"docs/examples/{name}.yaml"
+    before = path.read_text()
+    text = before
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    return f"docs/examples/{name}.yaml", before
+
+
+def refusal(copy: Path, *command: str) -> str:
+    environment = {**os.environ, "DATABASE_URL": "postgresql://types@need/no-database"}
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_a_field_that_is_dropped_and_one_that_every_row_has(
+    copy: Path, served: Server, shell: Callable[[str], str], ada: httpx.Client
+) -> None:
+    changes = [
+        ("  due:   {type: date, null: true}", "  rank:  {type: int, required: true, min: 0, max: 9, example: 4}"),
+        ("[[kind, due]]", "[[kind, rank]]"), ("due_before, due_after, ", ""), ("[name, due]", "[name, rank]"),
+    ]  # fmt: skip
+    path, _ = respecify(copy, "habit", *changes)
+    command = (sys.executable, "manage.py", "startresource", path)
+    assert "the field due is dropped" in refusal(copy, *command)
+    run(copy, *command, "--destructive")
+    run(copy, str(Path(sys.executable).with_name("ruff")), "check", "tasks/habits", "tests/habits")
+    assert served.manage("makemigrations", "--check").startswith("No changes detected")
+    served.manage("migrate", "--verbosity=0")
+    columns = "SELECT rank FROM habits_habit WHERE deleted_at IS NULL"
+    code = (
+        f"with all_users():\n    cursor = connection.cursor()\n    cursor.execute('{columns}')\n    print(set(cursor))"
+    )
+    assert shell(f"from config.database.isolation import all_users\n{code}") == "{(4,)}"
+    served.stop()
+    served.start()
+    assert made(ada, "habits", name="Sing", rank=2)["rank"] == 2
+    assert ada.post("habits", json={"name": "Hum"}).json()["errors"][0]["pointer"] == "/rank"
+
+
+def test_a_relation_to_many_comes_later_and_goes_again(copy: Path, served: Server, ada: httpx.Client) -> None:
+    path, before = respecify(copy, "section", ("relations:", "relations:\n  labels: {to: label, many: true, max: 3}"))
+    command = (sys.executable, "manage.py", "startresource", path)
+    run(copy, *command)
+    assert served.manage("makemigrations", "--check").startswith("No changes detected")
+    served.manage("migrate", "--verbosity=0")
+    served.stop()
+    served.start()
+    label, project = made(ada, "labels", name="Later"), made(ada, "projects", name="Later")
+    assert made(ada, "sections", name="A", project_id=project["id"], label_ids=[label["id"]])["label_ids"] == [
+        label["id"]
+    ]
+    assert "sections refer to it" in refusal(copy, sys.executable, "manage.py", "startresource", "label", "--remove")
+    (copy / path).write_text(before)
+    assert "the relation label_ids is dropped" in refusal(copy, *command)
+    run(copy, *command, "--destructive")
+    served.manage("migrate", "--verbosity=0")
+    assert served.manage("makemigrations", "--check").startswith("No changes detected")
+
+
+# --- The end ----------------------------------------------------------------------------------------
+
+
+def test_a_resource_is_taken_out_when_it_is_empty_or_that_is_meant(copy: Path, served: Server) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        served.manage("startresource", "label", "--remove")
+    assert "rows of it; say --destructive to lose them" in refused.value.stderr
+    assert (copy / "tasks/labels").exists()
+    assert "tasks/labels is gone" in served.manage("startresource", "label", "--remove", "--destructive")
+    left = run(copy, "grep", "-rlE", r"labels?\b", "--include=*.py", "config", "users", "tasks")
+    assert "tasks/labels" not in left and "tasks.labels" not in (copy / "config/settings.py").read_text()
+    for path in ("tasks/labels", "tests/labels", "docs/guide/labels.md"):
+        assert not (copy / path).exists()
+    assert "labels" not in (copy / "docs/guide/README.md").read_text() + (copy / "pyproject.toml").read_text()
+    assert served.manage("makemigrations", "--check").startswith("No changes detected")
+
+
+def test_who_had_rows_of_it_syncs_on_without_them(ada: httpx.Client, served: Server) -> None:
+    """The log still tells of them."""
+    served.stop()
+    served.start()
+    assert ada.get("labels").status_code == 404
+    first = ada.get("changes?limit=1").json()
+    since = ada.get(f"changes?since={first['cursor']}&limit=1000").json()
+    assert {each["type"] for each in since["changes"]} >= {"habit", "section"}
+    assert ada.get("history?limit=200").status_code == 200
+    made(ada, "tasks", title="Afterwards")
+    assert [each["type"] for each in ada.get(f"changes?since={since['cursor']}").json()["changes"]] == ["task"]

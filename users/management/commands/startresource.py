@@ -29,7 +29,7 @@ class Command(BaseCommand):
     omitted: Sequence[str] = ()  # of a foreign schema
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("spec", help="a file in YAML or JSON, or the name of the resource")
+        parser.add_argument("spec", help="a file in YAML or JSON, or a resource's name, alone of one that is there")
         parser.add_argument("fields", nargs="*", help="name:type, with ! if required, ? if it may be null, =default")
         parser.add_argument("--into", metavar="PATH", help="the folder of the app (tasks/<plural>)")
         parser.add_argument("--from-openapi", action="store_true", help="the file is an OpenAPI document")
@@ -65,7 +65,8 @@ class Command(BaseCommand):
     def _root(self, options: dict[str, Any]) -> Node:
         path = Path(options["spec"])
         if not path.suffix and not options["from_openapi"]:
-            return short.read(options["spec"], options["fields"])
+            lock = None if options["fields"] else self._locks().get(options["spec"])
+            return documents.of(lock.spec) if lock else short.read(options["spec"], options["fields"])
         if options["fields"]:
             raise SpecError("Fields are written in the spec, or behind the name of a resource, not both.")
         try:
@@ -84,9 +85,14 @@ class Command(BaseCommand):
         root = self._root(options)
         named = root.value.get("resource") if root.kind == "map" else None
         name = str(named.value) if named is not None else ""
-        locks = (settings.BASE_DIR / "tasks").glob(f"*/{plan.LOCK}")
-        held = (plan.Lock.read(path) for path in locks)
-        return name if any(lock is not None and lock.spec.get("resource") == name for lock in held) else ""
+        return name if name in self._locks() else ""
+
+    @staticmethod
+    def _locks() -> dict[str, plan.Lock]:
+        """Of the resources that were written before, by their name."""
+        paths = (settings.BASE_DIR / "tasks").glob(f"*/{plan.LOCK}")
+        locks = (lock for path in paths if (lock := plan.Lock.read(path)) is not None)
+        return {str(lock.spec.get("resource")): lock for lock in locks}
 
     def _check(self, planned: Plan) -> None:
         if changed := planned.changed():

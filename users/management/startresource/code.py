@@ -287,7 +287,19 @@ class ColumnCode:
             return int(nearest) if column.type == "int" else str(nearest)
         return _EXAMPLES.get(column.type, column.values[-1] if column.values else None)
 
+    @property
+    def example_value(self) -> Any:
+        """The example in Python."""
+        example = self.example
+        parse = _PARSED.get(self.column.type)
+        return parse(example) if parse is not None and example is not None else example
 
+
+_PARSED: Mapping[str, Callable[[Any], Any]] = {
+    "date": dt.date.fromisoformat,
+    "instant": lambda text: dt.datetime.fromisoformat(text.replace("Z", "+00:00")),
+    "decimal": Decimal,
+}
 _MODEL_FIELDS = {
     "int": "IntegerField", "bool": "BooleanField", "date": "DateField", "instant": "DateTimeField", "uuid": "UUIDField",
 }  # fmt: skip

@@ -4,7 +4,7 @@ import keyword
 import re
 from collections.abc import Collection, Mapping
 
-from users.management.startresource import columns, names, rules
+from users.management.startresource import columns, names, rules, whole
 from users.management.startresource.columns import Column
 from users.management.startresource.documents import Node
 from users.management.startresource.rules import Rule
@@ -64,6 +64,7 @@ class _Parser:
     def __init__(self, root: Node, world: World) -> None:
         self.root, self.world = root, world
         self.entries = root.entries(KEYS)
+        self.checked: list[Node] = []  # the checks
 
     def parse(self) -> Spec:
         for name in ("resource", "fields"):
@@ -91,7 +92,8 @@ class _Parser:
             limit=self._limit(),
             plain=self.root.plain(),
         )
-        self._refuse_long_names(spec)
+        whole.refuse_long_names(self.root, spec)
+        whole.refuse_broken_checks(self.checked, spec)
         return spec
 
     # --- Names ------------------------------------------------------------------------------------------
@@ -138,18 +140,6 @@ class _Parser:
                 blamed = self.entries["fields"].value.get(name) or self.entries["relations"].value[source]
                 blamed.refuse(f"{made[name]} and {source} would both make {name}; rename one of them.")
             made[name] = source
-
-    def _refuse_long_names(self, spec: Spec) -> None:
-        longest = [f"{spec.table}_uid_not_empty", f"{spec.table}_id_seq"]
-        longest += [f"{spec.table}_{each.name}_id" for each in spec.relations]
-        longest += [f"{spec.table}{each.name.replace('_', '')}_inserted" for each in spec.many]
-        longest += [f"{spec.table}_{'_'.join(each)}" for each in spec.indexes]
-        longest += [f"{spec.table}_{'_'.join(each.columns)}_unique" for each in spec.uniques]
-        for name in longest:
-            if len(name) > names.MAX_IDENTIFIER:
-                self.root.refuse(
-                    f"{name} has {len(name)} bytes, and PostgreSQL keeps {names.MAX_IDENTIFIER}: shorten names."
-                )
 
     # --- What a row has ---------------------------------------------------------------------------------
 
@@ -272,6 +262,7 @@ class _Parser:
                 if "when" in entries:
                     entries["when"].refuse("`when` is for `unique`.")
                 checks.append(rules.parse(entries["check"], self.columns))
+                self.checked.append(entries["check"])
                 continue
             when = entries["when"].text() if "when" in entries else "live"
             if when not in ("live", "always"):

@@ -1,8 +1,10 @@
 """Checks of a spec, such as `goal <= 7` or `starts < ends`: comparisons, joined by `and`."""
 
+import operator as operators
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from users.management.startresource.columns import Column, value_of
 from users.management.startresource.documents import Node
@@ -16,6 +18,9 @@ OPERATORS = {
     "<": ("<", "lt"),
     ">": (">", "gt"),
 }
+_COMPARE = {
+    "<=": operators.le, ">=": operators.ge, "!=": operators.ne, "=": operators.eq, "<": operators.lt, ">": operators.gt,
+}  # fmt: skip
 _COMPARISON = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|!=|=|<|>)\s*(.+?)\s*")
 _TYPES = ("int", "decimal", "date", "instant", "enum", "bool", "text")
 MAX_COMPARISONS = 10
@@ -33,6 +38,14 @@ class Comparison:
 class Rule:
     text: str
     comparisons: tuple[Comparison, ...]
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Of a row with these values; a comparison with nothing holds, as in SQL."""
+        pairs = [
+            (each.operator, values[each.column], values[each.other] if each.other else each.value)
+            for each in self.comparisons
+        ]
+        return all(None in pair or _COMPARE[sign](*pair) for sign, *pair in pairs)
 
 
 def parse(node: Node, columns: Sequence[Column]) -> Rule:
