@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from users.management.startresource import documents, foreign, parsing, plan, removal, short, world
+from users.management.startresource import documents, edits, foreign, parsing, plan, removal, short, world
 from users.management.startresource.documents import Node, SpecError
 from users.management.startresource.plan import Plan
 from users.management.startresource.spec import Spec
@@ -120,10 +120,11 @@ class Command(BaseCommand):
         if planned.conflicts:
             raise CommandError("Solve the conflicts, which are marked with <<<<<<< and >>>>>>>, then run this again.")
         self._write_openapi()
-        lines = sum(planned.texts[path].count("\n") for path in written)
+        own = [path for path in written if path not in edits.EDITED]
+        lines = sum(planned.texts[path].count("\n") for path in own)
         plural = planned.spec.plural
         self.stdout.write(
-            f"{len(written)} files with {lines:,} lines in {time.monotonic() - begun:.1f} s. Next:\n"
+            f"{len(own)} files with {lines:,} lines in {time.monotonic() - begun:.1f} s. Next:\n"
             "  python manage.py migrate\n"
             f"  .venv/bin/pytest tests/{plural} tests/resources -k {planned.spec.name}\n"
             "  make run\n"

@@ -13,6 +13,7 @@ from users.management.startresource.spec import Spec
 
 SETTINGS, LAYERS = "config/settings.py", "pyproject.toml"
 GUIDE, ERRORS = "docs/guide/README.md", "docs/guide/errors.md"
+EDITED = (SETTINGS, LAYERS, GUIDE, ERRORS)
 _CONTAINER = 'containers = ["tasks.projects"'
 _ACTIONS: Mapping[str, str] = {
     "GET ": "lists {plural}",
@@ -46,7 +47,7 @@ def added(spec: Spec, place: Place, root: Path = settings.BASE_DIR) -> Files:
 def removed(spec: Spec, place: Place, root: Path = settings.BASE_DIR) -> Files:
     """The files without these lines."""
     label = place.package.rpartition(".")[2]
-    texts = {path: (root / path).read_text() for path in (SETTINGS, LAYERS, GUIDE, ERRORS)}
+    texts = {path: (root / path).read_text() for path in EDITED}
     lines = {f'    "{place.package}",', *_rows(spec), *_contents(spec)}
     for path in (SETTINGS, GUIDE):
         texts[path] = "".join(line for line in texts[path].splitlines(True) if line.rstrip("\n") not in lines)
