@@ -285,6 +285,8 @@ class ColumnCode:
         if column.type in ("int", "decimal"):
             nearest = max(column.min, min(column.max, Decimal(1).quantize(Decimal(1).scaleb(-column.places))))
             return int(nearest) if column.type == "int" else str(nearest)
+        if column.type == "text[]":
+            return ["home"[: column.each]]
         return _EXAMPLES.get(column.type, column.values[-1] if column.values else None)
 
     @property
@@ -313,7 +315,6 @@ _EXAMPLES: Mapping[str, Any] = {
     "instant": "2026-12-01T09:30:00Z",
     "uuid": "7f9c24e5-2f4d-4c6b-9d57-0a1b2c3d4e5f",
     "json": {"source": "paper"},
-    "text[]": ["home"],
 }
 
 

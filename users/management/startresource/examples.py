@@ -84,9 +84,9 @@ def _case(spec: Spec, each: Filter) -> tuple[str, str] | None:
     column = spec.column(each.column)
     assert column is not None
     example = ColumnCode(spec, column).example
-    if column.type == "text[]":
-        return f"{each.name}=home", f'"home" in row["{each.column}"]'
-    if example is None:
+    if column.type == "text[]" and example:
+        return f"{each.name}={quote(example[0])}", f'{example[0]!r} in row["{each.column}"]'
+    if not example and example is not False and example != 0:
         return None
     value = f'row["{each.column}"]'
     shown = {True: "true", False: "false"}.get(example) if isinstance(example, bool) else str(example)
