@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from tests.startresource.specs import HABIT
-from users.management.startresource import documents, edits, parsing, plan, world
+from users.management.startresource import documents, edits, parsing, plan, removal, world
 from users.management.startresource.documents import SpecError
 from users.management.startresource.plan import LOCK, Plan
 
@@ -19,7 +19,7 @@ APP = "tasks/habits"
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Of a project, as far as the generator reads it; with a resource."""
-    for path in (edits.SETTINGS, edits.LAYERS, edits.GUIDE, edits.ERRORS):
+    for path in edits.EDITED:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(settings.BASE_DIR / path, tmp_path / path)
     planned(tmp_path).write()
@@ -48,6 +48,7 @@ def test_the_app_is_written_with_one_line_in_each_file_that_names_it(root: Path)
         (edits.GUIDE, "- [Habits](habits.md)"),
         (edits.GUIDE, "| `GET /api/{user_id}/habits` | lists habits |\n"),
         (edits.ERRORS, "`habit_not_found`"),
+        (edits.TOKENS, "| `habits:read`, `habits:write` | [habits](habits.md), likewise |\n"),
     ):
         assert (root / path).read_text().count(words) == 1, path
     assert migrations(root) == ["0001_initial", "0002_roles"]
@@ -122,6 +123,33 @@ def test_edits_of_one_line_are_a_conflict_with_both(root: Path) -> None:
     assert again.conflicts == [f"{APP}/models.py"]
     text = again.texts[f"{APP}/models.py"]
     assert "<<<<<<< yours\nMAX_NAME = 130\n" in text and "MAX_NAME = 140\n>>>>>>> generated now" in text
+
+
+def test_what_is_removed_leaves_nothing_behind(root: Path) -> None:
+    spec = parsing.parse(documents.read(HABIT.encode()), world.world(without="habit"))
+    told = removal.remove(spec, plan.place_of(spec, None, root), destructive=False, root=root)
+    assert told == "tasks/habits is gone. Next: make schema"
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()) == sorted(edits.EDITED)
+    assert {path: (root / path).read_text() for path in edits.EDITED} == {
+        path: (settings.BASE_DIR / path).read_text() for path in edits.EDITED
+    }
+
+
+def test_what_was_edited_by_hand_is_removed_if_that_is_meant(root: Path) -> None:
+    services = root / APP / "services.py"
+    services.write_text(services.read_text() + "\n# Mine\n")
+    spec = parsing.parse(documents.read(HABIT.encode()), world.world(without="habit"))
+    place = plan.place_of(spec, None, root)
+    with pytest.raises(SpecError, match=f"{APP}/services.py were edited by hand"):
+        removal.remove(spec, place, destructive=False, root=root)
+    assert services.exists()
+    removal.remove(spec, place, destructive=True, root=root)
+    assert not services.exists()
+
+
+def test_what_was_not_made_by_it_is_not_removed() -> None:
+    with pytest.raises(CommandError, match="was not made by startresource"):
+        call_command("startresource", "project", "name:text!", remove=True)
 
 
 def test_a_folder_of_somebody_elses_is_left(root: Path) -> None:

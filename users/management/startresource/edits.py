@@ -13,7 +13,8 @@ from users.management.startresource.spec import Spec
 
 SETTINGS, LAYERS = "config/settings.py", "pyproject.toml"
 GUIDE, ERRORS = "docs/guide/README.md", "docs/guide/errors.md"
-EDITED = (SETTINGS, LAYERS, GUIDE, ERRORS)
+TOKENS = "docs/guide/tokens.md"
+EDITED = (SETTINGS, LAYERS, GUIDE, ERRORS, TOKENS)
 _CONTAINER = 'containers = ["tasks.projects"'
 _ACTIONS: Mapping[str, str] = {
     "GET ": "lists {plural}",
@@ -40,7 +41,9 @@ _ELSEWHERE: Mapping[str, str] = {
 def added(spec: Spec, place: Place, root: Path = settings.BASE_DIR) -> Files:
     """The files with the lines of the app, which may be there already."""
     label = place.package.rpartition(".")[2]
-    edited = {SETTINGS: _in_settings, LAYERS: _in_layers, GUIDE: _in_guide, ERRORS: _in_errors}
+    edited = {
+        SETTINGS: _in_settings, LAYERS: _in_layers, GUIDE: _in_guide, ERRORS: _in_errors, TOKENS: _in_tokens,
+    }  # fmt: skip
     return {path: edit((root / path).read_text(), spec, place.package, label) for path, edit in edited.items()}
 
 
@@ -48,8 +51,8 @@ def removed(spec: Spec, place: Place, root: Path = settings.BASE_DIR) -> Files:
     """The files without these lines."""
     label = place.package.rpartition(".")[2]
     texts = {path: (root / path).read_text() for path in EDITED}
-    lines = {f'    "{place.package}",', *_rows(spec), *_contents(spec)}
-    for path in (SETTINGS, GUIDE):
+    lines = {f'    "{place.package}",', *_rows(spec), *_contents(spec), _scopes(spec)}
+    for path in (SETTINGS, GUIDE, TOKENS):
         texts[path] = "".join(line for line in texts[path].splitlines(True) if line.rstrip("\n") not in lines)
     texts[LAYERS] = texts[LAYERS].replace(f" | {label}", "").replace(f', "{place.package}"', "")
     texts[ERRORS] = texts[ERRORS].replace(f" `{spec.name}_not_found`,", "")
@@ -91,6 +94,16 @@ def _in_guide(text: str, spec: Spec, package: str, label: str) -> str:
 def _in_errors(text: str, spec: Spec, package: str, label: str) -> str:
     code = f" `{spec.name}_not_found`,"
     return text if code in text else _after(text, " `project_not_found`,", code, ERRORS)
+
+
+def _in_tokens(text: str, spec: Spec, package: str, label: str) -> str:
+    line = _scopes(spec)
+    return text if line in text else _before(text, "| `account:read` |", f"{line}\n", TOKENS)
+
+
+def _scopes(spec: Spec) -> str:
+    plural = spec.plural
+    return f"| `{plural}:read`, `{plural}:write` | [{names.words_of(plural)}]({plural}.md), likewise |"
 
 
 def _rows(spec: Spec) -> list[str]:
