@@ -197,7 +197,7 @@ def _refused(field: serializers.Field) -> Values:
             wrong = {"empty": "", "unknown": "done", "upper case": word.upper(), "blank": f"{word} "}
             return {**NOT_TEXT, **UNSTORABLE, **never, **wrong}
         case BooleanField():
-            return NOT_A_FLAG
+            return {name: value for name, value in NOT_A_FLAG.items() if value is not None or not field.allow_null}
         case DateField():
             return {**NOT_TEXT, **UNSTORABLE, **never, **NOT_A_DATE}
         case InstantField():

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from rest_framework.exceptions import ValidationError
 
 import config.urls
 from config.database.isolation import all_users
+from config.http.fields import InstantField
 from tests.client import Api
 from tests.notes.resource import NOTES
 from tests.problems import send
@@ -126,6 +127,9 @@ def typed(resource: Resource, user: User, text: str) -> dict[str, Any]:
     values = {name: value for name, value in named(resource, text).items() if not name.endswith("_uid")}
     targets = needed(resource.model)
     rows = {each.attname: each.related_model._default_manager.get(user=user, uid=NEEDED) for each in targets}
+    fields = resource.serializer().fields
+    for name in [name for name in values if isinstance(fields[name], InstantField)]:  # of which a form has two parts
+        values[f"{name}_0"], values[f"{name}_1"] = values.pop(name).removesuffix("Z").split("T")
     return values | {name: str(row.pk) for name, row in rows.items()}
 
 
@@ -244,8 +248,17 @@ def changing(resource: Resource) -> dict[str, Operation]:
 def unbounded(resource: Resource) -> Iterator[None]:
     """Without a limit of its own, and without what is unique beside the uid: the tests of the resource hold those.
 
-    So that the suite may make as many rows alike as it likes.
+    So that the suite may make as many rows alike as it likes; also of what its rows cannot be without.
     """
+    with ExitStack() as stack:
+        for target in {each.related_model for each in needed(resource.model)}:
+            stack.enter_context(unbounded(declared_of(target)))
+        stack.enter_context(_unbounded_alone(resource))
+        yield
+
+
+@contextmanager
+def _unbounded_alone(resource: Resource) -> Iterator[None]:
     own = [each for each in resource.model._meta.constraints if isinstance(each, UniqueConstraint)][2:]
     own = [] if resource.model in _unbounded else own
     with pytest.MonkeyPatch.context() as patch:
@@ -296,13 +309,17 @@ def provided(resource: Resource) -> Iterator[None]:
         post_save.disconnect(follow, User)
 
 
+def declared_of(model: Any) -> Resource:
+    return next(each for each in registered() if each.model is model)
+
+
 def provide(model: type[OwnedModel], user: User) -> None:
     for reference in needed(model):
         target: Any = reference.related_model
         provide(target, user)
         if target.objects.filter(user=user, uid=NEEDED).exists():
             continue
-        declared = next(each for each in registered() if each.model is target)
+        declared = declared_of(target)
         now = timezone.now()
         row: Any = target(user=user, uid=NEEDED, created_at=now, updated_at=now, version=0)
         values = dict(declared.serializer.validated(required(declared)))

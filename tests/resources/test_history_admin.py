@@ -115,11 +115,11 @@ def test_a_row_from_before_the_log_has_no_entries(resource: Resource, rows: str,
 
 def test_values_are_shown_as_text_and_cut_off(resource: Resource, rows: str, staff: Client, alice: User) -> None:
     row = make(resource, alice, **named(resource, "<b>Bold</b>"))
-    long = next(name for name in reversed(resource.text) if takes(resource, name, "y" * (MAX_SHOWN + 1)))
-    resource.update(alice, row.pk, {long: "y" * (MAX_SHOWN + 1)})
+    long = [name for name in resource.text if takes(resource, name, "y" * (MAX_SHOWN + 1))]
+    resource.update(alice, row.pk, dict.fromkeys(long, "y" * (MAX_SHOWN + 1)))
     page = staff.get(f"{rows}{row.pk}/history/").content.decode()
     assert ("&lt;b&gt;Bold&lt;/b&gt;" in page, "<b>Bold" in page, "y" * MAX_SHOWN in page) == (True, False, False)
-    assert "y" * (MAX_SHOWN - 1) + "…" in page
+    assert ("y" * (MAX_SHOWN - 1) + "…" in page) == bool(long)  # there may be none
 
 
 @pytest.mark.parametrize("reads", [False, True])
@@ -189,7 +189,7 @@ def test_what_a_permission_shows(
         page = client.get(path)
         content = page.content.decode()
         assert (page.status_code, "Secret" in content) == (status, reads and page.status_code == 200), path
-        assert f"{label(resource)}" in content or status != 200
+        assert label(resource).replace("_", " ") in content or status != 200
     assert client.get(f"{rows}{row.pk}/history/").content.decode().count("/undo/") == (2 if undoes else 0)
     assert bool(events(action=Action.STAFF_READ)) is reads
     answer = client.post(undo_page(rows, row, 2), {"reason": REASON})

@@ -148,7 +148,7 @@ def test_what_was_edited_by_hand_is_removed_if_that_is_meant(root: Path) -> None
 
 
 def test_what_was_not_made_by_it_is_not_removed() -> None:
-    with pytest.raises(CommandError, match="was not made by startresource"):
+    with pytest.raises(CommandError, match="There is a resource project already"):
         call_command("startresource", "project", "name:text!", remove=True)
 
 
