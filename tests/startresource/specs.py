@@ -221,7 +221,7 @@ REFUSED: dict[str, tuple[str | bytes, int, str]] = {
     "many that may be null": (with_fields(relations="{a: {to: task, many: true, null: true}}"), 4, "to one row"),
     "many that go along": (with_fields(relations="{a: {to: task, many: true, on_delete: trash}}"), 4, "to one row"),
     "a maximum of one": (with_fields(relations="{a: {to: task, max: 3}}"), 4, "for relations to several"),
-    "a maximum of none": (with_fields(relations="{a: {to: task, many: true, max: 0}}"), 4, "from 1 to 1,000"),
+    "a maximum of one row": (with_fields(relations="{a: {to: task, many: true, max: 1}}"), 4, "from 2 to 1,000"),
     "many and a field": (
         with_fields("task_ids: {type: bool}", relations="{tasks: {to: task, many: true}}"), 4, "both make task_ids"
     ),

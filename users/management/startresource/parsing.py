@@ -187,7 +187,7 @@ class _Parser:
         if target.name == self.name:
             entries["to"].refuse("A row refers to several of another resource, not of its own; make a tree.")
         help_text = columns.sentence(entries["help"]) if "help" in entries else ""
-        return Many(name, target, _whole(entries.get("max"), 20, 1, MAX_MANY), help_text)
+        return Many(name, target, _whole(entries.get("max"), 20, 2, MAX_MANY), help_text)
 
     def _one(self, name: str, node: Node, entries: Mapping[str, Node], target: Target) -> Relation:
         is_tree = target.name == self.name

@@ -58,7 +58,7 @@ def schema() -> dict[str, Any]:
             "max_children": {"type": "integer", "minimum": 1, "maximum": 10_000},
             "help": _KINDS["help"],
             "many": {"type": "boolean", "description": parsing.RELATION_KEYS["many"]},
-            "max": {"type": "integer", "minimum": 1, "maximum": parsing.MAX_MANY},
+            "max": {"type": "integer", "minimum": 2, "maximum": parsing.MAX_MANY},
         },
         ["to"],
     )
