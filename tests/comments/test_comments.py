@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tasks.comments.models import Comment
 from tasks.comments.resource import COMMENTS
 from tests.client import Api
-from tests.resources.declared import address, example, label, make, named, provided, required
+from tests.resources.declared import address, example, label, make, named, provided, required, unbounded
 from users.models import User
 
 LETTERS = "aZÄßжφ字０9'\"<&%\\"
@@ -26,13 +26,14 @@ def _what_they_need(db: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def rows(alice: User, as_alice: Api) -> list[dict[str, Any]]:
+def rows(alice: User, as_alice: Api) -> Iterator[list[dict[str, Any]]]:
     """One of all that the example has, and one of the least."""
-    make(COMMENTS, alice, **{**example(COMMENTS), **named(COMMENTS, "Zebra")})
-    make(COMMENTS, alice, **named(COMMENTS, "Äpfel"))
-    found: list[dict[str, Any]] = as_alice.get(address(COMMENTS)).json()
-    assert len(found) == 2
-    return found
+    with unbounded(COMMENTS):
+        make(COMMENTS, alice, **{**example(COMMENTS), **named(COMMENTS, "Zebra")})
+        make(COMMENTS, alice, **named(COMMENTS, "Äpfel"))
+        found: list[dict[str, Any]] = as_alice.get(address(COMMENTS)).json()
+        assert len(found) == 2
+        yield found
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
