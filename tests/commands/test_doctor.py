@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import time_machine
@@ -13,9 +14,12 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 from pytest_django import Settings
 
 from config.database import timeline
+from config.environment import variables
+from config.models import Backup, Worker
 from config.operations import doctor
 from config.operations.doctor import registry
 from tests.commands.databases import Database, database
@@ -23,6 +27,7 @@ from tests.factories import make_user
 from tests.issuer import Issuer
 from tests.server import ROOT, free_port
 from tests.tree import PRODUCTION
+from users.mail.models import Mail
 from users.models import User
 
 SECRETS = {
@@ -51,6 +56,7 @@ def find(name: str) -> CheckMessage:
 
 @pytest.mark.process
 def test_all_is_well(db: None) -> None:
+    Worker.objects.beat("host:1", timezone.now(), timezone.now())
     status, printed = run_doctor("--json")
     found = {each["name"]: each for each in json.loads(printed)}
     assert list(found) == [each.tags[0] for each in registry.get_checks()]
@@ -182,7 +188,7 @@ def test_more_connections_than_there_are(db: None, settings: Settings) -> None:
     assert find("connections").level == checks.ERROR
     settings.WORKERS, settings.THREADS = 2, 4
     found = find("connections")
-    assert (found.level, "Up to 13 " in found.msg) == (checks.INFO, True)  # three spare ones
+    assert (found.level, "Up to 17 " in found.msg) == (checks.INFO, True)  # four of the worker, three spare ones
 
 
 @pytest.mark.process
@@ -221,6 +227,37 @@ def test_keys_that_others_can_read(settings: Settings, tmp_path: Path) -> None:
     assert find("keys").hint == f"chmod 600 {tmp_path}/secret_key.secret"
 
 
+@pytest.mark.parametrize(
+    ("file_mode", "folder_mode", "is_told"), [(0o644, 0o755, True), (0o640, 0o755, False), (0o644, 0o700, False)]
+)
+def test_secret_files_that_others_can_read(
+    monkeypatch: pytest.MonkeyPatch, file_mode: int, folder_mode: int, is_told: bool
+) -> None:
+    with TemporaryDirectory(prefix="tickbase-") as name:
+        folder, file = Path(name), Path(name) / "key"
+        file.touch()
+        file.chmod(file_mode)
+        folder.chmod(folder_mode)
+        monkeypatch.setattr(variables, "secret_files", {"SECRET_KEY_FILE": file})
+        found = find("secret files")
+    if is_told:
+        assert (found.level, found.msg) == (checks.WARNING, "Others can read SECRET_KEY_FILE.")
+        assert found.hint == f"chmod o= {file}"
+    else:
+        assert found.level == checks.INFO
+
+
+@pytest.mark.parametrize(("hours", "level"), [(47, checks.INFO), (49, checks.WARNING), (None, checks.WARNING)])
+def test_a_backup_that_is_old_or_missing(db: None, settings: Settings, hours: int | None, level: int) -> None:
+    Backup.objects.all().delete()
+    if hours is not None:
+        Backup.objects.create(pk=1, made_at=dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours))
+    assert find("last backup").level == checks.INFO  # in development
+    settings.PRODUCTION = True
+    found = find("last backup")
+    assert (found.level, f"{hours} hours ago" in found.msg) == (level, hours is not None)
+
+
 def test_a_mail_server_that_is_away_or_missing(settings: Settings) -> None:
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
@@ -240,3 +277,18 @@ def test_the_issuer_is_asked(settings: Settings) -> None:
         settings.JWT_EXTERNAL_JWKS_URL = issuer.url
         assert find("external issuer").level == checks.INFO
     assert find("external issuer").level == checks.ERROR
+
+
+# --- The worker -------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_missing_or_late(db: None) -> None:
+    assert (find("worker").level, "No worker was seen;" in find("worker").msg) == (checks.WARNING, True)
+    now = timezone.now()
+    Worker.objects.beat("host:1", now, now - dt.timedelta(minutes=2))
+    assert "No worker was seen since " in find("worker").msg
+    Worker.objects.beat("host:1", now, now)
+    assert find("worker").level == checks.INFO
+    waiting = {"kind": "none", "due_at": now - dt.timedelta(minutes=11), "expires_at": now}
+    Mail.objects.create(**waiting)
+    assert find("worker").msg == "Work waits: mails for 11 min."

@@ -20,7 +20,7 @@ COMMANDS = {
     "backup": "config", "doctor": "config", "restore": "config", "prune": "users", "seed_demo": "tasks",
     "create_token": "users", "delete_user": "users", "export_user": "users", "invite": "users",
     "import_tasks": "tasks", "export_tasks": "tasks",
-    "mail_expiring_tokens": "users",
+    "work": "config",
 }  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.process
 def test_its_lines_run(folder: Path) -> None:
-    with Server(folder / "data") as server:
+    with Server(folder / "data", BACKGROUND="on") as server:
         script = SCRIPT.replace("python manage.py", f"{sys.executable} {ROOT}/manage.py")
         script += 'test -n "$TOKEN"\n'
         checkout, home = folder / "checkout", folder / "home"
