@@ -18,7 +18,7 @@ import httpx
 from hypothesis import settings
 
 from tests.factories import PASSWORD
-from tests.resources.declared import NEEDED, label, needed, required
+from tests.resources.declared import NEEDED, declared_of, label, needed, required
 from tests.server import ROOT, Server
 from users.resources.resource import Resource, registered
 
@@ -37,9 +37,9 @@ def _said_of(resource: Resource) -> dict[str, Any]:
         "label": label(resource),
         "body": required(resource),
         "example": example,
-        "needs": sorted({each.related_model.type_name() for each in needed(resource.model)}),
-        "references": {each.name: each.related_model.type_name() for each in resource.model.references()},
-        "lists": {each.stem: each.target.type_name() for each in resource.model.many()},
+        "needs": sorted({declared_of(each.related_model).name for each in needed(resource.model)}),
+        "references": {each.name: declared_of(each.related_model).name for each in resource.model.references()},
+        "lists": {each.stem: declared_of(each.target).name for each in resource.model.many()},
     }
 
 
