@@ -5,7 +5,7 @@ visible. The tenant is a session setting, `tickbase.user_id`.
 """
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from django.apps import apps
 from django.conf import settings
@@ -157,10 +157,9 @@ def refer_each(table: str, column: str, pairs: str, target: str) -> RunSQL:
     return RunSQL(_KEEP_PAIRS.format(**names), _LOSE_PAIRS.format(**names))
 
 
-def unrefer_each(table: str, column: str, pairs: str, target: str) -> RunSQL:
-    """The opposite of `refer_each`, before the column and the table of pairs are dropped."""
-    names = {"table": table, "column": column, "pairs": pairs, "target": target}
-    return RunSQL(_LOSE_PAIRS.format(**names), _KEEP_PAIRS.format(**names))
+def undone(operation: RunSQL) -> RunSQL:
+    """The opposite of one of these, for a migration that takes out what it is about."""
+    return RunSQL(cast(Any, operation.reverse_sql), operation.sql)
 
 
 def exposed_tables() -> dict[str, bool]:

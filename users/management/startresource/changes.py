@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import migrations, models
 from django.db.models import F, Q
 
-from config.database.isolation import isolate, refer, refer_each, unrefer_each, validate_reference
+from config.database.isolation import isolate, refer, refer_each, undone, validate_reference
 from tasks.text import fold, fold_all
 
 
@@ -146,7 +146,8 @@ class Difference:
         old = {each.name: each for each in files.many_of(self.before)}
         new = {each.name: each for each in files.many_of(self.after)}
         for name in old.keys() - new.keys():
-            self.first += [f"un{old[name].refer}", f'migrations.DeleteModel("{old[name].pairs}")']
+            made = [f"undone({old[name].refer})", f'undone(isolate("{old[name].pairs_table}"))']
+            self.first += [*made, f'migrations.DeleteModel("{old[name].pairs}")']
             self._drop(old[name].column, "the relation")
         for name, many in new.items():
             if name not in old:
