@@ -251,8 +251,9 @@ def unbounded(resource: Resource) -> Iterator[None]:
     So that the suite may make as many rows alike as it likes; also of what its rows cannot be without.
     """
     with ExitStack() as stack:
-        for target in {each.related_model for each in needed(resource.model)}:
-            stack.enter_context(unbounded(declared_of(target)))
+        targets = {each.related_model for each in needed(resource.model)}
+        for target in [each for each in registered() if each.model in targets]:
+            stack.enter_context(unbounded(target))
         stack.enter_context(_unbounded_alone(resource))
         yield
 
