@@ -4,7 +4,6 @@ import datetime as dt
 import re
 from typing import Any, ClassVar
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -36,7 +35,7 @@ class DueField(DateField):
         return super().to_internal_value(data)
 
 
-@extend_schema_field(OpenApiTypes.INT64)
+@extend_schema_field({"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_BIGINT})
 class IdField(serializers.Field):
     """A query parameter: the id of a row, or one of these words. Of another user's row nobody is told."""
 

@@ -133,6 +133,7 @@ def after_call(context: HookContext, case: Case, response: Response) -> None:
         stranger.cache_clear()
     elif operation in {"endSession", "endOtherSessions"}:
         session_of_alice.cache_clear()
+        _alice.cache_clear()  # whose session it may have been
         PEERS["alice"].invalidate()  # it may have been hers
     elif operation.startswith("delete") or operation in {"undo", "batch"} or operation.startswith("push"):
         row_of_alice.cache_clear()
