@@ -29,6 +29,7 @@ updateMe           | a session
 deleteMe           | a session
 exportMe           | account:read and every read
 changePassword     | a session
+changeEmail        | a session
 sendVerification   | a session
 listSessions       | account:read
 endOtherSessions   | a session
