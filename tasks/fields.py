@@ -5,11 +5,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from config.http.fields import Clearable, DateField, InstantField, IntegerField, TextField
+from config.http.fields import Clearable, DateField, InstantField, IntegerField, ListField, TextField
 from config.http.serializers import StrictSerializer
 from config.values import MAX_BIGINT
 from tasks import positions
@@ -37,7 +36,7 @@ class DueField(DateField):
         return super().to_internal_value(data)
 
 
-@extend_schema_field(OpenApiTypes.INT64)
+@extend_schema_field({"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_BIGINT})
 class IdField(serializers.Field):
     """A query parameter: the id of a row, or one of these words. Of another user's row nobody is told."""
 
@@ -90,6 +89,25 @@ class ReferenceUidField(TextField):
         super().__init__(required=False, allow_null=True, write_only=True, **bounds, **kwargs)
 
 
+class ReferenceIdsField(Clearable, ListField):
+    """The ids of other rows, each once, in ascending order."""
+
+    def __init__(self, most: int, **kwargs: Any) -> None:
+        child = IntegerField(min_value=1, max_value=MAX_BIGINT)
+        super().__init__(cleared=[], child=child, max_length=most, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[int]:
+        return sorted({*super().to_internal_value(data)})
+
+
+class ReferenceUidsField(ListField):
+    """The uids of other rows, in place of their ids."""
+
+    def __init__(self, most: int, **kwargs: Any) -> None:
+        child = TextField(max_length=MAX_UID, trim_whitespace=False)
+        super().__init__(required=False, write_only=True, child=child, max_length=most, **kwargs)
+
+
 class PositionField(TextField):
     default_error_messages = {"invalid_position": positions.RULE}
 
@@ -113,9 +131,9 @@ class ExtraField(Clearable, JsonField, serializers.DictField):
     absent: ClassVar[Any] = {}
     default_error_messages = {"not_a_dict": "Send a JSON object.", "invalid_extra": EXTRA_RULE}
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "extra") -> None:
         super().__init__(
-            source="extra_json",
+            source=f"{name}_json",
             cleared={},
             help_text=f"Your own members, kept as they are; at most {MAX_EXTRA} bytes of JSON.",
         )

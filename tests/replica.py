@@ -49,7 +49,9 @@ class Replica:
         (blank,) = (as_json(model.blank()) for model in self.models if model.type_name() == entry.type)
         known = self.rows.get(key, {**blank, "deleted_at": None, "is_erased": False})
         if entry.kind == Kind.ERASED:
-            known |= {**blank, "deleted_at": None, "is_erased": True}
+            (erasable,) = (model.erasable() for model in self.models if model.type_name() == entry.type)
+            known |= {name: blank[name] for name in erasable if name in blank}
+            known |= {"deleted_at": None, "is_erased": True}
         assert (key in self.rows) != (entry.kind == Kind.CREATED)
         self.rows[key] = {**known, **{name: new for name, (_, new) in entry.diff.items()}, "version": entry.version}
 

@@ -19,7 +19,7 @@ from tests.config.test_openapi import complaints, document, resolved
 from tests.factories import PASSWORD, make_session, make_task, make_token, make_tokens, make_user
 from tests.issuer import AUDIENCE, ISSUER, SECRET
 from tests.problems import exact, problem_of, rolled_back, stored
-from tests.resources.declared import operations
+from tests.resources.declared import needed, operations
 from users.models import User
 from users.resources.resource import Resource, registered
 from users.tokens import mailed
@@ -103,6 +103,8 @@ BODIES: dict[str, Callable[[User], Any]] = {
 
 
 def _pushing(resource: Resource) -> Callable[[User], Any]:
+    if needed(resource.model):  # which nobody here has
+        return lambda dave: [{"newDocumentState": {"uid": "new", "_deleted": True}}]
     return lambda dave: [{"newDocumentState": {"uid": "new", **resource.example}}]
 
 

@@ -5,7 +5,7 @@ visible. The tenant is a session setting, `tickbase.user_id`.
 """
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from django.apps import apps
 from django.conf import settings
@@ -115,6 +115,51 @@ def refer(table: str, column: str, target: str, *, required: bool = False) -> Ru
 
 def validate_reference(table: str, column: str) -> RunSQL:
     return RunSQL(f"ALTER TABLE {table} VALIDATE CONSTRAINT {table}_{column}", RunSQL.noop)
+
+
+# The pairs of new elements are added, those of others removed; nothing else writes them.
+_KEEP_PAIRS = """
+ALTER TABLE {pairs}
+    ADD CONSTRAINT {pairs}_row FOREIGN KEY (user_id, row_id) REFERENCES {table} (user_id, id) ON DELETE CASCADE,
+    ADD CONSTRAINT {pairs}_target FOREIGN KEY (user_id, target_id) REFERENCES {target} (user_id, id) ON DELETE CASCADE;
+CREATE FUNCTION {pairs}_keep() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        DELETE FROM {pairs}
+            WHERE user_id = NEW.user_id AND row_id = NEW.id AND NOT target_id = ANY (NEW.{column});
+    END IF;
+    INSERT INTO {pairs} (user_id, row_id, target_id)
+        SELECT DISTINCT NEW.user_id, NEW.id, each FROM unnest(NEW.{column}) AS each
+        WHERE TG_OP = 'INSERT' OR NOT each = ANY (OLD.{column});
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER {pairs}_inserted AFTER INSERT ON {table}
+    FOR EACH ROW WHEN (NEW.{column} <> '{{}}') EXECUTE FUNCTION {pairs}_keep();
+CREATE TRIGGER {pairs}_updated AFTER UPDATE OF {column} ON {table}
+    FOR EACH ROW WHEN (OLD.{column} <> NEW.{column}) EXECUTE FUNCTION {pairs}_keep();
+"""
+_LOSE_PAIRS = """
+DROP TRIGGER {pairs}_inserted ON {table};
+DROP TRIGGER {pairs}_updated ON {table};
+DROP FUNCTION {pairs}_keep();
+ALTER TABLE {pairs} DROP CONSTRAINT {pairs}_row, DROP CONSTRAINT {pairs}_target;
+"""
+
+
+def refer_each(table: str, column: str, pairs: str, target: str) -> RunSQL:
+    """The foreign keys of the ids in an array, each of a row of the same user, for a migration; a column that is new.
+
+    PostgreSQL has none of elements: a trigger keeps a table of pairs, whatever writes the array, and that has them.
+    A tombstone that is removed for good takes its pairs along.
+    """
+    names = {"table": table, "column": column, "pairs": pairs, "target": target}
+    return RunSQL(_KEEP_PAIRS.format(**names), _LOSE_PAIRS.format(**names))
+
+
+def undone(operation: RunSQL) -> RunSQL:
+    """The opposite of one of these, for a migration that takes out what it is about."""
+    return RunSQL(cast(Any, operation.reverse_sql), operation.sql)
 
 
 def exposed_tables() -> dict[str, bool]:

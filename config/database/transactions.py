@@ -7,14 +7,19 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from psycopg import errors
+
+from config.errors import DomainError, violated_constraint
 
 logger = logging.getLogger(__name__)
 
 RETRIES = 2
 PAUSE = 0.05  # seconds, about
 _RETRIED = (errors.DeadlockDetected, errors.SerializationFailure)
+
+# Of a violated constraint, by name, what its app tells of it; None for another's.
+refusals: list[Callable[[str | None], DomainError | None]] = []
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,7 +29,7 @@ def retried(service: Callable[P, R]) -> Callable[P, R]:
     """For a function that may run again: it changes none of the objects that it is given.
 
     Within a transaction nothing is retried: all of that one is rolled back, so its caller has to retry.
-    Raises the OperationalError of the last attempt.
+    Raises the OperationalError of the last attempt, and the first of the `refusals` of an IntegrityError.
     """
 
     @functools.wraps(service)
@@ -40,6 +45,9 @@ def retried(service: Callable[P, R]) -> Callable[P, R]:
                 logger.warning("%s is run anew: %s", service.__qualname__, type(error.__cause__).__name__)
                 # Retry with jitter, so two retries do not collide again.
                 time.sleep(PAUSE * random.uniform(0.5, 1.5))
+            except IntegrityError as error:
+                name = violated_constraint(error)
+                raise next(filter(None, (refuse(name) for refuse in refusals)), error) from error.__cause__
 
     return run
 

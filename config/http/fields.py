@@ -2,7 +2,9 @@
 
 import datetime as dt
 import re
+import uuid
 from copy import copy
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
@@ -17,10 +19,12 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Characters of the longest valid ones.
 MAX_DATE = len("2026-11-30")
 MAX_INSTANT = len("2026-11-30T09:30:00.123456789+00:00")
 MAX_CHOICE = 64
+MAX_DECIMAL, MAX_UUID = 64, 36
 
 
 class TextField(serializers.CharField):
@@ -107,6 +111,57 @@ class ListField(serializers.ListField):
         if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
         return super().to_internal_value(data)
+
+
+@extend_schema_field(OpenApiTypes.UUID)
+class UuidField(serializers.Field):
+    """A UUID in its usual form, with hyphens."""
+
+    default_error_messages = {"invalid": "Write a UUID, as 7f9c24e5-2f4d-4c6b-9d57-0a1b2c3d4e5f."}
+
+    def to_internal_value(self, data: Any) -> uuid.UUID:
+        if not isinstance(data, str) or len(data) != MAX_UUID or not _UUID.fullmatch(data):
+            self.fail("invalid")
+        return uuid.UUID(data)
+
+    def to_representation(self, value: uuid.UUID) -> uuid.UUID:
+        return value  # orjson writes it
+
+
+class DecimalField(serializers.Field):
+    """A decimal number in a JSON string, as numbers of JSON are binary in most clients; stored with all its places."""
+
+    default_error_messages = {
+        "invalid": "Write a decimal number as a string, with up to {places} digits after the point.",
+        "out_of_range": "Use a number from {least} to {most}.",
+    }
+
+    def __init__(
+        self, *, digits: int, places: int, min_value: Decimal | None = None, max_value: Decimal | None = None, **kw: Any
+    ) -> None:
+        super().__init__(**kw)
+        most = Decimal(10) ** (digits - places) - Decimal(10) ** -places
+        self.places, self.least, self.most = places, -most, most
+        if min_value is not None:
+            self.least = min_value
+        if max_value is not None:
+            self.most = max_value
+        whole = digits - places
+        fraction = rf"(\.[0-9]{{1,{places}}})?" if places else ""
+        pattern = rf"-?(0|[1-9][0-9]{{0,{whole - 1}}}){fraction}" if whole else rf"-?0{fraction}"
+        self._pattern = re.compile(pattern)
+        self._spectacular_annotation = {"field": {"type": "string", "pattern": f"^{pattern}$", "example": "1"}}
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if not isinstance(data, str) or len(data) > MAX_DECIMAL or not self._pattern.fullmatch(data):
+            self.fail("invalid", places=self.places)
+        number = Decimal(data).quantize(Decimal(1).scaleb(-self.places)) + 0  # which makes -0 zero
+        if not self.least <= number <= self.most:
+            self.fail("out_of_range", least=self.least, most=self.most)
+        return number
+
+    def to_representation(self, value: Decimal) -> Decimal:
+        return value  # `to_json` writes it
 
 
 @extend_schema_field(OpenApiTypes.DATE)

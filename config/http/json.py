@@ -2,6 +2,7 @@
 
 import json
 import math
+from decimal import Decimal
 from typing import Any, NoReturn
 
 import orjson
@@ -20,8 +21,14 @@ _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 
 
 def to_json(value: Any) -> bytes:
-    """Compact, in UTF-8. Dates and times become RFC 3339, UTC as `Z`; enumerations their values, UUIDs text."""
-    return orjson.dumps(value, option=_OPTIONS)
+    """Compact, in UTF-8. Dates and times become RFC 3339, UTC as `Z`; enumerations their values; others text."""
+    return orjson.dumps(value, default=_as_text, option=_OPTIONS)
+
+
+def _as_text(value: Any) -> str:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{type(value).__name__} is no JSON")
+    return str(value)
 
 
 def parse_body(request: Request) -> Any:

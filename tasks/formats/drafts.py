@@ -44,6 +44,16 @@ class Completed:
 
 
 @dataclass(slots=True)
+class Comment:
+    """A remark on a task."""
+
+    uid: str
+    text: str
+    created_at: dt.datetime | None = None
+    modified_at: dt.datetime | None = None
+
+
+@dataclass(slots=True)
 class Draft:
     """What projects and tasks have in common. `row` is where it stands in the file: a line, or an entry, from 1."""
 
@@ -85,6 +95,7 @@ class TaskDraft(Draft):
     # From us it has `anchor`, and `left` of COUNT, too.
     recurrence: dict[str, str] | None = None
     completions: list[Completed] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)
 
 
 class Skipped(NamedTuple):

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from tasks.formats import dates, files
-from tasks.formats.drafts import Completed, Document, Draft, ProjectDraft, TaskDraft, UnreadableFile
+from tasks.formats.drafts import Comment, Completed, Document, Draft, ProjectDraft, TaskDraft, UnreadableFile
 from tasks.formats.entries import settled
 
 NAME, LABEL = "tickbase", "Tickbase (JSON)"
@@ -118,6 +118,10 @@ COMPLETION_MEMBERS = (
     Member("due_at", "due_at", _or_null(MOMENT)), Member("skipped", "skipped", FLAG),
     Member("missed", "missed", COUNT),
 )  # fmt: skip
+COMMENT_MEMBERS = (
+    Member("uid", "uid", NAMED, True), Member("text", "text", NAMED, True),
+    Member("created_at", "created_at", _or_null(MOMENT)), Member("updated_at", "modified_at", _or_null(MOMENT)),
+)  # fmt: skip
 
 
 def _read_members(value: Any, members: dict[str, Member]) -> dict[str, Any]:
@@ -143,14 +147,19 @@ def _by_name(members: tuple[Member, ...]) -> dict[str, Member]:
     return {member.name: member for member in members}
 
 
-_COMPLETION, _RECURRENCE = _by_name(COMPLETION_MEMBERS), _by_name(RECURRENCE_MEMBERS)
-COMPLETIONS = _list_of(
-    Kind(
-        _schema_of(COMPLETION_MEMBERS),
-        lambda value: Completed(**_read_members(value, _COMPLETION)),
-        lambda value: _written(value, COMPLETION_MEMBERS),
+def _parts(part: Callable[..., Any], members: tuple[Member, ...]) -> Kind:
+    """A list of what a task has."""
+    by_name = _by_name(members)
+    return _list_of(
+        Kind(
+            _schema_of(members),
+            lambda value: part(**_read_members(value, by_name)),
+            lambda value: _written(value, members),
+        )
     )
-)
+
+
+_RECURRENCE = _by_name(RECURRENCE_MEMBERS)
 RECURRENCE = Kind(_schema_of(RECURRENCE_MEMBERS), lambda value: _read_members(value, _RECURRENCE))
 
 # --- The format -------------------------------------------------------------------------------------
@@ -171,7 +180,9 @@ TASK_MEMBERS = (
     Member("priority", "priority", _one_of("low", "medium", "high")), Member("tags", "tags", _list_of(TEXT)),
     Member("due_date", "due_date", _or_null(DATE)), Member("due_at", "due_at", _or_null(MOMENT)),
     Member("completed_at", "completed_at", _or_null(MOMENT)), Member("project_uid", "project", _or_null(TEXT)),
-    Member("recurrence", "recurrence", _or_null(RECURRENCE)), Member("completions", "completions", COMPLETIONS),
+    Member("recurrence", "recurrence", _or_null(RECURRENCE)),
+    Member("completions", "completions", _parts(Completed, COMPLETION_MEMBERS)),
+    Member("comments", "comments", _parts(Comment, COMMENT_MEMBERS)),
 )  # fmt: skip
 
 

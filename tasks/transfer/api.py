@@ -17,6 +17,7 @@ from config.http.serializers import QuerySerializer
 from config.http.views import APIView, GenericAPIView, Response
 from config.server.bridge import Lane
 from config.values import MAX_BIGINT
+from tasks.comments.resource import COMMENTS
 from tasks.filters import PROJECT
 from tasks.formats import ics
 from tasks.projects.resource import PROJECTS
@@ -39,7 +40,7 @@ _ID = OpenApiParameter("import_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 _SHOWN = ("id", "created_at", "format", "status", "total", "done", "operation", "operations", "error", "report")
 _REPORT: dict[str, Any] = {
     "format": "todoist-csv",
-    "counts": {"projects": 1, "tasks": 42, "completions": 0, "skipped": 0, "degraded": 1, "warnings": 0},
+    "counts": {"projects": 1, "tasks": 42, "completions": 0, "comments": 0, "skipped": 0, "degraded": 1, "warnings": 0},
     "created": 43,
     "updated": 0,
     "unchanged": 0,
@@ -174,7 +175,7 @@ class ImportView(GenericAPIView):
 class ExportView(APIView):
     serializer_class = None
     lanes = {"GET": Lane.HEAVY}
-    required_scopes = {"GET": scopes.reading([TASKS, PROJECTS])}
+    required_scopes = {"GET": scopes.reading([TASKS, PROJECTS, COMMENTS])}
 
     @extend_schema(
         operation_id="exportTasks",

@@ -4,13 +4,14 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from config.database.isolation import each_as
 from tasks.choices import ACTIVE, INBOX
+from tasks.comments.models import Comment
 from tasks.completions import Completion
-from tasks.formats import ics, registry
+from tasks.formats import drafts, ics, registry
 from tasks.formats.drafts import Completed, ProjectDraft, TaskDraft, WritableFormat
 from tasks.models import Task
 from tasks.projects.models import Project
@@ -45,17 +46,18 @@ def calendar(user: Actor, zone: ZoneInfo) -> Iterator[bytes]:
 def _dues(user: Actor) -> Iterator[TaskDraft]:
     due: Any = Task.objects.for_user(user).visible().open().exclude(due_date=None)
     ids = array("q", due.order_by("due_date", "due_at", "pk").values_list("pk", flat=True))
-    yield from _drafts(user, ids, {}, lambda own: _own(own, ics.NAME))
+    yield from _drafts(user, ids, {}, lambda own: _own(own, ics.NAME), whole=False)
 
 
 def _pieces(user: Actor, zone: ZoneInfo, chosen: WritableFormat, place: Place) -> Iterator[bytes]:
-    extra_of = (lambda own: own) if chosen.NAME == TICKBASE else (lambda own: _own(own, chosen.NAME))
+    whole = chosen.NAME == TICKBASE
+    extra_of = (lambda own: own) if whole else (lambda own: _own(own, chosen.NAME))
     rows = Project.objects.for_user(user).visible().order_by("position", "pk").values_list(*_PROJECT)
     projects = {row[0]: row for row in rows}
     included = _included(projects, place)
-    drafts = [_project(row, projects, included, extra_of) for row in projects.values() if row[0] in included]
+    made = [_project(row, projects, included, extra_of) for row in projects.values() if row[0] in included]
     uids = {pk: row[1] for pk, row in projects.items() if pk in included}
-    yield from chosen.write(drafts, _tasks(user, place, uids, extra_of), zone)
+    yield from chosen.write(made, _tasks(user, place, uids, extra_of, whole=whole), zone)
 
 
 def _own(extra: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -96,24 +98,29 @@ def _project(row: Sequence[Any], projects: Mapping[int, Any], included: Collecti
     )
 
 
-def _tasks(user: Actor, place: Place, uids: Mapping[int, str], extra_of: Callable[[Any], Any]) -> Iterator[TaskDraft]:
+def _tasks(
+    user: Actor, place: Place, uids: Mapping[int, str], extra_of: Callable[[Any], Any], *, whole: bool
+) -> Iterator[TaskDraft]:
     """Project by project, the inbox first, and each before those within it."""
     if place in (None, INBOX, ACTIVE):
-        yield from _drafts(user, _in_tree_order(user, None), uids, extra_of)
+        yield from _drafts(user, _in_tree_order(user, None), uids, extra_of, whole=whole)
     for project_id in uids:
-        yield from _drafts(user, _in_tree_order(user, project_id), uids, extra_of)
+        yield from _drafts(user, _in_tree_order(user, project_id), uids, extra_of, whole=whole)
 
 
-def _drafts(user: Actor, ids: "array[int]", uids: Mapping[int, str], extra_of: Any) -> Iterator[TaskDraft]:
+def _drafts(
+    user: Actor, ids: "array[int]", uids: Mapping[int, str], extra_of: Any, *, whole: bool
+) -> Iterator[TaskDraft]:
+    """With comments, if they are `whole`; other formats have no place for them."""
     for start in range(0, len(ids), BATCH):
         some = list(ids[start : start + BATCH])
         rows = {
             row[0]: row for row in Task.objects.for_user(user).visible().filter(one_of("pk", some)).values_list(*_TASK)
         }
-        completions = _completions(user, some)
+        completions, comments = _completions(user, some), _comments(user, some) if whole else {}
         for pk in some:
             if pk in rows:  # not deleted meanwhile
-                yield _task(rows[pk], uids, completions.get(pk, []), extra_of)
+                yield _task(rows[pk], uids, completions.get(pk, []), comments.get(pk, []), extra_of)
 
 
 def _in_tree_order(user: Actor, project_id: int | None) -> "array[int]":
@@ -145,7 +152,21 @@ def _completions(user: Actor, pks: Sequence[int]) -> dict[int, list[Completed]]:
     return found
 
 
-def _task(row: Sequence[Any], uids: Mapping[int, str], completions: list[Completed], extra_of: Any) -> TaskDraft:
+def _comments(user: Actor, pks: Sequence[int]) -> dict[int, list[drafts.Comment]]:
+    found: defaultdict[int, list[drafts.Comment]] = defaultdict(list)
+    rows = Comment.objects.for_user(user).visible().filter(one_of("task", pks)).order_by("created_at", "pk")
+    for pk, *said in rows.values_list("task_id", "uid", "text", "created_at", "updated_at"):
+        found[pk].append(drafts.Comment(*cast(Any, said)))
+    return found
+
+
+def _task(
+    row: Sequence[Any],
+    uids: Mapping[int, str],
+    completions: list[Completed],
+    comments: list[drafts.Comment],
+    extra_of: Any,
+) -> TaskDraft:
     _, uid, title, description, status, priority, tags, due_date, due_at, completed_at, recurrence, *rest = row
     position, own, created_at, updated_at, project_id, parent = rest
     return TaskDraft(
@@ -167,4 +188,5 @@ def _task(row: Sequence[Any], uids: Mapping[int, str], completions: list[Complet
         uids.get(project_id),
         recurrence and {name: str(value) for name, value in recurrence.items() if value is not None},
         completions,
+        comments,
     )

@@ -13,7 +13,18 @@ from config.http.json import to_json
 from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, nfc, storable
 from tasks import positions, recurring
 from tasks.choices import Priority, Status
-from tasks.formats.drafts import NAMESPACE, Completed, Degraded, Document, Draft, ProjectDraft, Skipped, TaskDraft
+from tasks.comments.models import MAX_TEXT
+from tasks.formats.drafts import (
+    NAMESPACE,
+    Comment,
+    Completed,
+    Degraded,
+    Document,
+    Draft,
+    ProjectDraft,
+    Skipped,
+    TaskDraft,
+)
 from tasks.formats.entries import UNTITLED
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE
 from tasks.placed import is_extra
@@ -70,6 +81,7 @@ def _uid(uid: str) -> str:
 class _Fitting:
     def __init__(self, degraded: list[Degraded], source: str, zone: ZoneInfo, now: dt.datetime) -> None:
         self._degraded, self._source, self._zone, self._now = degraded, source, zone, now
+        self._comments: set[str] = set()  # uids
 
     def _tell(self, draft: Draft, name: str, value: Any, to: Any) -> None:
         self._degraded.append(Degraded(draft.row, name, value, to))
@@ -101,7 +113,19 @@ class _Fitting:
         draft.project = draft.project and _uid(draft.project)
         draft.completed_at = self._instant(draft, "completed_at", draft.completed_at)
         draft.completions = [each for each in draft.completions if self._completed(draft, each)]
+        draft.comments = [each for each in draft.comments if self._comment(draft, each)]
         self._common(draft, MAX_DESCRIPTION)
+
+    def _comment(self, draft: TaskDraft, each: Comment) -> bool:
+        uid, text = _uid(each.uid), storable(each.text).strip()[:MAX_TEXT].strip()
+        is_kept = bool(text) and uid not in self._comments
+        if text != each.text.strip() or not is_kept:
+            self._tell(draft, "comments", each.text, text if is_kept else None)
+        self._comments.add(uid)
+        each.uid, each.text = uid, text
+        each.created_at = self._instant(draft, "comments", each.created_at)
+        each.modified_at = self._instant(draft, "comments", each.modified_at)
+        return is_kept
 
     def _common(self, draft: Draft, most: int) -> None:
         draft.parent = draft.parent and _uid(draft.parent)

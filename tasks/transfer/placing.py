@@ -22,7 +22,7 @@ class Known(NamedTuple):
     updated_at: dt.datetime
     deleted_at: dt.datetime | None
     erased_at: dt.datetime | None
-    parent_id: int | None
+    parent_id: int | None = None
     project_id: int | None = None  # of a task
 
 
@@ -35,7 +35,7 @@ class Uids(NamedTuple):
 
 def look_up(operation: Operation, model: type[OwnedModel], uids: Iterable[str]) -> Uids:
     """An erased row keeps its uid for good; so what is imported again has one that is made of it."""
-    columns = [name for name in Known._fields if name != "project_id" or hasattr(model, "project_id")]
+    columns = [name for name in Known._fields if hasattr(model, name)]
     found = Uids({}, {})
     asked = {uid: uid for uid in uids}  # by what is looked up, the uid of the file
     while asked:
@@ -43,7 +43,7 @@ def look_up(operation: Operation, model: type[OwnedModel], uids: Iterable[str]) 
         for start in range(0, len(wanted), BATCH):
             rows: Any = model.objects.for_user(operation.user).filter(one_of("uid", wanted[start : start + BATCH]))
             for uid, *values in rows.values_list("uid", *columns):
-                original, row = asked[uid], Known(*values)
+                original, row = asked[uid], Known(**dict(zip(columns, values, strict=True)))
                 if row.erased_at is None:
                     found.known[original] = row
                 else:

@@ -19,6 +19,7 @@ class Report:
     projects: int = 0  # in the file
     tasks: int = 0
     completions: int = 0
+    comments: int = 0
     created: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -34,6 +35,7 @@ class Report:
             len(document.projects),
             len(document.tasks),
             sum(len(task.completions) for task in document.tasks),
+            sum(len(task.comments) for task in document.tasks),
             skipped=[*document.skipped],
             degraded=[*document.degraded],
             warnings=[*document.warnings],
@@ -62,6 +64,7 @@ class Report:
             "projects": self.projects,
             "tasks": self.tasks,
             "completions": self.completions,
+            "comments": self.comments,
             "skipped": len(self.skipped),
             "degraded": len(self.degraded),
             "warnings": len(self.warnings),

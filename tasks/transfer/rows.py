@@ -12,7 +12,7 @@ from tasks.completions import INSERT, Completion
 from tasks.formats.drafts import Completed, Document, Draft, ProjectDraft, TaskDraft
 from tasks.models import Task
 from tasks.projects.models import Project
-from tasks.transfer import fitting, placing
+from tasks.transfer import comments, fitting, placing
 from tasks.transfer.fitting import Outside
 from tasks.transfer.placing import Known
 from tasks.transfer.report import Report
@@ -57,6 +57,7 @@ class Rows:
         for model, new, changed, anew, outside in plans:
             self._insert(model, new, anew, outside)
             self._change(model, changed)
+        comments.store(self._operation, self._document.tasks, self._ids[Task], self._report)
         head = log.join(self._user, before)
         return head if head > before else None
 

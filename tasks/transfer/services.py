@@ -200,7 +200,8 @@ def _slices(document: Document, size: int) -> Iterator[Document]:
 
 def _stored(user: Actor, document: Document, source: str, advance: Advance) -> tuple[Report, int | None]:
     """What became of it, and the number of the operation, if anything has changed."""
-    if len(document.projects) + len(document.tasks) > operations.MAX_ROWS:
+    rows = len(document.projects) + len(document.tasks) + sum(len(task.comments) for task in document.tasks)
+    if rows > operations.MAX_ROWS:
         raise operations.too_large()
     while True:
         report = Report.of(document, source)

@@ -25,6 +25,7 @@ from tests.config.test_openapi import operations, resolved
 from tests.factories import make_task
 from tests.problems import places_of, problem_of, send, stored
 from users.models import User
+from users.resources.resource import registered
 
 LIGATURE = "\ufdfa"  # which NFKC makes eighteen characters of
 MANY = 2**20 // 3 - 200  # of them are nearly as much as a body may have
@@ -126,7 +127,8 @@ def test_a_member_of_a_megabyte_is_named(
 ) -> None:
     task = make_task(alice)
     project = create_project(alice, name="Home", uid=task.uid)
-    target = path.format(user_id="me", task_id=task.pk, project_id=project.pk, uid=task.uid, token_id="none")
+    ids = {f"{each.name}_id": 1 for each in registered()} | {"task_id": task.pk, "project_id": project.pk}
+    target = path.format(user_id="me", uid=task.uid, token_id="none", **ids)
     before = stored()
     for (member, is_list), text in product(members.items(), (LIGATURE * MANY, " " * (3 * MANY), "\u0301" * MANY)):
         body = json.dumps({member: [text] if is_list else text}, ensure_ascii=False).encode()

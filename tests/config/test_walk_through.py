@@ -125,10 +125,9 @@ def test_where_a_request_fails_the_helpers_tell_why(documented: Server, command:
 
 
 def test_every_page_of_the_guide_is_walked() -> None:
-    assert {page.stem for page, _ in CASES} == {
-        "README", "batch", "errors", "history", "limits", "list", "mails", "move-in",
-        "move-out", "offline", "projects", "recurrence",
-        "sign-in", "stream", "subtasks", "sync", "tokens", "trash",
+    assert {page.stem for page, _ in CASES} >= {
+        "README", "batch", "errors", "history", "limits", "list", "mails", "move-in", "move-out", "offline", "projects",
+        "recurrence", "sign-in", "stream", "subtasks", "sync", "tokens", "trash",
     }  # fmt: skip
     assert len(CASES) >= 60
 

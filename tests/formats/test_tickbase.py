@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.formats import tickbase
-from tasks.formats.drafts import Completed, Document, ProjectDraft, TaskDraft, UnreadableFile
+from tasks.formats.drafts import Comment, Completed, Document, ProjectDraft, TaskDraft, UnreadableFile
 from tests.formats.samples import BERLIN, UTC, as_json, at, leaves, named, replaced, tree
 from tests.server import ROOT
 
@@ -38,6 +38,7 @@ completions = st.builds(
     skipped=st.booleans(),
     missed=st.integers(0, 1000),
 )
+comments = st.builds(Comment, uid=words, text=words, created_at=st.none() | moments, modified_at=st.none() | moments)
 recurrences = st.fixed_dictionaries(
     {"rule": words},
     optional={"zone": words, "from": st.sampled_from(["due", "completion"]), "anchor": words, "left": words},
@@ -52,7 +53,7 @@ tasks = st.builds(
     status=st.sampled_from(["pending", "in_progress", "completed", "cancelled"]),
     priority=st.sampled_from(["low", "medium", "high"]), due_date=st.none() | st.dates(), due_at=st.none() | moments,
     completed_at=st.none() | moments, project=st.none() | words, recurrence=st.none() | recurrences,
-    completions=st.lists(completions, max_size=2),
+    completions=st.lists(completions, max_size=2), comments=st.lists(comments, max_size=2),
 )  # fmt: skip
 
 # Made once: `jsonschema.validate` would check the schema itself with each file.

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import uuid
+from itertools import count
 from typing import Any
 
 import httpx
@@ -18,9 +19,10 @@ BASE = os.environ["FUZZ_BASE"]
 CANARY = os.environ["FUZZ_CANARY"]  # in every text of bob's
 EMAILS = {name: os.environ[f"FUZZ_{name.upper()}"] for name in ("alice", "bob")}
 PASSWORD = os.environ["FUZZ_PASSWORD"]
-BOBS_TASK, BOBS_PROJECT = int(os.environ["FUZZ_TASK"]), int(os.environ["FUZZ_PROJECT"])
-KINDS = {"task": ("tasks", "title"), "project": ("projects", "name")}  # in paths, and the member that is required
-OF_THE_TRASH = {"restoreTask", "eraseTask", "restoreProject", "eraseProject"}
+OF_BOB: dict[str, int] = json.loads(os.environ["FUZZ_ROWS"])  # by kind, the id of a row
+KINDS: dict[str, dict[str, Any]] = json.loads(os.environ["FUZZ_KINDS"])  # tests/fuzz/test_api.py says what of each
+OF_THE_TRASH = {f"{verb}{kind['title']}" for kind in KINDS.values() for verb in ("restore", "erase")}
+_numbers = count()
 # Passwords are slow to hash on purpose: what is made for a request serves until one uses it up.
 USES_UP_ITS_ACCOUNT = {"deleteMe", "changePassword"}
 
@@ -64,14 +66,24 @@ def row_of_alice(kind: str) -> int:
 def trashed_row_of_alice(kind: str) -> int:
     """Another one each time, as it does not stay in the trash."""
     pk = _new_row(kind)
-    httpx.delete(f"{BASE}/api/me/{KINDS[kind][0]}/{pk}", headers=_alice(), timeout=20).raise_for_status()
+    httpx.delete(f"{BASE}/api/me/{KINDS[kind]['plural']}/{pk}", headers=_alice(), timeout=20).raise_for_status()
     return pk
 
 
 def _new_row(kind: str) -> int:
-    plural, member = KINDS[kind]
-    answer = httpx.post(f"{BASE}/api/me/{plural}", json={member: "of alice"}, headers=_alice(), timeout=20)
+    needed_by(kind)
+    body = {**KINDS[kind]["body"], KINDS[kind]["label"]: f"of alice {next(_numbers)}"}
+    answer = httpx.post(f"{BASE}/api/me/{KINDS[kind]['plural']}", json=body, headers=_alice(), timeout=20)
     return int(answer.raise_for_status().json()["id"])
+
+
+@functools.cache
+def needed_by(kind: str) -> None:
+    """Make what rows of this kind cannot be without, and name as `needed`."""
+    for each in KINDS[kind]["needs"]:
+        needed_by(each)
+        place = f"{BASE}/api/me/{KINDS[each]['plural']}/by-uid/needed"
+        httpx.put(place, json=KINDS[each]["body"], headers=_alice(), timeout=20).raise_for_status()
 
 
 def _signed_in(action: str, email: str) -> dict[str, Any]:
@@ -121,9 +133,11 @@ def after_call(context: HookContext, case: Case, response: Response) -> None:
         stranger.cache_clear()
     elif operation in {"endSession", "endOtherSessions"}:
         session_of_alice.cache_clear()
+        _alice.cache_clear()  # whose session it may have been
         PEERS["alice"].invalidate()  # it may have been hers
-    elif operation in {"deleteTask", "deleteProject"}:
+    elif operation.startswith("delete") or operation in {"undo", "batch"} or operation.startswith("push"):
         row_of_alice.cache_clear()
+        needed_by.cache_clear()
 
 
 @schemathesis.check

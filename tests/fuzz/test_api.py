@@ -8,19 +8,42 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 from hypothesis import settings
 
 from tests.factories import PASSWORD
+from tests.resources.declared import NEEDED, declared_of, label, needed, required
 from tests.server import ROOT, Server
+from users.resources.resource import Resource, registered
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-UNFUZZED = {"getStream", "streamTasks", "streamProjects", "getCalendar"}  # as schemathesis.toml says
+UNFUZZED = {"getStream", "getCalendar", *(f"stream{each.titles}" for each in registered())}  # as schemathesis.toml says
 FAILURE = re.compile(r"^(?:Traceback|\S+ (?:ERROR|CRITICAL) ).*(?:\n(?!\d\d:).*)*", re.MULTILINE)
+
+
+def _said_of(resource: Resource) -> dict[str, Any]:
+    """What the hooks need, which have no models: its names, the least and the whole of a body, what it refers to."""
+    example = {name: value for name, value in resource.example.items() if not name.endswith("_id")}
+    return {
+        "plural": resource.plural,
+        "title": resource.title,
+        "titles": resource.titles,
+        "label": label(resource),
+        "body": required(resource),
+        "example": example,
+        "needs": sorted({declared_of(each.related_model).name for each in needed(resource.model)}),
+        "references": {each.name: declared_of(each.related_model).name for each in resource.model.references()},
+        "lists": {each.stem: declared_of(each.target).name for each in resource.model.many()},
+    }
+
+
+KINDS = {each.name: _said_of(each) for each in registered()}
 
 
 class Size(NamedTuple):
@@ -46,14 +69,19 @@ class Account:
 
     def make_task(self) -> int:
         """One with the account's name wherever a task holds text."""
-        return self._make("tasks", {"title": self.name, "tags": [self.name]})
+        return self.make("task", title=self.name, tags=[self.name], description=self.name, extra={self.name: self.name})
 
     def make_project(self) -> int:
-        return self._make("projects", {"name": self.name})
+        return self.make("project", name=self.name, description=self.name, extra={self.name: self.name})
 
-    def _make(self, plural: str, body: dict[str, Any]) -> int:
-        text = {"uid": f"{self.name} {uuid4()}", "description": self.name, "extra": {self.name: self.name}}
-        answer = httpx.post(f"{self.base}/api/me/{plural}", json=text | body, headers=self.bearer)
+    def make(self, kind: str, **body: Any) -> int:
+        """A row with what it cannot be without; also its uid has the name."""
+        said: dict[str, Any] = KINDS[kind]
+        for each in said["needs"]:
+            self.make(each, **{KINDS[each]["label"]: self.name}, uid=NEEDED)
+        sent = {"uid": f"{self.name} {uuid4()}", **said["body"], said["label"]: f"{self.name} {uuid4()}", **body}
+        place = f"{self.base}/api/me/{said['plural']}/by-uid/{quote(sent.pop('uid'))}"
+        answer = httpx.put(place, json=sent, headers=self.bearer)
         return int(answer.raise_for_status().json()["id"])
 
     def data(self) -> dict[str, Any]:
@@ -69,10 +97,10 @@ class Account:
 def test_no_generated_request_breaks_what_the_document_promises(server: Server, tmp_path: Path) -> None:
     size, logged = SIZES[settings.get_current_profile_name()], len(server.log.read_text())
     alice, bob = Account(server, "alice"), Account(server, f"canary-{uuid4()}")
-    tasks = [bob.make_task() for _ in range(3)]
-    projects = [bob.make_project() for _ in range(3)]
+    own = {"task": bob.make_task, "project": bob.make_project}
+    rows = {kind: [own.get(kind, partial(bob.make, kind))() for _ in range(3)] for kind in KINDS}
     before = bob.data()
-    report, output = fuzz(server, alice, bob, tasks, projects, tmp_path, *size.options)
+    report, output = fuzz(server, alice, bob, rows, tmp_path, *size.options)
     print(output)  # noqa: T201 (pytest shows it when something failed, `make fuzz` always)
     assert report["exit_code"] == 0, output
     assert report["failures"] == report["errors"] == [] and not any(report["warnings"].values()), output
@@ -91,13 +119,16 @@ def failures(server: Server, logged: int) -> list[str]:
 
 
 def fuzz(
-    server: Server, alice: Account, bob: Account, tasks: list[int], projects: list[int], folder: Path, *options: str
+    server: Server, alice: Account, bob: Account, rows: dict[str, list[int]], folder: Path, *options: str
 ) -> tuple[dict[str, Any], str]:
     """Run schemathesis; returns its report and what it printed."""
     config, report = folder / "schemathesis.toml", folder / "report.json"
-    ids = {"user_ids": ["me"] * 9 + [bob.id], "tasks_of_bob": tasks, "projects_of_bob": projects}
+    ids = {"user_ids": ["me"] * 9 + [bob.id], **{f"{kind}_of_bob": found for kind, found in rows.items()}}
     dictionaries = "".join(f"[dictionaries.{name}]\nvalues = {json.dumps(values)}\n" for name, values in ids.items())
-    config.write_text(CONFIG.read_text() + dictionaries)
+    places = "".join(
+        f'"path.{kind}_id" = {{ dictionary = "{kind}_of_bob", probability = 0.1 }}\n' for kind in rows
+    )  # of `[parameters]`, which is the last part
+    config.write_text(CONFIG.read_text() + places + dictionaries)
     command = [sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(config), "run"]
     arguments = [
         f"{server.base}/api/schema",
@@ -109,7 +140,7 @@ def fuzz(
         str(report),
     ]
     told = {"BASE": server.base, "ALICE": alice.email, "BOB": bob.email, "PASSWORD": PASSWORD, "CANARY": bob.name}
-    told |= {"TASK": str(tasks[0]), "PROJECT": str(projects[0])}
+    told |= {"ROWS": json.dumps({kind: found[0] for kind, found in rows.items()}), "KINDS": json.dumps(KINDS)}
     done = subprocess.run(
         [*command, *arguments, *options],
         cwd=ROOT,

@@ -10,9 +10,10 @@ import httpx
 
 from tests.fuzz.test_api import UNFUZZED, Account, failures
 from tests.server import ROOT, Server
+from users.resources.resource import registered
 
 # All that there is but for what would be written, and the import, which is a write.
-READING = ["tasks:read", "projects:read", "account:read", "feeds:read"]
+READING = [*(each.read_scope for each in registered()), "account:read", "feeds:read"]
 OWN = {"personal_tokens", "idempotency_keys"}  # when the token was used; a preview is a POST that writes nothing else
 
 

@@ -17,7 +17,12 @@ from tests.fuzz import peers
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _KEY = re.compile(r"[!-~]{1,255}")
-_PLACED = re.compile(r"(create|put|update|move)(Task|Project)")
+_OF_KINDS = {
+    f"{verb}{kind['title']}{by}": name
+    for name, kind in peers.KINDS.items()
+    for verb in ("create", "put", "update", "move")
+    for by in ("", "ByUid")
+}
 _numbers = count()
 FILE = b"TYPE,CONTENT,PRIORITY\ntask,Buy milk,1\n"
 IMPORTED = {"format": "auto", "zone": "Asia/Karachi"}
@@ -35,16 +40,27 @@ def map_case(context: HookContext, case: Case) -> Case:
         _aim(case)
     if case.meta.generation.mode.is_positive:
         _make_acceptable(case)
-    elif isinstance(case.body, dict) and _PLACED.match(peers.operation_id(case)):
-        case.body.update(_references_to_bob(peers.operation_id(case)))
+    elif peers.operation_id(case) in PUSHED and not case.meta.is_negative_at(ParameterLocation.BODY):
+        _make_acceptable(case)  # what it refers to is not known to the document
+    elif isinstance(case.body, dict) and (kind := _OF_KINDS.get(peers.operation_id(case))):
+        case.body.update(_references_to_bob(kind))
     return case
 
 
-def _references_to_bob(operation: str) -> dict[str, Any]:
+@schemathesis.hook
+def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+    """The examples of the document name rows that nobody has, and are not mapped."""
+    if case.meta is not None and case.meta.phase.name is TestPhase.EXAMPLES:
+        _make_acceptable(case)
+
+
+def _references_to_bob(kind: str) -> dict[str, Any]:
     """What is refused anyway names another user's rows as well."""
-    if "Project" in operation:
-        return {"parent_id": peers.BOBS_PROJECT}
-    return {"parent_id": peers.BOBS_TASK, "project_id": peers.BOBS_PROJECT}
+    single, several = peers.KINDS[kind]["references"], peers.KINDS[kind]["lists"]
+    return {
+        **{f"{name}_id": peers.OF_BOB[target] for name, target in single.items()},
+        **{f"{name}_ids": [peers.OF_BOB[target]] for name, target in several.items()},
+    }
 
 
 def _renew_key(case: Case) -> None:
@@ -68,10 +84,12 @@ def _aim(case: Case) -> None:
 def _make_acceptable(case: Case) -> None:
     if isinstance(case.body, dict):
         body = _storable(case.body)
-        BODIES.get(peers.operation_id(case), dict)(body)
+        BODIES.get(peers.operation_id(case), _of_kind(peers.operation_id(case)))(body)
         case.body = body
-    elif (label := PUSHED.get(peers.operation_id(case))) and isinstance(case.body, list):
-        case.body = [{"newDocumentState": {"uid": f"of alice {next(_numbers)}", label: "of alice"}}]
+    elif (kind := PUSHED.get(peers.operation_id(case))) and isinstance(case.body, list):
+        peers.needed_by(kind)
+        own = {**peers.KINDS[kind]["body"], peers.KINDS[kind]["label"]: f"of alice {next(_numbers)}"}
+        case.body = [{"newDocumentState": {"uid": f"of alice {next(_numbers)}", **own}}]
     if isinstance(case.query, dict):
         case.query.update(_storable(dict(case.query)))
         _use_a_cursor_that_exists(case)
@@ -112,6 +130,29 @@ def _storable(value: Any) -> Any:
     if _DATE.match(value):
         return f"2{value[1:8]}{min(value[8:10], '28')}{value[10:]}"
     return value.replace("\0", "0") if is_visible(value) else "x" * len(value)
+
+
+def _of_kind(operation: str) -> Callable[[dict[str, Any]], object]:
+    """Of a resource that has nothing of its own here: it refers to what it cannot be without, and to nothing else."""
+    name = _OF_KINDS.get(operation)
+    if name is None:
+        return dict
+    kind = peers.KINDS[name]
+    single, several = kind["references"], kind["lists"]
+
+    def complete(body: dict[str, Any]) -> None:
+        peers.needed_by(name)
+        if not operation.startswith("create"):
+            body.pop("uid", None)  # is fixed
+        for each in (*(f"{one}_{by}" for one in single for by in ("id", "uid")), *(f"{one}_uids" for one in several)):
+            body.pop(each, None)
+        body |= {member: [] for member in (f"{one}_ids" for one in several) if member in body}
+        # Patterns, and checks of several members, which OpenAPI cannot say.
+        body |= {member: value for member, value in kind["example"].items() if member in body}
+        if operation.startswith(("create", "put")):
+            body |= {member: value for member, value in kind["body"].items() if member not in body}
+
+    return complete
 
 
 def _register(body: dict[str, Any]) -> None:
@@ -226,8 +267,8 @@ OF_THE_ACCOUNT: dict[str, tuple[str, Callable[[], str]]] = {
     "updateToken": ("token_id", peers.token_of_alice),
     "revokeToken": ("token_id", peers.token_of_alice),
 }
-PUSHED = {"pushTasks": "title", "pushProjects": "name"}
-OF_THE_LOG = {"listChanges": ["since"], "pullTasks": ["lwt", "id"], "pullProjects": ["lwt", "id"]}
+PUSHED = {f"push{kind['titles']}": name for name, kind in peers.KINDS.items()}
+OF_THE_LOG = {"listChanges": ["since"], **{f"pull{kind['titles']}": ["lwt", "id"] for kind in peers.KINDS.values()}}
 BODIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "register": _register,
     "login": _login,

@@ -1,9 +1,9 @@
 """The declaration of notes and remarks as resources, with their serializers and list queries."""
 
 from config.http.fields import Clearable, TextField
-from tasks.fields import ReferenceField, ReferenceUidField
+from tasks.fields import IdField, ReferenceField, ReferenceIdsField, ReferenceUidField, ReferenceUidsField
 from tests.notes import remarks, services
-from tests.notes.models import MAX_BODY, MAX_TITLE, Note, Remark
+from tests.notes.models import MAX_ABOUT, MAX_BODY, MAX_TITLE, Note, Remark
 from users.resources.lists import ListQuery
 from users.resources.resource import Resource
 from users.resources.serializers import ResourceSerializer
@@ -20,10 +20,15 @@ class NoteSerializer(ResourceSerializer):
     body = BodyField(cleared="", max_length=MAX_BODY, allow_blank=True, trim_whitespace=False)
     project_id = ReferenceField()
     project_uid = ReferenceUidField()
+    about_ids = ReferenceIdsField(MAX_ABOUT)
+    about_uids = ReferenceUidsField(MAX_ABOUT)
 
 
 class NoteListQuery(ListQuery):
     model = Note
+    narrowing = {"about": lambda notes, pk: notes.referring_to("about_ids", pk), **ListQuery.narrowing}
+
+    about = IdField(required=False, known="the id of a project", help_text="Only those about this project.")
 
 
 NOTES = Resource(

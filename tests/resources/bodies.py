@@ -4,7 +4,17 @@ from typing import Any
 
 from rest_framework import serializers
 
-from config.http.fields import BooleanField, ChoiceField, DateField, InstantField, ListField, TextField
+from config.http.fields import (
+    BooleanField,
+    ChoiceField,
+    DateField,
+    DecimalField,
+    InstantField,
+    IntegerField,
+    ListField,
+    TextField,
+    UuidField,
+)
 from tasks.fields import ExtraField, PositionField, ReferenceField
 from tasks.projects.serializers import ColorField
 from tasks.series_serializers import RecurrenceSerializer
@@ -35,6 +45,13 @@ NOT_A_DATE: Values = {
     "second 61": "2026-01-01T09:30:61Z",
 }
 NOT_A_FLAG: Values = {"null": None, "text": "true", "zero": 0, "one": 1, "array": [True], "object": {}}
+NOT_WHOLE: Values = {
+    "text": "1", "2^63": 2**63, "10^400": 10**400, "fraction": 1.5, "boolean": True, "array": [1], "object": {},
+}  # fmt: skip
+NOT_DECIMAL: Values = {
+    "number": 1, "fraction": 1.5, "boolean": True, "array": ["1"], "empty": "", "word": "one", "NaN": "NaN",
+    "exponent": "1e2", "sign": "+1", "leading zero": "01", "Arabic digits": "٣", "no digit": ".5", "line end": "1\n",
+}  # fmt: skip
 NOT_AN_ID: Values = {
     "text": "1",
     "zero": 0,
@@ -160,6 +177,9 @@ def refused_values(field: serializers.Field) -> dict[str, tuple[str, Any]]:
         return REFUSED_RECURRENCES
     if isinstance(field, ListField):
         return _refused_lists(field)
+    if type(field) not in OWN and isinstance(field, IntegerField | DecimalField | UuidField):
+        never: Values = {} if field.allow_null else {"null": None}
+        return {name: ("", value) for name, value in {**_not_of(field), **never}.items()}
     return {name: ("", value) for name, value in _refused(field).items()}
 
 
@@ -177,7 +197,7 @@ def _refused(field: serializers.Field) -> Values:
             wrong = {"empty": "", "unknown": "done", "upper case": word.upper(), "blank": f"{word} "}
             return {**NOT_TEXT, **UNSTORABLE, **never, **wrong}
         case BooleanField():
-            return NOT_A_FLAG
+            return {name: value for name, value in NOT_A_FLAG.items() if value is not None or not field.allow_null}
         case DateField():
             return {**NOT_TEXT, **UNSTORABLE, **never, **NOT_A_DATE}
         case InstantField():
@@ -185,13 +205,29 @@ def _refused(field: serializers.Field) -> Values:
     raise NotImplementedError(f"say what a {type(field).__name__} refuses")
 
 
+def _not_of(field: Any) -> Values:
+    match field:
+        case IntegerField():
+            beyond: Values = {"too small": (field.min_value or 0) - 1, "too large": (field.max_value or 0) + 1}
+            return {**NOT_WHOLE, **beyond}
+        case DecimalField():
+            return {**NOT_DECIMAL, "too large": "9" * 40}
+    return {**NOT_TEXT, **UNSTORABLE, "empty": "", "word": "one", "braces": "{" + "0" * 36 + "}"}
+
+
 def _refused_lists(field: ListField) -> dict[str, tuple[str, Any]]:
     wrong: Values = {"text": "a", "number": 1, "boolean": True, "object": {"0": "a"}}
     if field.max_length is not None:
         wrong["too many"] = ["a"] * (field.max_length + 1)
-    elements = {f"element: {name}": ("/1", ["a", value, "b"]) for name, value in _refused(field.child).items()}
-    array = {"element: array": ("/1", ["a", ["a"], "b"])}
-    return {**{name: ("", value) for name, value in wrong.items()}, **elements, **array}
+    of_ids = isinstance(field.child, IntegerField)
+    never = {**NOT_AN_ID, "null": None} if of_ids else _refused(field.child)
+    around: list[Any] = [1] if of_ids else ["a"]  # if there is room
+    before, after = (around, around) if (field.max_length or 3) > 2 else ([], [])
+    elements = {
+        f"element: {name}": (f"/{len(before)}", [*before, value, *after])
+        for name, value in {**never, "array": [["a"]]}.items()
+    }
+    return {**{name: ("", value) for name, value in wrong.items()}, **elements}
 
 
 def bad_members(resource: Resource) -> dict[str, tuple[dict[str, Any], str]]:

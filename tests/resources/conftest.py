@@ -8,7 +8,7 @@ from django.test import Client
 from tests.client import Api
 from tests.pages import signed_in
 from tests.problems import stored
-from tests.resources.declared import RESOURCES, installed, make
+from tests.resources.declared import RESOURCES, example, installed, make, provided, unbounded
 from users.models import IdempotencyKey, User
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
@@ -16,13 +16,22 @@ from users.resources.resource import Resource
 
 @pytest.fixture(params=RESOURCES, ids=lambda resource: resource.name)
 def resource(request: pytest.FixtureRequest) -> Iterator[Resource]:
-    with installed(request.param):
+    databases = [name for name in ("transactional_db", "db") if name in request.fixturenames]
+    if marker := request.node.get_closest_marker("django_db"):
+        databases.append("transactional_db" if marker.kwargs.get("transaction") else "db")
+    for name in databases[:1]:
+        request.getfixturevalue(name)
+    if not databases:
+        with installed(request.param):
+            yield request.param
+        return
+    with installed(request.param), provided(request.param), unbounded(request.param):
         yield request.param
 
 
 @pytest.fixture
 def row(resource: Resource, alice: User) -> OwnedModel:
-    return make(resource, alice, **resource.example)
+    return make(resource, alice, **example(resource))
 
 
 @pytest.fixture

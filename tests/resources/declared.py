@@ -2,15 +2,23 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
+from django.db import connection
+from django.db.models import UniqueConstraint
+from django.db.models.signals import post_save
 from django.test import override_settings
+from django.utils import timezone
+from rest_framework.exceptions import ValidationError
 
 import config.urls
+from config.database.isolation import all_users
+from config.http.fields import InstantField
 from tests.client import Api
 from tests.notes.resource import NOTES
 from tests.problems import send
@@ -19,10 +27,13 @@ from users.api.resources import routes, viewset
 from users.api.views import rxdb
 from users.models import User
 from users.resources import resource as registry
-from users.resources.models import OwnedModel
+from users.resources.errors import Taken
+from users.resources.models import OwnedModel, Reference
 from users.resources.resource import Resource, register, registered
 
 RESOURCES = [*registered(), NOTES]
+_numbers = count(1)
+_unbounded: dict[Any, Any] = {}  # models whose constraints are away
 
 
 @contextmanager
@@ -67,10 +78,27 @@ def address(resource: Resource, row_id: object = None, user_id: object = "me") -
     return collection if row_id is None else f"{collection}/{row_id}"
 
 
+def required_members(resource: Resource) -> list[str]:
+    """Those that a body lacks without which its validation ends."""
+    return [name for name, field in resource.serializer().fields.items() if field.required]
+
+
 def required(resource: Resource) -> dict[str, Any]:
     """The least that makes a row."""
-    fields = resource.serializer().fields
-    return {name: resource.example[name] for name, field in fields.items() if field.required}
+    values = {name: resource.example[name] for name in required_members(resource)}
+    return values | {f"{each.name}_uid": NEEDED for each in needed(resource.model)}
+
+
+def example(resource: Resource) -> dict[str, Any]:
+    """As it is declared, but that it refers to what every user has."""
+    ids = {each.attname for each in needed(resource.model)}
+    return {name: value for name, value in resource.example.items() if name not in ids} | required(resource)
+
+
+def shown_example(resource: Resource) -> dict[str, Any]:
+    """Of it, what an answer has."""
+    members = shown_members(resource)
+    return {name: value for name, value in example(resource).items() if name in members}
 
 
 def shown_members(resource: Resource) -> list[str]:
@@ -83,9 +111,35 @@ def label(resource: Resource) -> str:
     return resource.text[0]
 
 
+def words(resource: Resource, *, plural: bool = False) -> str:
+    """What people read: a resource's name without `_`."""
+    opts = resource.model._meta
+    return str(opts.verbose_name_plural if plural else opts.verbose_name)
+
+
 def named(resource: Resource, text: str) -> dict[str, Any]:
     """What makes a row, or changes it, so that it is known by this text."""
     return {**required(resource), label(resource): text}
+
+
+def typed(resource: Resource, user: User, text: str) -> dict[str, Any]:
+    """The same in a form of the admin, which names others by their ids."""
+    values = {name: value for name, value in named(resource, text).items() if not name.endswith("_uid")}
+    targets = needed(resource.model)
+    rows = {each.attname: each.related_model._default_manager.get(user=user, uid=NEEDED) for each in targets}
+    fields = resource.serializer().fields
+    for name in [name for name in values if isinstance(fields[name], InstantField)]:  # of which a form has two parts
+        values[f"{name}_0"], values[f"{name}_1"] = values.pop(name).removesuffix("Z").split("T")
+    return values | {name: str(row.pk) for name, row in rows.items()}
+
+
+def takes(resource: Resource, name: str, value: Any) -> bool:
+    """Whether the member can have this value."""
+    try:
+        resource.serializer().fields[name].run_validation(value)
+    except ValidationError:
+        return False
+    return True
 
 
 # Of rows that actions of their own are about, by the suffix.
@@ -190,12 +244,103 @@ def changing(resource: Resource) -> dict[str, Operation]:
     }
 
 
+@contextmanager
+def unbounded(resource: Resource) -> Iterator[None]:
+    """Without a limit of its own, and without what is unique beside the uid: the tests of the resource hold those.
+
+    So that the suite may make as many rows alike as it likes; also of what its rows cannot be without.
+    """
+    with ExitStack() as stack:
+        targets = {each.related_model for each in needed(resource.model)}
+        for target in [each for each in registered() if each.model in targets]:
+            stack.enter_context(unbounded(target))
+        stack.enter_context(_unbounded_alone(resource))
+        yield
+
+
+@contextmanager
+def _unbounded_alone(resource: Resource) -> Iterator[None]:
+    own = [each for each in resource.model._meta.constraints if isinstance(each, UniqueConstraint)][2:]
+    own = [] if resource.model in _unbounded else own
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resource.model, "max_rows", None)
+        patch.setitem(_unbounded, resource.model, own)
+        if own and connection.in_atomic_block:
+            with connection.cursor() as cursor:  # a table with checks that wait for the commit cannot be altered
+                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+        with connection.schema_editor(atomic=False) as editor:
+            for each in own:
+                editor.remove_constraint(resource.model, each)
+        yield
+        if own and not connection.in_atomic_block:
+            with all_users():
+                resource.model._default_manager.all().delete()
+            with connection.schema_editor() as editor:
+                for each in own:
+                    editor.add_constraint(resource.model, each)
+
+
+# --- What rows refer to -----------------------------------------------------------------------------
+
+NEEDED = "needed"  # the uid of what a row cannot be without
+
+
+def needed(model: type[OwnedModel]) -> list[Reference]:
+    return [each for each in model.references() if not each.null]
+
+
+@contextmanager
+def provided(resource: Resource) -> Iterator[None]:
+    """Every user has a row of each kind that the resource's rows cannot be without.
+
+    It is stored without a number of the change counter, so that the numbers are those of the resource's own rows.
+    """
+
+    def follow(instance: User, created: bool, **signal: Any) -> None:
+        if created:
+            provide(resource.model, instance)
+
+    targets = needed(resource.model)
+    if targets:
+        post_save.connect(follow, User, weak=False)
+        for user in User.objects.all():
+            provide(resource.model, user)
+    yield
+    if targets:
+        post_save.disconnect(follow, User)
+
+
+def declared_of(model: Any) -> Resource:
+    return next(each for each in registered() if each.model is model)
+
+
+def provide(model: type[OwnedModel], user: User) -> None:
+    for reference in needed(model):
+        target: Any = reference.related_model
+        provide(target, user)
+        if target.objects.filter(user=user, uid=NEEDED).exists():
+            continue
+        declared = declared_of(target)
+        now = timezone.now()
+        row: Any = target(user=user, uid=NEEDED, created_at=now, updated_at=now, version=0)
+        values = dict(declared.serializer.validated(required(declared)))
+        rows = {each.attname: each.related_model._default_manager for each in needed(target)}
+        ids = {name: manager.get(user=user, uid=NEEDED).pk for name, manager in rows.items()}
+        row.apply({name: value for name, value in values.items() if not name.endswith("_uid")} | ids, user, now)
+        row.save()
+
+
 # --- Rows -------------------------------------------------------------------------------------------
 
 
 def make(resource: Resource, user: User, **sent: Any) -> OwnedModel:
     """A row of the user's, of what a client could send."""
-    row: OwnedModel = resource.create(user, **resource.serializer.validated({**required(resource), **sent}))
+    body = {**required(resource), **sent}
+    try:
+        row: OwnedModel = resource.create(user, **resource.serializer.validated(body))
+    except Taken:  # what is unique of another row
+        body[label(resource)] = f"{body[label(resource)]} {next(_numbers)}"
+        row = resource.create(user, **resource.serializer.validated(body))
     return row
 
 

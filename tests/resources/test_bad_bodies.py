@@ -7,7 +7,7 @@ import pytest
 from tests.client import Answer, Api
 from tests.problems import WRITES, places_of, problem_of, send
 from tests.resources.bodies import BODIES, MEDIA_TYPES, NOT_JSON, bad_members
-from tests.resources.declared import address, label, named, required
+from tests.resources.declared import address, label, named, required_members
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
@@ -33,7 +33,7 @@ def test_a_bad_member_is_named(resource: Resource, as_alice: Api, row: OwnedMode
 
 def test_a_missing_member_is_named(resource: Resource, as_alice: Api) -> None:
     places = places_of(send(as_alice, "POST", address(resource), {}), "pointer")
-    assert places == [f"/{name}" for name in required(resource)] != []
+    assert places == [f"/{name}" for name in required_members(resource)] != []
 
 
 def test_every_bad_member_is_named_at_once(resource: Resource, as_alice: Api, row: OwnedModel, method: str) -> None:

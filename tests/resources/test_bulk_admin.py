@@ -9,7 +9,7 @@ from django.test import Client
 
 from tests.audited import events
 from tests.pages import send, submit
-from tests.resources.declared import make, named
+from tests.resources.declared import make, typed, words
 from users.admin.resources import ResourceAdmin
 from users.audit import Action
 from users.models import Change, User
@@ -35,9 +35,9 @@ def operations_of(user: User) -> list[tuple[str, list[int]]]:
 def test_adding_and_editing_are_operations_of_staff(
     resource: Resource, rows: str, staff: Client, alice: User, carol: User
 ) -> None:
-    submit(staff, f"{rows}add/", user=str(alice.pk), **named(resource, "New"))
+    submit(staff, f"{rows}add/", user=str(alice.pk), **typed(resource, alice, "New"))
     row = resource.model.objects.get()
-    submit(staff, f"{rows}{row.pk}/change/", **named(resource, "Newer"))
+    submit(staff, f"{rows}{row.pk}/change/", **typed(resource, alice, "Newer"))
     send(staff, f"{rows}{row.pk}/delete/", {"post": "yes"})
     by = f"staff:{carol.pk}"
     assert operations_of(alice) == [(by, [row.pk])] * 3
@@ -54,7 +54,7 @@ def test_an_action_is_one_operation_for_each_owner(
             resource.delete_many(owner, [row.pk for row in chosen if row.user == owner])
         rows = f"{rows}?deleted=yes"
     before = visible(resource)
-    assert f"3 {resource.plural}" in run(staff, rows, action, *chosen)
+    assert f"3 {words(resource, plural=True)}" in run(staff, rows, action, *chosen)
     by = f"staff:{carol.pk}"
     assert operations_of(alice) == [(by, [chosen[0].pk, chosen[2].pk])]
     assert operations_of(bob) == [(by, [chosen[1].pk])]
@@ -83,7 +83,7 @@ def test_an_action_passes_over_what_has_changed_meanwhile(
         return call_many(queryset, delete_first)
 
     monkeypatch.setattr(admin, "call_many", late)
-    assert f"Successfully deleted 1 {resource.name}." in run(staff, rows, "delete_selected", *chosen)
+    assert f"Successfully deleted 1 {words(resource)}." in run(staff, rows, "delete_selected", *chosen)
     assert [found for _, found in operations_of(alice)] == [[chosen[0].pk], [chosen[1].pk]]
     assert [found for _, found in operations_of(bob)] == [[chosen[2].pk]]
     assert [event.object_id for event in events(action=Action.STAFF_DELETED)] == [str(chosen[1].pk)]

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.client import Api
 from tests.problems import places_of, problem_of, stored
-from tests.resources.declared import address, by_uid, label, make, named, required, text_of
+from tests.resources.declared import address, by_uid, label, make, named, required, required_members, text_of
 from users.models import User
 from users.resources import errors, writes
 from users.resources.models import OwnedModel
@@ -71,7 +71,7 @@ def test_the_uid_of_the_body_must_be_that_of_the_address(
 @pytest.mark.usefixtures("unchanged")
 def test_what_is_needed_to_create_a_row_is_needed_here(resource: Resource, as_alice: Api) -> None:
     path = by_uid(resource, "new")
-    assert places_of(as_alice.put(path, {}), "pointer") == [f"/{name}" for name in required(resource)]
+    assert places_of(as_alice.put(path, {}), "pointer") == [f"/{name}" for name in required_members(resource)]
     assert places_of(as_alice.put(path, {**required(resource), "titel": 1}), "pointer") == ["/titel"]
     assert places_of(as_alice.put(path, [1]), "pointer") == [""]
 

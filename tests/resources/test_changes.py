@@ -46,9 +46,9 @@ def test_the_first_sync_has_every_live_object_as_it_is_shown(
     gone, other = make(resource, alice), make(resource, alice)
     rename(resource, row)
     resource.delete(alice, gone.pk)
-    found, cursor = read(as_alice)
+    found, cursor = read(as_alice, types=resource.name)
     assert found == [shown(as_alice, resource, row), shown(as_alice, resource, other)]
-    assert read(as_alice, cursor) == ([], cursor)
+    assert read(as_alice, cursor, types=resource.name) == ([], cursor)
 
 
 def test_each_kind_of_write_is_told(resource: Resource, as_alice: Api, alice: User, row: OwnedModel) -> None:
@@ -93,23 +93,24 @@ def test_a_page_of_entries_that_are_all_passed_over_leads_on(
     for number in range(5):
         rename(resource, row, f"Name {number}")
     pages = [copy.read(limit=2) for _ in range(3)]
-    assert (pages, copy.versions, copy.objects) == ([True, True, False], [1, 6], live(alice))
+    versions = [each for each in copy.versions if each]  # what the rows need has none
+    assert (pages, versions, copy.objects) == ([True, True, False], [1, 6], live(alice))
 
 
 def test_nothing_of_another_is_told(resource: Resource, as_alice: Api, alice: User, bob: User) -> None:
     """By the filter alone, without row level security; also of rows with ids that are in the own log by mistake."""
     row = make(resource, alice)
-    _, cursor = read(Api(bob))
+    _, cursor = read(Api(bob), types=resource.name)
     with connection.cursor() as sql:
         sql.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with checks that are still due cannot be altered
         for table in (resource.model._meta.db_table, "users_change"):
             sql.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
-    assert (read(Api(bob))[0], read(Api(bob), cursor)[0]) == ([], [])
+    assert (read(Api(bob), types=resource.name)[0], read(Api(bob), cursor, types=resource.name)[0]) == ([], [])
     own = make(resource, bob)
     with connection.cursor() as sql:
         sql.execute("UPDATE users_change SET object_id = %s WHERE user_id = %s", [row.pk, bob.pk])
-    assert read(Api(bob), cursor)[0] == []
-    assert [change["object"]["id"] for change in read(Api(bob))[0]] == [own.pk]
+    assert read(Api(bob), cursor, types=resource.name)[0] == []
+    assert [change["object"]["id"] for change in read(Api(bob), types=resource.name)[0]] == [own.pk]
 
 
 @pytest.mark.parametrize("lose", LOST.values(), ids=LOST)

@@ -4,7 +4,18 @@ import re
 
 from tests.client import Api, address_in
 from tests.problems import exact, send
-from tests.resources.declared import address, label, make, named, operations, required, shown_members, text_of
+from tests.resources.declared import (
+    address,
+    example,
+    label,
+    make,
+    named,
+    operations,
+    required,
+    shown_example,
+    shown_members,
+    text_of,
+)
 from users.models import User
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
@@ -33,9 +44,9 @@ def test_what_a_new_row_has_of_its_own(resource: Resource, as_alice: Api, alice:
 
 
 def test_the_example_makes_a_row(resource: Resource, as_alice: Api) -> None:
-    answer = as_alice.post(address(resource), dict(resource.example))
+    answer = as_alice.post(address(resource), example(resource))
     assert answer.status_code == 201
-    assert answer.json().items() >= resource.example.items()
+    assert answer.json().items() >= shown_example(resource).items()
 
 
 def test_own_id_and_me_name_the_same_list(resource: Resource, as_alice: Api, alice: User, row: OwnedModel) -> None:
@@ -45,15 +56,15 @@ def test_own_id_and_me_name_the_same_list(resource: Resource, as_alice: Api, ali
 
 
 def test_get_answers_the_row_with_its_version(resource: Resource, as_alice: Api, alice: User) -> None:
-    row = make(resource, alice, **resource.example)
+    row = make(resource, alice, **example(resource))
     answer = as_alice.get(address(resource, row.pk))
     assert (answer.status_code, answer["ETag"]) == (200, '"1"')
-    assert answer.json().items() >= resource.example.items()
+    assert answer.json().items() >= shown_example(resource).items()
 
 
 def test_put_and_patch_leave_absent_members_untouched(resource: Resource, as_alice: Api, alice: User) -> None:
     for call in (as_alice.put, as_alice.patch):
-        row = make(resource, alice, **resource.example)
+        row = make(resource, alice, **example(resource))
         shown = as_alice.get(address(resource, row.pk)).json()
         answer = call(address(resource, row.pk), {label(resource): "New"})
         changed = {label(resource): "New", "version": row.version + 1, "updated_at": answer.json()["updated_at"]}
@@ -87,14 +98,14 @@ def test_what_was_restored_is_there_again_as_a_change(
 
 
 def test_a_change_to_what_is_stored_takes_no_number(resource: Resource, as_alice: Api, alice: User) -> None:
-    row = make(resource, alice, **resource.example)
-    answer = as_alice.patch(address(resource, row.pk), dict(resource.example))
+    row = make(resource, alice, **example(resource))
+    answer = as_alice.patch(address(resource, row.pk), example(resource))
     assert (answer.status_code, answer["ETag"]) == (200, '"1"')
     assert as_alice.get(address(resource))["ETag"] == '"1"'
 
 
 def test_the_answer_can_be_put_back_as_it_is(resource: Resource, as_alice: Api, alice: User) -> None:
-    for sent in ({}, resource.example):
+    for sent in ({}, example(resource)):
         path = address(resource, make(resource, alice, **sent).pk)
         shown = as_alice.get(path).json()
         answer = as_alice.put(path, shown)

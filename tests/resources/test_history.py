@@ -9,7 +9,7 @@ from tests.client import Api, next_page
 from tests.factories import caller_of, fill_log, head_of
 from tests.plans import explain, nodes, statements
 from tests.problems import places_of, problem_of
-from tests.resources.declared import address, label, make, rename
+from tests.resources.declared import address, label, make, rename, shown_members
 from users.models import Change, Feed, User
 from users.resources import history, log, writes
 from users.resources.log import Cursor
@@ -53,7 +53,7 @@ def test_each_change_is_told_with_its_values_the_newest_first(
 
 def test_it_names_members_of_the_contract_alone(resource: Resource, as_alice: Api, row: OwnedModel) -> None:
     rename(resource, row)
-    known = {*resource.serializer.columns(), "deleted_at"}
+    known = {*resource.serializer.columns(), *shown_members(resource), "deleted_at"}
     assert {name for entry in entries(as_alice, resource, row) for name in entry["diff"]} <= known
 
 

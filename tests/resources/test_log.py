@@ -27,7 +27,7 @@ DECLARED: dict[str, Call] = {
     "create_many": lambda resource, user, ids: resource.create_many(
         user, [resource.serializer.validated(named(resource, text)) for text in "AB"]
     ),
-    "update": lambda resource, user, ids: resource.update(user, ids[0], named(resource, "New")),
+    "update": lambda resource, user, ids: resource.update(user, ids[0], {label(resource): "New"}),
     "delete": lambda resource, user, ids: resource.delete(user, ids[0]),
     "restore": lambda resource, user, ids: resource.restore(user, ids[2]),
     "delete_many": lambda resource, user, ids: resource.delete_many(user, ids),

@@ -7,15 +7,15 @@ import pytest
 from rest_framework.serializers import Serializer
 
 from config.http.json import to_json
-from tests.resources.declared import each, make
+from tests.resources.declared import each, example, make
 from users.models import User
 from users.resources.resource import Resource
 
 
 def examples(resource: Resource) -> dict[str, dict[str, Any]]:
     """The least that makes a row, all of the example, and each of its members."""
-    members = {name: {name: value} for name, value in resource.example.items()}
-    return {"least": {}, "whole": dict(resource.example), **members}
+    members = {name: {name: value} for name, value in example(resource).items()}
+    return {"least": {}, "whole": example(resource), **members}
 
 
 @each(examples)

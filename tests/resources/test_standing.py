@@ -12,7 +12,7 @@ from tests.callers import with_token
 from tests.client import Api
 from tests.factories import caller_of, head_of, make_token
 from tests.problems import problem_of, stored
-from tests.resources.declared import address, named, operations, rename, text_of
+from tests.resources.declared import address, label, operations, rename, text_of
 from users.models import PersonalToken, Session, User
 from users.resources import writes
 from users.resources.models import OwnedModel
@@ -63,7 +63,7 @@ def test_a_token_that_is_revoked_between_reading_and_writing_changes_nothing(
 
     def changes(found: OwnedModel) -> dict[str, Any]:
         PersonalToken.objects.all().delete()
-        return named(resource, "too late")
+        return {label(resource): "too late"}
 
     before = text_of(resource, row), row.version, head_of(alice)
     with pytest.raises(InvalidToken):
@@ -103,7 +103,7 @@ def test_a_session_that_ends_between_reading_and_writing_changes_nothing(
 
     def changes(found: OwnedModel) -> dict[str, Any]:
         Session.objects.all().delete()
-        return named(resource, "too late")
+        return {label(resource): "too late"}
 
     before = text_of(resource, row), row.version, head_of(alice)
     with pytest.raises(InvalidToken):
@@ -118,7 +118,7 @@ def test_a_race_that_is_lost_twice_is_decided_by_the_lock(resource: Resource, al
         attempts.append(found.version)
         if len(attempts) <= writes.OPTIMISTIC_ATTEMPTS:
             rename(resource, row, f"theirs {len(attempts)}")
-        return named(resource, "mine")
+        return {label(resource): "mine"}
 
     changed = writes.change(alice, resource.model, row.pk, changes)
     assert (text_of(resource, row), row.version) == ("mine", changed.version)

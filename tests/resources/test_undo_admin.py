@@ -13,7 +13,7 @@ from tests.audited import events, only
 from tests.factories import head_of
 from tests.notes.resource import NOTES
 from tests.pages import open_page
-from tests.resources.declared import installed, label, make, named, rename, text_of
+from tests.resources.declared import installed, label, make, named, rename, text_of, words
 from tests.resources.history import REASON, dids, entries, staff_with, undo_it, undo_page
 from users.admin.history import MAX_REASON, PER_PAGE
 from users.audit import Action
@@ -32,7 +32,7 @@ def test_staff_undoes_a_change_with_a_reason(
     asked = staff.get(undo_page(rows, row, 2)).content.decode()
     assert re.search(r">After</span> →\s+Before", asked)
     page = undo_it(staff, rows, row, 2, f"  {REASON}  ")
-    assert f"Undone: 1 {resource.name}." in page.messages
+    assert f"Undone: 1 {words(resource)}." in page.messages
     assert text_of(resource, row) == "Before"
     entry = Change.objects.get(version=3)
     assert (entry.kind, entry.undoes, entry.actor) == ("undone", 2, f"staff:{carol.pk}")
@@ -92,7 +92,7 @@ def test_undoing_takes_back_all_that_the_operation_did(
     assert ("Name 0" in asked, "Name 1" in asked) == (True, True)
     read = events(action=Action.STAFF_READ)[-1].details
     assert (read["page"], sorted(read[resource.plural])) == ("undo", [row.pk for row in both])
-    assert f"Undone: 2 {resource.plural}." in undo_it(staff, rows, both[0], 4).messages
+    assert f"Undone: 2 {words(resource, plural=True)}." in undo_it(staff, rows, both[0], 4).messages
     assert resource.model.objects.visible().count() == 2
     assert only(Action.STAFF_UNDID).details["changed"] == {resource.name: [row.pk for row in both]}
 

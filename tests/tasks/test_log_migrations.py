@@ -16,7 +16,7 @@ def test_the_migration_can_be_run_again_after_an_interruption(transactional_db: 
     make_task(user)
     call_command("migrate", "tasks", "0019", verbosity=0)  # what comes later depends on it
     MigrationRecorder(connection).record_unapplied("tasks", "0019_log_begins")
-    call_command("migrate", "tasks", verbosity=0)
+    call_command("migrate", verbosity=0)
     assert (Feed.objects.get().floor, Feed.objects.get().head) == (2, 2)
     with connection.cursor() as cursor:
         cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'tasks_task_trash'::regclass")

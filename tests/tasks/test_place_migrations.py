@@ -84,7 +84,7 @@ def test_old_tasks_are_in_the_order_of_creation(monkeypatch: pytest.MonkeyPatch)
     assert in_order() == tasks[::-1]
     assert execute("SELECT id, version, updated_at FROM tasks_task ORDER BY id") == before
     assert [name for name in [*INDEXES, *CONSTRAINTS] if not is_there(name)] == []
-    call_command("migrate", "tasks", verbosity=0)
+    call_command("migrate", verbosity=0)
     assert make_task(user).position > max(Task.objects.filter(pk__in=tasks).values_list("position", flat=True))
 
 

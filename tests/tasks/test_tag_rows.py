@@ -108,7 +108,7 @@ def test_the_tags_of_before_are_filled_in(transactional_db: None) -> None:
     services.delete_task(user, make_task(user, tags=["c"]).pk)
     before = entries()
     call_command("migrate", "tasks", "0015", verbosity=0)
-    call_command("migrate", "tasks", verbosity=0)
+    call_command("migrate", verbosity=0)
     assert len(before) == 4
     assert entries() == before
     Task.objects.all().delete()

@@ -5,6 +5,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tasks import services as tasks
+from tasks.comments.models import Comment
+from tasks.comments.services import create_comment, delete_comment
 from tasks.completions import Completion
 from tasks.models import Task
 from tasks.projects.models import Project
@@ -16,12 +18,12 @@ from users.models import User
 
 def everything(user: User) -> list[Any]:
     """All but ids, versions and when it was changed."""
-    unlike = {"id", "user_id", "version", "updated_at", "parent_id", "project_id"}
+    unlike = {"id", "user_id", "version", "updated_at", "parent_id", "project_id", "task_id"}
+    places = {Task: ("parent__uid", "project__uid"), Project: ("parent__uid",), Comment: ("task__uid",)}
     shown: list[Any] = []
-    for model in (Project, Task):
+    for model in (Project, Task, Comment):
         names = [field.attname for field in model._meta.concrete_fields if field.attname not in unlike]
-        more = ("parent__uid", "project__uid") if model is Task else ("parent__uid",)
-        shown += model.objects.for_user(user).visible().order_by("uid").values(*names, *more)
+        shown += model.objects.for_user(user).visible().order_by("uid").values(*names, *places[model])
     columns = ("task__uid", "at", "occurrence_date", "occurrence_at", "kind", "missed")
     return [*shown, *Completion.objects.for_user(user).filter(revoked_at=None).order_by("at").values(*columns)]
 
@@ -38,6 +40,9 @@ def furnish(user: User) -> None:
     make_task(user, project_id=inner.pk, priority="high", tags=["Ä", "b"], description="x\n\ny")
     parent = make_task(user, project_id=outer.pk, due_date=dt.date(2026, 12, 1), extra={"mine": {"c": True}})
     make_task(user, parent_id=parent.pk, position="a0")
+    create_comment(user, task_id=parent.pk, text="Mind\nthe wet paint")
+    create_comment(user, task_id=parent.pk, text="Done by noon", uid="mine")
+    delete_comment(user, create_comment(user, task_id=parent.pk, text="Never mind").pk)
     rule = {"rule": "FREQ=WEEKLY;COUNT=9", "zone": "Europe/Berlin"}
     series = make_task(user, due_date=dt.date(2026, 11, 2), recurrence=rule)
     tasks.complete_task(user, series.pk, completed=True)

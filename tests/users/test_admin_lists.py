@@ -21,6 +21,7 @@ from tests.pages import Page, open_page, send, signed_in, submit
 from users import services
 from users.audit import Action
 from users.models import AuditEvent, Session, User
+from users.resources.resource import registered
 from users.tokens import own
 
 LIST = "/admin/users/user/"
@@ -176,10 +177,13 @@ def test_an_export_without_a_reason_is_none(staff: Client, alice: User) -> None:
     assert AuditEvent.objects.count() == 0
 
 
+READING = [permission.partition(".")[2] for resource in registered() for permission in resource.reading]
+
+
 @pytest.mark.parametrize(
     ("held", "may"),
     [
-        (("view_user", "view_session", "view_task", "view_task_text", "view_project", "view_project_text"), True),
+        (("view_user", "view_session", *READING), True),
         (("view_user", "view_session", "view_task", "view_task_text", "view_project"), False),
         (("view_user", "change_user", "view_session", "view_task"), False),
         (("view_user", "change_user", "view_task", "view_task_text"), False),

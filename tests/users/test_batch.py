@@ -14,6 +14,7 @@ from tasks.resource import TASKS
 from tests.client import Api
 from tests.factories import make_task, make_user
 from tests.problems import places_of, problem_of, stored
+from tests.resources.declared import example, provide
 from users.models import Change, Session, User
 from users.resources import operations, writes
 from users.resources.errors import Cycle
@@ -243,9 +244,14 @@ def test_creations_within_one_task_are_as_many_as_fit(as_alice: Api, alice: User
 
 
 @pytest.mark.parametrize("resource", registered(), ids=lambda resource: resource.name)
-def test_creations_together_stay_within_the_limit_of_rows(alice: User, settings: Settings, resource: Resource) -> None:
+def test_creations_together_stay_within_the_limit_of_rows(
+    alice: User, settings: Settings, resource: Resource, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.LIMIT_TASKS = settings.LIMIT_PROJECTS = 3
-    rows = [dict(resource.serializer.validated(dict(resource.example))) for _ in range(2)]
+    if resource.model.limit_setting is None:
+        monkeypatch.setattr(resource.model, "max_rows", 3)
+    provide(resource.model, alice)
+    rows = [dict(resource.serializer.validated(example(resource))) for _ in range(2)]
     trashed = [row.pk for row in resource.create_many(alice, rows)]
     resource.delete_many(alice, trashed)
     kept = [row.pk for row in resource.create_many(alice, rows)]

@@ -15,8 +15,10 @@ from tasks.services import delete_task, update_task
 from tests.client import Api
 from tests.factories import PASSWORD, make_session, make_task, make_token
 from tests.problems import problem_of, stored
+from tests.resources.declared import make, provide, required
 from tests.users.test_idempotency import TASK, is_replayed
 from users.models import PersonalToken, User
+from users.resources.resource import Resource, registered
 from users.tokens import mailed
 
 # A ticket is used once, whoever got it: a second one does no harm.
@@ -125,6 +127,42 @@ ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
         "post", "/api/auth/verify-email", {"token": mailed.EMAIL_VERIFICATION.make(User.objects.get())},
     ),
 }  # fmt: skip
+
+
+def routes_of(resource: Resource) -> dict[str, Callable[[Api], tuple[str, str, Any]]]:
+    """Those that every resource has."""
+
+    def row(*, is_deleted: bool = False) -> Any:
+        user = User.objects.get()
+        provide(resource.model, user)
+        made = make(resource, user)
+        return resource.delete(user, made.pk) if is_deleted else made
+
+    def new() -> dict[str, Any]:
+        provide(resource.model, User.objects.get())
+        return required(resource)
+
+    title, at = resource.title, f"/api/me/{resource.plural}"
+    changed = {resource.text[0]: "New"}
+    return {
+        f"create{title}": lambda api: ("post", at, new()),
+        f"update{title}": lambda api: ("patch", f"{at}/{row().pk}", changed),
+        f"put{title}": lambda api: ("put", f"{at}/{row().pk}", changed),
+        f"delete{title}": lambda api: ("delete", f"{at}/{row().pk}", None),
+        f"restore{title}": lambda api: ("post", f"{at}/{row(is_deleted=True).pk}/restore", None),
+        f"erase{title}": lambda api: ("delete", f"/api/me/trash/{resource.name}/{row(is_deleted=True).pk}", None),
+        f"put{title}ByUid": lambda api: ("put", f"{at}/by-uid/new", new()),
+        f"update{title}ByUid": lambda api: ("patch", f"{at}/by-uid/{row().uid}", changed),
+        f"delete{title}ByUid": lambda api: ("delete", f"{at}/by-uid/{row().uid}", None),
+        f"push{resource.titles}": lambda api: (
+            "post", f"/api/me/sync/{resource.plural}/0/push", [{"newDocumentState": {"uid": "new", **new()}}],
+        ),
+    }  # fmt: skip
+
+
+for other in registered():
+    if other.name not in ("task", "project"):
+        ROUTES |= routes_of(other)
 
 
 def test_every_write_takes_a_key() -> None:

@@ -17,6 +17,7 @@ from tests.factories import head_of, make_session, make_task, make_tokens, make_
 from tests.pages import open_page, send, signed_in, submit
 from users.audit import Action
 from users.models import Session, User
+from users.resources.resource import Resource, registered
 from users.tokens import own
 
 NEW_PASSWORD = "another good passphrase"
@@ -26,10 +27,19 @@ ALONG = {
     "users.view_session": ["mail.view_mail"],
     "users.delete_session": ["mail.change_mail"],
 }
+OTHERS = [each for each in registered() if each.name != "task"]
+
+
+def of(resource: Resource, permission: str) -> str:
+    """The permission that is to a resource what this one is to tasks."""
+    name = resource.name if permission.endswith("_text") else str(resource.model._meta.model_name)
+    return permission.replace("tasks.", f"{resource.model._meta.app_label}.").replace("_task", f"_{name}")
+
+
 ROLES_MADE = {
     name: [
         *held,
-        *(each.replace("task", "project") for each in held if each.startswith("tasks.")),
+        *(of(other, each) for other in OTHERS for each in held if each.startswith("tasks.")),
         "transfer.view_import",
         *(each.replace("session", "personaltoken") for each in held if each.endswith("_session")),
         *(given for each in held for given in ALONG.get(each, ())),
@@ -45,7 +55,9 @@ def in_role(role: str) -> User:
     user = make_user(role, is_staff=role != "user", is_superuser=role == "superuser")
     if role in ("support", "operators"):
         import_module("tasks.migrations.0005_roles").make_roles(apps, None)  # a flush has taken the groups away
-        import_module("tasks.projects.migrations.0002_roles").extend_roles(apps, None)
+        for other in OTHERS:
+            package = other.model.__module__.removesuffix(".models")
+            import_module(f"{package}.migrations.0002_roles").extend_roles(apps, None)
         import_module("users.migrations.0018_token_roles").extend_roles(apps, None)
         import_module("users.migrations.0021_support_roles").extend_roles(apps, None)
         for app in ("tasks.transfer", "users.mail"):
@@ -143,11 +155,8 @@ def test_the_migration_makes_the_roles(db: None) -> None:
         }
         for group in Group.objects.prefetch_related("permissions__content_type")
     }
-    # What they may do with tasks, they may do with projects.
-    assert held == {
-        name: {*permissions, *(each.replace("task", "project") for each in permissions if "tasks." in each)}
-        for name, permissions in ROLES_MADE.items()
-    }
+    # What they may do with tasks, they may do with projects and what else there is.
+    assert held == {name: {*permissions} for name, permissions in ROLES_MADE.items()}
     assert "tasks.view_task_text" not in held["support"]
     for permissions in held.values():
         assert not any(permission.startswith("auth.") or "totp" in permission for permission in permissions)

@@ -17,6 +17,7 @@ from tests.resources import declared
 from tests.test_isolation import CANARY, OPERATIONS, World, call
 from users.api import scopes
 from users.models import User
+from users.resources.models import WhenDeleted
 from users.resources.resource import Resource, registered
 from users.tokens import personal
 
@@ -26,7 +27,7 @@ TABLE = """
 getMe              | account:read
 updateMe           | a session
 deleteMe           | a session
-exportMe           | account:read projects:read tasks:read
+exportMe           | account:read and every read
 changePassword     | a session
 changeEmail        | a session
 sendVerification   | a session
@@ -37,53 +38,61 @@ listTokens         | account:read
 createToken        | a session
 updateToken        | a session
 revokeToken        | a session
-listTrash          | projects:read or tasks:read
-emptyTrash         | projects:write or tasks:write
-listHistory        | projects:read or tasks:read
-undo               | projects:write or tasks:write
-batch              | projects:write or tasks:write
-listChanges        | projects:read or tasks:read
-getStream          | projects:read or tasks:read
-createStreamTicket | projects:read or tasks:read
+listTrash          | any read
+emptyTrash         | any write
+listHistory        | any read
+undo               | any write
+batch              | any write
+listChanges        | any read
+getStream          | any read
+createStreamTicket | any read
 getCounts          | projects:read tasks:read
 listCompletions    | tasks:read
 previewRecurrence  | tasks:read
 importTasks        | import
 listImports        | import
 getImport          | import
-exportTasks        | projects:read tasks:read
+exportTasks        | comments:read projects:read tasks:read
 listTags           | tasks:read
 renameTag          | tasks:write
 deleteTag          | tasks:write
-pullTasks          | tasks:read
-pushTasks          | tasks:read tasks:write
-streamTasks        | tasks:read
-pullProjects       | projects:read
-pushProjects       | projects:read projects:write tasks:write
-streamProjects     | projects:read
 """
 NEEDS = {line.split("|")[0].strip(): line.split("|")[1].strip() for line in TABLE.split("\n")[1:-1]}
-# What goes to the trash with a row, or comes back with it.
-ALONG = {"task": "tasks:write", "project": "projects:write tasks:write"}
+READS, WRITES = (sorted(f"{each.plural}:{may}" for each in registered()) for may in ("read", "write"))
+EVERY_READ, EVERY_WRITE = " ".join(READS), " ".join(WRITES)
+WORDS = {"and every read": EVERY_READ, "any read": " or ".join(READS), "any write": " or ".join(WRITES)}
+for words, meant in WORDS.items():
+    NEEDS = {name: need.replace(words, meant) for name, need in NEEDS.items()}
 READING = ("get", "list")
+
+
+def _along(resource: Resource) -> str:
+    """What goes to the trash with a row, or comes back with it; without what is a part of it, as comments are."""
+    models: set[Any] = {resource.model}
+    for _ in registered():
+        models |= {
+            by.model
+            for other in registered()
+            for by in other.model.references()
+            if by.null and by.when_deleted is not WhenDeleted.REFUSE and by.related_model in models
+        }
+    return " ".join(sorted(each.write_scope for each in registered() if each.model in models))
 
 
 def _need_of(resource: Resource, name: str) -> str:
     if name.startswith(READING):
-        return f"{resource.plural}:read"
-    return ALONG[resource.name] if name.startswith(("delete", "restore")) else f"{resource.plural}:write"
+        return resource.read_scope
+    return _along(resource) if name.startswith(("delete", "restore")) else resource.write_scope
 
 
 OF_RESOURCES = {name: resource for resource in registered() for name in declared.operations(resource)}
 NEEDS |= {name: _need_of(resource, name) for name, resource in OF_RESOURCES.items()}
+for each in registered():
+    NEEDS |= dict.fromkeys((f"pull{each.titles}", f"stream{each.titles}"), each.read_scope)
+    NEEDS[f"push{each.titles}"] = f"{each.read_scope} {_along(each)}"
 PUBLIC = {name for name, (_, _, operation) in OPERATIONS.items() if operation["security"] == []}
-# What they need if the request does not say which types it is about, or says both.
-OF_BOTH = {
-    "listTrash": "projects:read tasks:read",
-    "emptyTrash": "projects:write tasks:write",
-    "listHistory": "projects:read tasks:read",
-    "listChanges": "projects:read tasks:read",
-}
+# What they need if the request does not say which types it is about, or says all.
+OF_ALL = {"listTrash": EVERY_READ, "emptyTrash": EVERY_WRITE, "listHistory": EVERY_READ, "listChanges": EVERY_READ}
 # Their requests are about tasks.
 OF_TASKS = {"batch": "tasks:write", "undo": "tasks:write"}
 ALL = scopes.known()
@@ -102,6 +111,8 @@ def alice(db: None) -> User:
     user = make_user(CANARY, email=f"{CANARY}@example.com")
     make_task(user, description=CANARY, tags=[CANARY])
     tasks.delete_task(user, make_task(user, title=CANARY).pk)
+    for each in registered():
+        declared.provide(each.model, user)
     make_session(user, user_agent=CANARY)
     make_token(user, "tasks:read", name=CANARY)
     import_document(user, Document(warnings=[CANARY]), "csv")
@@ -155,7 +166,7 @@ def test_each_operation_is_allowed_exactly_where_its_scopes_are_granted(alice: U
     world, token = World.of(alice), used_token(alice, *granted)
     allowed = []
     for name in NEEDS:
-        need = OF_BOTH.get(name) or OF_TASKS.get(name) or NEEDS[name]
+        need = OF_ALL.get(name) or OF_TASKS.get(name) or NEEDS[name]
         with rolled_back():
             if check(with_token(token), name, alice, world):
                 allowed.append(name)
@@ -185,7 +196,7 @@ def check(api: Api, name: str, alice: User, world: World) -> bool:
 
 @pytest.mark.parametrize("name", [name for name, need in NEEDS.items() if need != SESSION])
 def test_the_scopes_of_an_operation_are_enough_for_it(alice: User, name: str) -> None:
-    need = OF_BOTH.get(name) or OF_TASKS.get(name) or NEEDS[name]
+    need = OF_ALL.get(name) or OF_TASKS.get(name) or NEEDS[name]
     world = World.of(alice)
     for each in alternatives(need):
         with rolled_back():

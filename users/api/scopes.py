@@ -47,14 +47,16 @@ def writing_any() -> Need:
 
 
 def deleted_along(resource: Resource) -> list[Resource]:
-    """The resources whose rows are changed when one of this goes to the trash, or comes back; itself the first."""
+    """The resources whose rows are changed when one of this goes to the trash, or comes back; itself the first.
+
+    Without those that are its parts, as comments are a task's: rows that cannot be without it. And without those that
+    stay, and lose one of several that they refer to.
+    """
     found = [resource]
     for each in found:  # which grows
-        for reference in referring(each.model):
-            is_changed = reference.when_deleted is not WhenDeleted.REFUSE
-            found += [
-                other for other in registered() if is_changed and other.model is reference.model and other not in found
-            ]
+        optional = (by for by in referring(each.model) if by.null and by.when_deleted is not WhenDeleted.REFUSE)
+        changed = {by.model for by in optional}
+        found += [other for other in registered() if other.model in changed and other not in found]
     return found
 
 

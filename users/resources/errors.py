@@ -4,8 +4,13 @@ from collections.abc import Collection
 from functools import cache
 from typing import TypeVar
 
+from django.db.models import UniqueConstraint
+
+from config.database.transactions import refusals
 from config.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from users.resources.models import OwnedModel, Reference
+from users.resources.pairs import References
+from users.resources.resource import registered
 
 R = TypeVar("R", bound=OwnedModel)
 
@@ -13,6 +18,13 @@ R = TypeVar("R", bound=OwnedModel)
 class UidTaken(Conflict):
     code = "uid_taken"
     title = "The uid is taken"
+
+
+class Taken(Conflict):
+    """Another row has what only one may have."""
+
+    code = "taken"
+    title = "The value is taken"
 
 
 class StaleVersion(PreconditionFailed):
@@ -82,13 +94,23 @@ def checked(row: R | None, model: type[R], expected: Collection[int] | None) -> 
 
 @cache
 def _unknown(name: str) -> type[UnknownReference]:
-    return type(f"Unknown{name.title()}", (UnknownReference,), {"code": f"unknown_{name}", "__module__": __name__})
+    return type(
+        f"Unknown{name.title().replace('_', '')}",
+        (UnknownReference,),
+        {"code": f"unknown_{name}", "__module__": __name__},
+    )
 
 
 def unknown(reference: Reference, member: str) -> UnknownReference:
     """One error for another user's row, one in the trash, and one that does not exist: `unknown_project`."""
     name = reference.related_model._meta.verbose_name
     return _unknown(reference.name)(f"You have no {name} with this {member.rpartition('_')[2]}.", pointer=f"/{member}")
+
+
+def unknown_ones(references: References, member: str) -> UnknownReference:
+    """The same where several are named: `unknown_label`."""
+    name, by = references.target._meta.verbose_name, member.rpartition("_")[2]
+    return _unknown(references.stem)(f"You have no {name} with one of these {by}.", pointer=f"/{member}")
 
 
 @cache
@@ -104,3 +126,18 @@ def follows_parent(name: str, member: str, kind: str) -> Invalid:
 
 def in_trash(reference: Reference) -> InTrash:
     return InTrash(f"Its {reference.related_model._meta.verbose_name} is in the trash; restore that first.")
+
+
+def taken(name: str | None) -> Taken | None:
+    """Of a violated constraint: what is unique of a resource, beside its uid."""
+    for model in (resource.model for resource in registered()):
+        for constraint in model._meta.constraints[len(OwnedModel.Meta.constraints) :]:
+            if isinstance(constraint, UniqueConstraint) and constraint.name == name:
+                fields = {each.name: each.attname for each in model._meta.concrete_fields}
+                members = [fields[each] for each in constraint.fields[1:]]
+                which = " and ".join(each.removesuffix("_id").replace("_", " ") for each in members)
+                return Taken(f"You have a {model._meta.verbose_name} with this {which}.", pointer=f"/{members[-1]}")
+    return None
+
+
+refusals.append(taken)

@@ -1,5 +1,6 @@
 """Query parameters of every list, and the page of rows that they select."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ MAX_LIMIT = 200
 MAX_OFFSET = 10_000
 MAX_CURSOR = 4096
 DEFAULT_SORT = "-created"
+_SIGNED = re.compile(r"-?[0-9]{1,10}")
 _UNSHARED = frozenset({"cursor", "after"})
 _PLACE = ("after_1", "after_2", "after_3")  # parameters: the members of a row's sort key, and its id
 
@@ -45,6 +47,15 @@ class CountField(serializers.IntegerField):
 
     def to_internal_value(self, data: Any) -> int:
         if not (len(data) <= 9 and data.isascii() and data.isdecimal()):
+            self.fail("invalid")
+        return int(data)
+
+
+class NumberField(serializers.IntegerField):
+    """The same with a sign."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not _SIGNED.fullmatch(data):
             self.fail("invalid")
         return int(data)
 

@@ -16,6 +16,7 @@ from config.database.queries import Raw
 from config.errors import Invalid
 from config.values import is_same, is_storable, nfc
 from users.models import Kind
+from users.resources.pairs import References
 from users.resources.querysets import OwnedQuerySet
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class OwnedModel(RowModel):
     # have to; others are counted when one is created or restored.
     limit_setting: ClassVar[str | None] = None
     is_counted: ClassVar[bool] = False
+    # The maximum itself, of a resource whose operators have no say in it.
+    max_rows: ClassVar[int | None] = None
     # References of a tree's rows that are those of their root.
     inherited: ClassVar[tuple[str, ...]] = ()
 
@@ -185,10 +188,18 @@ class OwnedModel(RowModel):
         return {name: (None, value) for name, blank in self.blank().items() if (value := getattr(self, name)) != blank}
 
     def erase(self, now: dt.datetime) -> None:
-        """Leave nothing but the tombstone."""
+        """Leave nothing but the tombstone, with what it cannot be without: rows that it refers to are no content."""
         self.erased_at = now
-        for name, default in self._defaults().items():
-            setattr(self, name, default)
+        defaults = self._defaults()
+        for name in self.erasable():
+            setattr(self, name, defaults[name])
+
+    @classmethod
+    @cache
+    def erasable(cls) -> tuple[str, ...]:
+        """The columns that a tombstone loses when it is erased."""
+        kept = {each.attname for each in cls.references() if not each.null}
+        return tuple(name for name in cls.mutable if name not in kept)
 
     def kind_of(self, diff: Diff) -> Kind:
         """What a change is called in the log."""
@@ -200,6 +211,11 @@ class OwnedModel(RowModel):
     @cache
     def references(cls) -> tuple[Reference, ...]:
         return tuple(field for field in cls._meta.concrete_fields if isinstance(field, Reference))
+
+    @classmethod
+    @cache
+    def many(cls) -> tuple[References, ...]:
+        return tuple(field for field in cls._meta.concrete_fields if isinstance(field, References))
 
     @classmethod
     @cache

@@ -102,17 +102,36 @@ class Operation:
         return [Family(relatives, row.pk) for row in rows]
 
     def delete(
-        self, rows: Collection[OwnedModel], clearing: Collection[str] = (), whole: Reference | None = None
+        self,
+        rows: Collection[OwnedModel],
+        clearing: Collection[str] = (),
+        whole: Reference | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         """Turn rows into tombstones, with all that goes along; of references named in `clearing`, which then become
-        null, nothing does. `whole` is the reference of a tree of which the rows have all descendants. Raises
-        StillReferred and OperationTooLarge."""
+        null, nothing does. `whole` is the reference of a tree of which the rows have all descendants; `alone` are rows
+        to which no others refer. Raises StillReferred and OperationTooLarge."""
         gone = {(type(row), row.pk) for row in rows}
         while rows:
             for row in rows:
                 row.deleted_at = self.now
+            if alone:
+                return
             found, whole = self._referring(rows, known=whole), None
+            self._leave(rows, gone)
             rows = [each for pair in found for each in self._followers(*pair, gone, clearing)]
+
+    def _leave(self, rows: Collection[OwnedModel], gone: Collection[Key]) -> None:
+        """Take these ids out of the References of rows that stay."""
+        pks: defaultdict[type[OwnedModel], list[int]] = defaultdict(list)
+        for row in rows:
+            pks[type(row)].append(row.pk)
+        for many, those in ((many, those) for model, those in pks.items() for many in references.listing(model)):
+            owner: Any = many.model
+            for row in self.read(run(statements.of(owner).listing(self.user.pk, many.name, those))):
+                if (type(row), row.pk) not in gone:
+                    setattr(row, many.name, [pk for pk in getattr(row, many.name) if pk not in those])
 
     def _followers(self, reference: Any, found: Iterable[Any], gone: set[Key], clearing: Collection[str]) -> list[Any]:
         """Those of the rows that go along."""
@@ -165,20 +184,25 @@ class Operation:
 
     def _detach(self, model: type[OwnedModel], rows: Sequence[Any]) -> None:
         """Set references to what is in the trash to null."""
+        for many in model.many():
+            live = self._live(many.target, {pk for row in rows for pk in getattr(row, many.name)})
+            for row in rows:
+                setattr(row, many.name, [pk for pk in getattr(row, many.name) if pk in live])
         for reference in model.references():
-            target: Any = reference.related_model
-            pks = {getattr(row, reference.attname) for row in rows} - {None}
-            live = {pk for pk in pks if (row := self._rows.get((target, pk))) and row.deleted_at is None}
-            if unknown := pks - live:
-                live |= {
-                    *target.objects.for_user(self.user).visible().filter(pk__in=unknown).values_list("pk", flat=True)
-                }
+            live = self._live(reference.related_model, {getattr(row, reference.attname) for row in rows} - {None})
             for row in rows:
                 if getattr(row, reference.attname) in live | {None}:
                     continue
                 if not reference.null:
                     raise errors.in_trash(reference)
                 setattr(row, reference.attname, None)
+
+    def _live(self, target: Any, pks: set[int]) -> set[int]:
+        """Those of the rows that are not in the trash."""
+        live = {pk for pk in pks if (row := self._rows.get((target, pk))) and row.deleted_at is None}
+        if unknown := pks - live:
+            live |= {*target.objects.for_user(self.user).visible().filter(pk__in=unknown).values_list("pk", flat=True)}
+        return live
 
     def changes(self, kind: Kind | None = None) -> list[RowChange]:
         """What has become of the rows, those that have changed."""
@@ -318,13 +342,13 @@ def _growth_of(user: Actor, by_model: Mapping[type[OwnedModel], Sequence[RowChan
 
 
 def limit_of(model: type[OwnedModel]) -> feed.Limit:
-    most = model.limit_setting and getattr(settings, model.limit_setting)
+    most = getattr(settings, model.limit_setting) if model.limit_setting else model.max_rows
     return feed.Limit(most, str(model._meta.verbose_name_plural)) if most else feed.Limit()
 
 
 def counting(user: Actor, model: type[OwnedModel]) -> Raw | None:
     """A statement that counts the user's rows, if there is a limit and the feed does not count them."""
-    if model.limit_setting is None or model.is_counted:
+    if model.is_counted or (model.limit_setting is None and model.max_rows is None):
         return None
     return Raw(_COUNT.format(table=model._meta.db_table), [user.pk, 2 * limit_of(model).most + 1])
 

@@ -4,7 +4,19 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast
 
-from django.db.models import BooleanField, F, Field, Func, Model, OrderBy, QuerySet, TextField, Value
+from django.db.models import (
+    BooleanField,
+    Exists,
+    F,
+    Field,
+    Func,
+    Model,
+    OrderBy,
+    OuterRef,
+    QuerySet,
+    TextField,
+    Value,
+)
 from django.db.models.lookups import GreaterThan, LessThan
 
 from config.database.queries import Param
@@ -54,6 +66,7 @@ def as_json(column: str) -> Func:
 class OwnedQuerySet(QuerySet[R]):
     """Reads of a resource's rows. The methods read as adjectives and can be chained in any order."""
 
+    # By name; an order with nulls, which are last in both directions, has another key downwards, as `-due`.
     sort_keys: ClassVar[Mapping[str, SortKey]] = {"created": CREATED, "updated": UPDATED}
 
     def for_user(self, user: "Actor | Param") -> Self:
@@ -76,8 +89,13 @@ class OwnedQuerySet(QuerySet[R]):
         """Without content but for `more`: of thousands of rows, texts may be gigabytes. What deletion and references
         need."""
         model: Any = self.model
-        references = (each.attname for each in model.references())
+        references = (each.attname for each in (*model.references(), *model.many()))
         return self.only("user_id", "uid", "version", "deleted_at", *references, *more)
+
+    def referring_to(self, name: str, pk: "int | Param") -> Self:
+        """By References of this name."""
+        pairs = self.model._meta.get_field(name).pairs.objects  # type: ignore[union-attr]
+        return self.filter(Exists(pairs.filter(user=OuterRef("user"), row_id=OuterRef("pk"), target_id=pk)))
 
     def updated_since(self, instant: dt.datetime) -> Self:
         return self.filter(updated_at__gte=instant)
@@ -89,7 +107,8 @@ class OwnedQuerySet(QuerySet[R]):
 
     @classmethod
     def sort_key(cls, sort: str, *, descending: bool) -> SortKey:
-        return cls.sort_keys[sort]
+        downwards = f"-{sort}"
+        return cls.sort_keys[downwards if descending and downwards in cls.sort_keys else sort]
 
     def sorted_by(self, sort: str, *, descending: bool) -> Self:
         """Nulls are last in both directions; ties are sorted by id, in the same direction."""

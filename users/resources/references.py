@@ -3,15 +3,16 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from config.database.queries import Raw, Statement, run_all
-from config.errors import LimitReached
+from config.errors import Invalid, LimitReached
 from config.values import nfc
 from users.resources import errors, statements
 from users.resources.models import OwnedModel, Reference, WhenDeleted
+from users.resources.pairs import References
 from users.resources.resource import registered
 from users.tokens.callers import Actor
 
@@ -20,52 +21,6 @@ R = TypeVar("R", bound=OwnedModel)
 _CHILDREN = """
     SELECT count(*) FROM {table} WHERE user_id = %s AND deleted_at IS NULL
     AND {parent} = (SELECT id FROM {table} WHERE user_id = %s AND {key} = %s)
-"""
-# Of changed rows, by reference: those that are visible while what they refer to is not, and those that still refer to
-# one that is not.
-_TO_HIDDEN = """
-    SELECT row.id FROM {table} AS row JOIN {target} AS target ON target.user_id = row.user_id AND target.id = row.{name}
-    WHERE row.user_id = %s AND row.id = ANY(%s) AND row.deleted_at IS NULL AND target.deleted_at IS NOT NULL
-"""
-_OF_HIDDEN = """
-    SELECT row.id FROM {table} AS row JOIN {target} AS target ON target.user_id = row.user_id AND target.id = row.{name}
-    WHERE row.user_id = %s AND target.id = ANY(%s) AND row.deleted_at IS NULL AND target.deleted_at IS NOT NULL
-"""
-# Of a tree: rows that are too deep, as all in a cycle are.
-_TOO_DEEP = """
-    WITH RECURSIVE below AS (
-        SELECT id AS start, id, 1 AS level FROM {table} WHERE user_id = %s AND id = ANY(%s) AND deleted_at IS NULL
-        UNION ALL
-        SELECT start, child.id, level + 1 FROM below JOIN {table} AS child
-            ON child.user_id = %s AND child.{name} = below.id AND child.deleted_at IS NULL WHERE level <= {most}
-    ), above AS (
-        SELECT id AS start, {name} AS above, 0 AS level FROM {table}
-            WHERE user_id = %s AND id = ANY(%s) AND deleted_at IS NULL
-        UNION ALL
-        SELECT start, row.{name}, level + 1 FROM above JOIN {table} AS row
-            ON row.user_id = %s AND row.id = above.above WHERE level <= {most}
-    )
-    SELECT start FROM (SELECT start, max(level) AS height FROM below GROUP BY start) AS down
-    JOIN (SELECT start, max(level) AS depth FROM above GROUP BY start) AS up USING (start)
-    WHERE height + depth > {most}
-"""
-# Of a tree: rows of which the parent has too many.
-_TOO_MANY = """
-    SELECT id FROM {table} WHERE user_id = %s AND id = ANY(%s) AND deleted_at IS NULL AND {name} IN (
-        SELECT {name} FROM {table} WHERE user_id = %s AND deleted_at IS NULL
-        AND {name} IN (SELECT {name} FROM {table} WHERE user_id = %s AND id = ANY(%s))
-        GROUP BY {name} HAVING count(*) > {most}
-    )
-"""
-# UNION: for an OR, PostgreSQL would read all rows of the user.
-_NOT_INHERITED = """
-    SELECT row.id FROM {table} AS row JOIN {table} AS parent ON parent.user_id = row.user_id AND parent.id = row.{name}
-    WHERE row.user_id = %s AND row.id = ANY(%s) AND row.deleted_at IS NULL
-    AND row.{inherited} IS DISTINCT FROM parent.{inherited}
-    UNION
-    SELECT row.id FROM {table} AS row JOIN {table} AS parent ON parent.user_id = row.user_id AND parent.id = row.{name}
-    WHERE row.user_id = %s AND parent.id = ANY(%s) AND row.deleted_at IS NULL
-    AND row.{inherited} IS DISTINCT FROM parent.{inherited}
 """
 
 
@@ -102,29 +57,61 @@ class Named:
             ((self.children,),) = next(found)
 
 
+@dataclass
+class NamedEach:
+    """Rows that a request names in one member, `label_ids` or `label_uids`."""
+
+    reference: References
+    member: str
+    keys: list[Any]
+    ids: list[int] = field(default_factory=list)
+    children: int = 0  # none is a parent
+
+    def reads(self, user: Actor) -> Iterator[Statement[Any]]:
+        if self.keys:
+            yield statements.of(self.reference.target).some(user.pk, self.keys, self.member.rpartition("_")[2][:-1])
+
+    def take(self, found: Iterator[Any]) -> None:
+        """The results of `reads`. Raises an Invalid such as UnknownLabel."""
+        ids = dict(next(found)) if self.keys else {}
+        if len(ids) < len({*self.keys}):
+            raise errors.unknown_ones(self.reference, self.member)
+        self.ids = sorted(ids.values())
+
+
+Name = Named | NamedEach
+
+
 def named_by(model: type[OwnedModel], sent: Mapping[str, Any]) -> dict[str, Any]:
     """The members by which a request names rows."""
     return {member: sent[member] for member in _members(model) & sent.keys()}
 
 
-def named(model: type[OwnedModel], sent: Mapping[str, Any]) -> list[Named]:
+def named(model: type[OwnedModel], sent: Mapping[str, Any]) -> list[Any]:
+    """A Name for each member that names something."""
     if _members(model).isdisjoint(sent):
         return []
     members = ((reference, f"{reference.name}_{by}") for reference in model.references() for by in ("id", "uid"))
     keys = ((reference, member, sent.get(member)) for reference, member in members)
-    return [
+    names: list[Name] = [
         Named(reference, member, nfc(key) if isinstance(key, str) else key)
         for reference, member, key in keys
         if key is not None
     ]
+    for each in model.many():
+        for member in (each.name, f"{each.stem}_uids"):
+            if member in sent:
+                own = [nfc(key) if isinstance(key, str) else key for key in sent[member] or ()]
+                names.append(NamedEach(each, member, own))
+    return names
 
 
-def reads(user: Actor, names: Collection[Named]) -> list[Statement[Any]]:
+def reads(user: Actor, names: Collection[Any]) -> list[Statement[Any]]:
     return [read for each in names for read in each.reads(user)]
 
 
 def resolved(
-    model: type[OwnedModel], sent: Mapping[str, Any], names: Collection[Named], found: Sequence[Any]
+    model: type[OwnedModel], sent: Mapping[str, Any], names: Collection[Any], found: Sequence[Any]
 ) -> dict[str, Any]:
     """`sent` with the ids of the rows that it names; `found` is what `reads` has found.
 
@@ -144,7 +131,21 @@ def resolved(
         if values.keys() & {attname, uid}:
             values[attname] = next(iter(given), None)
         values.pop(uid, None)
+    for many in model.many():
+        _resolve_each(many, values, [each for each in names if each.reference is many])
     return values
+
+
+def _resolve_each(many: References, values: dict[str, Any], names: Sequence[NamedEach]) -> None:
+    """Put the ids of all that is named in place of it."""
+    uids = f"{many.stem}_uids"
+    if len({tuple(each.ids) for each in names}) > 1:
+        raise errors.ConflictingMembers(f"{many.name} and {uids} name other rows; send one.", pointer=f"/{uids}")
+    for each in names:
+        if len(each.ids) > many.most:
+            raise Invalid(f"{many.most} are the most.", pointer=f"/{each.member}")
+        values[many.name] = each.ids
+    values.pop(uids, None)
 
 
 class Relatives(Generic[R]):
@@ -277,6 +278,27 @@ def referring(model: type[OwnedModel]) -> list[Reference]:
     return [each for resource in registered() for each in resource.model.references() if each.related_model is model]
 
 
+def listing(model: type[OwnedModel]) -> list[References]:
+    """The References of registered resources to this model."""
+    return [each for resource in registered() for each in resource.model.many() if each.target is model]
+
+
+def others(model: type[OwnedModel]) -> tuple[Reference | References, ...]:
+    """What refers to its rows beside their own tree."""
+    return _others(model, tuple([each.model for each in registered()]))
+
+
+@lru_cache(maxsize=256)
+def _others(model: type[OwnedModel], models: tuple[type[OwnedModel], ...]) -> tuple[Reference | References, ...]:
+    """Of these models, which are those of the registered resources."""
+    return (*(each for each in referring(model) if not each.is_tree), *listing(model))
+
+
+def concerned(model: type[OwnedModel]) -> bool:
+    """Whether its rows refer to others, or others to them."""
+    return bool(model.references() or model.many() or referring(model) or listing(model))
+
+
 def followers(model: type[OwnedModel], rows: Iterable[OwnedModel]) -> dict[type[OwnedModel], set[int]]:
     """These rows, of any users, and those that go to the trash with them: a query for each reference and level."""
     owners = {row.pk: row.user_id for row in rows}
@@ -296,48 +318,13 @@ def followers(model: type[OwnedModel], rows: Iterable[OwnedModel]) -> dict[type[
     return {each: pks for each, pks in found.items() if pks}
 
 
-Violations = dict[tuple[str, int], list[str]]  # by type and id, the references
-
-
-def violations(user: Actor, model: type[OwnedModel], pks: Collection[int]) -> Violations:
-    """What is stored, but must not be committed, of changed rows: references to or from what is in the trash, and trees
-    that are too deep, have a cycle or too many children, or of which a row differs from its parent in what it
-    inherits."""
-    checks: list[tuple[type[OwnedModel], str, Raw]] = []
-    for each in model.references():
-        checks.append((model, each.attname, _check(_TO_HIDDEN, each, user, pks)))
-        if each.is_tree:
-            sql = _TOO_DEEP.format(table=model._meta.db_table, name=each.attname, most=each.max_depth)
-            checks.append((model, each.attname, Raw(sql, [user.pk, [*pks], user.pk] * 2)))
-            sql = _TOO_MANY.format(table=model._meta.db_table, name=each.attname, most=each.max_children)
-            checks.append((model, each.attname, Raw(sql, [user.pk, [*pks], user.pk, user.pk, [*pks]])))
-            for name in model.inherited:
-                sql = _NOT_INHERITED.format(table=model._meta.db_table, name=each.attname, inherited=name)
-                checks.append((model, name, Raw(sql, [user.pk, [*pks]] * 2)))
-    for each in referring(model):
-        owner: Any = each.model
-        checks.append((owner, each.attname, _check(_OF_HIDDEN, each, user, pks)))
-    found: Violations = {}
-    for (owner, attname, _), rows in zip(checks, run_all([check for *_, check in checks]), strict=True):
-        for (pk,) in rows:
-            names = found.setdefault((owner.type_name(), pk), [])
-            if attname not in names:
-                names.append(attname)
-    return found
-
-
-def _check(sql: str, reference: Reference, user: Actor, pks: Collection[int]) -> Raw:
-    target: Any = reference.related_model
-    names = {"table": reference.model._meta.db_table, "target": target._meta.db_table, "name": reference.attname}
-    return Raw(sql.format(**names), [user.pk, [*pks]])
-
-
 @cache
 def _members(model: type[OwnedModel]) -> frozenset[str]:
     """By which a request names rows."""
-    return frozenset(f"{each.name}_{by}" for each in model.references() for by in ("id", "uid"))
+    single = (f"{each.name}_{by}" for each in model.references() for by in ("id", "uid"))
+    return frozenset((*single, *(f"{each.stem}_{by}" for each in model.many() for by in ("ids", "uids"))))
 
 
 @cache
 def reference_names(model: type[OwnedModel]) -> frozenset[str]:
-    return frozenset(each.attname for each in model.references())
+    return frozenset(each.attname for each in (*model.references(), *model.many()))

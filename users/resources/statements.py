@@ -4,17 +4,20 @@ import datetime as dt
 import re
 from collections.abc import Collection, Sequence
 from functools import cache, cached_property, lru_cache
-from typing import Any, Generic, NamedTuple, TypeVar
+from operator import itemgetter
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
 from django.db.models.expressions import RawSQL
 
 from config.database.pipeline import Rows, Sql
 from config.database.queries import Compiled, Param, Query, Raw
 from config.http.json import to_json
 from users.resources import log
-from users.resources.models import OwnedModel
+from users.resources.models import OwnedModel, Reference
+from users.resources.pairs import References
 from users.resources.querysets import OwnedQuerySet, one_of
 from users.tokens.callers import Actor, standing_of
 
@@ -68,6 +71,13 @@ def _joined(tables: str, condition: str, sql: str) -> str:
     return f"SELECT found.* FROM {tables} LEFT JOIN LATERAL ({sql}) AS found ON true WHERE {condition}"  # nosec B608
 
 
+class Referred(Query[R]):
+    """A query of rows, and whether there is one of them that others refer to."""
+
+    def result(self, rows: Rows) -> tuple[list[R], bool]:  # type: ignore[override]
+        return super().result(rows), any(map(itemgetter(-1), rows))
+
+
 class Statements(Generic[R]):
     """The statements of one model, whose fields are named as their columns."""
 
@@ -77,6 +87,9 @@ class Statements(Generic[R]):
         self._row = Compiled(lambda: self._of_user().visible().filter(pk=Param("id")))
         self._family = Compiled(lambda: self._family_of("%s"))
         self._families = Compiled(lambda: self._family_of("ANY(%s)"))
+        self._referred = lru_cache(maxsize=16)(lambda by: Compiled(lambda: self._referred_family(by)))
+        self._some = lru_cache(maxsize=2)(lambda by: Compiled(lambda: self._some_of(by)))
+        self._listing = lru_cache(maxsize=16)(lambda name: Compiled(lambda: self._listing_of(name)))
         self._large = Compiled(lambda: self._of_user().visible().filter(pk=Param("id")).columns(("id", *model.large)))
         self._trashed = Compiled(lambda: self._of_user().trashed().filter(pk=Param("id")).select_for_update())
         self._changed = Compiled(lambda: self._changed_rows()[: MOST_CHANGED + 1])
@@ -102,6 +115,26 @@ class Statements(Generic[R]):
         sql = _FAMILY.format(table=self._table, parent=tree.attname, id=key)
         family = RawSQL(sql, [Param(name) for name in _FAMILY_PARAMS])  # nosec B611: names of the model's
         return rows.filter(one_of("pk", family)).defer(*self._model.large).select_for_update().order_by("pk")
+
+    def _referred_family(self, by: tuple[Reference | References, ...]) -> OwnedQuerySet[R]:
+        referring, rows = Q(), cast(Any, self._family_of("%s"))
+        for each in by:
+            if isinstance(each, References):
+                referring |= Q(Exists(each.pairs.objects.filter(user=OuterRef("user"), target_id=OuterRef("pk"))))
+            else:
+                others: Any = each.model._default_manager
+                own = others.visible().filter(user=OuterRef("user"), **{each.attname: OuterRef("pk")})
+                referring |= Q(Exists(own))
+        referred: OwnedQuerySet[R] = rows.annotate(referred=ExpressionWrapper(referring, BooleanField()))
+        return referred
+
+    def _some_of(self, by: str) -> OwnedQuerySet[R]:
+        return self._of_user().visible().filter(one_of(by, Param("keys"))).columns((by, "id"))
+
+    def _listing_of(self, name: str) -> OwnedQuerySet[R]:
+        pairs: Any = self._model._meta.get_field(name).pairs.objects  # type: ignore[union-attr]
+        those = ArraySubquery(pairs.filter(one_of("target_id", Param("pks")), user=Param("user")).values("row_id"))
+        return self._of_user().visible().filter(one_of("pk", those)).light().select_for_update()
 
     def _line_of(self, by: str) -> OwnedQuerySet[R]:
         rows, tree = self._of_user().visible(), self._model.tree()
@@ -133,6 +166,11 @@ class Statements(Generic[R]):
         """A row, FOR UPDATE, and if they are a tree, its ancestors and descendants, all without `large` columns."""
         return self._family.given(user=user_id, id=pk)
 
+    def referred_family(self, user_id: int, pk: int, by: tuple[Reference | References, ...]) -> Referred[R]:
+        """The same, and whether a visible row refers to one of them by one of these references, of which there are
+        some."""
+        return Referred(self._referred(by), {"user": user_id, "id": pk})
+
     def families(self, user_id: int, pks: Collection[int]) -> Query[R]:
         """The same of several rows of a tree, each once."""
         return self._families.given(user=user_id, id=list(pks))
@@ -154,6 +192,14 @@ class Statements(Generic[R]):
         or those that were deleted at a moment."""
         query = self._referring(name, deleted_at is None)
         return query.given(user=user_id, pks=list(pks), deleted_at=deleted_at)
+
+    def some(self, user_id: int, keys: Collection[Any], by: str) -> Query[Any]:
+        """By key, which is an id or a uid, the ids of those rows that are visible."""
+        return self._some(by).given(user=user_id, keys=list(keys))
+
+    def listing(self, user_id: int, name: str, pks: Collection[int]) -> Query[R]:
+        """The visible rows that refer to some of these by References of this name, FOR UPDATE and without content."""
+        return self._listing(name).given(user=user_id, pks=list(pks))
 
     def changed_by(self, user_id: int, operation: int) -> Query[R]:
         """The rows that an operation has changed, FOR UPDATE, up to one more than MOST_CHANGED; without erased ones."""

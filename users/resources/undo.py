@@ -14,7 +14,7 @@ from config.database.transactions import retried_transaction
 from config.errors import Conflict, Gone, NotFound
 from config.values import MAX_BIGINT, is_same
 from users.models import Change, Kind
-from users.resources import feed, log, operations, references, statements
+from users.resources import feed, log, operations, references, statements, violations
 from users.resources.log import RowChange
 from users.resources.models import OwnedModel
 from users.resources.operations import Operation
@@ -123,7 +123,7 @@ def _related(changes: Collection[RowChange]) -> dict[type[OwnedModel], list[int]
     related: dict[type[OwnedModel], list[int]] = {}
     for row, _, diff in changes:
         model = type(row)
-        concerns = "deleted_at" in diff and (model.references() or references.referring(model))
+        concerns = "deleted_at" in diff and references.concerned(model)
         if concerns or not references.reference_names(model).isdisjoint(diff):
             related.setdefault(model, []).append(row.pk)
     return related
@@ -132,7 +132,7 @@ def _related(changes: Collection[RowChange]) -> dict[type[OwnedModel], list[int]
 def _require_order(user: Actor, related: Mapping[type[OwnedModel], list[int]]) -> None:
     conflicts: Conflicts = {}
     for model, pks in related.items():
-        conflicts |= references.violations(user, model, pks)
+        conflicts |= violations.of_changed(user, model, pks)
     if conflicts:
         raise ChangedSince(conflicts)
 
@@ -180,7 +180,8 @@ def _parsed_diff(row: OwnedModel, entry: log.Entry) -> dict[str, tuple[Any, Any]
     parsed = {}
     for name, (old, new) in entry.diff.items():
         with suppress(KeyError, TypeError, ValueError, ValidationError):
-            parsed[name] = read[name](old), read[name](new)
+            to_python = read[name]  # of null also where a column takes none, as new rows have none before
+            parsed[name] = (None if old is None else to_python(old)), (None if new is None else to_python(new))
     return parsed
 
 

@@ -209,10 +209,15 @@ def delete(
 
     Raises RowNotFound, StaleVersion, StillReferred and OperationTooLarge.
     """
-    operation, (rows,) = operations.begin(user, statements.of(model).family(user.pk, pk))
+    of_model, tree = statements.of(model), model.tree()
+    if others := references.others(model):
+        operation, ((rows, referred),) = operations.begin(user, of_model.referred_family(user.pk, pk, others))
+    else:
+        operation, (rows,) = operations.begin(user, of_model.family(user.pk, pk))
+        referred = False
     family = Family(Relatives(model, operation.read(rows)), pk)
     row: R = errors.checked(family.row, model, expected)
-    operation.delete([row, *family.below], clearing, whole=model.tree())
+    operation.delete([row, *family.below], clearing, whole=tree, alone=not referred)
     operation.store()
     return row
 
@@ -362,7 +367,7 @@ def erase(user: Actor, trashed: Sequence[OwnedQuerySet[Any]]) -> int | None:
         found = rows.for_user(user).trashed().only("user_id", "version").select_for_update().order_by("pk")
         for row in found[: operations.MAX_ROWS + 1 - len(changes)]:
             row.erase(now)
-            changes.append(RowChange(row, Kind.ERASED, dict.fromkeys((*row.mutable, "erased_at"), (None, None))))
+            changes.append(RowChange(row, Kind.ERASED, dict.fromkeys((*row.erasable(), "erased_at"), (None, None))))
     operation = operations.store(user, locked, changes, now)
     erased: dict[type[OwnedModel], list[int]] = {}
     for each in changes:

@@ -69,9 +69,9 @@ class Command(BaseCommand):
 
 
 def _summary(rows: backups.Rows) -> str:
-    """How many accounts there are, and how many rows of each kind that clients know by a `uid`."""
+    """How many accounts there are, and how many rows of each kind that clients know by a `uid`, if there are any."""
     counts = [f"{rows[get_user_model()._meta.db_table]:,} accounts"]
     for options in (model._meta for model in apps.get_models()):
-        if options.db_table in rows and any(field.name == "uid" for field in options.fields):
+        if rows.get(options.db_table) and any(field.name == "uid" for field in options.fields):
             counts.append(f"{rows[options.db_table]:,} {options.verbose_name_plural}")
     return get_text_list(counts, "and")
