@@ -48,8 +48,9 @@ class Kind:
 
     `run` takes up to `batch` claimed rows in a thread, with all users' rows visible and outside of a transaction. It
     settles each (`LeasedModel.settle`); a row that it leaves is tried again when its lease ends, and all of them later
-    if it raises. `due` is for rows that are not due by their time alone. `owner` names the column of whose rows no more
-    than two are claimed at once; `threads` are the worker's for this kind; those of all kinds are eight.
+    if it raises. `due` is for rows that are not due by their time alone, and `due_since` then the column or annotation
+    that tells since when one has been. `owner` names the column of whose rows no more than two are claimed at once;
+    `threads` are the worker's for this kind; those of all kinds are eight.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Kind:
     batch: int = 1
     threads: int = 1
     due: Callable[[dt.datetime], LeasedQuerySet[Any]] | None = None
+    due_since: str = "due_at"
 
     def due_rows(self, now: dt.datetime) -> LeasedQuerySet[Any]:
         return self.due(now) if self.due else LeasedQuerySet(self.model).due(now)
@@ -256,7 +258,7 @@ class Backlog(NamedTuple):
 def backlog(now: dt.datetime) -> Iterator[Backlog]:
     for kind in kinds():
         rows = kind.due_rows(now)
-        oldest = rows.order_by("due_at").values_list("due_at", flat=True).first()
+        oldest = rows.order_by(kind.due_since).values_list(kind.due_since, flat=True).first()
         leased = LeasedQuerySet(kind.model).leased(now).count()
         age = (now - oldest).total_seconds() if oldest else 0.0
         yield Backlog(kind.name, age, rows[:COUNTED].count(), leased)
