@@ -123,14 +123,15 @@ register(Kind("chores", Chore, _run_chores, owner=None, threads=1))
 
 def drain(*names: str) -> int:
     """Do what is due now, of these kinds or of all, in this thread; returns how many rows were claimed."""
-    done = 0
+    done, before = 0, -1
+    chosen = [kind for kind in kinds() if not names or kind.name in names]
     with all_users():
-        for kind in kinds():
-            while not names or kind.name in names:
-                if not (rows := leases.claim(kind.due_rows(timezone.now()), kind.batch, timezone.now(), kind.owner)):
-                    break
-                done += len(rows)
-                _run(kind, rows)
+        while done > before:  # what is done of one kind may be work of another
+            before = done
+            for kind in chosen:
+                while rows := leases.claim(kind.due_rows(timezone.now()), kind.batch, timezone.now(), kind.owner):
+                    done += len(rows)
+                    _run(kind, rows)
     return done
 
 

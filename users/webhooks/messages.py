@@ -56,7 +56,8 @@ def read(endpoint: Endpoint, user: User) -> Page:
     entries, events = list(after.order_by("version")[:PAGE]), list(_events(endpoint, user))
     more = len(entries) == PAGE or len(events) == PAGE
     found = _in_order(entries, events)
-    rows = _rows(user, [each for each in found if isinstance(each, Change) and _wants(endpoint, _name(each))])
+    wanted = [each for each in found if isinstance(each, Change) and _wants(endpoint, _name(each))]
+    rows = _rows(user, wanted)
     later = _bounds(user)
     if later is None or _has_gap(endpoint, later):
         return _gap(endpoint, later or bounds)
@@ -175,7 +176,8 @@ def _rows(user: User, entries: list[Change]) -> dict[tuple[str, int], Row]:
 
 
 def _of_entry(endpoint: Endpoint, entry: Change, row: Row | None, place: Place) -> Message | None:
-    if row is None or not row.is_within(endpoint.project_ids, entry.diff):
+    is_wanted = _wants(endpoint, _name(entry))  # another entry of the same object may be
+    if row is None or not is_wanted or not row.is_within(endpoint.project_ids, entry.diff):
         return None
     data = {
         "object": row.object,
