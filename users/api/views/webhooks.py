@@ -13,12 +13,13 @@ from config.http import conditional
 from config.http.fields import BooleanField, ChoiceField, InstantField, IntegerField, ListField, TextField
 from config.http.openapi.schema import also_answers
 from config.http.serializers import StrictSerializer
-from config.http.views import GenericAPIView, Response
+from config.http.views import Response
 from config.values import MAX_BIGINT
 from users.api import scopes
 from users.api.idempotency import ShownOnce, idempotent
 from users.api.operations import ETAG, IF_MATCH, USER_ID, header
 from users.api.serializers import NothingSerializer
+from users.api.views.base import AccountView
 from users.models import User
 from users.resources.log import Cursor
 from users.resources.resource import registered
@@ -147,7 +148,7 @@ class DeliverySerializer(serializers.Serializer):
     attempt = serializers.IntegerField()
 
 
-class WebhooksBase(GenericAPIView):
+class WebhooksBase(AccountView):
     serializer_class: type[serializers.Serializer] = WebhookSerializer
 
     @property
@@ -270,7 +271,6 @@ class WebhookView(WebhooksBase):
 
 class WebhookSecretView(WebhooksBase):
     required_scopes = {"POST": need(WEBHOOKS)}
-    serializer_class = SecretWebhookSerializer
 
     @idempotent
     @extend_schema(
