@@ -35,6 +35,7 @@ SPECTACULAR_SETTINGS = {
         "config.http.openapi.hooks.close_objects",
         "config.http.openapi.hooks.declare_answers",
         "users.api.operations.describe_tags",
+        "users.api.events.describe_events",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
