@@ -37,6 +37,9 @@ class EndpointQuerySet(LeasedQuerySet["Endpoint"]):
         moved = Feed.objects.filter(user=OuterRef("user"), head__gt=OuterRef("cursor_version"))
         return super().due(now).filter(Exists(moved) | Exists(_waiting()), is_active=True, user__is_active=True)
 
+    def disabled_since(self, moment: dt.datetime) -> Self:
+        return self.filter(disabled_at__gte=moment)
+
     def aged(self) -> Self:
         """With `due_since`: when the first entry or event that waits was made, or the next attempt, if it is later."""
         entry = Change.objects.filter(user=OuterRef("user"), version__gt=OuterRef("cursor_version")).order_by("version")
