@@ -21,12 +21,19 @@ from users.tokens import own
 
 NEW_PASSWORD = "another good passphrase"
 SECRETS = ("Biopsy", "oncology", "health-tag")
+# What other migrations give to those who have these.
+ALONG = {
+    "users.view_session": ["mail.view_mail", "webhooks.view_endpoint", "webhooks.view_delivery"],
+    "users.delete_session": ["mail.change_mail", "webhooks.change_endpoint"],
+    "tasks.view_task_text": ["webhooks.view_endpoint_url"],
+}
 ROLES_MADE = {
     name: [
         *held,
         *(each.replace("task", "project") for each in held if each.startswith("tasks.")),
         "transfer.view_import",
         *(each.replace("session", "personaltoken") for each in held if each.endswith("_session")),
+        *(given for each in held for given in ALONG.get(each, ())),
     ]
     for name, held in import_module("tasks.migrations.0005_roles").ROLES.items()
 }
@@ -39,7 +46,8 @@ def in_role(role: str) -> User:
         import_module("tasks.migrations.0005_roles").make_roles(apps, None)  # a flush has taken the groups away
         import_module("tasks.projects.migrations.0002_roles").extend_roles(apps, None)
         import_module("users.migrations.0018_token_roles").extend_roles(apps, None)
-        import_module("tasks.transfer.migrations.0002_roles").extend_roles(apps, None)
+        for app in ("tasks.transfer", "users.mail", "users.webhooks"):
+            import_module(f"{app}.migrations.0002_roles").extend_roles(apps, None)
         user.groups.add(Group.objects.get(name=role))
     return user
 
