@@ -10,7 +10,7 @@ from django.utils import timezone
 from config.database.leases import LEASE
 from users.webhooks import messages, signing, writes
 from users.webhooks.messages import Message
-from users.webhooks.models import Endpoint, EndpointQuerySet
+from users.webhooks.models import Delivery, Endpoint, EndpointQuerySet
 from users.webhooks.transport import Connection, Outcome
 
 AT_MOST = LEASE.total_seconds() / 2  # seconds, after which an endpoint waits for its next turn
@@ -56,6 +56,7 @@ class Courier:
         self._is_slow = endpoint.is_slow
         self._connection = Connection(endpoint.url)
         self._page: deque[Message] = deque()
+        self._deliveries: list[Delivery] = []
         self._began = self._read_at = self._looked_at = time.monotonic()
 
     def next(self) -> Message | None:
@@ -63,6 +64,7 @@ class Courier:
         while not self._is_over():
             if self._page and time.monotonic() - self._read_at < FRESH:
                 return self._page[0]
+            self._store()
             self._read_at = time.monotonic()
             page = messages.read(self._endpoint, self._user)
             self._page = deque(page.messages)
@@ -78,20 +80,19 @@ class Courier:
 
     def record(self, message: Message, outcome: Outcome) -> bool:
         """Whether to go on."""
+        self._deliveries.append(writes.delivery(self._endpoint, message, outcome))
         if not outcome.is_accepted:
-            writes.fail(self._endpoint, message, outcome)
+            writes.fail(self._endpoint, outcome)
             return self._stop()
         row = writes.accept(self._endpoint, message, outcome)
         if row is None:
             return self._stop()
-        if row.version != self._endpoint.version or row.place != message.place:
-            self._page.clear()  # something else is to be sent now, or elsewhere
-        else:
-            self._page.popleft()
-        if row.url != self._endpoint.url:
+        self._page.popleft()
+        if row is not self._endpoint:  # it was changed: something else is to be sent now, or elsewhere
+            self._page.clear()
             self._connection.close()
             self._connection = Connection(row.url)
-        self._endpoint = row
+            self._endpoint = row
         if row.is_active and row.is_slow == self._is_slow:
             return True
         self._end()
@@ -111,5 +112,10 @@ class Courier:
 
     def _stop(self) -> bool:
         self._connection.close()
-        writes.prune_deliveries(self._endpoint)
+        self._store()
         return False
+
+    def _store(self) -> None:
+        """Page by page, as attempts are noted for people alone: a worker that is killed has not noted the last ones."""
+        writes.store_deliveries(self._endpoint, self._deliveries)
+        self._deliveries = []

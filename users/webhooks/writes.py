@@ -2,9 +2,10 @@
 
 import datetime as dt
 import random
+from typing import Any
 
 from django.core.mail import EmailMessage
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from config.database.transactions import retried_transaction
@@ -25,16 +26,22 @@ RETRIES = (
 GONE = 410
 
 
-@retried_transaction
 def accept(endpoint: Endpoint, message: Message, outcome: Outcome) -> Endpoint | None:
-    """Move the cursor over a message that was accepted; returns the endpoint as it is now, None if the lease was lost.
-
-    A cursor that its owner has moved meanwhile stays where they have put it.
+    """Move the cursor over an accepted message, in one statement; returns the endpoint as it is now, None if the
+    lease was lost. A cursor that its owner has moved meanwhile stays where they have put it.
     """
+    changes = {"failures": 0, "last_error": "", "is_slow": outcome.milliseconds > SLOW}
+    if not _as_read(endpoint).update(**changes, **message.place):
+        return _accept_changed(endpoint, message, changes)
+    for name, value in {**changes, **message.place}.items():
+        setattr(endpoint, name, value)
+    return endpoint
+
+
+@retried_transaction
+def _accept_changed(endpoint: Endpoint, message: Message, changes: dict[str, Any]) -> Endpoint | None:
     if (row := _held(endpoint)) is None:
         return None
-    _note(row, message, outcome)
-    changes = {"failures": 0, "last_error": "", "is_slow": outcome.milliseconds > SLOW}
     if row.place == endpoint.place:
         changes |= message.place
     for name, value in changes.items():
@@ -44,11 +51,10 @@ def accept(endpoint: Endpoint, message: Message, outcome: Outcome) -> Endpoint |
 
 
 @retried_transaction
-def fail(endpoint: Endpoint, message: Message, outcome: Outcome) -> None:
+def fail(endpoint: Endpoint, outcome: Outcome) -> None:
     """Give up the lease until the next attempt, or disable the endpoint after the last one and where it is gone."""
     if (row := _held(endpoint)) is None:
         return
-    _note(row, message, outcome)
     now = timezone.now()
     if row.version != endpoint.version:  # changed meanwhile, perhaps to another address: that is tried at once
         row.settle(now)
@@ -79,32 +85,19 @@ def pass_over(endpoint: Endpoint, place: Place) -> bool:
     """Move the cursor over what the endpoint does not want; False if it has changed, or the lease was lost."""
     if place == endpoint.place:
         return True
-    read = {"attempts": endpoint.attempts, "version": endpoint.version, **endpoint.place}
-    if not Endpoint.objects.filter(pk=endpoint.pk, **read).exclude(leased_until=None).update(**place):
+    if not _as_read(endpoint).update(**place):
         return False
     for name, value in place.items():
         setattr(endpoint, name, value)
     return True
 
 
-def prune_deliveries(endpoint: Endpoint) -> None:
-    """All but the last ones."""
-    own = Delivery.objects.filter(endpoint=endpoint).order_by("-pk")
-    last = own.values_list("pk", flat=True)[KEPT : KEPT + 1]
-    if oldest := list(last):
-        Delivery.objects.filter(endpoint=endpoint, pk__lte=oldest[0]).delete()
-
-
-def _held(endpoint: Endpoint) -> Endpoint | None:
-    """The row as it is now, locked, if this worker still has the lease."""
-    rows = Endpoint.objects.filter(pk=endpoint.pk, attempts=endpoint.attempts).exclude(leased_until=None)
-    return rows.select_for_update().first()
-
-
-def _note(endpoint: Endpoint, message: Message, outcome: Outcome) -> None:
-    Delivery.objects.create(
+def delivery(endpoint: Endpoint, message: Message, outcome: Outcome) -> Delivery:
+    """Of an attempt whose outcome is not stored yet."""
+    return Delivery(
         user_id=endpoint.user_id,
-        endpoint=endpoint,
+        endpoint_id=endpoint.pk,
+        at=timezone.now(),
         event=message.name,
         webhook_id=message.id,
         status=outcome.status,
@@ -112,3 +105,26 @@ def _note(endpoint: Endpoint, message: Message, outcome: Outcome) -> None:
         milliseconds=outcome.milliseconds,
         attempt=endpoint.failures + 1,
     )
+
+
+@retried_transaction
+def store_deliveries(endpoint: Endpoint, deliveries: list[Delivery]) -> None:
+    """Of the last attempts, and delete all but the last KEPT. Nothing, if the endpoint was deleted."""
+    if not deliveries or not Endpoint.objects.filter(pk=endpoint.pk).select_for_update(no_key=True).exists():
+        return
+    Delivery.objects.bulk_create(deliveries[-KEPT:])
+    own = Delivery.objects.filter(endpoint=endpoint)
+    if beyond := list(own.order_by("-pk").values_list("pk", flat=True)[KEPT : KEPT + 1]):
+        own.filter(pk__lte=beyond[0]).delete()
+
+
+def _as_read(endpoint: Endpoint) -> QuerySet[Endpoint]:
+    """The row, if this worker still has the lease, and nobody has changed it."""
+    read = {"attempts": endpoint.attempts, "version": endpoint.version, **endpoint.place}
+    return Endpoint.objects.filter(pk=endpoint.pk, is_active=True, **read).exclude(leased_until=None)
+
+
+def _held(endpoint: Endpoint) -> Endpoint | None:
+    """The row as it is now, locked, if this worker still has the lease."""
+    rows = Endpoint.objects.filter(pk=endpoint.pk, attempts=endpoint.attempts).exclude(leased_until=None)
+    return rows.select_for_update().first()
