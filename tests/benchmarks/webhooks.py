@@ -149,7 +149,8 @@ def beside_a_dead_one(users: int = USERS, seconds: float = SECONDS) -> Waiting:
         unlucky.listen(url)
         unlucky.write()
         wait_for(lambda: len(held) > 0)
-        began, written = time.monotonic(), {}
+        began = time.monotonic()
+        written: dict[str, float] = {}
         while time.monotonic() - began < seconds:
             title = f"{len(written)}"
             others[len(written) % len(others)].write(title)

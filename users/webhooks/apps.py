@@ -17,9 +17,17 @@ class WebhooksConfig(AppConfig):
         from users.webhooks.models import Delivery, Endpoint, Event
 
         # Those that are slow, or were not tried yet, keep none waiting that are quick.
-        quick = work.Kind("webhooks", Endpoint, delivery.deliver, threads=2, due=delivery.due_quick)
-        slow = work.Kind("slow webhooks", Endpoint, delivery.deliver, batch=delivery.BATCH, due=delivery.due_slow)
-        slow = replace(slow, failed=Endpoint.objects.disabled_since)  # a failure makes one slow
+        quick = work.Kind(
+            "webhooks", Endpoint, delivery.deliver, batch=delivery.BATCH, threads=2, due=delivery.due_quick
+        )
+        slow = work.Kind(
+            "slow webhooks",
+            Endpoint,
+            delivery.deliver,
+            batch=delivery.SLOW_BATCH,
+            due=delivery.due_slow,
+            failed=Endpoint.objects.disabled_since,  # a failure makes one slow
+        )
         for kind in (quick, slow):
             work.register(replace(kind, due_since="due_since"))
         mail.register(writes.DISABLED_MAIL, writes.disabled_mail)

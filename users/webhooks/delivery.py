@@ -3,7 +3,7 @@
 import datetime as dt
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 from django.utils import timezone
 
@@ -16,36 +16,40 @@ from users.webhooks.transport import Connection, Outcome
 AT_MOST = LEASE.total_seconds() / 2  # seconds, after which an endpoint waits for its next turn
 TURN = 1.0  # seconds, after which it does so if others are waiting
 FRESH = 2.0  # seconds, after which a page is read anew: what was erased meanwhile is not sent
-BATCH = 8  # slow endpoints that one thread waits for at the same time
+BATCH, SLOW_BATCH = 4, 8  # endpoints that one thread waits for at the same time
 
 
 def due_quick(now: dt.datetime) -> EndpointQuerySet:
-    return Endpoint.objects.due(now).aged().filter(is_slow=False)
+    return _due(now).filter(is_slow=False)
 
 
 def due_slow(now: dt.datetime) -> EndpointQuerySet:
-    return Endpoint.objects.due(now).aged().filter(is_slow=True)
+    return _due(now).filter(is_slow=True)
+
+
+def _due(now: dt.datetime) -> EndpointQuerySet:
+    return Endpoint.objects.due(now).aged().select_related("user")
 
 
 def deliver(endpoints: list[Endpoint]) -> None:
-    """Send what claimed endpoints are to be sent, message by message, to all of them at the same time.
+    """Send what claimed endpoints are to be sent, message by message; none of them waits for another.
 
     At least once: if the worker is killed after a receiver has accepted a message, and before that is stored, the same
     message is sent again, with the same id.
     """
     couriers = [Courier(each) for each in endpoints]
-    with ThreadPoolExecutor(len(couriers), thread_name_prefix="webhook") as pool:  # starts no thread until it is used
-        while couriers:
-            waiting = [(courier, message) for courier in couriers if (message := courier.next())]
-            if len(waiting) == 1:
-                outcomes = [courier.send(message) for courier, message in waiting]
-            else:
-                outcomes = list(pool.map(lambda each: each[0].send(each[1]), waiting))
-            couriers = [
-                courier
-                for (courier, message), outcome in zip(waiting, outcomes, strict=True)
-                if courier.record(message, outcome)
-            ]
+    if len(couriers) == 1:
+        (alone,) = couriers
+        while (message := alone.next()) and alone.record(message, alone.send(message)):
+            pass
+        return
+    with ThreadPoolExecutor(len(couriers), thread_name_prefix="webhook") as pool:
+        sending = {pool.submit(each.send, message): (each, message) for each in couriers if (message := each.next())}
+        while sending:
+            for future in wait(sending, return_when=FIRST_COMPLETED).done:
+                courier, message = sending.pop(future)
+                if courier.record(message, future.result()) and (following := courier.next()):
+                    sending[pool.submit(courier.send, following)] = courier, following
 
 
 class Courier:
@@ -57,6 +61,7 @@ class Courier:
         self._connection = Connection(endpoint.url)
         self._page: deque[Message] = deque()
         self._deliveries: list[Delivery] = []
+        self._is_alone = False  # whether the page has only one message, and nothing came after it
         self._began = self._read_at = self._looked_at = time.monotonic()
 
     def next(self) -> Message | None:
@@ -64,10 +69,13 @@ class Courier:
         while not self._is_over():
             if self._page and time.monotonic() - self._read_at < FRESH:
                 return self._page[0]
+            if self._is_alone and not self._page:
+                break  # most often it was the only one; what has come since is claimed anew
             self._store()
             self._read_at = time.monotonic()
             page = messages.read(self._endpoint, self._user)
             self._page = deque(page.messages)
+            self._is_alone = len(page.messages) == 1 and not page.more
             if not self._page and not (writes.pass_over(self._endpoint, page.place) and page.more):
                 break
         self._end()

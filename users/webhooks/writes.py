@@ -2,9 +2,11 @@
 
 import datetime as dt
 import random
+from contextlib import suppress
 from typing import Any
 
 from django.core.mail import EmailMessage
+from django.db import IntegrityError
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
@@ -107,15 +109,18 @@ def delivery(endpoint: Endpoint, message: Message, outcome: Outcome) -> Delivery
     )
 
 
-@retried_transaction
 def store_deliveries(endpoint: Endpoint, deliveries: list[Delivery]) -> None:
     """Of the last attempts, and delete all but the last KEPT. Nothing, if the endpoint was deleted."""
-    if not deliveries or not Endpoint.objects.filter(pk=endpoint.pk).select_for_update(no_key=True).exists():
-        return
-    Delivery.objects.bulk_create(deliveries[-KEPT:])
+    if deliveries:
+        with suppress(IntegrityError):
+            _store_deliveries(endpoint, deliveries[-KEPT:])
+
+
+@retried_transaction
+def _store_deliveries(endpoint: Endpoint, deliveries: list[Delivery]) -> None:
+    Delivery.objects.bulk_create(deliveries)
     own = Delivery.objects.filter(endpoint=endpoint)
-    if beyond := list(own.order_by("-pk").values_list("pk", flat=True)[KEPT : KEPT + 1]):
-        own.filter(pk__lte=beyond[0]).delete()
+    own.exclude(pk__in=own.order_by("-pk").values("pk")[:KEPT]).delete()
 
 
 def _as_read(endpoint: Endpoint) -> QuerySet[Endpoint]:
