@@ -19,6 +19,7 @@ CANARY = os.environ["FUZZ_CANARY"]  # in every text of bob's
 EMAILS = {name: os.environ[f"FUZZ_{name.upper()}"] for name in ("alice", "bob")}
 PASSWORD = os.environ["FUZZ_PASSWORD"]
 BOBS_TASK, BOBS_PROJECT = int(os.environ["FUZZ_TASK"]), int(os.environ["FUZZ_PROJECT"])
+HOOK = "https://1.1.1.1/hook"  # an address that needs no look-up; the worker is off
 KINDS = {"task": ("tasks", "title"), "project": ("projects", "name")}  # in paths, and the member that is required
 OF_THE_TRASH = {"restoreTask", "eraseTask", "restoreProject", "eraseProject"}
 # Passwords are slow to hash on purpose: what is made for a request serves until one uses it up.
@@ -49,6 +50,24 @@ def token_of_alice() -> str:
         body = {"name": "of alice", "scopes": ["tasks:read"]}
         tokens = [httpx.post(place, json=body, headers=headers, timeout=20).raise_for_status().json()]
     return str(tokens[0]["id"])
+
+
+def webhook_of_alice() -> str:
+    """One that is there, and active, so that it takes a test; not many, of which there may be ten."""
+    headers, place = _alice(), f"{BASE}/api/me/webhooks"
+    if not (hooks := httpx.get(place, headers=headers, timeout=20).raise_for_status().json()):
+        body = {"url": HOOK}
+        hooks = [httpx.post(place, json=body, headers=headers, timeout=20).raise_for_status().json()]
+    place = f"{place}/{hooks[0]['id']}"
+    httpx.patch(place, json={"active": True}, headers=headers, timeout=20).raise_for_status()
+    return str(hooks[0]["id"])
+
+
+def forget_webhooks() -> None:
+    """So that there is room for another one."""
+    headers, place = _alice(), f"{BASE}/api/me/webhooks"
+    for hook in httpx.get(place, headers=headers, timeout=20).raise_for_status().json():
+        httpx.delete(f"{place}/{hook['id']}", headers=headers, timeout=20)
 
 
 @functools.cache
@@ -121,6 +140,7 @@ def after_call(context: HookContext, case: Case, response: Response) -> None:
         stranger.cache_clear()
     elif operation in {"endSession", "endOtherSessions"}:
         session_of_alice.cache_clear()
+        _alice.cache_clear()
         PEERS["alice"].invalidate()  # it may have been hers
     elif operation in {"deleteTask", "deleteProject"}:
         row_of_alice.cache_clear()

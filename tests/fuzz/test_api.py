@@ -51,6 +51,11 @@ class Account:
     def make_project(self) -> int:
         return self._make("projects", {"name": self.name})
 
+    def make_webhook(self) -> int:
+        body = {"url": f"https://1.1.1.1/{self.name}"}
+        answer = httpx.post(f"{self.base}/api/me/webhooks", json=body, headers=self.bearer)
+        return int(answer.raise_for_status().json()["id"])
+
     def _make(self, plural: str, body: dict[str, Any]) -> int:
         text = {"uid": f"{self.name} {uuid4()}", "description": self.name, "extra": {self.name: self.name}}
         answer = httpx.post(f"{self.base}/api/me/{plural}", json=text | body, headers=self.bearer)
@@ -71,8 +76,10 @@ def test_no_generated_request_breaks_what_the_document_promises(server: Server, 
     alice, bob = Account(server, "alice"), Account(server, f"canary-{uuid4()}")
     tasks = [bob.make_task() for _ in range(3)]
     projects = [bob.make_project() for _ in range(3)]
+    webhooks = [bob.make_webhook() for _ in range(3)]
     before = bob.data()
-    report, output = fuzz(server, alice, bob, tasks, projects, tmp_path, *size.options)
+    ids = {"tasks_of_bob": tasks, "projects_of_bob": projects, "webhooks_of_bob": webhooks}
+    report, output = fuzz(server, alice, bob, ids, tmp_path, *size.options)
     print(output)  # noqa: T201 (pytest shows it when something failed, `make fuzz` always)
     assert report["exit_code"] == 0, output
     assert report["failures"] == report["errors"] == [] and not any(report["warnings"].values()), output
@@ -91,11 +98,11 @@ def failures(server: Server, logged: int) -> list[str]:
 
 
 def fuzz(
-    server: Server, alice: Account, bob: Account, tasks: list[int], projects: list[int], folder: Path, *options: str
+    server: Server, alice: Account, bob: Account, of_bob: dict[str, list[int]], folder: Path, *options: str
 ) -> tuple[dict[str, Any], str]:
     """Run schemathesis; returns its report and what it printed."""
     config, report = folder / "schemathesis.toml", folder / "report.json"
-    ids = {"user_ids": ["me"] * 9 + [bob.id], "tasks_of_bob": tasks, "projects_of_bob": projects}
+    ids = {"user_ids": ["me"] * 9 + [bob.id], **of_bob}
     dictionaries = "".join(f"[dictionaries.{name}]\nvalues = {json.dumps(values)}\n" for name, values in ids.items())
     config.write_text(CONFIG.read_text() + dictionaries)
     command = [sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(config), "run"]
@@ -109,7 +116,7 @@ def fuzz(
         str(report),
     ]
     told = {"BASE": server.base, "ALICE": alice.email, "BOB": bob.email, "PASSWORD": PASSWORD, "CANARY": bob.name}
-    told |= {"TASK": str(tasks[0]), "PROJECT": str(projects[0])}
+    told |= {"TASK": str(of_bob["tasks_of_bob"][0]), "PROJECT": str(of_bob["projects_of_bob"][0])}
     done = subprocess.run(
         [*command, *arguments, *options],
         cwd=ROOT,

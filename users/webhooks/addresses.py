@@ -7,6 +7,7 @@ connection goes to a checked address: a resolver that changes its answer gains n
 import re
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from config.values import ascii_domain
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-RESOLVE_SECONDS = 5.0
+RESOLVE_SECONDS = 3.0  # while an endpoint is made
 RESOLVING = 32  # names at a time: a resolver that hangs keeps a thread until it gives up
 MAX_ADDRESSES = 16
 
@@ -173,10 +174,11 @@ def _look_up(target: Target, seconds: float) -> list[Address]:
     # getaddrinfo knows no timeout.
     found: list[Address] = []
     thread = threading.Thread(target=_resolve_into, args=[target, found], daemon=True, name="webhook-resolver")
+    deadline = time.monotonic() + seconds
     if not _resolving.acquire(timeout=seconds):
         return []
     thread.start()
-    thread.join(seconds)
+    thread.join(max(deadline - time.monotonic(), 0))
     return [] if thread.is_alive() else found
 
 
