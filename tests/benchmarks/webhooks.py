@@ -18,7 +18,7 @@ from typing import NamedTuple
 import httpx
 import psutil
 
-from tests.receiver import ACCEPTED, LOOPBACK, Received, Receiver, receiving
+from tests.receiver import ACCEPTED, LOOPBACK, Answer, Received, Receiver, receiving
 from tests.server import Server
 
 PASSWORD = "correct horse battery"
@@ -134,9 +134,9 @@ def _hold(listener: socket.socket, held: list[socket.socket]) -> None:
 def beside_a_dead_one(users: int = USERS, seconds: float = SECONDS) -> Waiting:
     arrived: dict[str, float] = {}
 
-    def note(received: Received) -> tuple[int, dict[str, str], bytes]:
+    def note(received: Received) -> Answer:
         arrived[received.event["data"]["object"]["title"]] = time.monotonic()
-        return 204, {}, b""
+        return ACCEPTED
 
     with serving() as server, receiving() as receiver, dead() as (url, held):
         receiver.answers = [note]
@@ -180,7 +180,7 @@ def kill_workers(kills: int = KILLS) -> Killed:
         user.listen(receiver.url)
         ended = threading.Event()
         written: list[int] = []
-        receiver.answers = [lambda _: (time.sleep(0.01), ACCEPTED)[1]]  # so that one is in flight most of the time
+        receiver.answers = [slowly]
 
         def load() -> None:
             while not ended.wait(0.2):
@@ -199,6 +199,12 @@ def kill_workers(kills: int = KILLS) -> Killed:
             writer.join()
         wait_for(lambda: receiver.received[-1].event["data"]["version"] == written[-1], 600)
         return judged(kills, written, versions(receiver))
+
+
+def slowly(received: Received) -> Answer:
+    """So that one is in flight most of the time."""
+    time.sleep(0.01)
+    return ACCEPTED
 
 
 def worker_of(server: Server) -> psutil.Process:
