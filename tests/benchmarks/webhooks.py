@@ -5,6 +5,7 @@ python -m tests.benchmarks.webhooks [speed|dead|kills …]
 
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -16,10 +17,9 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import httpx
-import psutil
 
 from tests.receiver import ACCEPTED, LOOPBACK, Answer, Received, Receiver, receiving
-from tests.server import Server
+from tests.server import ROOT, Server
 
 PASSWORD = "correct horse battery"
 EVENTS = 3000
@@ -62,8 +62,8 @@ class User:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    own = {"BACKGROUND": "on", "WEBHOOK_ALLOWED_NETWORKS": LOOPBACK}
+def serving(**environment: str) -> Iterator[Server]:
+    own = {"BACKGROUND": "on", "WEBHOOK_ALLOWED_NETWORKS": LOOPBACK, **environment}
     with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **own) as server:
         yield server
 
@@ -175,7 +175,7 @@ class Killed(NamedTuple):
 
 
 def kill_workers(kills: int = KILLS) -> Killed:
-    with serving() as server, receiving() as receiver:
+    with serving(BACKGROUND="off") as server, receiving() as receiver, working(server) as kill:
         user = User(server)
         user.listen(receiver.url)
         ended = threading.Event()
@@ -183,7 +183,7 @@ def kill_workers(kills: int = KILLS) -> Killed:
         receiver.answers = [slowly]
 
         def load() -> None:
-            while not ended.wait(0.2):
+            while not ended.wait(0.5):
                 written.extend(user.write_many(20))
 
         writer = threading.Thread(target=load)
@@ -192,8 +192,7 @@ def kill_workers(kills: int = KILLS) -> Killed:
             for _ in range(kills):
                 before = len(receiver.received)
                 wait_for(lambda before=before: len(receiver.received) > before + 30)  # type: ignore[misc]
-                worker_of(server).kill()
-                server.manage("shell", "--verbosity=0", "-c", EXPIRE)  # as if the lease's minute were over
+                kill()
         finally:
             ended.set()
             writer.join()
@@ -207,17 +206,29 @@ def slowly(received: Received) -> Answer:
     return ACCEPTED
 
 
-def worker_of(server: Server) -> psutil.Process:
-    """The one that does deferred work, once it is there."""
-    found: list[psutil.Process] = []
+@contextmanager
+def working(server: Server) -> Iterator[Callable[[], None]]:
+    """A worker beside a server that has none; yields what kills it and starts another one at once, as the server would
+    do after a pause that grows."""
+    command = [sys.executable, "manage.py", "work"]
+    running: list[subprocess.Popen[bytes]] = []
 
-    def is_there() -> bool:
-        children = psutil.Process(server.process.pid).children()
-        found[:] = [each for each in children if "work" in each.cmdline()]
-        return bool(found)
+    def start() -> None:
+        with server.log.open("ab") as log:
+            running.append(subprocess.Popen(command, cwd=ROOT, env=server.environment, stdout=log, stderr=log))
 
-    wait_for(is_there)
-    return found[0]
+    def kill() -> None:
+        running[-1].kill()
+        running[-1].wait()
+        server.manage("shell", "--verbosity=0", "-c", EXPIRE)  # as if the lease's minute were over
+        start()
+
+    start()
+    try:
+        yield kill
+    finally:
+        running[-1].terminate()
+        running[-1].wait()
 
 
 def judged(kills: int, written: list[int], received: list[int]) -> Killed:
