@@ -1,15 +1,18 @@
 """What is sent to webhooks, and in which order."""
 
 import datetime as dt
+import threading
 from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection, transaction
 from standardwebhooks import Webhook
 
+from config.database.isolation import all_users
 from tasks import services as tasks
 from tasks.models import Task
-from tests.factories import head_of, make_project, make_task
+from tests.factories import head_of, make_project, make_task, make_user
 from tests.receiver import Receiver, receiving
 from tests.webhooks import deliver, make_webhook, only
 from users.models import User
@@ -220,3 +223,27 @@ def test_a_test_is_sent_to_one_whatever_it_wants(alice: User, receiver: Receiver
         services.send_test(alice, row.pk)
         deliver()
     assert (receiver.names, other.names) == (["webhook.test"], [])
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_ids_of_events_are_in_commit_order() -> None:
+    """Else a cursor would pass over one that is committed after a later one."""
+    user = make_user()
+    services.create_webhook(user, url="https://1.1.1.1/")
+    first_is_stored, second_is_stored = threading.Event(), threading.Event()
+
+    def second() -> None:
+        first_is_stored.wait(20)
+        with all_users():
+            services.notify(user, "import.done", {"number": 2})
+        second_is_stored.set()
+        connection.close()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with transaction.atomic():
+        services.notify(user, "import.done", {"number": 1})
+        first_is_stored.set()
+        assert not second_is_stored.wait(0.3)
+    thread.join()
+    assert [each.data["number"] for each in Event.objects.order_by("pk")] == [1, 2]
