@@ -183,7 +183,7 @@ def kill_workers(kills: int = KILLS) -> Killed:
         receiver.answers = [slowly]
 
         def load() -> None:
-            while not ended.wait(0.5):
+            while not ended.wait(0.7):
                 written.extend(user.write_many(20))
 
         writer = threading.Thread(target=load)

@@ -111,7 +111,7 @@ def endless_head(connection: socket.socket) -> None:
 
 def endless_body(connection: socket.socket) -> None:
     read_request(connection)
-    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n")
     while True:
         connection.sendall(b"y" * 60_000)
 
