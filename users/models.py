@@ -19,14 +19,15 @@ from django.utils.timezone import now
 from config.database.models import RowModel
 from config.database.queries import Param
 from config.errors import violated_constraint
+from users.staff import AccountNote as AccountNote
 from users.text import (
     MAX_EMAIL,
     MAX_NAME,
     MAX_PASSWORD,
     canonical_email,
-    known_timezones,
     opaque_string,
     validate_email,
+    validate_timezone,
 )
 
 if TYPE_CHECKING:
@@ -34,11 +35,6 @@ if TYPE_CHECKING:
 
 EMAIL_TAKEN = "users_user_email_canonical"
 MAX_TOKEN_NAME = 100
-
-
-def validate_timezone(name: str) -> None:
-    if name not in known_timezones():
-        raise ValidationError("Use an IANA time zone name, for example Asia/Karachi.", code="unknown_timezone")
 
 
 def new_session_id() -> uuid.UUID:
@@ -102,6 +98,7 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
     EMAIL_FIELD = "email"
 
     class Meta:
+        permissions = [("support_user", "Can confirm addresses, send mails and invite")]
         indexes = [models.Index(fields=["created_at", "id"], name="users_user_created")]
         constraints = [
             models.UniqueConstraint(fields=["email_canonical"], name=EMAIL_TAKEN),
@@ -175,6 +172,16 @@ class SpentInvitation(models.Model):
     expires_at = models.DateTimeField()
 
 
+class EmailChange(models.Model):
+    """The last change of an address that was asked for; the account keeps its own until this one is confirmed."""
+
+    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="email_change")
+    email = models.TextField()
+    previous = models.TextField()  # which is told, whenever that mail leaves
+    requested_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True)
+
+
 class SessionQuerySet(models.QuerySet["Session"]):
     def for_user(self, user: User) -> Self:
         """The first wall: every read begins here."""
@@ -225,9 +232,8 @@ class PersonalTokenQuerySet(models.QuerySet["PersonalToken"]):
     def live(self) -> Self:
         return self.exclude(expires_at__lte=now())
 
-    def expired(self, days: int = 0) -> Self:
-        """For so many days."""
-        return self.filter(expires_at__lte=now() - dt.timedelta(days=days))
+    def expired(self, for_days: int = 0) -> Self:
+        return self.filter(expires_at__lte=now() - dt.timedelta(days=for_days))
 
 
 class PersonalToken(models.Model):
@@ -277,10 +283,8 @@ class IdempotencyKey(models.Model):
 
     def store(self) -> None:
         """Upsert: an expired row of the same key may still exist."""
-        columns = [field.name for field in self._meta.fields if not field.primary_key]
-        IdempotencyKey.objects.bulk_create(
-            [self], update_conflicts=True, unique_fields=["digest"], update_fields=columns
-        )
+        names = [field.name for field in self._meta.fields if not field.primary_key]
+        IdempotencyKey.objects.bulk_create([self], update_conflicts=True, unique_fields=["digest"], update_fields=names)
 
 
 class AuditEvent(models.Model):

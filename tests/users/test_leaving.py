@@ -27,7 +27,19 @@ from tests.pages import signed_in, submit
 from tests.problems import places_of, problem_of, stored
 from tests.resources.declared import RESOURCES
 from users import exports
-from users.models import AuditEvent, Change, Feed, IdempotencyKey, PersonalToken, Session, User
+from users.mail.models import Mail
+from users.models import (
+    AccountNote,
+    AuditEvent,
+    Change,
+    EmailChange,
+    Feed,
+    IdempotencyKey,
+    PersonalToken,
+    Session,
+    User,
+)  # fmt: skip
+from users.staff import AuditSubject
 
 LONG_AGO = dt.timedelta(minutes=6)
 
@@ -224,10 +236,10 @@ def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: U
 
 
 def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
-    exported = {Change, Completion, Feed, Import, Session, PersonalToken, IdempotencyKey, AuditEvent}
-    exported |= {TOTPDevice, StaticDevice}
+    exported = {Change, Completion, Feed, Import, Session, PersonalToken, IdempotencyKey, AuditEvent, AccountNote}
+    exported |= {EmailChange, Mail, TOTPDevice, StaticDevice}
     exported |= {resource.model for resource in RESOURCES}  # whose exports tests/resources looks at
-    exported |= {TaskTag}  # the index of tags, which the tasks have
+    exported |= {TaskTag, AuditSubject}  # indexes of tags, which the tasks have, and of events
     exported |= {Remark}  # of the tests, and never registered
     exported |= {LogEntry}  # Django's, into which nothing is written any more
     owned = {
@@ -240,3 +252,12 @@ def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
 
 def test_an_empty_account_can_be_exported(transactional_db: None) -> None:
     assert export(Api(make_user()))["tasks"] == []
+
+
+def test_the_export_has_the_lists_that_staff_read_with_its_own_rows_alone(alice: User, bob: User, carol: User) -> None:
+    own, others = [make_task(alice).pk, make_task(alice).pk], make_task(bob).pk
+    signed_in(carol).get("/admin/tasks/task/")
+    read, _ = export(Api(alice))["events"]
+    assert (read["action"], read["actor"]) == ("staff.read_text", "staff")
+    assert read["details"] == {"page": "list", "tasks": [*reversed(own)]}
+    assert [event["details"].get("tasks") for event in export(Api(bob))["events"]] == [[others], None]

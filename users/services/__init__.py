@@ -14,8 +14,8 @@ from users.services.accounts import (
     sign_up,
     update_account,
     update_profile,
-    verify_email,
 )
+from users.services.addresses import SameEmail, request_email_change, verify_email
 from users.services.external import identify, may_predate
 from users.services.passwords import (
     NoPassword,
@@ -53,6 +53,7 @@ from users.services.sessions import (
     sign_out,
     start_session,
 )
+from users.services.support import add_note, confirm_email, delete_note, invite
 
 __all__ = [
     "MAX_SESSIONS",
@@ -64,6 +65,7 @@ __all__ = [
     "InvalidProof",
     "NoPassword",
     "RegistrationClosed",
+    "SameEmail",
     "SessionNotFound",
     "SignInAgain",
     "TokenNotFound",
@@ -71,14 +73,18 @@ __all__ = [
     "WeakPassword",
     "WrongCredentials",
     "WrongPassword",
+    "add_note",
     "change_password",
     "close_account",
+    "confirm_email",
     "create_token",
     "delete_account",
+    "delete_note",
     "end_other_sessions",
     "end_session",
     "follow_zone",
     "identify",
+    "invite",
     "may_predate",
     "no_such_session",
     "no_such_token",
@@ -86,6 +92,7 @@ __all__ = [
     "open_session",
     "refresh",
     "register",
+    "request_email_change",
     "request_email_verification",
     "request_password_reset",
     "reset_password",

@@ -1,7 +1,15 @@
 """Views of sign-in, of the caller's own account, its tokens and webhooks, of the trash, of the log and of the
 stream."""
 
-from users.api.views.account import ExportView, MeView, PasswordView, SessionsView, SessionView, VerificationView
+from users.api.views.account import (
+    EmailView,
+    ExportView,
+    MeView,
+    PasswordView,
+    SessionsView,
+    SessionView,
+    VerificationView,
+)
 from users.api.views.auth import (
     ForgotPasswordView,
     LoginView,
@@ -30,6 +38,7 @@ __all__ = [
     "BatchView",
     "ChangesView",
     "DeliveriesView",
+    "EmailView",
     "ExportView",
     "ForgotPasswordView",
     "HistoryView",
