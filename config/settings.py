@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "config",
     "users",
     "users.mail",
+    "users.webhooks",
     "tasks",
     "tasks.projects",
     "tasks.comments",
@@ -346,6 +347,9 @@ HISTORY_DAYS = env_int("HISTORY_DAYS", 90, minimum=1, maximum=36_500)  # in whic
 TOKEN_MAX_DAYS = env_int("TOKEN_MAX_DAYS", 0, minimum=0, maximum=36_500)
 LIMIT_TASKS = env_int("LIMIT_TASKS", 100_000, minimum=0, maximum=999_999_999)  # of an account; 0 disables it
 LIMIT_PROJECTS = env_int("LIMIT_PROJECTS", 500, minimum=0, maximum=10_000)  # of an account; 0 disables it
+
+# Networks of the operator's own to which webhooks may be sent, also by plain http; else only to the public internet.
+WEBHOOK_ALLOWED_NETWORKS = env_networks("WEBHOOK_ALLOWED_NETWORKS")
 
 # Conditions of /metrics, each of which must hold where it is set; with neither, there is no such route and no metric.
 METRICS_TOKEN = env_secret("METRICS_TOKEN")

@@ -15,6 +15,8 @@ from users import services as accounts
 from users.models import Feed, Session, User
 from users.tokens import own
 from users.tokens.callers import Caller
+from users.webhooks import services as webhooks
+from users.webhooks.models import Delivery, Endpoint
 
 PASSWORD = "correct horse battery"
 _numbers = count(1)
@@ -62,6 +64,13 @@ def make_task(user: User, **overrides: Any) -> Task:
 
 def make_project(user: User, name: str | None = None, **fields: Any) -> Project:
     return create_project(user, name=name or f"Project {next(_numbers)}", **fields)
+
+
+def make_webhook(user: User, name: str = "hook", **fields: Any) -> Endpoint:
+    """With a delivery of an event of this name."""
+    made = webhooks.create_webhook(user, url=f"https://1.1.1.1/{name}", **fields)
+    Delivery.objects.create(user=user, endpoint=made, event=name, webhook_id="msg_1", milliseconds=1, attempt=1)
+    return made
 
 
 def head_of(user: User) -> int:

@@ -16,7 +16,7 @@ from tasks.transfer.services import import_document
 from tests.callers import BAD_TOKEN, COLUMNS, Caller
 from tests.client import Answer, Api
 from tests.config.test_openapi import complaints, document, resolved
-from tests.factories import PASSWORD, make_session, make_task, make_token, make_tokens, make_user
+from tests.factories import PASSWORD, make_session, make_task, make_token, make_tokens, make_user, make_webhook
 from tests.issuer import AUDIENCE, ISSUER, SECRET
 from tests.problems import exact, problem_of, rolled_back, stored
 from tests.resources.declared import needed, operations
@@ -67,6 +67,15 @@ batch            | 200 | 403 permission_denied  | 200                    | 401 n
 listChanges      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 getStream        | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 createStreamTicket | 201 | 403 permission_denied | 201                   | 401 not_authenticated | 401 invalid_token
+listWebhooks     | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
+createWebhook    | 201 | 403 permission_denied  | 201                    | 401 not_authenticated | 401 invalid_token
+getWebhook       | 200 | 403 permission_denied  | 404 webhook_not_found  | 401 not_authenticated | 401 invalid_token
+updateWebhook    | 200 | 403 permission_denied  | 404 webhook_not_found  | 401 not_authenticated | 401 invalid_token
+deleteWebhook    | 204 | 403 permission_denied  | 404 webhook_not_found  | 401 not_authenticated | 401 invalid_token
+testWebhook      | 202 | 403 permission_denied  | 404 webhook_not_found  | 401 not_authenticated | 401 invalid_token
+rotateWebhookSecret | 200 | 403 permission_denied | 404 webhook_not_found | 401 not_authenticated | 401 invalid_token
+replayWebhook    | 202 | 403 permission_denied  | 404 webhook_not_found  | 401 not_authenticated | 401 invalid_token
+listWebhookDeliveries | 200 | 403 permission_denied | 404 webhook_not_found | 401 not_authenticated | 401 invalid_token
 importTasks      | 201 | 403 permission_denied  | 201                    | 401 not_authenticated | 401 invalid_token
 listImports      | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 getImport        | 200 | 403 permission_denied  | 404 import_not_found   | 401 not_authenticated | 401 invalid_token
@@ -96,6 +105,9 @@ BODIES: dict[str, Callable[[User], Any]] = {
     "undo": lambda dave: {"operation": 1},
     "batch": lambda dave: {"operations": [{"op": "create", "type": "task", "body": {"title": "New"}}]},
     "importTasks": lambda dave: NEW_FILE,
+    "createWebhook": lambda dave: {"url": "https://1.1.1.1/hook"},
+    "updateWebhook": lambda dave: {"active": False},
+    "replayWebhook": lambda dave: {"version": 1},
     "renameTag": lambda dave: {"from": CANARY, "to": "renamed"},
     "previewRecurrence": lambda dave: {"recurrence": {"rule": "FREQ=DAILY"}, "due_date": "2026-11-28"},
     "verifyEmail": lambda dave: {"token": mailed.EMAIL_VERIFICATION.make(dave)},
@@ -131,6 +143,7 @@ def alice(db: None) -> User:
     tasks.delete_task(user, make_task(user, title=CANARY).pk)
     make_session(user, user_agent=CANARY)
     import_document(user, Document(warnings=[CANARY]), "csv")
+    make_webhook(user, CANARY)
     make_token(user, "tasks:read", name=CANARY)
     return user
 
@@ -143,6 +156,7 @@ class World(NamedTuple):
     token_id: str
     dave: User
     import_id: int
+    webhook_id: int
     tag: str = CANARY
     token: str = CANARY  # in the path of a calendar; tests/users/test_token_streams.py has real ones
 
@@ -150,7 +164,14 @@ class World(NamedTuple):
     def of(cls, user: User) -> "World":
         session = user.sessions.get(user_agent=CANARY)
         token = user.personal_tokens.get()
-        return cls(user.public_id, str(session.pk), str(token.pk), make_user("dave"), user.imports.get().pk)
+        return cls(
+            user.public_id,
+            str(session.pk),
+            str(token.pk),
+            make_user("dave"),
+            user.imports.get().pk,
+            user.webhooks.get().pk,
+        )
 
 
 def call(api: Api, name: str, world: World, **changes: Any) -> Answer:
@@ -230,6 +251,9 @@ def assert_is_as_declared(text: str, name: str, status: str) -> None:
         "listTags",
         "listImports",
         "getImport",
+        "listWebhooks",
+        "getWebhook",
+        "listWebhookDeliveries",
         "exportTasks",
     ],
 )

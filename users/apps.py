@@ -15,7 +15,7 @@ class UsersConfig(AppConfig):
         from config.observability.scrape import count_writes
         from config.operations import work
         from users import checks, exports  # noqa: F401  # importing registers the checks
-        from users.admin import accounts, audit, mails, sessions, tokens  # noqa: F401
+        from users.admin import accounts, audit, mails, sessions, tokens, webhooks  # noqa: F401
         from users.mail import services as mail
         from users.mail.models import Mail
         from users.models import Feed

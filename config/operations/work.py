@@ -47,9 +47,10 @@ class Kind:
 
     `run` takes up to `batch` claimed rows in a thread, with all users' rows visible and outside of a transaction. It
     settles each (`LeasedModel.settle`); a row that it leaves is tried again when its lease ends, and all of them later
-    if it raises. `due` is for rows that are not due by their time alone. `owner` names the column of whose rows no more
-    than two are claimed at once; `threads` are the worker's for this kind; those of all kinds are eight. `failed` finds
-    rows that were given up since an instant.
+    if it raises. `due` is for rows that are not due by their time alone, and `due_since` then the column or annotation
+    that tells since when one has been. `owner` names the column of whose rows no more than two are claimed at once;
+    `threads` are the worker's for this kind; those of all kinds are eight. `failed` finds rows that were given up since
+    an instant.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Kind:
     batch: int = 1
     threads: int = 1
     due: Callable[[dt.datetime], LeasedQuerySet[Any]] | None = None
+    due_since: str = "due_at"
     failed: Callable[[dt.datetime], QuerySet[Any]] | None = None
 
     def due_rows(self, now: dt.datetime) -> LeasedQuerySet[Any]:
@@ -126,14 +128,15 @@ register(Kind("chores", Chore, _run_chores, owner=None, failed=_failed_chores))
 
 def drain(*names: str) -> int:
     """Do what is due now, of these kinds or of all, in this thread; returns how many rows were claimed."""
-    done = 0
+    done, before = 0, -1
+    chosen = [kind for kind in kinds() if not names or kind.name in names]
     with all_users():
-        for kind in kinds():
-            while not names or kind.name in names:
-                if not (rows := leases.claim(kind.due_rows(timezone.now()), kind.batch, timezone.now(), kind.owner)):
-                    break
-                done += len(rows)
-                _run(kind, rows)
+        while done > before:  # what is done of one kind may be work of another
+            before = done
+            for kind in chosen:
+                while rows := leases.claim(kind.due_rows(timezone.now()), kind.batch, timezone.now(), kind.owner):
+                    done += len(rows)
+                    _run(kind, rows)
     return done
 
 
@@ -259,7 +262,7 @@ class Backlog(NamedTuple):
 def backlog(now: dt.datetime) -> Iterator[Backlog]:
     for kind in kinds():
         rows = kind.due_rows(now)
-        oldest = rows.order_by("due_at").values_list("due_at", flat=True).first()
+        oldest = rows.order_by(kind.due_since).values_list(kind.due_since, flat=True).first()
         leased = LeasedQuerySet(kind.model).leased(now).count()
         age = (now - oldest).total_seconds() if oldest else 0.0
         failed = kind.failed(now - dt.timedelta(days=1))[:COUNTED].count() if kind.failed else 0

@@ -22,7 +22,7 @@ GRACE = "grace@example.com"
 VOLATILE = {
     "id", "uid", "user_id", "object_id", "request_id", "access", "refresh", "created_at", "updated_at", "completed_at",
     "deleted_at", "at", "actor", "position", "ticket", "task_id", "last_completed_at",
-    "token", "prefix", "expires_at",
+    "token", "prefix", "expires_at", "secret", "cursor",
 }  # fmt: skip
 SEPARATOR = "\x1e"
 WALKED = [README, *GUIDE]
@@ -35,10 +35,11 @@ BEGINNING = steps(section("The first steps")) + steps(section("Make an account")
 
 @pytest.fixture(scope="module")
 def documented() -> Iterator[Server]:
-    """With the rate limits of production, of which one page tells."""
+    """With the rate limits of production, of which one page tells, and a worker, as `make run` has it."""
     shown = {names_in(row[0])[0]: names_in(row[1])[0] for row in table("Configuration") if "RATE_LIMIT_" in row[0]}
     defaults = {name: shown[name] for name in NO_RATE_LIMITS}
-    with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **defaults) as server:
+    own = {**defaults, "BACKGROUND": "on", "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+    with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **own) as server:
         yield server
 
 
@@ -53,7 +54,8 @@ def walk(server: Server, page: Path) -> list[str]:
     before = [] if page == README else BEGINNING
     script = "".join(f"{step.code}printf '\\036'\n" for step in [*before, *own])
     assert script.count(f"BASE={BASE}\n") == 1
-    script = "set -euo pipefail\n" + script.replace(BASE, server.base).replace(GRACE, f"{page.stem}.{GRACE}")
+    ending = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"  # of what a page has started
+    script = "set -euo pipefail\n" + ending + script.replace(BASE, server.base).replace(GRACE, f"{page.stem}.{GRACE}")
     for number in range(script.count(ASK)):
         script = script.replace(ASK, f"read -r CODE < <({mailed_code(server, f'{page.stem}.{GRACE}', number)})\n", 1)
     environment = {**server.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -127,7 +129,7 @@ def test_where_a_request_fails_the_helpers_tell_why(documented: Server, command:
 def test_every_page_of_the_guide_is_walked() -> None:
     assert {page.stem for page, _ in CASES} >= {
         "README", "batch", "errors", "history", "limits", "list", "mails", "move-in", "move-out", "offline", "projects",
-        "recurrence", "sign-in", "stream", "subtasks", "sync", "tokens", "trash",
+        "recurrence", "sign-in", "stream", "subtasks", "sync", "tokens", "trash", "webhooks",
     }  # fmt: skip
     assert len(CASES) >= 60
 

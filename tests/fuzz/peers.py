@@ -23,6 +23,7 @@ OF_BOB: dict[str, int] = json.loads(os.environ["FUZZ_ROWS"])  # by kind, the id 
 KINDS: dict[str, dict[str, Any]] = json.loads(os.environ["FUZZ_KINDS"])  # tests/fuzz/test_api.py says what of each
 OF_THE_TRASH = {f"{verb}{kind['title']}" for kind in KINDS.values() for verb in ("restore", "erase")}
 _numbers = count()
+HOOK = "https://1.1.1.1/hook"  # an address that needs no look-up; the worker is off
 # Passwords are slow to hash on purpose: what is made for a request serves until one uses it up.
 USES_UP_ITS_ACCOUNT = {"deleteMe", "changePassword"}
 
@@ -51,6 +52,24 @@ def token_of_alice() -> str:
         body = {"name": "of alice", "scopes": ["tasks:read"]}
         tokens = [httpx.post(place, json=body, headers=headers, timeout=20).raise_for_status().json()]
     return str(tokens[0]["id"])
+
+
+def webhook_of_alice() -> str:
+    """One that is there, and active, so that it takes a test; not many, of which there may be ten."""
+    headers, place = _alice(), f"{BASE}/api/me/webhooks"
+    if not (hooks := httpx.get(place, headers=headers, timeout=20).raise_for_status().json()):
+        body = {"url": HOOK}
+        hooks = [httpx.post(place, json=body, headers=headers, timeout=20).raise_for_status().json()]
+    place = f"{place}/{hooks[0]['id']}"
+    httpx.patch(place, json={"active": True}, headers=headers, timeout=20).raise_for_status()
+    return str(hooks[0]["id"])
+
+
+def forget_webhooks() -> None:
+    """So that there is room for another one."""
+    headers, place = _alice(), f"{BASE}/api/me/webhooks"
+    for hook in httpx.get(place, headers=headers, timeout=20).raise_for_status().json():
+        httpx.delete(f"{place}/{hook['id']}", headers=headers, timeout=20)
 
 
 @functools.cache

@@ -74,6 +74,11 @@ class Account:
     def make_project(self) -> int:
         return self.make("project", name=self.name, description=self.name, extra={self.name: self.name})
 
+    def make_webhook(self) -> int:
+        body = {"url": f"https://1.1.1.1/{self.name}"}
+        answer = httpx.post(f"{self.base}/api/me/webhooks", json=body, headers=self.bearer)
+        return int(answer.raise_for_status().json()["id"])
+
     def make(self, kind: str, **body: Any) -> int:
         """A row with what it cannot be without; also its uid has the name."""
         said: dict[str, Any] = KINDS[kind]
@@ -99,6 +104,7 @@ def test_no_generated_request_breaks_what_the_document_promises(server: Server, 
     alice, bob = Account(server, "alice"), Account(server, f"canary-{uuid4()}")
     own = {"task": bob.make_task, "project": bob.make_project}
     rows = {kind: [own.get(kind, partial(bob.make, kind))() for _ in range(3)] for kind in KINDS}
+    rows["webhook"] = [bob.make_webhook() for _ in range(3)]
     before = bob.data()
     report, output = fuzz(server, alice, bob, rows, tmp_path, *size.options)
     print(output)  # noqa: T201 (pytest shows it when something failed, `make fuzz` always)

@@ -237,6 +237,25 @@ def _preview(body: dict[str, Any]) -> None:
         body["limit"] = int(body["limit"])  # 95.0 is an integer to JSON Schema
 
 
+def _webhook(body: dict[str, Any]) -> None:
+    """To an address that is allowed; of any project, as none of those that were made up is there."""
+    if "url" in body:
+        body["url"] = peers.HOOK
+    if "project_ids" in body:
+        body["project_ids"] = None
+
+
+def _new_webhook(body: dict[str, Any]) -> None:
+    peers.forget_webhooks()
+    _webhook(body)
+
+
+def _replay(body: dict[str, Any]) -> None:
+    """One place, and one that is kept."""
+    body.clear()
+    body["version"] = 0
+
+
 def _batch(body: dict[str, Any]) -> None:
     body["operations"] = [{"op": "create", "type": "task", "body": {"title": "of alice"}}]
 
@@ -266,6 +285,13 @@ OF_THE_ACCOUNT: dict[str, tuple[str, Callable[[], str]]] = {
     "endSession": ("session_id", peers.session_of_alice),
     "updateToken": ("token_id", peers.token_of_alice),
     "revokeToken": ("token_id", peers.token_of_alice),
+    "getWebhook": ("webhook_id", peers.webhook_of_alice),
+    "updateWebhook": ("webhook_id", peers.webhook_of_alice),
+    "deleteWebhook": ("webhook_id", peers.webhook_of_alice),
+    "testWebhook": ("webhook_id", peers.webhook_of_alice),
+    "rotateWebhookSecret": ("webhook_id", peers.webhook_of_alice),
+    "replayWebhook": ("webhook_id", peers.webhook_of_alice),
+    "listWebhookDeliveries": ("webhook_id", peers.webhook_of_alice),
 }
 PUSHED = {f"push{kind['titles']}": name for name, kind in peers.KINDS.items()}
 OF_THE_LOG = {"listChanges": ["since"], **{f"pull{kind['titles']}": ["lwt", "id"] for kind in peers.KINDS.values()}}
@@ -279,6 +305,9 @@ BODIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "changePassword": _change_password,
     "createToken": _token,
     "updateToken": _token,
+    "createWebhook": _new_webhook,
+    "updateWebhook": _webhook,
+    "replayWebhook": _replay,
     "createTask": _task,
     "putTask": _changed_task,
     "updateTask": _changed_task,

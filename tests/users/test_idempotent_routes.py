@@ -13,7 +13,7 @@ from tasks.projects import services as projects
 from tasks.projects.models import Project
 from tasks.services import delete_task, update_task
 from tests.client import Api
-from tests.factories import PASSWORD, make_session, make_task, make_token
+from tests.factories import PASSWORD, make_session, make_task, make_token, make_webhook
 from tests.problems import problem_of, stored
 from tests.resources.declared import make, provide, required
 from tests.users.test_idempotency import TASK, is_replayed
@@ -24,7 +24,11 @@ from users.tokens import mailed
 # A ticket is used once, whoever got it: a second one does no harm.
 # With the account, all of its keys are deleted.
 WITHOUT_KEY = {"createStreamTicket", "deleteMe"}
-SHOWN_ONCE = {"createToken"}  # what it has made: the second answer has null
+SHOWN_ONCE = {
+    "createToken": "token",
+    "createWebhook": "secret",
+    "rotateWebhookSecret": "secret",
+}  # what it has made: the second answer has null
 
 
 def idempotent_operations() -> list[str]:
@@ -58,6 +62,10 @@ def token() -> PersonalToken:
     return PersonalToken.objects.get()
 
 
+def webhook() -> str:
+    return f"/api/me/webhooks/{make_webhook(User.objects.get()).pk}"
+
+
 DAILY = {"recurrence": {"rule": "FREQ=DAILY"}}
 
 
@@ -67,6 +75,12 @@ def daily() -> Task:
 
 
 ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
+    "createWebhook": lambda api: ("post", "/api/me/webhooks", {"url": "https://1.1.1.1/hook"}),
+    "updateWebhook": lambda api: ("patch", webhook(), {"active": False}),
+    "deleteWebhook": lambda api: ("delete", webhook(), None),
+    "testWebhook": lambda api: ("post", f"{webhook()}/test", None),
+    "rotateWebhookSecret": lambda api: ("post", f"{webhook()}/rotate-secret", None),
+    "replayWebhook": lambda api: ("post", f"{webhook()}/replay", {"version": 0}),
     "createProject": lambda api: ("post", "/api/me/projects", {"name": "Home"}),
     "updateProject": lambda api: ("patch", f"/api/me/projects/{project().pk}", {"name": "New"}),
     "putProject": lambda api: ("put", f"/api/me/projects/{project().pk}", {"name": "New"}),
@@ -187,7 +201,7 @@ def test_each_of_them_takes_effect_once_and_answers_alike(as_alice: Api, alice: 
     assert (first.status_code < 300, is_replayed(first), is_replayed(second)) == (True, False, True)
     assert second.status_code == first.status_code
     if operation in SHOWN_ONCE:
-        assert second.json() == first.json() | {"token": None} != first.json()
+        assert second.json() == first.json() | {SHOWN_ONCE[operation]: None} != first.json()
     else:
         assert second.content == first.content
     assert stored() == after

@@ -24,8 +24,9 @@ NEW_PASSWORD = "another good passphrase"
 SECRETS = ("Biopsy", "oncology", "health-tag")
 # What other migrations give to those who have these.
 ALONG = {
-    "users.view_session": ["mail.view_mail"],
-    "users.delete_session": ["mail.change_mail"],
+    "users.view_session": ["mail.view_mail", "webhooks.view_endpoint", "webhooks.view_delivery"],
+    "users.delete_session": ["mail.change_mail", "webhooks.change_endpoint"],
+    "tasks.view_task_text": ["webhooks.view_endpoint_url"],
 }
 OTHERS = [each for each in registered() if each.name != "task"]
 
@@ -60,7 +61,7 @@ def in_role(role: str) -> User:
             import_module(f"{package}.migrations.0002_roles").extend_roles(apps, None)
         import_module("users.migrations.0018_token_roles").extend_roles(apps, None)
         import_module("users.migrations.0021_support_roles").extend_roles(apps, None)
-        for app in ("tasks.transfer", "users.mail"):
+        for app in ("tasks.transfer", "users.mail", "users.webhooks"):
             import_module(f"{app}.migrations.0002_roles").extend_roles(apps, None)
         user.groups.add(Group.objects.get(name=role))
     return user

@@ -11,7 +11,7 @@ from tasks.formats.drafts import Document
 from tasks.transfer.services import import_document
 from tests.callers import with_token
 from tests.client import Api
-from tests.factories import make_session, make_task, make_token, make_user
+from tests.factories import make_session, make_task, make_token, make_user, make_webhook
 from tests.problems import problem_of, rolled_back, stored
 from tests.resources import declared
 from tests.test_isolation import CANARY, OPERATIONS, World, call
@@ -49,6 +49,15 @@ createStreamTicket | any read
 getCounts          | projects:read tasks:read
 listCompletions    | tasks:read
 previewRecurrence  | tasks:read
+listWebhooks       | webhooks
+createWebhook      | webhooks
+getWebhook         | webhooks
+updateWebhook      | webhooks
+deleteWebhook      | webhooks
+testWebhook        | webhooks
+rotateWebhookSecret | webhooks
+replayWebhook      | webhooks
+listWebhookDeliveries | webhooks
 importTasks        | import
 listImports        | import
 getImport          | import
@@ -93,8 +102,8 @@ for each in registered():
 PUBLIC = {name for name, (_, _, operation) in OPERATIONS.items() if operation["security"] == []}
 # What they need if the request does not say which types it is about, or says all.
 OF_ALL = {"listTrash": EVERY_READ, "emptyTrash": EVERY_WRITE, "listHistory": EVERY_READ, "listChanges": EVERY_READ}
-# Their requests are about tasks.
-OF_TASKS = {"batch": "tasks:write", "undo": "tasks:write"}
+# Their requests are about tasks, and that for a webhook about all that there is.
+OF_TASKS = {"batch": "tasks:write", "undo": "tasks:write", "createWebhook": f"{EVERY_READ} webhooks"}
 ALL = scopes.known()
 
 
@@ -116,6 +125,7 @@ def alice(db: None) -> User:
     make_session(user, user_agent=CANARY)
     make_token(user, "tasks:read", name=CANARY)
     import_document(user, Document(warnings=[CANARY]), "csv")
+    make_webhook(user, CANARY)
     return user
 
 
@@ -158,7 +168,7 @@ def test_every_view_declares_what_its_methods_need() -> None:
 
 def test_scopes_are_those_of_the_resources_and_some_more() -> None:
     of_resources = {f"{each.plural}:{may}" for each in registered() for may in ("read", "write")}
-    assert {*ALL} == of_resources | {"account:read", "import", "feeds:read"}
+    assert {*ALL} == of_resources | {"account:read", "import", "feeds:read", "webhooks"}
 
 
 @pytest.mark.parametrize("granted", [*([each] for each in ALL), ALL], ids=[*ALL, "all"])

@@ -94,7 +94,7 @@ def test_the_operator_bounds_its_life(as_alice: Api, settings: Settings) -> None
         ({"name": 7}, ["/name"]),
         ({"scopes": []}, ["/scopes"]),
         ({"scopes": ["tasks:read", "tasks:delete"]}, ["/scopes/1"]),
-        ({"scopes": ["webhooks"]}, ["/scopes/0"]),
+        ({"scopes": ["mails"]}, ["/scopes/0"]),
         ({"scopes": "tasks:read"}, ["/scopes"]),
         ({"scopes": ["tasks:read"] * 100}, ["/scopes"]),
         ({"scopes": [["tasks:read"]]}, ["/scopes/0"]),

@@ -15,6 +15,22 @@ urlpatterns = [
     path("api/<str:user_id>/changes", views.ChangesView.as_view(), name="changes"),
     path("api/<str:user_id>/stream", views.StreamView.as_view(), name="stream"),
     path("api/<str:user_id>/stream/tickets", views.TicketsView.as_view(), name="stream-tickets"),
+    path("api/<str:user_id>/webhooks", views.WebhooksView.as_view(), name="webhooks"),
+    path("api/<str:user_id>/webhooks/<str:webhook_id>", views.WebhookView.as_view(), name="webhook"),
+    path("api/<str:user_id>/webhooks/<str:webhook_id>/test", views.WebhookTestView.as_view(), name="webhook-test"),
+    path(
+        "api/<str:user_id>/webhooks/<str:webhook_id>/rotate-secret",
+        views.WebhookSecretView.as_view(),
+        name="webhook-secret",
+    ),
+    path(
+        "api/<str:user_id>/webhooks/<str:webhook_id>/replay", views.WebhookReplayView.as_view(), name="webhook-replay"
+    ),
+    path(
+        "api/<str:user_id>/webhooks/<str:webhook_id>/deliveries",
+        views.DeliveriesView.as_view(),
+        name="webhook-deliveries",
+    ),
     path("api/auth/register", views.RegisterView.as_view(), name="register"),
     path("api/auth/login", views.LoginView.as_view(), name="login"),
     path("api/auth/refresh", views.RefreshView.as_view(), name="refresh"),

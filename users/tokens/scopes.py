@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from config.errors import Forbidden
 
-ACCOUNT_READ, IMPORT, FEEDS_READ = "account:read", "import", "feeds:read"
-OF_NO_RESOURCE = (ACCOUNT_READ, IMPORT, FEEDS_READ)
+ACCOUNT_READ, IMPORT, FEEDS_READ, WEBHOOKS = "account:read", "import", "feeds:read", "webhooks"
+OF_NO_RESOURCE = (ACCOUNT_READ, IMPORT, FEEDS_READ, WEBHOOKS)
 
 
 class Need(NamedTuple):

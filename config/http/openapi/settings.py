@@ -20,10 +20,12 @@ SPECTACULAR_SETTINGS = {
     # Docstrings are for people who read the code; `help_text` is for those who call the API.
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {"WebhookStatusEnum": "users.webhooks.models.STATUSES"},
     "TAGS": [
         {"name": "trash", "description": "What was deleted and can be restored."},
         {"name": "history", "description": "What has changed, and how to take it back."},
         {"name": "sync", "description": "A copy of all that is yours, and what has changed since."},
+        {"name": "webhooks", "description": "Addresses of yours, to which what happens is sent."},
         {"name": "accounts", "description": "Sign-up, sign-in and the caller's own account."},
         {"name": "health", "description": "For load balancers and orchestrators."},
     ],
@@ -33,6 +35,7 @@ SPECTACULAR_SETTINGS = {
         "config.http.openapi.hooks.close_objects",
         "config.http.openapi.hooks.declare_answers",
         "users.api.operations.describe_tags",
+        "users.api.events.describe_events",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

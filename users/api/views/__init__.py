@@ -1,4 +1,5 @@
-"""Views of sign-in, of the caller's own account, its tokens, of the trash, of the log and of the stream."""
+"""Views of sign-in, of the caller's own account, its tokens and webhooks, of the trash, of the log and of the
+stream."""
 
 from users.api.views.account import (
     EmailView,
@@ -24,10 +25,19 @@ from users.api.views.stream import StreamView, TicketsView
 from users.api.views.sync import ChangesView
 from users.api.views.tokens import TokensView, TokenView
 from users.api.views.trash import TrashView
+from users.api.views.webhooks import (
+    DeliveriesView,
+    WebhookReplayView,
+    WebhookSecretView,
+    WebhooksView,
+    WebhookTestView,
+    WebhookView,
+)
 
 __all__ = [
     "BatchView",
     "ChangesView",
+    "DeliveriesView",
     "EmailView",
     "ExportView",
     "ForgotPasswordView",
@@ -49,4 +59,9 @@ __all__ = [
     "UndoView",
     "VerificationView",
     "VerifyEmailView",
+    "WebhookReplayView",
+    "WebhookSecretView",
+    "WebhookTestView",
+    "WebhookView",
+    "WebhooksView",
 ]

@@ -1,0 +1,1 @@
+"""Webhooks (Standard Webhooks 1.0): endpoints of users, to which what changes is sent; a reader of the log."""
