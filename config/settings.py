@@ -91,6 +91,7 @@ INSTALLED_APPS = [
     "tasks",
     "tasks.projects",
     "tasks.transfer",
+    "tasks.reminders",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "users.apps.AdminConfig",

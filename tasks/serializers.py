@@ -1,6 +1,6 @@
 """The serializers of tasks."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
@@ -26,8 +26,11 @@ from tasks.fields import (
     ReferenceUidField,
 )
 from tasks.models import MAX_DEPTH, MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
+from tasks.reminding import MAX_REMINDERS
 from tasks.series_serializers import RecurrenceSerializer
-from users.resources.serializers import ResourceSerializer
+from users.models import MAX_REMINDER_MINUTES
+from users.resources.models import MAX_UID
+from users.resources.serializers import JsonField, ResourceSerializer
 
 
 class DueDateField(EmptyIsNull, DueField):
@@ -49,6 +52,27 @@ class TagsField(Clearable, ListField):
 
     def to_internal_value(self, data: Any) -> list[str]:
         return list(dict.fromkeys(super().to_internal_value(data)))
+
+
+class ReminderSettingSerializer(StrictSerializer):
+    uid = TextField(
+        max_length=MAX_UID,
+        required=False,
+        trim_whitespace=False,
+        help_text="Unique in the task; made by you or else by us.",
+    )
+    at = InstantField(required=False, help_text="The moment; or send minutes_before.")
+    minutes_before = IntegerField(
+        min_value=0,
+        max_value=MAX_REMINDER_MINUTES,
+        required=False,
+        help_text="Before the due; before your reminder_time on a day that is due as a whole.",
+    )
+
+
+class RemindersField(JsonField, Clearable, ListField):
+    child = ReminderSettingSerializer()
+    absent: ClassVar[Any] = []
 
 
 class TaskSerializer(ResourceSerializer):
@@ -86,6 +110,12 @@ class TaskSerializer(ResourceSerializer):
     )
     completions = serializers.IntegerField(read_only=True, help_text="How often it was completed.")
     last_completed_at = InstantField(read_only=True, allow_null=True)
+    reminders = RemindersField(
+        cleared=[],
+        max_length=MAX_REMINDERS,
+        help_text="When to be reminded; `…/reminders` tells when each fires. Left out, a new task with a due has that "
+        "of your default_reminder_minutes.",
+    )
     extra = ExtraField()
 
 

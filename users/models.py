@@ -34,11 +34,24 @@ if TYPE_CHECKING:
 
 EMAIL_TAKEN = "users_user_email_canonical"
 MAX_TOKEN_NAME = 100
+MAX_REMINDER_MINUTES = 40_320  # four weeks
+
+
+class Channel(models.TextChoices):
+    """How reminders are told."""
+
+    MAIL = "mail"
+    WEBHOOK = "webhook"
 
 
 def validate_timezone(name: str) -> None:
     if name not in known_timezones():
         raise ValidationError("Use an IANA time zone name, for example Asia/Karachi.", code="unknown_timezone")
+
+
+def all_channels() -> list[str]:
+    """Of reminders, at first: each goes where its user has an address for it."""
+    return list(Channel.values)
 
 
 def new_session_id() -> uuid.UUID:
@@ -90,6 +103,11 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
     subject = models.TextField(null=True, editable=False)
     name = models.CharField(max_length=MAX_NAME, blank=True, default="")
     timezone = models.CharField("time zone", max_length=64, default="UTC", validators=[validate_timezone])
+    # When whole days begin to be reminded of, and how; and the reminders of new tasks that name none.
+    reminder_time = models.TimeField(default=dt.time(9))
+    reminder_channels = ArrayField(models.TextField(), default=all_channels)
+    default_reminder_minutes = models.IntegerField(null=True, blank=True)
+    digest_time = models.TimeField(null=True, blank=True)  # of a daily mail of what is due; null: none
     is_active = models.BooleanField("active", default=True)
     is_staff = models.BooleanField("staff", default=False, help_text="May sign in to the admin.")
     created_at = models.DateTimeField(default=now, editable=False)
@@ -110,6 +128,11 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
                 name="users_user_identity",
                 condition=Q(issuer=None, subject=None, email_canonical__isnull=False)
                 | Q(issuer__isnull=False, subject__isnull=False, email_canonical=None),
+            ),
+            models.CheckConstraint(
+                name="users_user_reminders",
+                condition=Q(default_reminder_minutes=None)
+                | Q(default_reminder_minutes__gte=0, default_reminder_minutes__lte=MAX_REMINDER_MINUTES),
             ),
         ]
 
@@ -155,6 +178,11 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
     @property
     def is_email_verified(self) -> bool:
         return self.email_verified_at is not None
+
+    @property
+    def account(self) -> Self:
+        """As a Caller has it."""
+        return self
 
     @property
     def zone(self) -> ZoneInfo:

@@ -1,5 +1,6 @@
 """Creating, changing and deleting accounts."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypedDict, Unpack
@@ -23,13 +24,13 @@ from users.services.sessions import Device, lock_user, open_session
 from users.text import canonical_email, opaque_string
 from users.tokens import mailed
 
-_follows_zone: list[Callable[[User], None]] = []
+_followers: list[tuple[Callable[[User], None], tuple[str, ...]]] = []
 
 
-def follow_zone(service: Callable[[User], None]) -> None:
-    """Register a service that runs when the time zone of an account changes, in the same transaction and with the
-    account locked. For the `ready()` of an app whose rows depend on the time zone."""
-    _follows_zone.append(service)
+def follow_account(service: Callable[[User], None], *names: str) -> None:
+    """Register a service that runs when one of these settings of an account changes, such as its time zone, in the same
+    transaction and with the account locked. For the `ready()` of an app whose rows depend on them."""
+    _followers.append((service, names))
 
 
 class EmailTaken(Conflict):
@@ -63,6 +64,10 @@ class ProfileFields(TypedDict, total=False):
 
     name: str
     timezone: str
+    reminder_time: dt.time
+    reminder_channels: list[str]
+    default_reminder_minutes: int | None
+    digest_time: dt.time | None
 
 
 class AccountFields(ProfileFields, total=False):
@@ -169,7 +174,7 @@ def update_account(user: User, *, email: str | None = None, **changes: Unpack[Ac
     """Change the fields that staff may change. Raises EmailTaken and AccountGone."""
     account = locked(user)
     fields: list[str] = [*changes]
-    was_active, zone_before = account.is_active, account.timezone
+    was_active, before = account.is_active, vars(account).copy()
     for name, value in changes.items():
         setattr(account, name, value)
     if email is not None:
@@ -184,8 +189,8 @@ def update_account(user: User, *, email: str | None = None, **changes: Unpack[Ac
             account.save(update_fields=fields)
     except IntegrityError as error:
         raise _email_taken(error) from error
-    if account.timezone != zone_before:
-        for service in _follows_zone:
+    for service, names in _followers:
+        if any(getattr(account, name) != before[name] for name in names):
             service(account)
     return account
 
