@@ -268,6 +268,11 @@ APP_URL = env("APP_URL").rstrip("/")
 if APP_URL and not APP_URL.startswith(("http://", "https://")):
     raise ImproperlyConfigured(f"APP_URL={APP_URL!r} is not a web address; write https://app.example.com.")
 
+# This service, to which links in mails lead that end them. Without it, they have none.
+API_URL = env("API_URL").rstrip("/")
+if API_URL and not API_URL.startswith(("http://", "https://")):
+    raise ImproperlyConfigured(f"API_URL={API_URL!r} is not a web address; write https://api.example.com.")
+
 # --- HTTP -------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
