@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from django.core import signing
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -78,10 +78,19 @@ def no_such_reminder() -> ReminderNotFound:
 def fire(claimed: list[Reminder]) -> None:
     """Tell of claimed reminders, user by user, and settle them.
 
-    At least once: what a channel does is stored in the transaction that settles them.
+    At least once: what a channel does is stored in the transaction that settles them. What fails for one user is tried
+    again later, and keeps nobody else waiting.
     """
+    failure: Exception | None = None
     for user_id, rows in groupby(sorted(claimed, key=attrgetter("user_id", "pk")), key=attrgetter("user_id")):
-        _fire(user_id, list(rows))
+        try:
+            _fire(user_id, list(rows))
+        except (OperationalError, InterfaceError):
+            raise  # it would be the same for the others
+        except Exception as error:
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 @retried_transaction
