@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from config.http.fields import (
@@ -28,7 +29,7 @@ from tasks.fields import (
 from tasks.models import MAX_DEPTH, MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
 from tasks.reminding import MAX_REMINDERS
 from tasks.series_serializers import RecurrenceSerializer
-from users.models import MAX_REMINDER_MINUTES
+from users.preferences import MAX_REMINDER_MINUTES
 from users.resources.models import MAX_UID
 from users.resources.serializers import JsonField, ResourceSerializer
 
@@ -55,21 +56,35 @@ class TagsField(Clearable, ListField):
 
 
 class ReminderSettingSerializer(StrictSerializer):
-    uid = TextField(
-        max_length=MAX_UID,
-        required=False,
-        trim_whitespace=False,
-        help_text="Unique in the task; made by you or else by us.",
-    )
-    at = InstantField(required=False, help_text="The moment; or send minutes_before.")
-    minutes_before = IntegerField(
-        min_value=0,
-        max_value=MAX_REMINDER_MINUTES,
-        required=False,
-        help_text="Before the due; before your reminder_time on a day that is due as a whole.",
-    )
+    """One of `at` and `minutes_before`, which `tasks.reminding` holds."""
+
+    uid = TextField(max_length=MAX_UID, required=False, trim_whitespace=False)
+    at = InstantField(required=False)
+    minutes_before = IntegerField(min_value=0, max_value=MAX_REMINDER_MINUTES, required=False)
 
 
+_UID = {"type": "string", "minLength": 1, "maxLength": MAX_UID, "description": "Unique in the task."}
+_AT = {"type": "string", "format": "date-time", "description": "The moment."}
+_BEFORE = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": MAX_REMINDER_MINUTES,
+    "description": "Before the due; before your `reminder_time` on a day that is due as a whole.",
+}
+
+
+def _either(member: str, schema: dict[str, Any]) -> dict[str, Any]:
+    properties = {"uid": _UID, member: schema}
+    return {"type": "object", "properties": properties, "required": [member], "additionalProperties": False}
+
+
+@extend_schema_field(
+    {
+        "type": "array",
+        "maxItems": MAX_REMINDERS,
+        "items": {"oneOf": [_either("at", _AT), _either("minutes_before", _BEFORE)]},
+    }
+)
 class RemindersField(JsonField, Clearable, ListField):
     child = ReminderSettingSerializer()
     absent: ClassVar[Any] = []

@@ -19,6 +19,7 @@ from django.utils.timezone import now
 from config.database.models import RowModel
 from config.database.queries import Param
 from config.errors import violated_constraint
+from users.preferences import Preferences
 from users.text import (
     MAX_EMAIL,
     MAX_NAME,
@@ -34,24 +35,11 @@ if TYPE_CHECKING:
 
 EMAIL_TAKEN = "users_user_email_canonical"
 MAX_TOKEN_NAME = 100
-MAX_REMINDER_MINUTES = 40_320  # four weeks
-
-
-class Channel(models.TextChoices):
-    """How reminders are told."""
-
-    MAIL = "mail"
-    WEBHOOK = "webhook"
 
 
 def validate_timezone(name: str) -> None:
     if name not in known_timezones():
         raise ValidationError("Use an IANA time zone name, for example Asia/Karachi.", code="unknown_timezone")
-
-
-def all_channels() -> list[str]:
-    """Of reminders, at first: each goes where its user has an address for it."""
-    return list(Channel.values)
 
 
 def new_session_id() -> uuid.UUID:
@@ -87,7 +75,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email_canonical=canonical_email(email or ""))
 
 
-class User(RowModel, AbstractBaseUser, PermissionsMixin):
+class User(RowModel, Preferences, AbstractBaseUser, PermissionsMixin):
     """A local account, which signs in with its e-mail address, or an external one, with its `issuer` and `subject`.
 
     The e-mail address of an external account is a claim of its first token. It is not an identifier, so that a claim of
@@ -103,11 +91,6 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
     subject = models.TextField(null=True, editable=False)
     name = models.CharField(max_length=MAX_NAME, blank=True, default="")
     timezone = models.CharField("time zone", max_length=64, default="UTC", validators=[validate_timezone])
-    # When whole days begin to be reminded of, and how; and the reminders of new tasks that name none.
-    reminder_time = models.TimeField(default=dt.time(9))
-    reminder_channels = ArrayField(models.TextField(), default=all_channels)
-    default_reminder_minutes = models.IntegerField(null=True, blank=True)
-    digest_time = models.TimeField(null=True, blank=True)  # of a daily mail of what is due; null: none
     is_active = models.BooleanField("active", default=True)
     is_staff = models.BooleanField("staff", default=False, help_text="May sign in to the admin.")
     created_at = models.DateTimeField(default=now, editable=False)
@@ -122,17 +105,13 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
     class Meta:
         indexes = [models.Index(fields=["created_at", "id"], name="users_user_created")]
         constraints = [
+            *Preferences.Meta.constraints,
             models.UniqueConstraint(fields=["email_canonical"], name=EMAIL_TAKEN),
             models.UniqueConstraint(fields=["issuer", "subject"], name="users_user_subject"),
             models.CheckConstraint(
                 name="users_user_identity",
                 condition=Q(issuer=None, subject=None, email_canonical__isnull=False)
                 | Q(issuer__isnull=False, subject__isnull=False, email_canonical=None),
-            ),
-            models.CheckConstraint(
-                name="users_user_reminders",
-                condition=Q(default_reminder_minutes=None)
-                | Q(default_reminder_minutes__gte=0, default_reminder_minutes__lte=MAX_REMINDER_MINUTES),
             ),
         ]
 
@@ -178,11 +157,6 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
     @property
     def is_email_verified(self) -> bool:
         return self.email_verified_at is not None
-
-    @property
-    def account(self) -> Self:
-        """As a Caller has it."""
-        return self
 
     @property
     def zone(self) -> ZoneInfo:

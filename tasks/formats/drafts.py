@@ -44,6 +44,15 @@ class Completed:
 
 
 @dataclass(slots=True)
+class Reminding:
+    """A reminder, at a moment or before the due."""
+
+    uid: str | None = None
+    at: dt.datetime | None = None
+    minutes_before: int | None = None
+
+
+@dataclass(slots=True)
 class Draft:
     """What projects and tasks have in common. `row` is where it stands in the file: a line, or an entry, from 1."""
 
@@ -85,6 +94,7 @@ class TaskDraft(Draft):
     # From us it has `anchor`, and `left` of COUNT, too.
     recurrence: dict[str, str] | None = None
     completions: list[Completed] = field(default_factory=list)
+    reminders: list[Reminding] | None = None  # None: the file says nothing of them
 
 
 class Skipped(NamedTuple):

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from tasks.formats import dates, files
-from tasks.formats.drafts import Completed, Document, Draft, ProjectDraft, TaskDraft, UnreadableFile
+from tasks.formats.drafts import Completed, Document, Draft, ProjectDraft, Reminding, TaskDraft, UnreadableFile
 from tasks.formats.entries import settled
 
 NAME, LABEL = "tickbase", "Tickbase (JSON)"
@@ -105,6 +105,10 @@ COUNT = Kind(
     {"type": "integer", "minimum": 0, "maximum": 1000},
     lambda value: value if _of_type(int, but=bool)(value) in range(1001) else _refuse("is no number up to 1,000"),
 )
+MINUTES = Kind(
+    {"type": "integer", "minimum": 0, "maximum": 40_320},
+    lambda value: value if _of_type(int, but=bool)(value) in range(40_321) else _refuse("is no number up to 40,320"),
+)
 OBJECT = Kind({"type": "object"}, _of_type(dict))
 DATE = _pattern(_DATE, dt.date.fromisoformat, format="date")._replace(write=dt.date.isoformat)
 MOMENT = _pattern(_MOMENT, dt.datetime.fromisoformat, format="date-time")._replace(write=dates.written)
@@ -117,6 +121,11 @@ COMPLETION_MEMBERS = (
     Member("at", "at", MOMENT, True), Member("due_date", "due_date", _or_null(DATE)),
     Member("due_at", "due_at", _or_null(MOMENT)), Member("skipped", "skipped", FLAG),
     Member("missed", "missed", COUNT),
+)  # fmt: skip
+
+REMINDER_MEMBERS = (
+    Member("uid", "uid", _or_null(NAMED)), Member("at", "at", _or_null(MOMENT)),
+    Member("minutes_before", "minutes_before", _or_null(MINUTES)),
 )  # fmt: skip
 
 
@@ -144,11 +153,19 @@ def _by_name(members: tuple[Member, ...]) -> dict[str, Member]:
 
 
 _COMPLETION, _RECURRENCE = _by_name(COMPLETION_MEMBERS), _by_name(RECURRENCE_MEMBERS)
+_REMINDER = _by_name(REMINDER_MEMBERS)
 COMPLETIONS = _list_of(
     Kind(
         _schema_of(COMPLETION_MEMBERS),
         lambda value: Completed(**_read_members(value, _COMPLETION)),
         lambda value: _written(value, COMPLETION_MEMBERS),
+    )
+)
+REMINDERS = _list_of(
+    Kind(
+        _schema_of(REMINDER_MEMBERS),
+        lambda value: Reminding(**_read_members(value, _REMINDER)),
+        lambda value: _written(value, REMINDER_MEMBERS),
     )
 )
 RECURRENCE = Kind(_schema_of(RECURRENCE_MEMBERS), lambda value: _read_members(value, _RECURRENCE))
@@ -172,6 +189,7 @@ TASK_MEMBERS = (
     Member("due_date", "due_date", _or_null(DATE)), Member("due_at", "due_at", _or_null(MOMENT)),
     Member("completed_at", "completed_at", _or_null(MOMENT)), Member("project_uid", "project", _or_null(TEXT)),
     Member("recurrence", "recurrence", _or_null(RECURRENCE)), Member("completions", "completions", COMPLETIONS),
+    Member("reminders", "reminders", _or_null(REMINDERS)),
 )  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from tasks.querysets import TaskQuerySet
 from tasks.reminders.models import Reminder
 from users.mail import services as mail
 from users.mail.models import Mail
-from users.models import Channel, User
+from users.models import User
+from users.preferences import Channel
 
 REMINDER, LIMIT, DIGEST = "reminder", "reminder_limit", "digest"
 UNSUBSCRIBE = "tasks.reminders.unsubscribe"  # the salt of its tokens
@@ -47,7 +48,11 @@ def queue_digest(account: User, tasks: TaskQuerySet, today: dt.date, now: dt.dat
     rows = list(tasks.order_by("due_date", "due_at", "pk").values_list("title", "due_date", "due_at")[: LISTED + 1])
     if not rows:
         return False
-    listed = [{"title": title, "due": _due(date, at, account), "is_overdue": date < today} for title, date, at in rows]
+    listed = [
+        {"title": title, "due": _due(date, at, account), "is_overdue": date < today}
+        for title, date, at in rows
+        if date is not None
+    ]
     more = tasks.count() - LISTED if len(rows) > LISTED else 0
     mail.queue(DIGEST, account, data={"tasks": listed[:LISTED], "more": more, "date": f"{today:%A, %-d %B %Y}"})
     return True

@@ -21,7 +21,8 @@ from tasks.recurrence import calendar
 from tasks.reminders import mails
 from tasks.reminders.models import Digest, Reminder
 from users import services as accounts
-from users.models import Channel, User
+from users.models import User
+from users.preferences import Channel
 from users.resources import feed
 from users.tokens.callers import Actor
 
@@ -147,9 +148,9 @@ def recount(account: User) -> None:
     """
     feed.lock(account)  # no writer plans by the settings of before
     of_days = Task.objects.for_user(account).filter(due_at=None).exclude(remind_from=None)
-    days = list(of_days.order_by("due_date").values_list("due_date", flat=True).distinct())
-    starts = [reminding.start_of(day, account) for day in days]
-    run(Raw(_RECOUNT, [days, starts, account.pk]))
+    days = of_days.order_by("due_date").values_list("due_date", flat=True).distinct()
+    starts = {day: reminding.start_of(day, account) for day in days if day is not None}
+    run(Raw(_RECOUNT, [[*starts], [*starts.values()], account.pk]))
 
 
 def plan_digest(account: User) -> None:

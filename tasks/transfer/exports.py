@@ -1,5 +1,6 @@
 """Export: projects and tasks as drafts, which a format writes as a file; read in batches, without instances."""
 
+import datetime as dt
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from config.database.isolation import each_as
 from tasks.choices import ACTIVE, INBOX
 from tasks.completions import Completion
 from tasks.formats import ics, registry
-from tasks.formats.drafts import Completed, ProjectDraft, TaskDraft, WritableFormat
+from tasks.formats.drafts import Completed, ProjectDraft, Reminding, TaskDraft, WritableFormat
 from tasks.models import Task
 from tasks.projects.models import Project
 from tasks.transfer.fitting import TICKBASE
@@ -28,7 +29,8 @@ _PROJECT = (
 )  # fmt: skip
 _TASK = (
     "id", "uid", "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at",
-    "recurrence", "position", "extra", "created_at", "updated_at", "project_id", "parent__uid",
+    "recurrence", "position", "extra", "created_at", "updated_at", "project_id", "reminders",
+    "parent__uid",
 )  # fmt: skip
 
 
@@ -147,7 +149,7 @@ def _completions(user: Actor, pks: Sequence[int]) -> dict[int, list[Completed]]:
 
 def _task(row: Sequence[Any], uids: Mapping[int, str], completions: list[Completed], extra_of: Any) -> TaskDraft:
     _, uid, title, description, status, priority, tags, due_date, due_at, completed_at, recurrence, *rest = row
-    position, own, created_at, updated_at, project_id, parent = rest
+    position, own, created_at, updated_at, project_id, reminders, parent = rest
     return TaskDraft(
         0,
         uid,
@@ -167,4 +169,10 @@ def _task(row: Sequence[Any], uids: Mapping[int, str], completions: list[Complet
         uids.get(project_id),
         recurrence and {name: str(value) for name, value in recurrence.items() if value is not None},
         completions,
+        [_reminder(each) for each in reminders],
     )
+
+
+def _reminder(stored: Mapping[str, Any]) -> Reminding:
+    at = stored.get("at")
+    return Reminding(stored["uid"], at and dt.datetime.fromisoformat(at), stored.get("minutes_before"))

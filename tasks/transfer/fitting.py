@@ -11,9 +11,19 @@ from zoneinfo import ZoneInfo
 from config.errors import Invalid
 from config.http.json import to_json
 from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, nfc, storable
-from tasks import positions, recurring
+from tasks import positions, recurring, reminding
 from tasks.choices import Priority, Status
-from tasks.formats.drafts import NAMESPACE, Completed, Degraded, Document, Draft, ProjectDraft, Skipped, TaskDraft
+from tasks.formats.drafts import (
+    NAMESPACE,
+    Completed,
+    Degraded,
+    Document,
+    Draft,
+    ProjectDraft,
+    Reminding,
+    Skipped,
+    TaskDraft,
+)
 from tasks.formats.entries import UNTITLED
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE
 from tasks.placed import is_extra
@@ -101,7 +111,26 @@ class _Fitting:
         draft.project = draft.project and _uid(draft.project)
         draft.completed_at = self._instant(draft, "completed_at", draft.completed_at)
         draft.completions = [each for each in draft.completions if self._completed(draft, each)]
+        self._reminders(draft)
         self._common(draft, MAX_DESCRIPTION)
+
+    def _reminders(self, draft: TaskDraft) -> None:
+        """Those that a task may have; a uid that is another's is made anew."""
+        if draft.reminders is None:
+            return
+        kept: list[Reminding] = []
+        for each in draft.reminders:
+            each.uid = _uid(each.uid) if each.uid else None
+            is_one = (each.at is None) != (each.minutes_before is None)
+            if each.at is not None and self._instant(draft, "reminders", each.at) is None:
+                continue
+            if not is_one or len(kept) == reminding.MAX_REMINDERS:
+                self._tell(draft, "reminders", each.at or each.minutes_before, None)
+                continue
+            if each.uid in {other.uid for other in kept}:
+                each.uid = None
+            kept.append(each)
+        draft.reminders = kept
 
     def _common(self, draft: Draft, most: int) -> None:
         draft.parent = draft.parent and _uid(draft.parent)

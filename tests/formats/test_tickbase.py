@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.formats import tickbase
-from tasks.formats.drafts import Completed, Document, ProjectDraft, TaskDraft, UnreadableFile
+from tasks.formats.drafts import Completed, Document, ProjectDraft, Reminding, TaskDraft, UnreadableFile
 from tests.formats.samples import BERLIN, UTC, as_json, at, leaves, named, replaced, tree
 from tests.server import ROOT
 
@@ -38,6 +38,9 @@ completions = st.builds(
     skipped=st.booleans(),
     missed=st.integers(0, 1000),
 )
+reminders = st.builds(
+    Reminding, uid=st.none() | words, at=st.none() | moments, minutes_before=st.none() | st.integers(0, 40_320)
+)
 recurrences = st.fixed_dictionaries(
     {"rule": words},
     optional={"zone": words, "from": st.sampled_from(["due", "completion"]), "anchor": words, "left": words},
@@ -52,7 +55,7 @@ tasks = st.builds(
     status=st.sampled_from(["pending", "in_progress", "completed", "cancelled"]),
     priority=st.sampled_from(["low", "medium", "high"]), due_date=st.none() | st.dates(), due_at=st.none() | moments,
     completed_at=st.none() | moments, project=st.none() | words, recurrence=st.none() | recurrences,
-    completions=st.lists(completions, max_size=2),
+    completions=st.lists(completions, max_size=2), reminders=st.none() | st.lists(reminders, max_size=2),
 )  # fmt: skip
 
 # Made once: `jsonschema.validate` would check the schema itself with each file.

@@ -44,7 +44,7 @@ def work_through() -> list[str]:
     before = len(mail.outbox)
     work.drain("reminders")
     work.drain("mails")
-    return [each.subject for each in mail.outbox[before:]]
+    return [str(each.subject) for each in mail.outbox[before:]]
 
 
 def test_a_reminder_is_mailed_at_its_time_once_and_never_early(ada: User, clock: Traveller) -> None:

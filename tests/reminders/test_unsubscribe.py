@@ -26,7 +26,7 @@ def link_of_a_mail(user: User, clock: Traveller) -> str:
     work_through()
     [sent] = mail.outbox
     assert sent.extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    link = sent.extra_headers["List-Unsubscribe"].removeprefix("<").removesuffix(">")
+    link: str = sent.extra_headers["List-Unsubscribe"].removeprefix("<").removesuffix(">")
     assert link in sent.body and link.startswith(f"{BASE}/unsubscribe/")
     return link.removeprefix(BASE)
 

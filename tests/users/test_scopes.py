@@ -47,6 +47,8 @@ createStreamTicket | projects:read or tasks:read
 getCounts          | projects:read tasks:read
 listCompletions    | tasks:read
 previewRecurrence  | tasks:read
+listTaskReminders  | tasks:read
+snoozeReminder     | tasks:write
 importTasks        | import
 listImports        | import
 getImport          | import
@@ -99,7 +101,7 @@ def is_allowed(need: str, granted: set[str]) -> bool:
 @pytest.fixture
 def alice(db: None) -> User:
     user = make_user(CANARY, email=f"{CANARY}@example.com")
-    make_task(user, description=CANARY, tags=[CANARY])
+    make_task(user, description=CANARY, tags=[CANARY], reminders=[{"uid": CANARY, "minutes_before": 30}])
     tasks.delete_task(user, make_task(user, title=CANARY).pk)
     make_session(user, user_agent=CANARY)
     make_token(user, "tasks:read", name=CANARY)
