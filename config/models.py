@@ -1,5 +1,8 @@
 """The tables of the process: shared counters of limits, workers, and the chores that they do at set times."""
 
+import datetime as dt
+from collections.abc import Mapping
+
 from django.db import models
 
 from config.database.leases import LeasedModel, LeasedQuerySet
@@ -21,12 +24,30 @@ class RateLimit(models.Model):
         indexes = [models.Index(fields=["resets_at"], name="config_rate_limit_resets_at")]  # for the sweep
 
 
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    def beat(self, name: str, started_at: dt.datetime, now: dt.datetime) -> None:
+        """Note that this worker lives, and forget those that have been dead for a day."""
+        self.update_or_create(name=name, defaults={"started_at": started_at, "seen_at": now})
+        self.filter(seen_at__lt=now - dt.timedelta(days=1)).delete()
+
+    def leave(self, name: str) -> None:
+        self.filter(name=name).delete()
+
+
 class Worker(models.Model):
     """The heartbeat of a process that does deferred work."""
 
     name = models.TextField(primary_key=True)  # host and process
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
+
+    objects = WorkerQuerySet.as_manager()
+
+
+class ChoreQuerySet(LeasedQuerySet["Chore"]):
+    def plan(self, times: Mapping[str, dt.datetime]) -> None:
+        """Insert those that are not there; others keep their times."""
+        self.bulk_create([Chore(name=name, due_at=at) for name, at in times.items()], ignore_conflicts=True)
 
 
 class Chore(LeasedModel):
@@ -37,7 +58,7 @@ class Chore(LeasedModel):
     failed_at = models.DateTimeField(null=True)  # null after a success
     last_error = models.TextField(blank=True, default="")
 
-    objects = LeasedQuerySet.as_manager()
+    objects = ChoreQuerySet.as_manager()
 
     class Meta(LeasedModel.Meta):
         pass

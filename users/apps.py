@@ -23,7 +23,8 @@ class UsersConfig(AppConfig):
 
         # Each change of a user's row increments their counter, the one row of the feed.
         count_writes(Feed, "tickbase_feed_changes", "Numbers that users' feeds gave to changes.")
-        work.register(work.Kind("mails", Mail, mail.deliver, batch=mail.BATCH, threads=2))
+        failed_mails = Mail.objects.failed_since
+        work.register(work.Kind("mails", Mail, mail.deliver, batch=mail.BATCH, threads=2, failed=failed_mails))
         work.register_chore("prune", partial(call_command, "prune", stdout=StringIO()), work.every_day(3))
         work.register_chore("token expiry", personal_tokens.warn_of_expiry, work.every_day(9))
         pruning.kept_as_the_log["mails"] = Mail.objects.made_before

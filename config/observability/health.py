@@ -2,9 +2,11 @@
 
 import threading
 import time
+from typing import NamedTuple
 
 from django.core import checks
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
@@ -16,6 +18,7 @@ from config.errors import Unavailable
 from config.http.errors import is_outage, outage_of
 from config.http.openapi.schema import also_answers
 from config.http.views import APIView, Response
+from config.operations import work
 from config.server.bridge import DRAINING, Lane
 
 
@@ -35,6 +38,12 @@ class Stopping(Unavailable):
 
 
 KEPT_SECONDS = 1.0
+RUNNING, MISSING = "running", "missing"
+
+
+class State(NamedTuple):
+    refusal: Unavailable | None
+    worker: str  # of deferred work, which does not keep requests from being answered
 
 
 class Readiness:
@@ -43,20 +52,27 @@ class Readiness:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # threads that waited for it share the result
         self._examined_at = -KEPT_SECONDS
-        self._refusal: Unavailable | None = None
+        self._state = State(None, MISSING)
 
-    def require(self) -> None:
+    def require(self) -> State:
         """Raises Unavailable."""
         with self._lock:
             if time.monotonic() - self._examined_at >= KEPT_SECONDS:
-                self._refusal = _examine()
+                self._state = _examine()
                 self._examined_at = time.monotonic()
-            refusal = self._refusal
-        if refusal is not None:
-            raise type(refusal)(refusal.detail)
+            state = self._state
+        if state.refusal is not None:
+            raise type(state.refusal)(state.refusal.detail)
+        return state
 
 
-def _examine() -> Unavailable | None:
+def _examine() -> State:
+    if (refusal := _refusal()) is not None:
+        return State(refusal, MISSING)
+    return State(None, RUNNING if work.is_alive(timezone.now()) else MISSING)
+
+
+def _refusal() -> Unavailable | None:
     try:
         if missing := migrations.missing():
             return MigrationsMissing(
@@ -80,6 +96,9 @@ class HealthSerializer(serializers.Serializer):
 
 class ReadinessSerializer(HealthSerializer):
     version = serializers.CharField(help_text="Of Tickbase.")
+    worker = serializers.ChoiceField(
+        [RUNNING, MISSING], help_text="Whether deferred work is done: mails, reminders, webhooks, prune."
+    )
 
 
 class LivenessView(APIView):
@@ -120,5 +139,5 @@ class ReadinessView(APIView):
     def get(self, request: Request) -> Response:
         if DRAINING in request.META:
             raise Stopping("Send requests to another instance, or wait for the next start.")
-        readiness.require()
-        return Response({"status": "ok", "version": VERSION})
+        state = readiness.require()
+        return Response({"status": "ok", "version": VERSION, "worker": state.worker})

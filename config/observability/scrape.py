@@ -7,17 +7,20 @@ from ipaddress import ip_address
 from typing import Any, cast
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, ProgrammingError, connections
 from django.db.models import Model
 from django.http import HttpResponse
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from config.database.base import DatabaseWrapper
+from config.database.isolation import all_users
 from config.errors import InvalidToken, NotFound
 from config.http.request import admitted_address
 from config.http.views import APIView
+from config.operations import work
 
 Families = Iterable[Any]
 _counted: dict[type[Model], tuple[str, str]] = {}  # by model, the name and the help of its counter
@@ -70,6 +73,8 @@ class _Scrape:
         yield from _of_requests(families)
         yield from _of_processes()
         yield from _of_database()
+        with suppress(OperationalError, InterfaceError, ProgrammingError):  # away, or not migrated yet
+            yield from list(_of_work())
 
 
 def _of_requests(families: Families) -> Families:
@@ -129,3 +134,22 @@ def _of_database() -> Families:
     for (name, description), count in zip(_counted.values(), counts, strict=True):
         if count is not None:  # else the database is not migrated yet
             yield CounterMetricFamily(name, description, count)
+
+
+def _of_work() -> Families:
+    from prometheus_client.core import GaugeMetricFamily
+
+    now = timezone.now()
+    oldest = GaugeMetricFamily("tickbase_work_oldest_seconds", "For how long a row has been due.", labels=["kind"])
+    leased = GaugeMetricFamily("tickbase_work_leased", "Rows that workers are busy with.", labels=["kind"])
+    failed = GaugeMetricFamily("tickbase_work_failed", "Rows given up within a day, up to 1000.", labels=["kind"])
+    with all_users():
+        for each in work.backlog(now):
+            oldest.add_metric([each.kind], each.oldest_seconds)
+            leased.add_metric([each.kind], each.leased)
+            failed.add_metric([each.kind], each.failed)
+        seen = work.last_seen()
+    yield from (oldest, leased, failed)
+    if seen is not None:
+        age = (now - seen).total_seconds()
+        yield GaugeMetricFamily("tickbase_worker_seen_seconds", "Since a worker of deferred work was seen.", age)

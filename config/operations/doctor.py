@@ -21,16 +21,19 @@ from django.core import checks, mail
 from django.core.checks import CheckMessage, Debug, Error, Info, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connection
+from django.utils import timezone
 from django.utils.datastructures import OrderedSet
 from psycopg.conninfo import make_conninfo
 
 from config.database import migrations
+from config.database.isolation import all_users
 from config.environment.variables import refuse_guessable
-from config.operations import postgres_tools
+from config.operations import postgres_tools, work
 from config.operations.postgres_tools import ProgramError, major
 
 OLDEST, NEWEST = 15, 18  # versions of PostgreSQL
 GIB = 1 << 30
+LATE_SECONDS = 600  # for which nothing should be due
 SPARE_CONNECTIONS = 3  # for commands, and for looking whether the server still lives
 
 # Separate from Django's registry, which `check`, `migrate` and `serve` run: these also call mail servers and issuers.
@@ -123,8 +126,9 @@ def connections(**kwargs: Any) -> list[CheckMessage]:
             " FROM pg_settings WHERE name = 'max_connections'"
         )
         (allowed,) = cursor.fetchone()
-    # Each thread keeps one, and so does the one that hashes passwords.
-    wanted = settings.WORKERS * (settings.THREADS + 1) + SPARE_CONNECTIONS
+    # Each thread keeps one, and so does the one that hashes passwords; and those of the worker, with its loop.
+    working = 1 + sum(kind.threads for kind in work.kinds())
+    wanted = settings.WORKERS * (settings.THREADS + 1) + working + SPARE_CONNECTIONS
     what = f"Up to {wanted} are opened, of {allowed} that the server allows."
     if wanted > allowed:
         hint = "Lower WORKERS or THREADS, raise max_connections, or put PgBouncer in front."
@@ -140,6 +144,23 @@ def backup_programs(**kwargs: Any) -> list[CheckMessage]:
     except ProgramError as error:
         return [Warning("`manage.py backup` cannot work.", hint=str(error), id="config.W004")]
     return [Info("`manage.py backup` has a pg_dump for this server.", id="config.I006")]
+
+
+@register("worker", "migrations")
+def worker(**kwargs: Any) -> list[CheckMessage]:
+    """Of deferred work. While the service is stopped there is none, which is no error."""
+    now = timezone.now()
+    with all_users():
+        seen, waiting = work.last_seen(), [each for each in work.backlog(now) if each.oldest_seconds > LATE_SECONDS]
+    if not work.is_alive(now):
+        since = f" since {seen:%Y-%m-%d %H:%M} UTC" if seen else ""
+        hint = "Start the service (BACKGROUND=on), or `manage.py work` as one of its own."
+        return [Warning(f"No worker was seen{since}; mails and the prune wait.", hint=hint, id="config.W007")]
+    if waiting:
+        late = ", ".join(f"{each.kind} for {each.oldest_seconds / 60:.0f} min" for each in waiting)
+        hint = "Look at the worker's log; start more workers if it is busy."
+        return [Warning(f"Work waits: {late}.", hint=hint, id="config.W008")]
+    return [Info("A worker does what is due.", id="config.I013")]
 
 
 # --- The process and what is around it --------------------------------------------------------------

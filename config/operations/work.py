@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.db.models import Value
+from django.db.models import QuerySet, Value
 from django.utils import timezone
 
 from config.database import leases
@@ -35,7 +35,6 @@ POLL_SECONDS = 1.0
 OUTAGE_SECONDS = 10.0  # between two polls, at most, while the database is away
 HEARTBEAT = dt.timedelta(seconds=10)
 DEAD_AFTER = dt.timedelta(seconds=45)  # without a heartbeat
-FORGOTTEN_AFTER = dt.timedelta(days=1)
 RENEWAL_SECONDS = leases.LEASE.total_seconds() / 3
 STOP_SECONDS = 30.0  # that running work has, when the worker is told to stop
 RETRY = dt.timedelta(minutes=1)  # of a row whose work fails in a way that its kind does not expect, and of a chore
@@ -49,7 +48,8 @@ class Kind:
     `run` takes up to `batch` claimed rows in a thread, with all users' rows visible and outside of a transaction. It
     settles each (`LeasedModel.settle`); a row that it leaves is tried again when its lease ends, and all of them later
     if it raises. `due` is for rows that are not due by their time alone. `owner` names the column of whose rows no more
-    than two are claimed at once; `threads` are the worker's for this kind; those of all kinds are eight.
+    than two are claimed at once; `threads` are the worker's for this kind; those of all kinds are eight. `failed` finds
+    rows that were given up since an instant.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Kind:
     batch: int = 1
     threads: int = 1
     due: Callable[[dt.datetime], LeasedQuerySet[Any]] | None = None
+    failed: Callable[[dt.datetime], QuerySet[Any]] | None = None
 
     def due_rows(self, now: dt.datetime) -> LeasedQuerySet[Any]:
         return self.due(now) if self.due else LeasedQuerySet(self.model).due(now)
@@ -116,7 +117,11 @@ def _run_chores(chores: list[Chore]) -> None:
             chore.settle(next_after(now), ran_at=now, failed_at=None, last_error="")
 
 
-register(Kind("chores", Chore, _run_chores, owner=None, threads=1))
+def _failed_chores(since: dt.datetime) -> QuerySet[Any]:
+    return Chore.objects.filter(failed_at__gt=since)
+
+
+register(Kind("chores", Chore, _run_chores, owner=None, failed=_failed_chores))
 
 
 def drain(*names: str) -> int:
@@ -217,9 +222,7 @@ class Loop:
         if self._seen_at is None:
             plan_chores(now)
         if self._seen_at is None or not now - HEARTBEAT < self._seen_at <= now:
-            seen = {"started_at": self._started_at, "seen_at": now}
-            Worker.objects.update_or_create(name=self.name, defaults=seen)
-            Worker.objects.filter(seen_at__lt=now - FORGOTTEN_AFTER).delete()
+            Worker.objects.beat(self.name, self._started_at, now)
             self._seen_at = now
 
     def _finish(self) -> None:
@@ -229,7 +232,7 @@ class Loop:
         if late:
             logger.warning("%s pieces of work were left when the worker stopped; they are tried again", len(late))
         with suppress(DatabaseError, InterfaceError), all_users():
-            Worker.objects.filter(name=self.name).delete()
+            Worker.objects.leave(self.name)
 
 
 def due_names(free: list[Kind], now: dt.datetime) -> list[str]:
@@ -240,8 +243,7 @@ def due_names(free: list[Kind], now: dt.datetime) -> list[str]:
 
 def plan_chores(now: dt.datetime) -> None:
     """Those that are new. One that is due runs at once, also if all workers were off at its hour."""
-    chores = [Chore(name=name, due_at=next_after(now)) for name, (_, next_after) in _chores.items()]
-    Chore.objects.bulk_create(chores, ignore_conflicts=True)
+    Chore.objects.plan({name: next_after(now) for name, (_, next_after) in _chores.items()})
 
 
 class Backlog(NamedTuple):
@@ -251,6 +253,7 @@ class Backlog(NamedTuple):
     oldest_seconds: float  # for which the row that is longest due has been; 0 without one
     due: int  # counted up to a thousand
     leased: int
+    failed: int  # within a day, up to a thousand
 
 
 def backlog(now: dt.datetime) -> Iterator[Backlog]:
@@ -259,7 +262,14 @@ def backlog(now: dt.datetime) -> Iterator[Backlog]:
         oldest = rows.order_by("due_at").values_list("due_at", flat=True).first()
         leased = LeasedQuerySet(kind.model).leased(now).count()
         age = (now - oldest).total_seconds() if oldest else 0.0
-        yield Backlog(kind.name, age, rows[:COUNTED].count(), leased)
+        failed = kind.failed(now - dt.timedelta(days=1))[:COUNTED].count() if kind.failed else 0
+        yield Backlog(kind.name, age, rows[:COUNTED].count(), leased, failed)
+
+
+def is_alive(now: dt.datetime) -> bool:
+    """Whether any worker has told lately that it lives."""
+    seen = last_seen()
+    return seen is not None and now - seen < DEAD_AFTER
 
 
 def last_seen() -> dt.datetime | None:

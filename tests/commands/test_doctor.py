@@ -13,9 +13,11 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 from pytest_django import Settings
 
 from config.database import timeline
+from config.models import Worker
 from config.operations import doctor
 from config.operations.doctor import registry
 from tests.commands.databases import Database, database
@@ -23,6 +25,7 @@ from tests.factories import make_user
 from tests.issuer import Issuer
 from tests.server import ROOT, free_port
 from tests.tree import PRODUCTION
+from users.mail.models import Mail
 from users.models import User
 
 SECRETS = {
@@ -51,6 +54,7 @@ def find(name: str) -> CheckMessage:
 
 @pytest.mark.process
 def test_all_is_well(db: None) -> None:
+    Worker.objects.beat("host:1", timezone.now(), timezone.now())
     status, printed = run_doctor("--json")
     found = {each["name"]: each for each in json.loads(printed)}
     assert list(found) == [each.tags[0] for each in registry.get_checks()]
@@ -182,7 +186,7 @@ def test_more_connections_than_there_are(db: None, settings: Settings) -> None:
     assert find("connections").level == checks.ERROR
     settings.WORKERS, settings.THREADS = 2, 4
     found = find("connections")
-    assert (found.level, "Up to 13 " in found.msg) == (checks.INFO, True)  # three spare ones
+    assert (found.level, "Up to 17 " in found.msg) == (checks.INFO, True)  # four of the worker, three spare ones
 
 
 @pytest.mark.process
@@ -240,3 +244,18 @@ def test_the_issuer_is_asked(settings: Settings) -> None:
         settings.JWT_EXTERNAL_JWKS_URL = issuer.url
         assert find("external issuer").level == checks.INFO
     assert find("external issuer").level == checks.ERROR
+
+
+# --- The worker -------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_missing_or_late(db: None) -> None:
+    assert (find("worker").level, "No worker was seen;" in find("worker").msg) == (checks.WARNING, True)
+    now = timezone.now()
+    Worker.objects.beat("host:1", now, now - dt.timedelta(minutes=2))
+    assert "No worker was seen since " in find("worker").msg
+    Worker.objects.beat("host:1", now, now)
+    assert find("worker").level == checks.INFO
+    waiting = {"kind": "none", "due_at": now - dt.timedelta(minutes=11), "expires_at": now}
+    Mail.objects.create(**waiting)
+    assert find("worker").msg == "Work waits: mails for 11 min."

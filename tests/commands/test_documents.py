@@ -20,7 +20,7 @@ COMMANDS = {
     "backup": "config", "doctor": "config", "restore": "config", "prune": "users", "seed_demo": "tasks",
     "create_token": "users", "delete_user": "users", "export_user": "users", "invite": "users",
     "import_tasks": "tasks", "export_tasks": "tasks",
-    "mail_expiring_tokens": "users",
+    "work": "config",
 }  # fmt: skip
 
 

@@ -1,13 +1,16 @@
 """Probes: anybody may ask for them, as often as they like."""
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from config import VERSION
+from config.models import Worker
 from config.observability import health
 from config.observability.health import Readiness
 from tests.client import Api
@@ -42,8 +45,12 @@ def test_a_refusal_is_kept_too(db: None, keep: Callable[[float], None]) -> None:
     assert (len(others), again["code"], again["detail"]) == (0, "migrations_missing", first["detail"])
 
 
-def test_it_tells_the_version(db: None) -> None:
-    assert Api().get("/readyz").json() == {"status": "ok", "version": VERSION}
+def test_it_tells_the_version_and_whether_deferred_work_is_done(db: None) -> None:
+    assert Api().get("/readyz").json() == {"status": "ok", "version": VERSION, "worker": "missing"}
+    now = timezone.now()
+    for seconds, told in ((50, "missing"), (40, "running")):
+        Worker.objects.beat("host:1", now, now - dt.timedelta(seconds=seconds))
+        assert Api().get("/readyz").json()["worker"] == told
 
 
 def test_what_is_too_old_is_looked_up_anew(db: None, keep: Callable[[float], None]) -> None:

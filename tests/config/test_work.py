@@ -226,10 +226,10 @@ def test_no_kind_waits_for_the_threads_of_another() -> None:
 
 def test_the_backlog_tells_what_waits_and_for_how_long(db: None) -> None:
     make_mail()
-    make_mail(leased_until=NOW + 90 * SECOND)
+    make_mail(leased_until=NOW + 90 * SECOND, failed_at=NOW - dt.timedelta(hours=23))
     found = {each.kind: each for each in work.backlog(NOW + 30 * SECOND)}
-    assert found["mails"] == work.Backlog("mails", 30.0, 1, 1)
-    assert found["chores"] == work.Backlog("chores", 0.0, 0, 0)
+    assert found["mails"] == work.Backlog("mails", 30.0, 1, 1, 1)
+    assert found["chores"] == work.Backlog("chores", 0.0, 0, 0, 0)
 
 
 def test_claims_are_made_by_an_index(db: None) -> None:

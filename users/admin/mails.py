@@ -1,7 +1,5 @@
 """The admin of the outbox: which mail was sent, waits, or was refused by the mail server, and why."""
 
-from contextlib import suppress
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -61,9 +59,5 @@ class MailAdmin(AuditedAdmin):
         if not services.can_send():
             self.message_user(request, f"Nothing can be sent. {services.NO_SERVER}", messages.ERROR)
             return
-        sent = 0
-        for mail in queryset.order_by("pk"):
-            with suppress(services.NotGivenUp):
-                services.send_again(mail)
-                sent += 1
-        self.message_user(request, f"{sent} mails are sent again.")
+        sent = [mail for mail in queryset.order_by("pk") if services.send_again(mail)]
+        self.message_user(request, f"{len(sent)} mails are sent again.")

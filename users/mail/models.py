@@ -18,6 +18,9 @@ class MailQuerySet(LeasedQuerySet["Mail"]):
         """The first wall: every read begins here."""
         return self.filter(user=user)
 
+    def failed_since(self, moment: dt.datetime) -> "MailQuerySet":
+        return self.filter(failed_at__gt=moment)
+
     def made_before(self, moment: dt.datetime) -> "MailQuerySet":
         return self.filter(created_at__lt=moment)
 
@@ -40,7 +43,11 @@ class Mail(LeasedModel):
 
     class Meta(LeasedModel.Meta):
         default_permissions = ("view", "change")
-        indexes = [*LeasedModel.Meta.indexes, models.Index(fields=["created_at", "id"], name="mail_mail_created")]
+        indexes = [
+            *LeasedModel.Meta.indexes,
+            models.Index(fields=["created_at", "id"], name="mail_mail_created"),
+            models.Index("failed_at", name="mail_mail_failed", condition=~models.Q(failed_at=None)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.created_at:%Y-%m-%d %H:%M} UTC"

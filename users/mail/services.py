@@ -19,7 +19,6 @@ from django.utils import timezone
 
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
-from config.errors import Conflict
 from config.operations.work import backoff
 from users.mail.models import Mail
 from users.models import User
@@ -140,21 +139,12 @@ register(TOKEN_EXPIRY, _token_expiry)
 register(INVITATION.kind, lambda mail, address: INVITATION.compose(address, mailed.make_invitation(address)))
 
 
-class NotGivenUp(Conflict):
-    code = "mail_not_given_up"
-    title = "The mail was not given up"
-
-
 @retried_transaction
-def send_again(mail: Mail) -> Mail:
-    """Queue a mail anew that was given up, as staff. Raises NotGivenUp for any other."""
+def send_again(mail: Mail) -> bool:
+    """Queue a mail anew that was given up, as staff; False for any other, which was sent or waits."""
     now = timezone.now()
-    row = Mail.objects.select_for_update().filter(pk=mail.pk).exclude(failed_at=None).first()
-    if row is None:
-        raise NotGivenUp("It was not given up; there is nothing to send again.")
-    row.due_at, row.expires_at, row.failed_at, row.last_error = now, now + LIFETIME, None, ""
-    row.save(update_fields=["due_at", "expires_at", "failed_at", "last_error"])
-    return row
+    given_up = Mail.objects.filter(pk=mail.pk).exclude(failed_at=None)
+    return given_up.update(due_at=now, expires_at=now + LIFETIME, failed_at=None, last_error="") == 1
 
 
 # --- The worker's part ------------------------------------------------------------------------------

@@ -54,6 +54,11 @@ class Migration(migrations.Migration):
                         name="mail_mail_leased",
                     ),
                     models.Index(fields=["created_at", "id"], name="mail_mail_created"),
+                    models.Index(
+                        models.F("failed_at"),
+                        condition=models.Q(("failed_at", None), _negated=True),
+                        name="mail_mail_failed",
+                    ),
                 ],
             },
         ),
