@@ -33,9 +33,8 @@ def queue(account: User, reminders: Sequence[Reminder], now: dt.datetime) -> lis
         return []
     wanted = len(reminders)
     granted = counters.take(_key(account, REMINDER), wanted, MAILS).granted(wanted, MAILS.limit)
-    for each in reminders[:granted]:
-        if each.remind_at is not None:
-            mail.queue(REMINDER, account, data=_data(each), lifetime=each.remind_at + LIFETIME - now)
+    told = [(_data(each), each.remind_at + LIFETIME) for each in reminders[:granted] if each.remind_at is not None]
+    mail.queue_many(REMINDER, account, told)
     if granted < wanted and counters.take(_key(account, LIMIT), 1, Rate(1, MAILS.seconds)).granted(1, 1):
         mail.queue(LIMIT, account, data={"most": MAILS.limit})
     return [each.pk for each in reminders[:granted]]

@@ -19,15 +19,12 @@ class ReminderQuerySet(LeasedQuerySet["Reminder"]):
         return self.filter(user=user.pk)
 
     def with_task(self) -> Self:
-        """With what a channel tells of the task."""
-        return self.select_related("task").only(
+        """With what a channel tells of the task, and to whom."""
+        return self.select_related("user", "task").only(
             *(each.attname for each in self.model._meta.concrete_fields),
+            "user",
             *(f"task__{name}" for name in ("id", "user_id", "title", "due_date", "due_at")),
         )
-
-    def held(self, rows: "list[Reminder]") -> Self:
-        """Those of these claimed rows that nothing has changed since; what changes one takes its lease away."""
-        return self.filter(pk__in=[row.pk for row in rows]).exclude(due_at=None).exclude(leased_until=None)
 
 
 class Reminder(LeasedModel):

@@ -7,11 +7,10 @@ from operator import attrgetter
 
 from django.core import signing
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import F
 from django.utils import timezone
 
 from config.database.isolation import as_user
-from config.database.queries import Raw, run
+from config.database.queries import Compiled, Param, Raw, run, run_all
 from config.database.transactions import retried_transaction
 from config.errors import Conflict, Invalid, NotFound
 from config.values import LAST_INSTANT, nfc
@@ -24,6 +23,7 @@ from users import services as accounts
 from users.models import User
 from users.preferences import Channel
 from users.resources import feed
+from users.resources.querysets import one_of
 from users.tokens.callers import Actor
 
 MISSED_AFTER = dt.timedelta(hours=24)  # later than that, nobody is told
@@ -32,6 +32,20 @@ MISSED_AFTER = dt.timedelta(hours=24)  # later than that, nobody is told
 # the ids of those that it has told. By the name in `User.reminder_channels`.
 channels: dict[str, Callable[[User, Sequence[Reminder], dt.datetime], Collection[int]]] = {Channel.MAIL: mails.queue}
 
+# Claimed ones that nothing has changed since: what changes one takes its lease away.
+_HELD: Compiled[Reminder] = Compiled(
+    lambda: (
+        Reminder.objects.filter(one_of("pk", Param("pks")), due_at__isnull=False, leased_until__isnull=False)
+        .with_task()
+        .select_for_update(of=("self",))
+        .order_by("pk")
+    )
+)
+_SETTLE = """
+    UPDATE reminders_reminder SET settled_for = remind_at, due_at = NULL, leased_until = NULL,
+        sent_at = %s::timestamptz, missed_at = %s::timestamptz
+    WHERE id = ANY(%s)
+"""
 _RECOUNT = """
     UPDATE tasks_task AS task SET remind_from = day.at
     FROM unnest(%s::date[], %s::timestamptz[]) AS day (date, at)
@@ -99,23 +113,18 @@ def _fire(user_id: int, claimed: list[Reminder]) -> None:
     """A task that was closed or changed meanwhile has taken the lease away from its reminders; one that is being
     changed waits for the lock on them, or is waited for."""
     attempts = {row.pk: row.attempts for row in claimed}
-    held = Reminder.objects.held(claimed).with_task().select_for_update(of=("self",)).order_by("pk")
-    rows = [row for row in held if row.attempts == attempts[row.pk]]
-    account = User.objects.filter(pk=user_id, is_active=True).first()
-    now = timezone.now()
+    rows = [row for row in run(_HELD.given(pks=[*attempts])) if row.attempts == attempts[row.pk]]
+    if not rows:
+        return
+    account, now = rows[0].user, timezone.now()
     in_time = [row for row in rows if row.remind_at is not None and now - row.remind_at <= MISSED_AFTER]
     told: set[int] = set()
-    for name in account.reminder_channels if account and in_time else []:
-        if account and name in channels:
+    for name in account.reminder_channels if account.is_active and in_time else []:
+        if name in channels:
             told |= {*channels[name](account, in_time, now)}
-    _settle(told, sent_at=now, missed_at=None)
-    _settle({row.pk for row in rows} - told, sent_at=None, missed_at=now)
-
-
-def _settle(pks: Collection[int], **outcome: dt.datetime | None) -> None:
-    if pks:
-        settled = {"settled_for": F("remind_at"), "due_at": None, "leased_until": None, **outcome}
-        Reminder.objects.filter(pk__in=pks).update(**settled)
+    missed = [row.pk for row in rows if row.pk not in told]
+    outcomes = [([*told], now, None), (missed, None, now)]
+    run_all([Raw(_SETTLE, [sent, lost, pks]) for pks, sent, lost in outcomes if pks], commit=True)
 
 
 def fire_digests(claimed: list[Digest]) -> None:
