@@ -20,6 +20,7 @@ EMAILS = {name: os.environ[f"FUZZ_{name.upper()}"] for name in ("alice", "bob")}
 PASSWORD = os.environ["FUZZ_PASSWORD"]
 BOBS_TASK, BOBS_PROJECT = int(os.environ["FUZZ_TASK"]), int(os.environ["FUZZ_PROJECT"])
 KINDS = {"task": ("tasks", "title"), "project": ("projects", "name")}  # in paths, and the member that is required
+REMINDER = "of alice"  # of her tasks
 OF_THE_TRASH = {"restoreTask", "eraseTask", "restoreProject", "eraseProject"}
 # Passwords are slow to hash on purpose: what is made for a request serves until one uses it up.
 USES_UP_ITS_ACCOUNT = {"deleteMe", "changePassword"}
@@ -70,7 +71,8 @@ def trashed_row_of_alice(kind: str) -> int:
 
 def _new_row(kind: str) -> int:
     plural, member = KINDS[kind]
-    answer = httpx.post(f"{BASE}/api/me/{plural}", json={member: "of alice"}, headers=_alice(), timeout=20)
+    body = {member: "of alice", **({"reminders": [{"uid": REMINDER, "minutes_before": 30}]} if kind == "task" else {})}
+    answer = httpx.post(f"{BASE}/api/me/{plural}", json=body, headers=_alice(), timeout=20)
     return int(answer.raise_for_status().json()["id"])
 
 
