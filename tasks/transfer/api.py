@@ -36,7 +36,7 @@ from users.tokens.scopes import FEEDS_READ, IMPORT, InsufficientScope, need
 SECONDS = 20  # that an import may take within its request
 
 _ID = OpenApiParameter("import_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
-_SHOWN = ("id", "created_at", "format", "status", "total", "done", "operation", "report")
+_SHOWN = ("id", "created_at", "format", "status", "total", "done", "operation", "operations", "error", "report")
 _REPORT: dict[str, Any] = {
     "format": "todoist-csv",
     "counts": {"projects": 1, "tasks": 42, "completions": 0, "skipped": 0, "degraded": 1, "warnings": 0},
@@ -56,6 +56,8 @@ _STORED = {
     "total": 43,
     "done": 43,
     "operation": 48,
+    "operations": [48],
+    "error": "",
     "report": _KEPT,
 }
 _RAW = "application/octet-stream"
@@ -86,19 +88,20 @@ class ImportsView(GenericAPIView):
         description="The file is the body, whatever its type, or the only part of a form; at most 20 MiB. What it says "
         "is stored as one operation, which `undo` takes back; the report tells of each field that did not land as it "
         "is. To import a file again changes nothing but what is newer in it. A dry run answers the report with 200, "
-        "and stores nothing. What would take longer than 20 seconds is refused.",
+        "and stores nothing. More than 2,000 tasks and projects are left to a worker, which makes an operation of each "
+        "500: the answer is 202, and `GET` of the import shows how far it is.",
         tags=["transfer"],
         parameters=[
             USER_ID,
             ImportQuery,
             OPERATION,
-            header("Location", "The import's address, relative to this one: `imports/3`.", 201),
+            header("Location", "The import's address, relative to this one: `imports/3`.", 201, 202),
         ],
         request={_RAW: _BINARY, FORM: _FORM},
-        responses={200: ImportedSerializer, 201: ImportedSerializer},
+        responses={200: ImportedSerializer, 201: ImportedSerializer, 202: ImportSerializer},
         extensions=also_answers(
             (services.TooLargeAtOnce, "It is larger than 20 MiB, or takes too long; `code` tells which."),
-            (LimitReached, "There are more tasks or projects in it than you may have."),
+            (LimitReached, "There are more tasks or projects in it than you may have, or three imports wait already."),
             (OperationTooLarge, "It has more than 100,000 tasks and projects."),
         ),
         examples=[
@@ -113,6 +116,10 @@ class ImportsView(GenericAPIView):
         zone = ZoneInfo(query["zone"]) if "zone" in query else caller.zone
         services.require_bounded(upload.data)
         document, source = services.read(upload.data, upload.name, query["format"], zone, seconds=SECONDS)
+        if not query["dry_run"] and len(document.projects) + len(document.tasks) > services.AT_ONCE:
+            waiting = services.queue_import(caller, document, source, data=upload.data, name=upload.name, zone=zone)
+            shown = {name: getattr(waiting, name) for name in _SHOWN}
+            return Response(shown, status=202, headers={"Location": f"imports/{waiting.pk}"})
         report, row = services.import_document(caller, document, source, dry_run=query["dry_run"], seconds=SECONDS)
         answer = {**report.as_json(), "id": row and row.pk, "operation": row and row.operation}
         if row is None:

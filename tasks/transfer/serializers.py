@@ -106,5 +106,9 @@ class ImportSerializer(serializers.Serializer[Any]):
     status = ChoiceField(choices=Import.Status.choices)
     total = serializers.IntegerField(help_text="Projects and tasks in the file.")
     done = serializers.IntegerField(help_text="Those that are dealt with.")
-    operation = serializers.IntegerField(allow_null=True, help_text="For `undo`; null if nothing has changed.")
+    operation = serializers.IntegerField(allow_null=True, help_text="The last one; null if nothing has changed.")
+    operations = serializers.ListField(
+        child=serializers.IntegerField(), help_text="For `undo`, the last one first: all that the import has made."
+    )
+    error = serializers.CharField(help_text="Why it failed; what was done before stays.")
     report = ReportSerializer()

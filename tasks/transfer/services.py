@@ -3,6 +3,7 @@ brought up to date."""
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.database.transactions import retried_transaction
-from config.errors import DomainError, Invalid
+from config.errors import DomainError, Invalid, LimitReached
 from tasks.formats.drafts import Document, UnreadableFile
 from tasks.formats.registry import FORMATS, detect
 from tasks.models import MAX_DEPTH
@@ -18,7 +19,7 @@ from tasks.transfer import fitting
 from tasks.transfer.models import Import
 from tasks.transfer.report import Report
 from tasks.transfer.rows import NoRoom, Rows
-from users.resources import operations, tombstones
+from users.resources import log, operations, tombstones
 from users.tokens.callers import Actor
 
 AUTO = "auto"
@@ -26,6 +27,9 @@ READABLE = {each.NAME: each for each in FORMATS}
 # Lines, or objects of JSON, that are read within a request; bytes of each on average, beyond the first thousands.
 MAX_PARTS, MIN_PARTS, BYTES_OF_PART = 250_000, 10_000, 16
 SLICE = 50_000  # tasks of one operation; a command makes several of a larger file
+AT_ONCE = 2_000  # projects and tasks that are stored within a request; a worker stores more of them, slice by slice,
+WORKER_SLICE = 500  # between which its owner's other writes come through
+MAX_PENDING = 3  # imports of an account that wait for a worker
 
 Advance = Callable[[int], None]
 
@@ -88,6 +92,7 @@ def import_document(
     report, number = _stored(user, document, source, _in_time(seconds, advance))
     total = report.projects + report.tasks
     row = Import(user_id=user.pk, format=source, status=Import.Status.DONE, total=total, done=total, operation=number)
+    row.operations = [number] if number is not None else []
     row.report = report.without_text()
     if dry_run:
         transaction.set_rollback(True)
@@ -99,34 +104,98 @@ def import_document(
 def import_in_slices(user: Actor, document: Document, source: str, advance: Advance = lambda more: None) -> Outcome:
     """The same for a file of any size, as operations of up to 50,000 tasks each. One that was interrupted goes on where
     it was when the file is imported again. Raises what `import_document` raises, for a part of the file."""
-    report = Report.of(document, source)
-    row = Import(user_id=user.pk, format=source, status=Import.Status.RUNNING, total=report.projects + report.tasks)
-    done = 0
-    for part in _slices(document):
-        done += len(part.projects) + len(part.tasks)
-        report = _store_slice(user, part, row, done, report, advance)
+    total = len(document.projects) + len(document.tasks)
+    row = Import(user_id=user.pk, format=source, status=Import.Status.RUNNING, total=total)
+    report = _store_slices(user, document, row, SLICE, Report.of(document, source), advance)
     row.status = Import.Status.DONE
     row.save()
     return Outcome(report, row)
 
 
+def queue_import(user: Actor, document: Document, source: str, *, data: bytes, name: str, zone: ZoneInfo) -> Import:
+    """Leave a file to a worker, which reads it again. Raises LimitReached and AccountGone."""
+    report = Report.of(document, source)
+    row = Import(
+        user_id=user.pk,
+        format=source,
+        status=Import.Status.WAITING,
+        total=report.projects + report.tasks,
+        report=report.without_text(),
+        data=data,
+        file_name=name,
+        zone=zone.key,
+        due_at=timezone.now(),
+    )
+    _store_pending(user, row)
+    return row
+
+
 @retried_transaction
-def _store_slice(user: Actor, part: Document, row: Import, done: int, before: Report, advance: Advance) -> Report:
+def _store_pending(user: Actor, row: Import) -> None:
+    operations.begin(user)  # the lock of the feed: two that are sent at once are counted both
+    if Import.objects.for_user(user).pending().count() >= MAX_PENDING:
+        raise LimitReached("Other imports of yours wait; try again when one is done.", limit=MAX_PENDING)
+    row.save(force_insert=True)
+
+
+def run_imports(rows: list[Import]) -> None:
+    """For the worker: store what the files of claimed imports say, a slice at a time. One that was interrupted begins
+    anew: what is there already stays as it is, and is counted once."""
+    for row in rows:
+        with log.acting_as(f"import:{row.pk}"):
+            _run_import(row)
+
+
+def _run_import(row: Import) -> None:
+    done_before = {name: row.report.get(name, 0) for name in ("created", "updated")}
+    row.status, row.done = Import.Status.RUNNING, 0
+    try:
+        document, _ = read(bytes(row.data or b""), row.file_name, row.format, ZoneInfo(row.zone))
+        report = replace(Report.of(document, row.format), **done_before, unchanged=-sum(done_before.values()))
+        _store_slices(row.user, document, row, WORKER_SLICE, report)
+    except DomainError as error:
+        row.settle(None, status=Import.Status.FAILED, error=error.detail, data=None)
+    else:
+        row.settle(None, status=Import.Status.DONE, data=None)
+
+
+def _store_slices(
+    user: Actor,
+    document: Document,
+    row: Import,
+    size: int,
+    report: Report,
+    advance: Advance = lambda more: None,
+) -> Report:
+    done = 0
+    for part in _slices(document, size):
+        done += len(part.projects) + len(part.tasks)
+        report = _store_slice(user, part, row, done, report, row.operations, advance)
+    return report
+
+
+@retried_transaction
+def _store_slice(
+    user: Actor, part: Document, row: Import, done: int, before: Report, earlier: list[int], advance: Advance
+) -> Report:
     """Returns the report with that of this slice. It may run again, so nothing is added to what is given."""
     report, number = _stored(user, part, row.format, advance)
     whole = before.with_part(report)
     row.done, row.operation, row.report = done, number or row.operation, whole.without_text()
-    row.save()
+    row.operations = [*earlier, number] if number is not None else earlier
+    progress = {name: getattr(row, name) for name in ("status", "done", "operation", "operations", "report")}
+    if not Import.objects.filter(pk=row.pk).update(**progress):  # the lease of a pending one is not ours to write
+        row.save(force_insert=True)
     return whole
 
 
-def _slices(document: Document) -> Iterator[Document]:
+def _slices(document: Document, size: int) -> Iterator[Document]:
     """Parents come in the slice of their children, or before."""
     yield Document(projects=document.projects)
     planted = fitting.Planted(document.tasks, {}, MAX_DEPTH, operations.MAX_ROWS, lambda *told: None)
     tasks = [task for level in planted.levels for task in level]
-    for start in range(0, len(tasks), SLICE):
-        yield Document(tasks=tasks[start : start + SLICE])
+    for start in range(0, len(tasks), size):
+        yield Document(tasks=tasks[start : start + size])
 
 
 def _stored(user: Actor, document: Document, source: str, advance: Advance) -> tuple[Report, int | None]:

@@ -21,6 +21,7 @@ import httpx
 import psutil
 
 from tests.server import Server
+from tests.workers import wait_for, worker_of
 
 ACCOUNT = {"email": "mover@example.com", "password": "correct horse battery"}
 
@@ -30,14 +31,20 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--many", type=int, default=90_000, help="more, by the command (default %(default)s)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder) / "data") as server:
-        (worker,) = server.workers()
+    with (
+        tempfile.TemporaryDirectory(prefix="tickbase-") as folder,
+        Server(Path(folder) / "data", BACKGROUND="on") as server,
+    ):
+        deferred = worker_of(server)
+        (worker,) = (each for each in server.workers() if each != deferred)
         client = httpx.Client(base_url=server.base, timeout=600)
         access = client.post("/api/auth/register", json=ACCOUNT).json()["access"]
         client.headers["Authorization"] = f"Bearer {access}"
         client.get("/api/me/export?format=tickbase").raise_for_status()
-        with measured(f"import of {options.tasks:,}", worker):
-            client.post("/api/me/imports", content=file_of(options.tasks)).raise_for_status()
+        with measured(f"import of {options.tasks:,}", worker), measured("    in the worker", deferred):
+            answer = client.post("/api/me/imports", content=file_of(options.tasks)).raise_for_status()
+            address = f"/api/me/imports/{answer.json()['id']}"
+            wait_for(lambda: client.get(address).json()["status"] == "done", 600)
         for name in ("tickbase", "csv"):
             export(client, worker, name)
         if options.many:

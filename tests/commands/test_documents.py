@@ -32,7 +32,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.process
 def test_its_lines_run(folder: Path) -> None:
-    with Server(folder / "data") as server:
+    with Server(folder / "data", BACKGROUND="on") as server:
         script = SCRIPT.replace("python manage.py", f"{sys.executable} {ROOT}/manage.py")
         script += 'test -n "$TOKEN"\n'
         checkout, home = folder / "checkout", folder / "home"

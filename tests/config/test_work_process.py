@@ -2,19 +2,17 @@
 
 import re
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-import psutil
-import psycopg
 import pytest
 from aiosmtpd.controller import Controller
 
 from tests.server import Server, free_port
 from tests.users.test_mails import Mailbox
+from tests.workers import kill_worker, wait_for, worker_of
 
 pytestmark = pytest.mark.process
 
@@ -41,18 +39,6 @@ def working(folder: Path, mailbox: tuple[Mailbox, int]) -> Server:
     return Server(folder, BACKGROUND="on", EMAIL_HOST="127.0.0.1", EMAIL_PORT=str(mailbox[1]), EMAIL_SECURITY="none")
 
 
-def wait_for(found: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < deadline, "it has not come"
-        time.sleep(0.05)
-
-
-def worker_of(server: Server) -> psutil.Process | None:
-    children = psutil.Process(server.process.pid).children()
-    return next((child for child in children if "work" in child.cmdline()), None)
-
-
 def is_told(server: Server) -> str:
     return str(httpx.get(f"{server.base}/readyz").json()["worker"])
 
@@ -70,7 +56,6 @@ def test_a_mail_leaves_within_seconds_and_the_worker_with_the_service(
         wait_for(lambda: mailbox[0].recipients() == ["ada@example.com"], 10)
         wait_for(lambda: is_told(server) == "running", 10)
         worker = worker_of(server)
-        assert worker is not None
         assert server.stop() == 0
         assert not worker.is_running()
     assert "Traceback" not in server.log.read_text()
@@ -80,7 +65,6 @@ def test_a_worker_whose_server_is_killed_ends(folder: Path, mailbox: tuple[Mailb
     with working(folder, mailbox) as server:
         wait_for(lambda: is_told(server) == "running")
         worker = worker_of(server)
-        assert worker is not None
         server.process.kill()
         assert worker.wait(10) in {0, None}
         server.kill_all()
@@ -95,12 +79,7 @@ def test_no_mail_is_lost_when_the_worker_is_killed_again_and_again(folder: Path,
         for number, name in enumerate(names):
             register(server, name)
             if number % 20 == 10:
-                wait_for(lambda: worker_of(server))
-                worker = worker_of(server)
-                assert worker is not None
-                worker.kill()
-                worker.wait(10)
-                end_leases(server)  # before another one is started
+                kill_worker(server, "mail_mail")
                 kills += 1
         assert kills == 3
         wait_for(lambda: set(box.recipients()) == set(names), 120)
@@ -127,14 +106,6 @@ def test_a_worker_that_is_told_to_stop_is_gone_from_the_doctors_sight(
         wait_for(lambda: is_told(server) == "running")
         assert "A worker does what is due." in server.manage("doctor")
         worker = worker_of(server)
-        assert worker is not None
         worker.send_signal(signal.SIGTERM)
         worker.wait(20)
         wait_for(lambda: is_told(server) == "running")  # another one was started
-
-
-def end_leases(server: Server) -> None:
-    """What a killed worker held is free at once, for the test not to wait for a minute."""
-    host = server.data_dir / "postgres"
-    with psycopg.connect(f"host={host} user=postgres dbname=tickbase", autocommit=True) as superuser:
-        superuser.execute("UPDATE mail_mail SET leased_until = now() WHERE leased_until IS NOT NULL")

@@ -3,7 +3,9 @@
 import datetime as dt
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
@@ -22,6 +24,7 @@ from users.services import epochs
 from users.tokens.callers import Actor, Caller
 
 COMMAND, WORKER = "command", "worker"
+_acting: ContextVar[str] = ContextVar("acting", default=COMMAND)
 _PACKED = struct.Struct(">qq")  # a cursor as bytes, before Base64
 
 # Of the row that the CTE `written` returns.
@@ -79,6 +82,16 @@ class Cursor(NamedTuple):
             raise CursorExpired("Too much has changed since then; fetch everything anew.")
 
 
+@contextmanager
+def acting_as(actor: str) -> Iterator[None]:
+    """What is changed outside of a request within this is this actor's, such as `import:3`."""
+    token = _acting.set(actor)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
 def current_epoch() -> int:
     """The history that the database is in."""
     return epochs.current().value
@@ -105,7 +118,7 @@ def actor_of(user: Actor) -> str:
         return user.actor
     request = current_request()
     if request is None:
-        return COMMAND
+        return _acting.get()
     acting = getattr(request, "user", None)
     if is_in_admin(request) and isinstance(acting, User):
         return f"staff:{acting.pk}"
