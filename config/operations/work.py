@@ -125,15 +125,19 @@ register(Kind("chores", Chore, _run_chores, owner=None, failed=_failed_chores))
 
 
 def drain(*names: str) -> int:
-    """Do what is due now, of these kinds or of all, in this thread; returns how many rows were claimed."""
-    done = 0
+    """Do what is due now, of these kinds or of all, in this thread, also what that makes due, such as the mails of
+    reminders; returns how many rows were claimed."""
+    done, before = 0, -1
     with all_users():
-        for kind in kinds():
-            while not names or kind.name in names:
-                if not (rows := leases.claim(kind.due_rows(timezone.now()), kind.batch, timezone.now(), kind.owner)):
-                    break
-                done += len(rows)
-                _run(kind, rows)
+        while before < done:
+            before = done
+            for kind in kinds():
+                while not names or kind.name in names:
+                    now = timezone.now()
+                    if not (rows := leases.claim(kind.due_rows(now), kind.batch, now, kind.owner)):
+                        break
+                    done += len(rows)
+                    _run(kind, rows)
     return done
 
 

@@ -92,6 +92,14 @@ def test_a_task_without_a_due_and_one_of_a_whole_day(ada: User, clock: Traveller
     assert "Due: Tuesday, 1 December 2026\n" in max(day, moment, key=len)
 
 
+def test_one_pass_of_the_worker_mails_it_too(ada: User, clock: Traveller) -> None:
+    """As `manage.py work --once` does from a timer."""
+    remind(ada)
+    clock.move_to(REMIND_AT)
+    work.drain()
+    assert len(mail.outbox) == 1
+
+
 def test_what_is_late_says_so(ada: User, clock: Traveller) -> None:
     remind(ada)
     clock.move_to(REMIND_AT + dt.timedelta(hours=24))

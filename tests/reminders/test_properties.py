@@ -34,7 +34,7 @@ reminders = st.lists(
     | st.fixed_dictionaries({"at": moments}),
     max_size=3,
 )
-dues = (
+dues: st.SearchStrategy[Any] = (
     st.fixed_dictionaries({"due_at": moments}) | st.fixed_dictionaries({"due_date": days}) | st.just({"due_date": None})
 )
 RULES = st.sampled_from([None, {"rule": "FREQ=DAILY", "zone": "Asia/Tokyo"}, {"rule": "FREQ=WEEKLY;COUNT=3"}])
