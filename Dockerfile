@@ -4,7 +4,7 @@ WORKDIR /app
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 COPY requirements.txt .
-RUN --mount=type=cache,target=/root/.cache/pip /opt/venv/bin/pip install --quiet -r requirements.txt
+RUN --mount=type=cache,target=/root/.cache/pip /opt/venv/bin/pip install --quiet --no-deps --no-compile -r requirements.txt
 COPY manage.py ./
 COPY config config/
 COPY users users/
@@ -15,7 +15,10 @@ COPY deploy/healthcheck.py deploy/
 RUN /opt/venv/bin/python -m compileall -q -j 0 /app /opt/venv
 
 FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tickbase
+# A new volume at /backups gets the owner of the folder.
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tickbase \
+    && useradd --system --uid 10002 --no-create-home --shell /usr/sbin/nologin tickbase-backup \
+    && install --directory --mode=700 --owner=tickbase-backup /backups
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 WORKDIR /app

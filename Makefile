@@ -6,6 +6,18 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# uv takes seconds, where there is one. The pinned files name all that is needed, so nothing has to be resolved; what is
+# used is compiled when it is first imported.
+UV := $(shell command -v uv 2>/dev/null)
+ifdef UV
+INSTALLER := uv
+MAKE_VENV = $(UV) venv --quiet --seed --python "$$(command -v $(PYTHON))" $(VENV)
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python --no-deps
+else
+INSTALLER := pip
+MAKE_VENV = $(PYTHON) -m venv $(VENV)
+INSTALL = $(BIN)/pip install --quiet --no-deps --no-compile
+endif
 
 # A Python that was upgraded away takes its virtual environment along.
 ifneq ($(wildcard $(VENV)/.made),)
@@ -53,7 +65,7 @@ bench-quick: $(VENV)/.installed-dev .venv-bench/.installed ## The same within th
 	@$(BIN)/python -m tests.benchmarks.run --quick $(ARGS)
 
 requirements: $(VENV)/.installed-dev ## Pin requirements*.txt again from pyproject.toml
-	$(BIN)/pip install --quiet uv
+	$(INSTALL) uv
 	$(BIN)/uv pip compile --quiet --no-header --upgrade --universal --no-emit-index-url pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --no-header --upgrade --universal --no-emit-index-url pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
 
@@ -68,17 +80,17 @@ $(VENV)/.made:
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(NEW_ENOUGH)' || \
 		{ echo "Tickbase needs Python 3.11 or newer; if it is not in PATH: make PYTHON=/where/it/is/python3" >&2; exit 1; }
 	@rm -rf $(VENV)
-	@$(PYTHON) -m venv $(VENV) || \
+	@$(MAKE_VENV) || \
 		{ rm -rf $(VENV); echo "Python has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.installed: requirements.txt $(VENV)/.made
-	@echo "Installing what Tickbase needs into $(VENV) ..."
-	@$(BIN)/pip install --quiet -r requirements.txt
+	@echo "Installing what Tickbase needs into $(VENV), with $(INSTALLER); the first time alone."
+	@$(INSTALL) -r requirements.txt
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	@$(BIN)/pip install --quiet -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
 # What the peers need shall neither mix with what Tickbase needs nor be in its users' way. PocketBase's program is not

@@ -1,4 +1,4 @@
-"""The tables of the process: shared counters of limits, workers, and the chores that they do at set times."""
+"""The tables of the process: shared counters of limits, workers, the chores that they do, and the last backup."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -62,3 +62,13 @@ class Chore(LeasedModel):
 
     class Meta(LeasedModel.Meta):
         pass
+
+
+class Backup(models.Model):
+    """The last one that `manage.py backup` has written whole, in SQL of its own, for the doctor. One row, or none."""
+
+    made_at = models.DateTimeField()  # the moment whose data it holds
+
+    class Meta:
+        db_table = "config_backup"
+        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="config_backup_one_row")]

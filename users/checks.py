@@ -13,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError
 from jwt import PyJWKClientError
 
 from config.database import isolation, migrations, timeline
+from config.database.reachable import reason
 from config.operations import doctor
 from users.models import User
 from users.services import epochs
@@ -61,7 +62,7 @@ def rows_are_isolated(app_configs: Any, databases: Collection[str] | None = None
         if without and migrations.missing():
             without = []
     except OperationalError as error:
-        return [Error(f"The database cannot be reached: {error}", hint="Check DATABASE_URL.", id="users.E002")]
+        return [Error(f"The database cannot be reached: {reason(error)}.", hint="Check DATABASE_URL.", id="users.E002")]
     bypassed = [table for table, has_policy in exposed.items() if has_policy]
     policies = ", ".join(f'isolate("{table}")' for table in without)
     hints = (
@@ -70,11 +71,7 @@ def rows_are_isolated(app_configs: Any, databases: Collection[str] | None = None
             f"Add a migration to the app of each table, with operations = [{policies}] from config.database.isolation, "
             "and run migrate.",
         ),
-        (
-            bypassed,
-            "Let DATABASE_URL name a role that is no superuser, has no BYPASSRLS, and owns the tables: "
-            "CREATE ROLE tickbase LOGIN PASSWORD '...'; CREATE DATABASE tickbase OWNER tickbase;",
-        ),
+        (bypassed, isolation.ROLE_ADVICE),
     )
     return [
         Error(f"Row level security does not act on {', '.join(tables)}.", hint=hint, id="users.E001")

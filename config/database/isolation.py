@@ -22,6 +22,10 @@ NOBODY = ""
 ALL = "0"  # the id of no account
 _CURRENT_USER = f"(SELECT NULLIF(current_setting('{_SETTING}', true), '')::bigint)"
 BYPASS = (_SETTING, ALL)  # the session setting with which pg_dump and the like see every row
+ROLE_ADVICE = (
+    "Let DATABASE_URL name a role that is no superuser, has no BYPASSRLS, and owns the tables: "
+    "CREATE ROLE tickbase LOGIN PASSWORD '...'; CREATE DATABASE tickbase OWNER tickbase;"
+)
 TAG = "isolation"  # of the system checks without which production does not start
 _NO_REFERENCE = ("django_session",)  # the owner, of the staff, stands only within a row's text
 
@@ -124,6 +128,14 @@ def exposed_tables() -> dict[str, bool]:
             [sorted(tables_of_users())],
         )
         return dict(cursor.fetchall())
+
+
+def bypassing_role() -> str | None:
+    """The service's role, if no policy acts on it: a superuser, or one with BYPASSRLS."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolname FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)")
+        found = cursor.fetchone()
+    return found and str(found[0])
 
 
 def tables_of_users() -> set[str]:

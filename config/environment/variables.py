@@ -30,6 +30,7 @@ HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s*/?#@]+")
 HASHING_LOCK = "TICKBASE_HASHING_LOCK"  # the launcher names a file there, which workers lock to hash a password
 STREAM_PLACES = "TICKBASE_STREAM_PLACES"  # and one there, whose bytes they lock for streams
+secret_files: dict[str, Path] = {}  # that were read, by variable; the doctor looks who else can read them
 MAKE_ONE = "make one with: openssl rand -base64 48"
 
 
@@ -123,6 +124,7 @@ def env_secret(name: str) -> str:
         raise ImproperlyConfigured(f"{name}_FILE={path!r} is not a text file in UTF-8.") from error
     if not value:
         raise ImproperlyConfigured(f"{name}_FILE={path!r} is empty; write the value into it.")
+    secret_files[f"{name}_FILE"] = Path(path)
     return value
 
 

@@ -1,5 +1,6 @@
 """Backups: dumps in PostgreSQL's own format, checked row by row before they count, and restored whole or not at all."""
 
+import datetime as dt
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from django.contrib.auth import get_user_model
 from psycopg import sql
 
 from config.database import migrations
+from config.models import Backup
 from config.operations.postgres_tools import ProgramError, Target, find, major
 
 Rows = dict[str, int]  # how many, by table
@@ -28,6 +30,12 @@ _COPY, _END = b"COPY ", b"\\.\n"
 # What pg_restore 18 sets at the beginning, and servers before 17 do not know.
 _NEW_SETTING = b"SET transaction_timeout = 0;\n"
 _HEAD = 4096
+_NAME, _NAMED = "tickbase-{:%Y%m%dT%H%M%SZ}.dump", "tickbase-????????T??????Z.dump"  # in UTC: sorted by time
+_BACKUP = Backup._meta.db_table
+_NOTE = f"""
+INSERT INTO {_BACKUP} AS noted (id, made_at) VALUES (1, %s)
+ON CONFLICT (id) DO UPDATE SET made_at = greatest(noted.made_at, excluded.made_at)
+"""  # nosec B608: the name of our own table
 # Those of triggers: `pg_restore --clean` would leave the ones that the dump does not know, and `migrate` stumble.
 _DROP_FUNCTIONS = """
 DO $$ DECLARE each regprocedure; BEGIN
@@ -54,7 +62,7 @@ def dump(path: Path, target: Target) -> Rows:
     """
     with target.connect() as connected, tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         connected.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        [(snapshot,)] = connected.execute("SELECT pg_export_snapshot()").fetchall()
+        [(snapshot, made_at)] = connected.execute("SELECT pg_export_snapshot(), now()").fetchall()
         held = {table: _count(connected, table) for table in _tables(connected)}
         require(held, migrations.applied())
         draft = Path(folder, path.name)
@@ -69,7 +77,31 @@ def dump(path: Path, target: Target) -> Rows:
         if read(draft).rows != held:
             raise ProgramError("The dump lacks rows that the database holds; free disk space and try again.")
         draft.rename(path)
+        _note(connected, made_at, held)
     return held
+
+
+def _note(connected: psycopg.Connection[Any], made_at: dt.datetime, held: Rows) -> None:
+    """For the doctor, on whatever machine. Neither a standby nor an older Tickbase's database can keep it."""
+    connected.rollback()
+    connected.isolation_level = None
+    if _BACKUP in held:
+        with suppress(psycopg.errors.ReadOnlySqlTransaction):
+            connected.execute(_NOTE.encode(), [made_at])
+            connected.commit()
+
+
+def new_path(folder: Path) -> Path:
+    """Of a backup that begins now."""
+    return folder / _NAME.format(dt.datetime.now(dt.UTC))
+
+
+def rotate(folder: Path, keep: int) -> int:
+    """Remove all but the newest of those that `new_path` has named. Returns how many; raises OSError."""
+    old = sorted(folder.glob(_NAMED))[:-keep]
+    for path in old:
+        path.unlink()
+    return len(old)
 
 
 def read(path: Path) -> Contents:

@@ -27,13 +27,17 @@ from psycopg.conninfo import make_conninfo
 
 from config.database import migrations
 from config.database.isolation import all_users
+from config.database.reachable import reason
+from config.environment import variables
 from config.environment.variables import refuse_guessable
+from config.models import Backup
 from config.operations import postgres_tools, work
 from config.operations.postgres_tools import ProgramError, major
 
 OLDEST, NEWEST = 15, 18  # versions of PostgreSQL
 GIB = 1 << 30
 LATE_SECONDS = 600  # for which nothing should be due
+BACKUP_HOURS = 48  # a daily one may have failed once
 SPARE_CONNECTIONS = 3  # for commands, and for looking whether the server still lives
 
 # Separate from Django's registry, which `check`, `migrate` and `serve` run: these also call mail servers and issuers.
@@ -70,9 +74,8 @@ def database(**kwargs: Any) -> list[CheckMessage]:
         with closing(_connect()) as connected:
             version = connected.info.server_version
     except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
         hint = "Start PostgreSQL, or correct DATABASE_URL."
-        return [Error(f"It cannot be reached ({kind}): {reason}", hint=hint, id="config.E001")]
+        return [Error(f"It cannot be reached ({kind}): {reason(error)}.", hint=hint, id="config.E001")]
     name = f"PostgreSQL {version // 10_000}.{version % 10_000}, {kind}."
     if version // 10_000 < OLDEST:
         hint = f"Tickbase needs PostgreSQL {OLDEST} or newer; upgrade the server."
@@ -155,12 +158,28 @@ def worker(**kwargs: Any) -> list[CheckMessage]:
     if not work.is_alive(now):
         since = f" since {seen:%Y-%m-%d %H:%M} UTC" if seen else ""
         hint = "Start the service (BACKGROUND=on), or `manage.py work` as one of its own."
-        return [Warning(f"No worker was seen{since}; mails and the prune wait.", hint=hint, id="config.W007")]
+        return [Warning(f"No worker was seen{since}; mails and the prune wait.", hint=hint, id="config.W010")]
     if waiting:
         late = ", ".join(f"{each.kind} for {each.oldest_seconds / 60:.0f} min" for each in waiting)
         hint = "Look at the worker's log; start more workers if it is busy."
-        return [Warning(f"Work waits: {late}.", hint=hint, id="config.W008")]
-    return [Info("A worker does what is due.", id="config.I013")]
+        return [Warning(f"Work waits: {late}.", hint=hint, id="config.W011")]
+    return [Info("A worker does what is due.", id="config.I016")]
+
+
+@register("last backup", "migrations")
+def last_backup(**kwargs: Any) -> list[CheckMessage]:
+    """By the row that `manage.py backup` leaves in the database: it may run on another machine, as another user."""
+    made_at = Backup.objects.values_list("made_at", flat=True).first()
+    what = "`manage.py backup` has made none of this database."
+    if made_at is not None:
+        hours = (dt.datetime.now(dt.UTC) - made_at) / dt.timedelta(hours=1)
+        what = f"It was made {hours:.0f} hours ago, at {made_at:%Y-%m-%d %H:%M} UTC."
+        if hours <= BACKUP_HOURS:
+            return [Info(what, id="config.I013")]
+    if not settings.PRODUCTION:
+        return [Info(what, id="config.I014")]
+    hint = "Let a timer run it: docs/deployment.md has one. Or see that your provider makes backups."
+    return [Warning(what, hint=hint, id="config.W007")]
 
 
 # --- The process and what is around it --------------------------------------------------------------
@@ -181,6 +200,23 @@ def keys(**kwargs: Any) -> list[CheckMessage]:
         if path.stat().st_mode & 0o077:
             return [Error(f"Others can read {path}.", hint=f"chmod 600 {path}", id="config.E008")]
     return [Info("They are long and not to be guessed.", id="config.I007")]
+
+
+@register("secret files")
+def secret_files(**kwargs: Any) -> list[CheckMessage]:
+    exposed = {name: path for name, path in variables.secret_files.items() if _others_read(path.resolve())}
+    if not exposed:
+        return [Info("No other user can read one that a variable names.", id="config.I015")]
+    hint = f"chmod o= {' '.join(map(str, exposed.values()))}"
+    return [Warning(f"Others can read {', '.join(exposed)}.", hint=hint, id="config.W008")]
+
+
+def _others_read(path: Path) -> bool:
+    """Whether any user of the machine can. A container has but one, and Docker shows it secrets with the mode that they
+    have outside, in a folder that all may enter."""
+    if path.is_relative_to("/run/secrets"):
+        return False
+    return bool(path.stat().st_mode & 0o004) and all(folder.stat().st_mode & 0o001 for folder in path.parents)
 
 
 @register("deployment")

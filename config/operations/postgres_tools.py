@@ -13,6 +13,8 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
+from config.database.reachable import reason
+
 
 class ProgramError(Exception):
     """The message says what to do."""
@@ -64,9 +66,8 @@ class Target:
             told = connected.execute("SELECT current_setting(%s, true)", [self._name]).fetchone()
             connected.rollback()
         except psycopg.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1]
-            hint = _POOLER if "startup parameter" in reason else "Check DATABASE_URL."
-            raise ProgramError(f"The database cannot be reached: {reason}. {hint}") from error
+            hint = _POOLER if "startup parameter" in str(error) else "Check DATABASE_URL."
+            raise ProgramError(f"The database cannot be reached: {reason(error)}. {hint}") from error
         if told != (self._value,):
             connected.close()
             raise ProgramError(f"The database was not told what to show. {_POOLER}")

@@ -22,9 +22,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from django.conf import settings
-from django.db import connection, connections
+from django.db import connections
 from django.utils.module_loading import import_string
 from fasteners import InterProcessLock
 from granian import Granian
@@ -93,15 +92,6 @@ def _require_free_port() -> None:
                         "Stop the other program, choose another port (PORT=8001 make run), or correct HOST."
                     ) from error
         time.sleep(0.1)
-
-
-def require_database() -> None:
-    """Connect once, without retries. Raises LaunchError."""
-    try:
-        psycopg.connect(**connection.get_connection_params()).close()
-    except psycopg.OperationalError as error:
-        reason = str(error).partition("\n")[0]
-        raise LaunchError(f"The database cannot be reached; check DATABASE_URL. The reason: {reason}") from error
 
 
 def run(on_startup: Callable[[], None]) -> None:

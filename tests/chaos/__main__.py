@@ -14,6 +14,7 @@ from tests.chaos import (
     busy,
     cost,
     database_away,
+    deferred,
     disk_full,
     failover,
     idle_dropped,
@@ -35,6 +36,9 @@ FAULTS: dict[str, Callable[[], Outcome]] = {
     "slow": slow_clients.measure,
     "busy": busy.measure,
     "sync": storm.measure,
+    "mails": functools.partial(deferred.measure, "worker", "the worker of deferred work"),
+    "mails-app": functools.partial(deferred.measure, "app", "a worker of requests"),
+    "mails-postgres": functools.partial(deferred.measure, "postgres", "PostgreSQL"),
     **cost.FAULTS,
 }
 

@@ -1,5 +1,6 @@
 """`manage.py backup` and `restore`: what comes back is what was there, or nothing has changed."""
 
+import datetime as dt
 import os
 import stat
 import subprocess
@@ -72,9 +73,9 @@ RESTORED = (
 
 
 def contents(database: Database) -> Tables:
-    """All rows but the epoch's, and the counters of changes, which it sets."""
+    """All rows but the epoch's, and the counters of changes, which it sets; nor the note that a backup was made."""
     rows = database.rows()
-    del rows["users_epoch"]
+    del rows["users_epoch"], rows["config_backup"]
     rows["tasks_feed"] = [(user_id, *counts) for user_id, _, *counts in rows["tasks_feed"]]
     return rows
 
@@ -102,6 +103,52 @@ def test_a_backup_is_for_its_owner_and_replaces_no_file(source: Database, backup
     done = source.manage("backup", str(backup))
     assert (done.returncode, "name a new file" in done.stderr) == (1, True)
     assert backup.read_bytes() == before
+
+
+def test_in_a_folder_they_are_named_by_the_time_and_the_newest_stay(source: Database, tmp_path: Path) -> None:
+    old = [f"tickbase-202{year}1129T031700Z.dump" for year in range(4)]
+    for name in (*old, "of-mine.dump"):
+        (tmp_path / name).touch()
+    done = source.manage("backup", str(tmp_path), "--keep", "3")
+    assert (done.returncode, "Removed 2 older ones." in done.stdout) == (0, True), done.stderr
+    mine, *kept, new = sorted(path.name for path in tmp_path.iterdir())
+    assert (mine, kept) == ("of-mine.dump", old[2:])
+    assert backups.read(tmp_path / new).rows["users_user"] == 8
+
+
+def test_what_fails_removes_none(tmp_path: Path) -> None:
+    (tmp_path / "tickbase-20201129T031700Z.dump").touch()
+    (tmp_path / "tickbase-20211129T031700Z.dump").touch()
+    away = Database("postgresql://tickbase@127.0.0.1:1/tickbase")
+    assert away.manage("backup", str(tmp_path), "--keep", "1").returncode == 1
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_only_in_a_folder_old_ones_can_be_removed(source: Database, tmp_path: Path) -> None:
+    done = source.manage("backup", str(tmp_path / "new"), "--keep", "1")
+    assert (done.returncode, "--keep needs one" in done.stderr) == (1, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_database_knows_when_the_last_one_was_made(source: Database, tmp_path: Path) -> None:
+    """The moment whose data it holds, once it is whole."""
+    source.run("DELETE FROM config_backup")
+    [(before,)] = source.fetch("SELECT now()")
+    assert source.manage("backup", str(tmp_path / "missing" / "file")).returncode == 1
+    assert source.fetch("SELECT count(*) FROM config_backup") == [(0,)]
+    assert source.manage("backup", str(tmp_path)).returncode == 0
+    [(made_at,)] = source.fetch("SELECT made_at FROM config_backup")
+    [written] = tmp_path.iterdir()
+    assert before < made_at < dt.datetime.fromtimestamp(written.stat().st_mtime, dt.UTC)
+
+
+def test_a_database_of_before_the_note_is_backed_up(source: Database, empty: Database, tmp_path: Path) -> None:
+    """An upgrade begins with a backup, which may be made by the new version."""
+    assert empty.manage("migrate", "-v0").returncode == 0
+    assert empty.manage("migrate", "-v0", "config", "0001").returncode == 0
+    done = empty.manage("backup", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_data_is_replaced_only_when_told_to(source: Database, backup: Path, used: Database) -> None:

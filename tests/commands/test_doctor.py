@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import time_machine
@@ -17,7 +18,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from config.database import timeline
-from config.models import Worker
+from config.environment import variables
+from config.models import Backup, Worker
 from config.operations import doctor
 from config.operations.doctor import registry
 from tests.commands.databases import Database, database
@@ -223,6 +225,37 @@ def test_keys_that_others_can_read(settings: Settings, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
     (tmp_path / "secret_key.secret").touch(0o644)
     assert find("keys").hint == f"chmod 600 {tmp_path}/secret_key.secret"
+
+
+@pytest.mark.parametrize(
+    ("file_mode", "folder_mode", "is_told"), [(0o644, 0o755, True), (0o640, 0o755, False), (0o644, 0o700, False)]
+)
+def test_secret_files_that_others_can_read(
+    monkeypatch: pytest.MonkeyPatch, file_mode: int, folder_mode: int, is_told: bool
+) -> None:
+    with TemporaryDirectory(prefix="tickbase-") as name:
+        folder, file = Path(name), Path(name) / "key"
+        file.touch()
+        file.chmod(file_mode)
+        folder.chmod(folder_mode)
+        monkeypatch.setattr(variables, "secret_files", {"SECRET_KEY_FILE": file})
+        found = find("secret files")
+    if is_told:
+        assert (found.level, found.msg) == (checks.WARNING, "Others can read SECRET_KEY_FILE.")
+        assert found.hint == f"chmod o= {file}"
+    else:
+        assert found.level == checks.INFO
+
+
+@pytest.mark.parametrize(("hours", "level"), [(47, checks.INFO), (49, checks.WARNING), (None, checks.WARNING)])
+def test_a_backup_that_is_old_or_missing(db: None, settings: Settings, hours: int | None, level: int) -> None:
+    Backup.objects.all().delete()
+    if hours is not None:
+        Backup.objects.create(pk=1, made_at=dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours))
+    assert find("last backup").level == checks.INFO  # in development
+    settings.PRODUCTION = True
+    found = find("last backup")
+    assert (found.level, f"{hours} hours ago" in found.msg) == (level, hours is not None)
 
 
 def test_a_mail_server_that_is_away_or_missing(settings: Settings) -> None:

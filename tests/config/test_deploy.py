@@ -18,6 +18,7 @@ import psycopg
 import pytest
 import yaml
 from django.conf import settings
+from django.core.management import load_command_class
 from psycopg import sql
 
 from config.database.embedded import PROGRAMS
@@ -122,7 +123,7 @@ def bouncer_config() -> str:
     ):
         text, count = re.subn(pattern, place, text, flags=re.M)
         assert count == 1, pattern
-    return text if version() >= (1, 21) else text.replace("max_prepared_statements = 200\n", "")
+    return text
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def deployed(image: Stage, secrets: Path, database: tuple[Path, str]) -> Iterato
         given = {key: interpolated(value) for key, value in compose()["services"]["app"]["environment"].items()}
         given = {key: value.replace("/run/secrets", str(secrets)) for key, value in given.items()}
         Path(given["DATABASE_URL_FILE"]).write_text(bouncer.url)
-        if version() < (1, 21):
+        if version() < (1, 24):
             given["DATABASE_PREPARED_STATEMENTS"] = "auto"
         own = {"HOST": "127.0.0.1", "PORT": str(free_port())}
         environment = {**image.environment, **given, **own, **NO_RATE_LIMITS}
@@ -216,7 +217,7 @@ def test_services_wait_for_what_can_be_waited_for() -> None:
 
 def test_compose_sets_variables_that_there_are() -> None:
     known = {name for name, _ in variables()}
-    for name in ("app", "migrate"):
+    for name in ("app", "migrate", "backup"):
         assert set(compose()["services"][name]["environment"]) <= known
 
 
@@ -297,17 +298,54 @@ def test_caddy_hands_on_events_and_the_end_of_a_client_at_once_and_ends_no_strea
         asyncio.run(scene(server, stack.enter_context(caddy([server], place, read_body="1s"))))
 
 
+def units() -> list[Path]:
+    return sorted(path for path in (ROOT / "deploy").iterdir() if path.suffix in {".service", ".timer"})
+
+
 @needs("systemd-analyze")
 @pytest.mark.process
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    unit = (ROOT / "deploy" / "tickbase.service").read_text()
-    (tmp_path / "tickbase.service").write_text(unit.replace("/opt/tickbase/.venv/bin/python", "/usr/bin/env python3"))
+@pytest.mark.parametrize("path", units(), ids=lambda path: path.name)
+def test_systemd_takes_the_unit(path: Path, tmp_path: Path) -> None:
+    for each in units():  # a timer looks for what it starts
+        text = each.read_text().replace("/opt/tickbase/.venv/bin/python", "/usr/bin/env python3")
+        (tmp_path / each.name).write_text(text)
     verified = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", tmp_path / "tickbase.service"], capture_output=True, text=True
+        ["systemd-analyze", "verify", "--man=no", tmp_path / path.name], capture_output=True, text=True
     )
     assert (verified.returncode, verified.stderr) == (0, "")
     known = {name for name, _ in variables()} | {"PYTHONDONTWRITEBYTECODE"}
-    assert set(re.findall(r"(\w+)=", " ".join(re.findall(r"^Environment=(.*)", unit, re.M)))) <= known
+    assert set(re.findall(r"(\w+)=", " ".join(re.findall(r"^Environment=(.*)", path.read_text(), re.M)))) <= known
+
+
+def test_the_units_are_installed_as_the_page_says() -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    assert sorted(re.findall(r"/opt/tickbase/deploy/(\S+\.(?:service|timer))", page)) == [path.name for path in units()]
+
+
+def test_backups_are_made_by_a_user_of_their_own() -> None:
+    """The volume is theirs, too: Docker gives it the owner of the image's folder."""
+    services, dockerfile = compose()["services"], (ROOT / "Dockerfile").read_text()
+    assert services["backup"]["user"] not in {NOBODY, "0"}
+    assert (
+        f"--uid {services['backup']['user']} --no-create-home --shell /usr/sbin/nologin tickbase-backup" in dockerfile
+    )
+    assert "--owner=tickbase-backup /backups" in dockerfile
+    users = {path.name: re.findall(r"^User=(.*)", path.read_text(), re.M) for path in units()}
+    assert users == {
+        "tickbase-backup.service": ["tickbase-backup"], "tickbase-backup.timer": [], "tickbase.service": ["tickbase"],
+    }  # fmt: skip
+
+
+def test_backups_go_where_there_is_a_place_for_them() -> None:
+    """In the folder that systemd makes, and in the volume of Compose; and old ones leave."""
+    unit, service = (ROOT / "deploy" / "tickbase-backup.service").read_text(), compose()["services"]["backup"]
+    [state] = re.findall(r"^StateDirectory=(.*)", unit, re.M)
+    [started] = re.findall(r"^ExecStart=\S+ (.*)", unit, re.M)
+    [looped] = re.findall(r"while python (.*); do sleep 86400; done", service["command"][-1])
+    for line, folder in ((started, f"/var/lib/{state}"), (looped, service["volumes"][0].partition(":")[2])):
+        program, command, *arguments = line.split()
+        options = load_command_class("config", command).create_parser(program, command).parse_args(arguments)
+        assert (str(options.file), options.keep) == (folder, 14)
 
 
 @pytest.mark.parametrize("name", ["make-secrets.sh", "create-role.sh"])

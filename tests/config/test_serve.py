@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
@@ -134,6 +135,21 @@ def test_a_command_shares_the_database_with_the_server(own_server: Server) -> No
     query = "from tasks.models import Task; print(Task.objects.get().title)"
     assert own_server.manage("shell", "--no-imports", "-c", query).strip() == "shared"
     assert titles(own_server) == ["shared"]  # the command's exit has not stopped the database
+
+
+class Unmigrated(FirstStart):
+    command = [sys.executable, "manage.py", "serve"]
+
+    def _is_ready(self) -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.base}/readyz").status_code == 503
+        return False
+
+
+def test_missing_migrations_are_told_before_the_banner(folder: Path) -> None:
+    with Unmigrated(folder / "own") as server:
+        before, _, _ = server.log.read_text().partition(" is serving")
+    assert re.search(r"WARNING .* \d+ migrations are missing: until `python manage.py migrate`", before)
 
 
 def test_a_taken_port_is_refused_with_advice(own_server: Server, folder: Path) -> None:

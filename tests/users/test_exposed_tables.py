@@ -107,7 +107,7 @@ def test_a_database_that_is_away_is_said_and_does_not_stop_the_application() -> 
     check = [sys.executable, "manage.py", "check", "--database", "default"]
     done = subprocess.run(check, env=production, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "(users.E002) The database cannot be reached: connection" in done.stderr
+    assert "The database cannot be reached, check DATABASE_URL: connection failed" in done.stderr
     application = [sys.executable, "-c", "import config.wsgi"]
     assert subprocess.run(application, env=production, capture_output=True, text=True).returncode == 0
 

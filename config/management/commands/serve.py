@@ -1,5 +1,6 @@
 """`manage.py serve`: the whole service in one process tree."""
 
+import logging
 import os
 import sys
 from argparse import ArgumentParser
@@ -13,8 +14,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 
 from config import VERSION
+from config.database import migrations
+from config.database.reachable import require_database
 from config.server import launcher
 
+logger = logging.getLogger(__name__)
+
+MIGRATE = "until `python manage.py migrate` has applied them, requests fail, and /readyz answers 503"
 LISTENING = "Tickbase {version} is serving; it listens on {base}."
 BANNER = """
   Tickbase {version} is serving.
@@ -42,9 +48,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, migrate: bool, **options: Any) -> None:
         try:
             with launcher.reserved_port():
-                launcher.require_database()
+                require_database()
                 if migrate:
                     call_command("migrate", interactive=False, verbosity=0)
+                elif missing := migrations.missing():
+                    logger.warning("%d migrations are missing: %s", len(missing), MIGRATE)
                 # In development, with whatever database is at hand, the first wall may do.
                 fail_level = checks.ERROR if settings.PRODUCTION else checks.CRITICAL
                 self.check(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS], fail_level=fail_level)
