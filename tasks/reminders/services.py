@@ -135,8 +135,9 @@ def fire_digests(claimed: list[Digest]) -> None:
 @retried_transaction
 def _fire_digest(row: Digest) -> None:
     """Mail what is due today and overdue, if anything is, and plan the next one."""
-    account, now = User.objects.get(pk=row.user_id), timezone.now()
-    due_at = row.due_at
+    account, now, due_at = User.objects.filter(pk=row.user_id).first(), timezone.now(), row.due_at
+    if account is None:  # deleted meanwhile
+        return
     following = next_digest(account, now)
     is_told = False
     if account.is_active and due_at is not None and now - due_at <= MISSED_AFTER:

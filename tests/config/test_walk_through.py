@@ -37,7 +37,7 @@ BEGINNING = steps(section("The first steps")) + steps(section("Make an account")
 def documented() -> Iterator[Server]:
     """With the rate limits that an operator gets, of which one page tells."""
     defaults = dict.fromkeys(NO_RATE_LIMITS, "")
-    with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **defaults) as server:
+    with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), BACKGROUND="on", **defaults) as server:
         yield server
 
 
