@@ -160,7 +160,8 @@ def recount(account: User) -> None:
     of_days = Task.objects.for_user(account).filter(due_at=None).exclude(remind_from=None)
     days = of_days.order_by("due_date").values_list("due_date", flat=True).distinct()
     starts = {day: reminding.start_of(day, account) for day in days if day is not None}
-    run(Raw(_RECOUNT, [[*starts], [*starts.values()], account.pk]))
+    if starts:
+        run(Raw(_RECOUNT, [[*starts], [*starts.values()], account.pk]))
 
 
 def plan_digest(account: User) -> None:

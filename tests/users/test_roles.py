@@ -21,11 +21,14 @@ from users.tokens import own
 
 NEW_PASSWORD = "another good passphrase"
 SECRETS = ("Biopsy", "oncology", "health-tag")
+MAIL_LIKE = {"view": "view_session", "change": "delete_session"}
 ROLES_MADE = {
     name: [
         *held,
         *(each.replace("task", "project") for each in held if each.startswith("tasks.")),
         "transfer.view_import",
+        "reminders.view_reminder",
+        *(f"mail.{may}_mail" for may, like in MAIL_LIKE.items() if f"users.{like}" in held),
         *(each.replace("session", "personaltoken") for each in held if each.endswith("_session")),
     ]
     for name, held in import_module("tasks.migrations.0005_roles").ROLES.items()
@@ -40,6 +43,8 @@ def in_role(role: str) -> User:
         import_module("tasks.projects.migrations.0002_roles").extend_roles(apps, None)
         import_module("users.migrations.0018_token_roles").extend_roles(apps, None)
         import_module("tasks.transfer.migrations.0002_roles").extend_roles(apps, None)
+        import_module("tasks.reminders.migrations.0002_roles").extend_roles(apps, None)
+        import_module("users.mail.migrations.0002_roles").extend_roles(apps, None)
         user.groups.add(Group.objects.get(name=role))
     return user
 
