@@ -294,7 +294,14 @@ ADMIN_ACTION_ROWS = 5000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = ADMIN_ACTION_ROWS + 1000
 
 CORS_ALLOWED_ORIGINS = env_origins("CORS_ALLOWED_ORIGINS")
-CORS_ALLOWED_ORIGIN_REGEXES = [] if PRODUCTION else [r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"]
+# In development: pages of files, apps in a shell of Capacitor, Ionic or Tauri, and what is on this machine or its LAN.
+CORS_ALLOWED_ORIGIN_REGEXES = [] if PRODUCTION else [
+    r"null\Z",
+    r"(capacitor|ionic|tauri)://localhost\Z",
+    r"https?://(([\w-]+\.)*localhost|[\w-]+\.local)(:\d+)?\Z",
+    r"https?://(127|10|192\.168|169\.254|172\.(1[6-9]|2\d|3[01]))(\.\d{1,3}){2,3}(:\d+)?\Z",
+    r"https?://\[(::1|f[cd][\da-f]{2}:[\da-f:]+|fe80:[\da-f:]+)\](:\d+)?\Z",
+]  # fmt: skip
 CORS_URLS_REGEX = r"^/api/"
 # Front ends send `credentials: "include"`; it is harmless, as no cookie is read below /api.
 CORS_ALLOW_CREDENTIALS = True
@@ -328,12 +335,14 @@ SESSION_COOKIE_AGE = 12 * 3600  # of staff, in seconds
 HSTS_SECONDS = env_int("HSTS_SECONDS", 31_536_000, minimum=0, maximum=63_072_000)
 SECURE_HSTS_SECONDS = HSTS_SECONDS if REQUIRE_HTTPS else 0
 
+# A developer never meets the limits of development, but sees their headers.
+LOOSE_RATE = "100000/min"
 RATE_LIMITS = {
-    "anon": env_rate("RATE_LIMIT_ANON", "300/min"),
-    "user": env_rate("RATE_LIMIT_USER", "3000/min"),
-    "login": env_rate("RATE_LIMIT_LOGIN", "20/min"),
-    "register": env_rate("RATE_LIMIT_REGISTER", "20/hour"),
-    "mail": env_rate("RATE_LIMIT_MAIL", "10/hour"),
+    "anon": env_rate("RATE_LIMIT_ANON", "300/min" if PRODUCTION else LOOSE_RATE),
+    "user": env_rate("RATE_LIMIT_USER", "3000/min" if PRODUCTION else LOOSE_RATE),
+    "login": env_rate("RATE_LIMIT_LOGIN", "20/min" if PRODUCTION else LOOSE_RATE),
+    "register": env_rate("RATE_LIMIT_REGISTER", "20/hour" if PRODUCTION else LOOSE_RATE),
+    "mail": env_rate("RATE_LIMIT_MAIL", "10/hour" if PRODUCTION else LOOSE_RATE),
 }
 TRASH_DAYS = env_int("TRASH_DAYS", 30, minimum=1, maximum=36_500)  # in which a deleted row can be restored
 HISTORY_DAYS = env_int("HISTORY_DAYS", 90, minimum=1, maximum=36_500)  # in which a change can be seen and undone

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from config.http.landing import landing
 from config.http.openapi.views import DocsView, SchemaView
 from config.observability import health
 from config.observability.scrape import MetricsView
@@ -15,6 +16,7 @@ urlpatterns = [
     *import_module("users.api.urls").urlpatterns,  # flat, and first, as they are requested most
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(), name="docs"),
+    path("", landing, name="landing"),
     path("healthz", health.LivenessView.as_view(), name="healthz"),
     path("readyz", health.ReadinessView.as_view(), name="readyz"),
 ]

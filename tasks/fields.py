@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
@@ -54,17 +55,23 @@ class IdField(serializers.Field):
         return Bound(int(data))
 
 
+def split(sent: Iterable[str]) -> list[str]:
+    """The values of a parameter that may be repeated, and may have commas."""
+    return [each.strip(" ") for each in ",".join(sent).split(",")]
+
+
 class ProjectsField(IdField):
-    """Ids by repetition, or a word alone."""
+    """Ids with commas or by repetition, or a word alone."""
 
     def __init__(self, **kwargs: Any) -> None:
         known = f"{INBOX} or {ACTIVE}, alone, or up to {MAX_PROJECTS} ids of projects"
         super().__init__(INBOX, ACTIVE, required=False, known=known, **kwargs)
 
     def to_internal_value(self, data: Any) -> Any:
-        if len(data) > MAX_PROJECTS or (len(data) > 1 and not set(data).isdisjoint(self.words)):
+        sent = split(data)
+        if len(sent) > MAX_PROJECTS or (len(sent) > 1 and not set(sent).isdisjoint(self.words)):
             self.fail("invalid", known=self.known)
-        first, *others = sorted({*map(super().to_internal_value, data)})
+        first, *others = sorted({*map(super().to_internal_value, sent)})
         return tuple(each.value for each in (first, *others)) if others else first
 
 

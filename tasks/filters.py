@@ -3,27 +3,42 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.db.models import TextChoices
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
 from config.database.queries import Param
-from config.http.fields import ChoiceField, DateField, ListField, TextField
+from config.http.fields import DateField, ListField, TextField
 from config.values import MAX_BIGINT, MAX_SEARCH
 from tasks.choices import ACTIVE, INBOX, Priority, Sort, Status
-from tasks.fields import MAX_PROJECTS, IdField, ProjectsField
+from tasks.fields import MAX_PROJECTS, IdField, ProjectsField, split
 from tasks.models import MAX_TAG, MAX_TAGS, Task
 from tasks.querysets import NEAR, TaskQuerySet
 from users.resources.lists import FlagField, ListQuery, SortField
 from users.tokens.callers import Actor
 
 ALL = "all"
-MAX_STATUSES = 1000  # characters
+MAX_CHOICES = 1000  # characters
 
 # An array for typed clients; on the wire, one parameter with commas, or a repeated one.
 _STATUSES = {"type": "array", "items": {"type": "string", "enum": [*Status.values, ALL]}, "minItems": 1}
 STATUS = OpenApiParameter(
     "status", _STATUSES, description="Any of these; `all`, alone, is all of them.", style="form", explode=False
+)
+# One is no array, too: so it was when there could only be one, and generated clients have a type for it.
+_PRIORITY = {"$ref": "#/components/schemas/TaskPriority"}
+_PRIORITIES = {"oneOf": [_PRIORITY, {"type": "array", "items": _PRIORITY, "minItems": 1}]}
+PRIORITY = OpenApiParameter(
+    "priority",
+    _PRIORITIES,
+    description="Any of these.",
+    style="form",
+    explode=False,
+    examples=[
+        OpenApiExample("Only this one", value=Priority.HIGH.value),
+        OpenApiExample("Either", value=[Priority.HIGH.value, Priority.MEDIUM.value]),
+    ],
 )
 
 NONE = "none"
@@ -39,7 +54,7 @@ PROJECT = OpenApiParameter(
     "project",
     _PROJECTS,
     description=f"`{INBOX}`; `{ACTIVE}`, which is the inbox and every project that is not archived; or the id of a "
-    f"project, repeated for several of up to {MAX_PROJECTS}.",
+    f"project, or of up to {MAX_PROJECTS}, with commas or by repetition.",
     examples=[
         OpenApiExample("The inbox", value=INBOX),
         OpenApiExample("All but archived ones", value=ACTIVE),
@@ -60,54 +75,58 @@ ROOT = OpenApiParameter(
 )
 
 
-@extend_schema_field(_STATUSES)
-class StatusesField(serializers.Field):
-    """One or several statuses, with commas or by repetition, or `all`."""
+@extend_schema_field({"type": "array", "items": {"type": "string"}, "minItems": 1})  # `described` says which
+class ChoicesField(serializers.Field):
+    """One or several of these choices, with commas or by repetition, or `all`."""
 
     default_error_messages = {"invalid_choice": "Use {known}, several with commas, or all."}
 
+    def __init__(self, choices: type[TextChoices]) -> None:
+        super().__init__(required=False)
+        self.known = choices.values
+
     def to_internal_value(self, data: Any) -> Any:
-        if sum(map(len, data)) > MAX_STATUSES:
-            self.fail("invalid_choice", known=", ".join(Status.values))
-        statuses = [status.strip() for status in ",".join(data).split(",")]
-        if statuses == [ALL]:
-            return tuple(Status.values)
-        if not set(statuses) <= set(Status.values):
-            self.fail("invalid_choice", known=", ".join(Status.values))
-        return tuple(sorted(set(statuses)))
+        chosen = split(data) if sum(map(len, data)) <= MAX_CHOICES else [""]
+        if chosen == [ALL]:
+            return tuple(self.known)
+        if not {*chosen} <= {*self.known}:
+            self.fail("invalid_choice", known=", ".join(self.known))
+        return tuple(sorted({*chosen}))
 
 
 class TaskListQuery(ListQuery):
     model = Task
-    described = (STATUS, PROJECT, PARENT, ROOT)
-    repeatable = frozenset({"status", "tag", "project"})
+    described = (STATUS, PRIORITY, PROJECT, PARENT, ROOT)
+    repeatable = frozenset({"status", "priority", "tag", "project"})
     # Beside `narrowing`, as they need the user, or the user's time zone.
     filters = frozenset({"project", "root", "overdue"})
     narrowing = {
         "status": TaskQuerySet.with_status,
         "completed": lambda tasks, wanted: tasks.completed() if wanted else tasks.not_completed(),
-        "priority": TaskQuerySet.with_priority,
+        "priority": TaskQuerySet.with_priorities,
         "tag": TaskQuerySet.with_tags,
         "parent": lambda tasks, wanted: tasks.at_the_root() if wanted == NONE else tasks.children_of(wanted),
+        "due_on": TaskQuerySet.due_on,
         "due_before": TaskQuerySet.due_before,
         "due_after": TaskQuerySet.due_after,
         "search": TaskQuerySet.matching,
         **ListQuery.narrowing,
     }
 
-    status = StatusesField(required=False)
+    status = ChoicesField(Status)
     completed = FlagField(required=False, help_text="Whether the status is completed.")
-    priority = ChoiceField(choices=Priority.choices, required=False, help_text="Only this priority.")
+    priority = ChoicesField(Priority)
     tag = ListField(
         child=TextField(max_length=MAX_TAG),
         max_length=MAX_TAGS,
         required=False,
-        help_text="In any case; repeat it: all must match.",
+        help_text="In any case; repeat it: all must match. A comma is part of the tag.",
     )
     project = ProjectsField()
     # Fields of a serializer are no attributes of it: these do not hide DRF's own.
     parent = IdField(NONE, required=False, known=f"{NONE} or the id of a task")  # type: ignore[assignment]
     root = IdField(required=False, known="the id of a task")  # type: ignore[assignment]
+    due_on = DateField(required=False, help_text="Due on this day, at whatever time.")
     due_before = DateField(required=False, help_text="Due on an earlier day than this one.")
     due_after = DateField(required=False, help_text="Due on a later day than this one.")
     overdue = FlagField(required=False, help_text="Open and past its due, in your time zone.")

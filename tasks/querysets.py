@@ -8,7 +8,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import F, Func, IntegerField, OrderBy, Q, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import StrIndex
-from django.db.models.lookups import GreaterThan, LessThan
+from django.db.models.lookups import Exact, GreaterThan, LessThan
 
 from config.database.queries import Param
 from tasks.choices import ACTIVE, INBOX, OPEN, Priority, Sort, Status
@@ -113,8 +113,8 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
     def with_status(self, statuses: Collection[str]) -> Self:
         return self.filter(status__in=statuses)
 
-    def with_priority(self, priority: str) -> Self:
-        return self.filter(priority=priority)
+    def with_priorities(self, priorities: Collection[str]) -> Self:
+        return self.filter(priority__in=priorities)
 
     def in_inbox(self) -> Self:
         return self.filter(project=None)
@@ -181,6 +181,9 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         found: Self = super()._clone()  # type: ignore[misc]  # Django's own way to hand on attributes
         found._tags, found._place = self._tags, self._place
         return found
+
+    def due_on(self, date: dt.date) -> Self:
+        return self.filter(Exact(DUE, date))
 
     def due_before(self, date: dt.date | Param) -> Self:
         return self.filter(LessThan(DUE, date))

@@ -17,7 +17,8 @@ from tasks.completions import Completion, Step
 from tasks.recurrence import calendar, rules, series, words
 from tasks.recurrence.calendar import Due
 from tasks.recurrence.series import Advance, Series
-from users.models import Kind, validate_timezone
+from users.models import Kind
+from users.text import validate_timezone
 
 if TYPE_CHECKING:
     from tasks.models import Task

@@ -36,6 +36,7 @@ getMe            | 200 | 200                    | 200                    | 401 n
 updateMe         | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
 deleteMe         | 204 | 204                    | 204                    | 401 not_authenticated | 401 invalid_token
 exportMe         | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
+changeEmail      | 202 | 202                    | 403 no_password        | 401 not_authenticated | 401 invalid_token
 changePassword   | 200 | 200                    | 403 no_password        | 401 not_authenticated | 401 invalid_token
 sendVerification | 202 | 202                    | 202                    | 401 not_authenticated | 401 invalid_token
 listSessions     | 200 | 200                    | 200                    | 401 not_authenticated | 401 invalid_token
@@ -85,6 +86,7 @@ ROWS |= {f"{verb}{each.titles}": ROWS["listChanges"] for each in registered() fo
 BODIES: dict[str, Callable[[User], Any]] = {
     "updateMe": lambda dave: {"timezone": "Asia/Karachi"},
     "changePassword": lambda dave: {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
+    "changeEmail": lambda dave: {"email": "new@example.com", "password": PASSWORD},
     "createToken": lambda dave: {"name": "Script", "scopes": ["tasks:read"]},
     "updateToken": lambda dave: {"name": "Renamed"},
     "register": lambda dave: {"email": "new@example.com", "password": PASSWORD},
@@ -300,9 +302,18 @@ def test_no_other_address_reads_a_cookie(path: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in ROWS if "invalid_token" in ROWS[name][-1]])
 def test_every_bad_token_is_refused_alike(alice: User, name: str) -> None:
-    world = World.of(alice)
-    answers = [exact(call(caller(alice), name, world)) for who, caller in BAD_TOKEN.items() if who != "deleted"]
+    """But for one that has expired, as its bearer can read in it."""
+    world, others = World.of(alice), {"deleted", "expired token"}
+    answers = [exact(call(caller(alice), name, world)) for who, caller in BAD_TOKEN.items() if who not in others]
     assert [answer for answer in answers if answer != answers[0]] == []
+
+
+def test_only_an_expired_access_token_is_told_to_be_refreshed(alice: User) -> None:
+    world = World.of(alice)
+    for who, caller in BAD_TOKEN.items():
+        with rolled_back():
+            detail = problem_of(call(caller(alice), "getMe", world), 401)["detail"]
+            assert ("POST /api/auth/refresh" in detail) == (who == "expired token"), who
 
 
 def test_the_session_of_another_is_as_one_that_never_was(alice: User, bob: User) -> None:

@@ -41,6 +41,8 @@ class Action(models.TextChoices):
     SIGN_IN_FAILED = "account.sign_in_failed", "Sign-in failed"
     SIGNED_OUT = "account.signed_out", "Signed out"
     EMAIL_VERIFIED = "account.email_verified", "Address confirmed"
+    EMAIL_CHANGE_REQUESTED = "account.email_change_requested", "Change of address asked for"
+    EMAIL_CHANGED = "account.email_changed", "Address changed"
     EXPORTED = "account.exported", "Account exported"
     DEACTIVATED = "account.deactivated", "Account deactivated"
     DELETED = "account.deleted", "Account deleted"

@@ -10,7 +10,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from config.database.isolation import each_as
 from config.http.json import to_json
 from users import audit
-from users.models import AuditEvent, Change, Feed, IdempotencyKey, PersonalToken, Session, User
+from users.models import AuditEvent, Change, EmailChange, Feed, IdempotencyKey, PersonalToken, Session, User
 
 Section = Callable[[User], Iterator[dict[str, Any]]]
 
@@ -85,6 +85,11 @@ def _personal_tokens(user: User) -> Iterator[dict[str, Any]]:
         "id", "name", "prefix", "scopes", "created_at", "expires_at", "warned_at", "last_used_at", "last_used_network",
     )  # fmt: skip
     return rows(PersonalToken.objects.for_user(user), *fields)
+
+
+@register("email_changes")
+def _email_changes(user: User) -> Iterator[dict[str, Any]]:
+    return rows(EmailChange.objects.filter(user=user), "email", "previous", "requested_at", "confirmed_at")
 
 
 @register("idempotency_keys")

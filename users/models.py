@@ -3,7 +3,6 @@
 import datetime as dt
 import uuid
 from typing import TYPE_CHECKING, Any, Self
-from zoneinfo import ZoneInfo
 
 import uuid_utils.compat
 from django.conf import settings
@@ -25,7 +24,6 @@ from users.text import (
     MAX_NAME,
     MAX_PASSWORD,
     canonical_email,
-    known_timezones,
     opaque_string,
     validate_email,
 )
@@ -35,11 +33,6 @@ if TYPE_CHECKING:
 
 EMAIL_TAKEN = "users_user_email_canonical"
 MAX_TOKEN_NAME = 100
-
-
-def validate_timezone(name: str) -> None:
-    if name not in known_timezones():
-        raise ValidationError("Use an IANA time zone name, for example Asia/Karachi.", code="unknown_timezone")
 
 
 def new_session_id() -> uuid.UUID:
@@ -90,7 +83,6 @@ class User(RowModel, Preferences, AbstractBaseUser, PermissionsMixin):
     issuer = models.TextField(null=True, editable=False)
     subject = models.TextField(null=True, editable=False)
     name = models.CharField(max_length=MAX_NAME, blank=True, default="")
-    timezone = models.CharField("time zone", max_length=64, default="UTC", validators=[validate_timezone])
     is_active = models.BooleanField("active", default=True)
     is_staff = models.BooleanField("staff", default=False, help_text="May sign in to the admin.")
     created_at = models.DateTimeField(default=now, editable=False)
@@ -158,10 +150,6 @@ class User(RowModel, Preferences, AbstractBaseUser, PermissionsMixin):
     def is_email_verified(self) -> bool:
         return self.email_verified_at is not None
 
-    @property
-    def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.timezone)
-
 
 class ClosedAccount(models.Model):
     """The tombstone of a deleted external account: its issuer's tokens outlive it, and must not recreate it."""
@@ -175,6 +163,16 @@ class SpentInvitation(models.Model):
 
     digest = models.CharField(max_length=64, primary_key=True)
     expires_at = models.DateTimeField()
+
+
+class EmailChange(models.Model):
+    """The last change of an address that was asked for; the account keeps its own until this one is confirmed."""
+
+    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="email_change")
+    email = models.TextField()
+    previous = models.TextField()  # which is told, whenever that mail leaves
+    requested_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True)
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -227,9 +225,8 @@ class PersonalTokenQuerySet(models.QuerySet["PersonalToken"]):
     def live(self) -> Self:
         return self.exclude(expires_at__lte=now())
 
-    def expired(self, days: int = 0) -> Self:
-        """For so many days."""
-        return self.filter(expires_at__lte=now() - dt.timedelta(days=days))
+    def expired(self, for_days: int = 0) -> Self:
+        return self.filter(expires_at__lte=now() - dt.timedelta(days=for_days))
 
 
 class PersonalToken(models.Model):
@@ -279,10 +276,8 @@ class IdempotencyKey(models.Model):
 
     def store(self) -> None:
         """Upsert: an expired row of the same key may still exist."""
-        columns = [field.name for field in self._meta.fields if not field.primary_key]
-        IdempotencyKey.objects.bulk_create(
-            [self], update_conflicts=True, unique_fields=["digest"], update_fields=columns
-        )
+        names = [field.name for field in self._meta.fields if not field.primary_key]
+        IdempotencyKey.objects.bulk_create([self], update_conflicts=True, unique_fields=["digest"], update_fields=names)
 
 
 class AuditEvent(models.Model):

@@ -68,6 +68,11 @@ def validate_email(email: str) -> None:
     raise ValidationError(_is_well_formed.message, code=_is_well_formed.code)
 
 
+def validate_timezone(name: str) -> None:
+    if name not in known_timezones():
+        raise ValidationError("Use an IANA time zone name, for example Asia/Karachi.", code="unknown_timezone")
+
+
 def opaque_string(password: str) -> str:
     """A password as it is hashed, independent of how a keyboard encodes accents and spaces.
 

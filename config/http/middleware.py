@@ -1,5 +1,6 @@
 """Our middleware, in the order of the settings; the request log, which is the first, is in `config.observability`."""
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 
@@ -10,12 +11,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.utils.cache import patch_vary_headers
 
 from config.database import isolation, session
+from config.environment.variables import ORIGIN
 from config.http import problems
 from config.http.limits import leases, throttling
 from config.http.request import identify, is_in_admin
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+logger = logging.getLogger(__name__)
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -97,12 +101,34 @@ def _https_required(request: HttpRequest) -> HttpResponse | None:
     return problems.problem(request, problems.HTTPS_REQUIRED, advice)
 
 
+MAX_ORIGINS = 100  # in the log of a process: anybody can make some up
+MAX_ORIGIN = 200  # characters
+
+
 class Cors(CorsMiddleware):
-    """django-cors-headers, where a browser asks from another origin."""
+    """django-cors-headers, where a browser asks from another origin; tells of each that is refused, once."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        super().__init__(get_response)
+        self._refused: set[str] = set()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        is_cross_origin = "HTTP_ORIGIN" in request.META or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.META
-        return cast(HttpResponse, (super().__call__ if is_cross_origin else self.get_response)(request))
+        origin = request.META.get("HTTP_ORIGIN")
+        if origin is None and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in request.META:
+            return cast(HttpResponse, self.get_response(request))
+        response = cast(HttpResponse, super().__call__(request))
+        if origin and "Access-Control-Allow-Origin" not in response and request.path_info.startswith("/api/"):
+            self._tell(origin, request.META.get("HTTP_HOST", ""))
+        return response
+
+    def _tell(self, origin: str, host: str) -> None:
+        """Browsers name the origin also where page and API share it, in all but GET and HEAD."""
+        if origin in self._refused or len(self._refused) >= MAX_ORIGINS or len(origin) > MAX_ORIGIN:
+            return
+        if not ORIGIN.fullmatch(origin) or origin.partition("://")[2] == host:
+            return
+        self._refused.add(origin)
+        logger.warning("pages of %s cannot read the answers; to let them in, add it to CORS_ALLOWED_ORIGINS", origin)
 
 
 REFUSAL_KEY = "tickbase.refusal"  # in `request.META`: a DomainError with which the server refuses the request

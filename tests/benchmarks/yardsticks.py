@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 WARM = 12  # requests, after which statements are prepared and everything is remembered that can be
-SAMPLES = 4
+SAMPLES = 12
 PAGE = 50
 
 

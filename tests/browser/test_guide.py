@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.clients.npm import install
 from tests.documents import blocks, steps
@@ -24,7 +24,8 @@ from tests.server import ROOT, Server
 GUIDE = ROOT / "docs/guide/browsers.md"
 SYNC = ROOT / "docs/guide/offline/tickbase-sync.js"
 BASE, GRACE = "http://127.0.0.1:8000", "grace@example.com"
-MODULE, APP, AGAIN = steps(GUIDE.read_text(), "js")
+MODULE, APP, SIGN_UP, AGAIN = steps(GUIDE.read_text(), "js")
+[FORM] = blocks(GUIDE.read_text(), "html")
 [LISTEN] = steps((ROOT / "docs/guide/stream.md").read_text(), "js")
 [UNDO] = steps((ROOT / "docs/guide/history.md").read_text(), "js")
 [TYPED] = steps(GUIDE.read_text(), "ts")
@@ -54,10 +55,12 @@ def folder(server: Server) -> Iterator[Path]:
     with TemporaryDirectory(prefix="tickbase-") as name:
         folder = Path(name)
         httpx.post(f"{server.base}/api/auth/register", json={"email": GRACE, "password": PASSWORD}).raise_for_status()
-        for file, script in (("tickbase", MODULE), ("app", APP), ("again", AGAIN), ("undo", UNDO), ("listen", LISTEN)):
+        scripts = {"tickbase": MODULE, "app": APP, "sign-up": SIGN_UP, "again": AGAIN, "undo": UNDO, "listen": LISTEN}
+        for file, script in scripts.items():
             (folder / f"{file}.js").write_text(script.code.replace(BASE, server.base))
         shutil.copy(SYNC, folder)
         (folder / "index.html").write_text(PAGE)
+        (folder / "sign-up.html").write_text(PAGE + FORM)
         yield folder
 
 
@@ -101,6 +104,43 @@ def test_the_app_prints_what_the_page_shows(open_tab: Callable[[], Page]) -> Non
 
 def test_the_undo_button_prints_what_its_page_shows(open_tab: Callable[[], Page]) -> None:
     assert printed(open_tab(), "undo.js") == UNDO.shown.splitlines()
+
+
+def test_the_sign_up_page_tells_what_is_wrong_and_signs_in_though_an_answer_gets_lost(context: BrowserContext) -> None:
+    tab = context.new_page()
+    tab.goto("/sign-up.html")
+    fill_in(tab, GRACE, "short")
+    expect(tab.locator("output").nth(1)).to_contain_text("at least 12 characters")
+    fill_in(tab, GRACE, PASSWORD)
+    expect(tab.locator("output").nth(0)).to_contain_text("An account with this e-mail address exists")
+    expect(tab.locator("output").nth(1)).to_be_empty()
+    lost = lose_first(tab, "POST")
+    fill_in(tab, "signs-up@example.com", PASSWORD)
+    expect(tab.locator("output").nth(2)).not_to_be_empty()
+    tab.get_by_role("button").click()
+    expect(tab.get_by_text("Welcome! A mail to signs-up@example.com has a link")).to_be_visible()
+    assert (lost, read_tasks(tab)) == ([201], [])
+
+
+def lose_first(tab: Page, method: str) -> list[int]:
+    """The first request of this method is answered, but no answer arrives; its status, once there is one."""
+    lost: list[int] = []
+
+    def lose(route: Route) -> None:
+        if route.request.method == method and not lost:
+            lost.append(route.fetch().status)
+            route.abort()
+        else:
+            route.continue_()
+
+    tab.route("**/api/**", lose)
+    return lost
+
+
+def fill_in(tab: Page, email: str, password: str) -> None:
+    tab.get_by_label("E-mail").fill(email)
+    tab.get_by_label("Password").fill(password)
+    tab.get_by_role("button").click()
 
 
 LIVE = """
@@ -351,16 +391,7 @@ def test_a_write_upon_what_another_device_has_changed_is_told_and_does_not_overw
 
 
 def test_a_write_whose_answer_got_lost_takes_effect_once(device: Page) -> None:
-    lost: list[int] = []
-
-    def lose(route: Route) -> None:
-        if route.request.method == "PUT" and not lost:
-            lost.append(route.fetch().status)
-            route.abort()
-        else:
-            route.continue_()
-
-    device.route("**/api/**", lose)
+    lost = lose_first(device, "PUT")
     assert in_copy(device, "one", WRITE + SYNCED) == [False, ["Buy stamps"], []]
     device.unroute("**/api/**")
     assert lost == [201]

@@ -24,6 +24,7 @@ DISK = 192  # MiB
 WAL_FILE = 16  # MiB
 BODY = 8000  # bytes of each task, for which pages that lie ready are soon used up
 WRITES_BEFORE = 20
+REFUSALS = 20  # in a row, by which nothing lies ready any more
 RETURN_SECONDS = 30.0
 CAN_MOUNT = os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
 
@@ -58,7 +59,7 @@ def fill(load: Load, disk: Path, seconds: float, *, needs_wal: bool = False) -> 
     with filled(disk):
         if needs_wal:
             need_wal_file(disk)
-        wait_for_refusal(load)
+        wait_for_refusals(load)
         writes_before = len(load.seen)
         reads = read(load, seconds, awaited=503 if needs_wal else 200)
         writes = Counter(seen.status for seen in load.seen[writes_before:])
@@ -67,9 +68,12 @@ def fill(load: Load, disk: Path, seconds: float, *, needs_wal: bool = False) -> 
     return Full(writes, reads, time.monotonic() - began)
 
 
-def wait_for_refusal(load: Load) -> None:
+def wait_for_refusals(load: Load) -> None:
+    """Several in a row: the table, its indexes and its long texts have pages of their own that lie ready."""
     began = time.monotonic()
-    while not any(seen.status == 503 and seen.at > began for seen in load.seen[-100:]):
+    while len(last := [seen for seen in load.seen[-REFUSALS:] if seen.at > began]) < REFUSALS or any(
+        seen.status != 503 for seen in last
+    ):
         assert time.monotonic() - began < RETURN_SECONDS, "writes go on, although the disk is full"
         time.sleep(0.01)
 

@@ -20,7 +20,7 @@ from pytest_django import Settings
 from config.database import timeline
 from config.environment import variables
 from config.models import Backup, Worker
-from config.operations import doctor
+from config.operations import doctor, work
 from config.operations.doctor import registry
 from tests.commands.databases import Database, database
 from tests.factories import make_user
@@ -188,7 +188,8 @@ def test_more_connections_than_there_are(db: None, settings: Settings) -> None:
     assert find("connections").level == checks.ERROR
     settings.WORKERS, settings.THREADS = 2, 4
     found = find("connections")
-    assert (found.level, "Up to 17 " in found.msg) == (checks.INFO, True)  # four of the worker, three spare ones
+    working = 1 + sum(kind.threads for kind in work.kinds())
+    assert (found.level, f"Up to {2 * 5 + working + 3} " in found.msg) == (checks.INFO, True)  # three spare ones
 
 
 @pytest.mark.process

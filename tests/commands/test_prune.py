@@ -21,7 +21,7 @@ from tasks import services
 from tasks.models import Task
 from tests.client import Api
 from tests.factories import head_of, make_session, make_task, make_user
-from users.models import Change, ChangeQuerySet, Feed, IdempotencyKey, Kind, Session, SpentInvitation, User
+from users.models import Change, ChangeQuerySet, EmailChange, Feed, IdempotencyKey, Kind, Session, SpentInvitation, User
 from users.resources import feed, log, pruning, tombstones, undo
 from users.services import pruning as accounts
 
@@ -338,6 +338,15 @@ def test_expired_keys_and_invitations_go(as_alice: Api) -> None:
     assert (found["expired idempotency keys"], found["used invitations"]) == ("1 removed", "1 removed")
     assert IdempotencyKey.objects.get().expires_at > now
     assert SpentInvitation.objects.get().digest == "new"
+
+
+def test_requests_to_change_an_address_go_after_a_week(alice: User, bob: User) -> None:
+    now = timezone.now()
+    for user, days in ((alice, 6), (bob, 8)):
+        moment = now - dt.timedelta(days=days)
+        EmailChange.objects.create(user=user, email="new@example.com", previous=user.email, requested_at=moment)
+    assert prune()["old requests to change the address"] == "1 removed"
+    assert EmailChange.objects.get().user == alice
 
 
 def test_rows_go_in_batches(db: None) -> None:

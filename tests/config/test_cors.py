@@ -1,8 +1,11 @@
 """CORS: which origins may call, what they may send, and that nobody else is let in."""
 
+from typing import Any
+
 import pytest
 from pytest_django import Settings
 
+from config.http.middleware import MAX_ORIGINS
 from tests.client import Answer, Api
 
 LISTED, OTHER = "https://app.example.com", "https://evil.example"
@@ -55,3 +58,38 @@ def test_only_the_api_is_let_in_to(path: str) -> None:
 )
 def test_the_usual_headers_may_be_sent(names: set[str]) -> None:
     assert names <= set(cors_headers(preflight(LISTED))["access-control-allow-headers"].split(", "))
+
+
+# --- What the log tells of those that are refused ---------------------------------------------------
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "config.http.middleware"]
+
+
+def test_a_refused_origin_is_told_once_with_the_variable(caplog: pytest.LogCaptureFixture) -> None:
+    client: Any = Api().client
+    for origin in (OTHER, OTHER, LISTED):
+        client.get("/api/schema", headers={"Origin": origin})
+        client.options("/api/me/tasks", headers={"Origin": origin, "Access-Control-Request-Method": "PATCH"})
+    assert told(caplog) == [f"pages of {OTHER} cannot read the answers; to let them in, add it to CORS_ALLOWED_ORIGINS"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://testserver", "null", "x", "https://a b", "https://a.example\n", "https://" + "a" * 200]
+)
+def test_the_own_host_and_what_is_no_origin_are_not_told(caplog: pytest.LogCaptureFixture, origin: str) -> None:
+    Api().get("/api/schema", origin=origin, host="testserver")
+    assert told(caplog) == []
+
+
+def test_made_up_origins_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    client: Any = Api().client
+    for number in range(MAX_ORIGINS + 5):
+        client.get("/api/schema", headers={"Origin": f"https://{number}.example"})
+    assert len(told(caplog)) == MAX_ORIGINS
+
+
+def test_elsewhere_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    Api().get("/healthz", origin=OTHER)
+    assert told(caplog) == []

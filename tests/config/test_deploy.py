@@ -333,6 +333,7 @@ def test_backups_are_made_by_a_user_of_their_own() -> None:
     users = {path.name: re.findall(r"^User=(.*)", path.read_text(), re.M) for path in units()}
     assert users == {
         "tickbase-backup.service": ["tickbase-backup"], "tickbase-backup.timer": [], "tickbase.service": ["tickbase"],
+        "tickbase-worker.service": ["tickbase"],
     }  # fmt: skip
 
 

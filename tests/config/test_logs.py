@@ -263,7 +263,7 @@ PLACES: dict[str, dict[str, str]] = {
     "a bad X-Request-ID": {"HTTP_X_REQUEST_ID": f"{CANARY} "},
     "User-Agent": {"HTTP_USER_AGENT": CANARY},
     "Referer": {"HTTP_REFERER": f"https://a.example/?token={CANARY}"},
-    "Origin": {"HTTP_ORIGIN": f"https://{CANARY}.example"},
+    "what is no Origin": {"HTTP_ORIGIN": f"https://a.example/{CANARY}"},  # those that CORS refuses are told
     "Host": {"HTTP_HOST": f"{CANARY}.example"},
     "X-Forwarded-For": {"HTTP_X_FORWARDED_FOR": CANARY},
     "If-Match": {"HTTP_IF_MATCH": CANARY},

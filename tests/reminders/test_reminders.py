@@ -230,7 +230,7 @@ def test_the_default_comes_also_within_a_project_and_with_a_key(as_alice: Api, a
     """Which are other statements than that of a task alone."""
     accounts.update_account(alice, default_reminder_minutes=15)
     project = make_project(alice)
-    for body, key in (({"project_id": project.pk}, None), ({}, "k1"), ({}, "k1"), ({"project_id": project.pk}, "k2")):
+    for body, key in (({"project_id": project.pk}, "k0"), ({}, "k1"), ({}, "k1"), ({"project_id": project.pk}, "k2")):
         answer = as_alice.post(PLACE, {"title": "A", "due_date": "2026-12-01", **body}, idempotency_key=key)
         assert [each["minutes_before"] for each in answer.json()["reminders"]] == [15]
     assert Reminder.objects.count() == 3

@@ -37,10 +37,13 @@ CASES: dict[str, Holds] = {
     "completed=false": lambda task: task.status != "completed",
     "priority=low": lambda task: task.priority == "low",
     "priority=high": lambda task: task.priority == "high",
+    "priority=high,medium": lambda task: task.priority in ("high", "medium"),
+    "priority=low&priority=high": lambda task: task.priority in ("low", "high"),
     "tag=home": lambda task: "home" in task.tags,
     "tag=%E5%B7%A5%E4%BD%9C": lambda task: "工作" in task.tags,
     "tag=a%26b%3Dc": lambda task: "a&b=c" in task.tags,
     "tag=work&tag=home": lambda task: {"work", "home"} <= set(task.tags),
+    "due_on=2026-12-02": lambda task: task.due_date == TODAY,
     "due_before=2026-12-02": lambda task: task.due_date is not None and task.due_date < TODAY,
     "due_after=2026-12-02": lambda task: task.due_date is not None and task.due_date > TODAY,
     "overdue=true": is_overdue,
@@ -151,6 +154,19 @@ def test_an_empty_filter_leaves_the_others_alone(walter: User) -> None:
 
 def test_contradicting_filters_list_nothing(walter: User) -> None:
     assert listed(walter, "status=pending&completed=true") == set()
+
+
+def test_priority_all_lists_every_priority(walter: User) -> None:
+    assert listed(walter, "priority=all") == listed(walter, "") != set()
+
+
+@pytest.mark.parametrize(("timezone", "day"), [("UTC", "2026-12-01"), ("Asia/Karachi", "2026-12-02")])
+def test_a_time_is_due_on_the_day_where_the_user_lives(db: None, timezone: str, day: str) -> None:
+    user = make_user(timezone=timezone)
+    task = make_task(user, due_at=NOW)
+    assert [listed(user, f"due_on={each}") for each in ("2026-12-01", "2026-12-02")] == [
+        {task.pk} if each == day else set() for each in ("2026-12-01", "2026-12-02")
+    ]
 
 
 @pytest.mark.parametrize(

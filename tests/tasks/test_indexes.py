@@ -29,6 +29,7 @@ LISTS = [
     ("tasks_task_updated", "updated_since=2026-11-01T23:45:00Z"),
     ("tasks_task_due", "sort=due_date"),
     ("tasks_task_due", "due_before=2025-01-02"),
+    ("tasks_task_due", "due_on=2025-01-02"),
     ("tasks_task_due", "due_after=2026-01-01&due_before=2026-01-03"),
     ("tasks_task_due_desc", "sort=-due_date"),
     ("tasks_task_priority", "sort=priority"),

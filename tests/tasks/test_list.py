@@ -11,8 +11,8 @@ from users.models import User
 
 LIST = "/api/me/tasks"
 KNOWN = (
-    "status, completed, priority, tag, project, parent, root, due_before, due_after, overdue, search, updated_since, "
-    "sort, limit, offset, cursor, total"
+    "status, completed, priority, tag, project, parent, root, due_on, due_before, due_after, overdue, search, "
+    "updated_since, sort, limit, offset, cursor, total"
 )
 
 
@@ -74,7 +74,10 @@ def test_an_unknown_parameter_is_refused_and_the_known_ones_are_named(as_alice: 
         ("completed=yes", "completed"),
         ("completed=1", "completed"),
         ("priority=urgent", "priority"),
-        ("priority=low,high", "priority"),
+        ("priority=low,", "priority"),
+        ("priority=low,all", "priority"),
+        ("priority=low&priority=urgent", "priority"),
+        ("due_on=today", "due_on"),
         ("tag=%20", "tag"),
         ("tag=" + "x" * 51, "tag"),
         ("&".join(["tag=a"] * 21), "tag"),

@@ -59,6 +59,7 @@ def test_each_filter_lists_what_it_says(home: Home, as_alice: Api) -> None:
         f"project={home.attic.pk}": [home.sort],
         f"project={home.garden.pk}&project={home.attic.pk}": [home.weed, home.sort],
         f"project={home.garden.pk}&project={home.garden.pk}&project=": [home.weed],
+        f"project={home.garden.pk},{home.attic.pk}": [home.weed, home.sort],
         "project=active": [home.paint, home.brush, home.shop, home.weed, home.call],
         "parent=none": [home.paint, home.weed, home.call, home.sort],
         f"parent={home.paint}": [home.brush],
@@ -131,14 +132,18 @@ def test_the_filter_alone_isolates(home: Home, bob: User, name: str) -> None:
         assert listed(Api(bob), f"{name}={theirs}") == []
 
 
-BAD = ["%20", "x", "0", "-1", "01", "1.5", "1e1", "%2B1", "٣", "%00", "1%0A", str(2**63), "9" * 400, "1,2", "None"]
+BAD = ["%20", "x", "0", "-1", "01", "1.5", "1e1", "%2B1", "٣", "%00", "1%0A", str(2**63), "9" * 400, "1,", "None"]
 BAD_QUERIES = [
     *(f"{name}={value}" for name in ("project", "parent", "root") for value in BAD),
+    "parent=1,2",
+    "root=1,2",
     "project=none",
     "project=INBOX",
     "project=inbox&project=active",
     "project=inbox&project=inbox",
     "project=1&project=active",
+    "project=1,active",
+    ",".join(["project=1", *map(str, range(2, MAX_PROJECTS + 2))]),
     "project=1&project=x",
     "&".join(f"project={number}" for number in range(1, MAX_PROJECTS + 2)),
     "parent=inbox",

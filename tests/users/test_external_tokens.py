@@ -34,7 +34,10 @@ def seconds(moment: dt.datetime) -> int:
 def assert_refused(raw: str) -> None:
     with pytest.raises(InvalidToken) as refusal:
         external.verify(raw)
-    assert refusal.value.detail == "The token is invalid or has expired; sign in again."
+    assert refusal.value.detail in (
+        "The token is invalid or has expired; sign in again.",
+        "The token has expired; refresh it at its issuer, or sign in there again.",
+    )
 
 
 # --- What is believed -------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from tests.problems import places_of, problem_of, stored
 from tests.resources.declared import RESOURCES
 from users import exports
 from users.mail.models import Mail
-from users.models import AuditEvent, Change, Feed, IdempotencyKey, PersonalToken, Session, User
+from users.models import AuditEvent, Change, EmailChange, Feed, IdempotencyKey, PersonalToken, Session, User
 
 LONG_AGO = dt.timedelta(minutes=6)
 
@@ -237,7 +237,7 @@ def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: U
 
 def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
     exported = {Change, Completion, Feed, Import, Session, PersonalToken, IdempotencyKey, AuditEvent}
-    exported |= {TOTPDevice, StaticDevice, Mail, Reminder}
+    exported |= {EmailChange, TOTPDevice, StaticDevice, Mail, Reminder}
     exported |= {resource.model for resource in RESOURCES}  # whose exports tests/resources looks at
     exported |= {TaskTag}  # the index of tags, which the tasks have
     exported |= {Remark}  # of the tests, and never registered

@@ -28,6 +28,7 @@ updateMe           | a session
 deleteMe           | a session
 exportMe           | account:read projects:read tasks:read
 changePassword     | a session
+changeEmail        | a session
 sendVerification   | a session
 listSessions       | account:read
 endOtherSessions   | a session

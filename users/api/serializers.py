@@ -11,13 +11,15 @@ from rest_framework import serializers
 from config.http.fields import ChoiceField, InstantField, IntegerField, ListField, TextField, TimeField
 from config.http.serializers import StrictSerializer
 from config.values import MAX_BIGINT
-from users.models import Kind, Session, validate_timezone
+from users.models import Kind, Session
 from users.preferences import MAX_REMINDER_MINUTES, Channel
-from users.text import MAX_EMAIL, MAX_NAME, MAX_PASSWORD, validate_email
+from users.text import MAX_EMAIL, MAX_NAME, MAX_PASSWORD, validate_email, validate_timezone
 from users.tokens.own import MAX_TOKEN
 
 GOOD_PASSWORD = f"At least {settings.MIN_PASSWORD} characters; not a common one, and not like your name or address."
 MAX_CODE = 1000
+_EMAIL = "Cannot be changed here: `POST /api/users/me/email` does that."
+_TYPED = "The address of the account; needed with a code of eight characters."
 IANA = "An IANA time zone name, for example Asia/Karachi."
 
 
@@ -69,7 +71,7 @@ class ChannelsField(ListField):
 class UserSerializer(StrictSerializer):
     id = serializers.CharField(source="public_id", read_only=True)
     # Not an EmailField: empty if the external issuer sends no address.
-    email = TextField(max_length=MAX_EMAIL, allow_blank=True, required=False, help_text="Cannot be changed here.")
+    email = TextField(max_length=MAX_EMAIL, allow_blank=True, required=False, help_text=_EMAIL)
     email_verified = serializers.BooleanField(source="is_email_verified", read_only=True)
     name = TextField(max_length=MAX_NAME, allow_blank=True, required=False)
     timezone = TimezoneField(max_length=64, required=False, help_text=IANA)
@@ -116,13 +118,18 @@ class ForgotPasswordSerializer(StrictSerializer):
     email = TextField(max_length=MAX_EMAIL)
 
 
-class ResetPasswordSerializer(StrictSerializer):
-    token = TextField(max_length=MAX_CODE, help_text="From the mail.")
+class VerifyEmailSerializer(StrictSerializer):
+    token = TextField(max_length=MAX_CODE, help_text="From the mail: the long code, or the one of eight characters.")
+    email = TextField(max_length=MAX_EMAIL, required=False, help_text=_TYPED)
+
+
+class ResetPasswordSerializer(VerifyEmailSerializer):
     password = NewPasswordField()
 
 
-class VerifyEmailSerializer(StrictSerializer):
-    token = TextField(max_length=MAX_CODE, help_text="From the mail.")
+class ChangeEmailSerializer(StrictSerializer):
+    email = EmailField()
+    password = PasswordField(required=False, help_text="Not needed within five minutes of signing in.")
 
 
 class CloseAccountSerializer(StrictSerializer):

@@ -54,6 +54,15 @@ class MailThrottle(LoginThrottle):
     scope = "mail"
 
 
+class EmailChangeThrottle(MailThrottle):
+    """Likewise, and by the new address, as many accounts may name one."""
+
+    def counters(self, request: Request) -> Iterator[Counter]:
+        yield from super().counters(request)
+        if address := _email(request):
+            yield Counter(self.scope, f"email:{address}", is_wide=True)
+
+
 class UnknownTokenThrottle(RateThrottle):
     """Personal tokens that the process has to look up, by network: as requests without a valid token are."""
 
@@ -71,6 +80,7 @@ PASSWORD = (CallerThrottle, PasswordThrottle)
 EXPORT = (CallerThrottle, ExportThrottle)
 CODE = (CallerThrottle, CodeThrottle)
 MAIL = (CallerThrottle, MailThrottle)
+EMAIL_CHANGE = (CallerThrottle, PasswordThrottle, EmailChangeThrottle)
 REGISTER = (CallerThrottle, RegisterThrottle)
 
 

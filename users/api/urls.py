@@ -24,6 +24,7 @@ urlpatterns = [
     path("api/auth/verify-email", views.VerifyEmailView.as_view(), name="verify-email"),
     path("api/users/me", views.MeView.as_view(), name="me"),
     path("api/users/me/password", views.PasswordView.as_view(), name="password"),
+    path("api/users/me/email", views.EmailView.as_view(), name="email"),
     path("api/users/me/verification", views.VerificationView.as_view(), name="verification"),
     path("api/users/me/sessions", views.SessionsView.as_view(), name="sessions"),
     path("api/users/me/sessions/<str:session_id>", views.SessionView.as_view(), name="session"),

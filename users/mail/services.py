@@ -48,16 +48,23 @@ class Link(NamedTuple):
     page: str
     lifetime: str
 
-    def compose(self, address: str, token: str) -> EmailMessage:
+    def prove(self, address: str, proof: mailed.Proof, user: User) -> EmailMessage:
+        """With a token, and with a code for people who read their mail on another device."""
+        return self.compose(address, proof.make(user), proof.make_code(user))
+
+    def compose(self, address: str, token: str, code: str = "") -> EmailMessage:
         """It contains no user text but the address: registering another person's address must not send them a text of
         one's choice."""
-        context = {"email": address, "token": token, "link": link(self.page, token), "lifetime": self.lifetime}
+        link_to_app = link(self.page, token)
+        context = {"email": address, "token": token, "code": code, "link": link_to_app, "lifetime": self.lifetime}
         return message(f"Tickbase: {self.subject}", f"users/mail/{self.kind}.txt", context, address)
 
 
 PASSWORD_RESET = Link("password_reset", "set a new password", "reset-password", "an hour")
 EMAIL_VERIFICATION = Link("email_verification", "confirm your address", "verify-email", "three days")
+EMAIL_CHANGE = Link("email_change", "confirm your new address", "verify-email", "a day")
 INVITATION = Link("invitation", "you are invited", "register", "seven days")
+EMAIL_CHANGE_NOTICE = "email_change_notice"
 TOKEN_EXPIRY = "token_expiry"
 
 
@@ -109,6 +116,13 @@ def send_email_verification(user: User) -> None:
     queue(EMAIL_VERIFICATION.kind, user)
 
 
+def send_email_change(user: User) -> None:
+    """Tell the address that the account has had, then mail a token to the one that it is to have."""
+    change = user.email_change
+    queue(EMAIL_CHANGE_NOTICE, user, address=change.previous)
+    queue(EMAIL_CHANGE.kind, user, address=change.email, lifetime=mailed.EMAIL_CHANGE.lifetime)
+
+
 def send_invitation(email: str) -> Mail:
     """Invite an address to open an account."""
     return queue(INVITATION.kind, None, address=email)
@@ -129,13 +143,25 @@ def message(subject: str, template: str, context: dict[str, Any], address: str) 
 
 
 def _reset(mail: Mail, address: str) -> EmailMessage | None:
-    return PASSWORD_RESET.compose(address, mailed.PASSWORD_RESET.make(mail.user)) if mail.user else None
+    return PASSWORD_RESET.prove(address, mailed.PASSWORD_RESET, mail.user) if mail.user else None
 
 
 def _verification(mail: Mail, address: str) -> EmailMessage | None:
     if mail.user is None or mail.user.is_email_verified:
         return None
-    return EMAIL_VERIFICATION.compose(address, mailed.EMAIL_VERIFICATION.make(mail.user))
+    return EMAIL_VERIFICATION.prove(address, mailed.EMAIL_VERIFICATION, mail.user)
+
+
+def _change(mail: Mail, address: str) -> EmailMessage | None:
+    change = getattr(mail.user, "email_change", None)
+    if mail.user is None or change is None or change.confirmed_at or change.email != address:
+        return None  # confirmed, or asked for anew with another address
+    return EMAIL_CHANGE.prove(address, mailed.EMAIL_CHANGE, mail.user)
+
+
+def _change_notice(mail: Mail, address: str) -> EmailMessage:
+    subject = "Tickbase: your address is to be changed"
+    return message(subject, "users/mail/email_change_notice.txt", {"email": address}, address)
 
 
 def _token_expiry(mail: Mail, address: str) -> EmailMessage:
@@ -146,6 +172,8 @@ def _token_expiry(mail: Mail, address: str) -> EmailMessage:
 
 register(PASSWORD_RESET.kind, _reset)
 register(EMAIL_VERIFICATION.kind, _verification)
+register(EMAIL_CHANGE.kind, _change)
+register(EMAIL_CHANGE_NOTICE, _change_notice)
 register(TOKEN_EXPIRY, _token_expiry)
 register(INVITATION.kind, lambda mail, address: INVITATION.compose(address, mailed.make_invitation(address)))
 

@@ -14,8 +14,8 @@ from users.services.accounts import (
     sign_up,
     update_account,
     update_profile,
-    verify_email,
 )
+from users.services.addresses import SameEmail, request_email_change, verify_email
 from users.services.external import identify, may_predate
 from users.services.passwords import (
     NoPassword,
@@ -64,6 +64,7 @@ __all__ = [
     "InvalidProof",
     "NoPassword",
     "RegistrationClosed",
+    "SameEmail",
     "SessionNotFound",
     "SignInAgain",
     "TokenNotFound",
@@ -86,6 +87,7 @@ __all__ = [
     "open_session",
     "refresh",
     "register",
+    "request_email_change",
     "request_email_verification",
     "request_password_reset",
     "reset_password",

@@ -1,7 +1,7 @@
 """Creating, changing and deleting accounts."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypedDict, Unpack
 
@@ -14,7 +14,10 @@ from django.utils.crypto import salted_hmac
 
 from config.database.isolation import all_users, as_user
 from config.database.transactions import retried_transaction
+from config.environment.rates import Rate
 from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
+from config.http.limits import counters
+from config.values import MAX_BIGINT
 from users import audit
 from users.audit import Action
 from users.mail import services as mail
@@ -23,6 +26,8 @@ from users.services import external
 from users.services.sessions import Device, lock_user, open_session
 from users.text import canonical_email, opaque_string
 from users.tokens import mailed
+
+CODE_TRIES = Rate(20, 86_400)  # of an account's typed codes; so a guess is right once in ten billion days
 
 _followers: list[tuple[Callable[[User], None], tuple[str, ...]]] = []
 
@@ -47,6 +52,7 @@ class EmailImmutable(Invalid):
 
 
 class InvalidProof(Invalid):
+    keeps_writes = True  # the count of tries
     code = "invalid_proof"
 
 
@@ -128,7 +134,7 @@ def register(email: str, password: str, *, is_verified: bool = False, **fields: 
             audit.record(Action.REGISTERED, user)
             return user
     except IntegrityError as error:
-        raise _email_taken(error) from error
+        raise email_taken(error, pointer="/email") from error
 
 
 def require_strong(password: str, user: User, *, pointer: str) -> None:
@@ -144,29 +150,49 @@ def request_email_verification(user: User) -> None:
         mail.send_email_verification(user)
 
 
-@retried_transaction
-def verify_email(token: str) -> User:
-    """Mark the e-mail address of an account as verified. Raises InvalidProof."""
-    with proven(mailed.EMAIL_VERIFICATION, token) as user:
-        if user.email_verified_at is None:
-            user.email_verified_at = timezone.now()
-            user.save(update_fields=["email_verified_at"])
-            audit.record(Action.EMAIL_VERIFIED, user)
-    return user
+@contextmanager
+def counted(sent: str, email: str) -> Iterator[None]:
+    """Count the try of a typed code, whose 40 bits bear few guesses, and give it back if the code was right.
+
+    By address, whether or not it has an account, and outside of the transaction that a refusal rolls back. A token is
+    too long to be guessed. Raises InvalidProof.
+    """
+    if mailed.typed_code(sent) is None:
+        yield
+        return
+    if not email:
+        raise InvalidProof("Send the address of the account along with a code of eight characters.", pointer="/email")
+    key = salted_hmac("users.code-tries", canonical_email(email), algorithm="sha256").hexdigest()[:32]
+    if not counters.take(key, 1, CODE_TRIES).granted(1, CODE_TRIES.limit):
+        advice = "Too many codes were tried for this address today; use the link or the long code of the mail."
+        raise InvalidProof(advice, pointer="/token")
+    yield
+    counters.take(key, -1, CODE_TRIES)
 
 
 @contextmanager
-def proven(proof: mailed.Proof, token: str) -> Iterator[User]:
-    """The active account of a mailed token, locked and the current tenant: so a token is used once."""
+def proven(proofs: Sequence[mailed.Proof], sent: str, email: str) -> Iterator[tuple[User, mailed.Proof]]:
+    """The active account of a mailed token, or of a code with the account's address; and which of the proofs it is.
+
+    The account is locked and the current tenant, so that a token is used once. Codes are for `counted` alone. Without
+    an account the same is done, so that the timing does not reveal whether there is one.
+    """
     refusal = InvalidProof("The code is invalid, was used or has expired; ask for a new mail.", pointer="/token")
-    user_id = proof.user_id(token)
-    if user_id is None:
-        raise refusal
-    with as_user(user_id):
-        user = lock_user(user_id)
-        if user is None or not user.is_active or not proof.holds(token, user):
+    if mailed.typed_code(sent):
+        with all_users():
+            found = User.objects.filter(email_canonical=canonical_email(email)).values_list("pk", flat=True).first()
+        user_id = found or MAX_BIGINT
+    else:
+        named = next((found for proof in proofs if (found := proof.user_id(sent))), None)
+        if named is None:
             raise refusal
-        yield user
+        user_id = named
+    with as_user(user_id):
+        user = lock_user(user_id) or User(pk=user_id, is_active=False)
+        held = [proof for proof in proofs if proof.holds(sent, user)]
+        if not held or not user.is_active:
+            raise refusal
+        yield user, held[0]
 
 
 @retried_transaction
@@ -188,7 +214,7 @@ def update_account(user: User, *, email: str | None = None, **changes: Unpack[Ac
         with transaction.atomic():
             account.save(update_fields=fields)
     except IntegrityError as error:
-        raise _email_taken(error) from error
+        raise email_taken(error, pointer="/email") from error
     for service, names in _followers:
         if any(getattr(account, name) != before[name] for name in names):
             service(account)
@@ -201,7 +227,7 @@ def update_profile(user: User, *, email: str | None = None, **changes: Unpack[Pr
     A client may send back the e-mail address that it got, but not another: that would need a proof of ownership.
     """
     if email is not None and canonical_email(email) != canonical_email(user.email):
-        raise EmailImmutable("The e-mail address cannot be changed here.", pointer="/email")
+        raise EmailImmutable("POST /api/users/me/email changes the e-mail address.", pointer="/email")
     return update_account(user, **changes)
 
 
@@ -240,7 +266,7 @@ def locked(user: User, *, against_new_tasks: bool = False) -> User:
     return account
 
 
-def _email_taken(error: IntegrityError) -> Exception:
+def email_taken(error: IntegrityError, *, pointer: str) -> Exception:
     if violated_constraint(error) == EMAIL_TAKEN:
-        return EmailTaken("An account with this e-mail address exists; sign in instead.", pointer="/email")
+        return EmailTaken("An account with this e-mail address exists; sign in instead.", pointer=pointer)
     return error

@@ -14,7 +14,7 @@ from users.audit import Action
 from users.mail import services as mail
 from users.models import Session, User
 from users.services import sessions
-from users.services.accounts import delete_account, end_tokens, locked, proven, require_strong
+from users.services.accounts import counted, delete_account, end_tokens, locked, proven, require_strong
 from users.text import canonical_email, opaque_string
 from users.tokens import mailed, own
 from users.tokens.own import Grant
@@ -144,15 +144,19 @@ def request_password_reset(email: str) -> None:
     mail.send_password_reset(user if user and user.has_usable_password() else None)
 
 
-@retried_transaction
-def reset_password(token: str, password: str) -> User:
-    """Set the password with a mailed token, which also verifies the address; every session ends.
+def reset_password(token: str, password: str, email: str = "") -> User:
+    """Set the password with a mailed token, or with a code and the account's address; every session ends.
 
-    So an account that was created with another person's address becomes that person's. Raises InvalidProof and
-    WeakPassword.
+    It also verifies the address, so that an account that was created with another person's becomes that person's.
+    Raises InvalidProof and WeakPassword.
     """
-    password = opaque_string(password)
-    with proven(mailed.PASSWORD_RESET, token) as user:
+    with counted(token, email):
+        return _reset_password(token, opaque_string(password), email)
+
+
+@retried_transaction
+def _reset_password(token: str, password: str, email: str) -> User:
+    with proven([mailed.PASSWORD_RESET], token, email) as (user, _):
         require_strong(password, user, pointer="/password")
         user.set_password(password)
         user.email_verified_at = user.email_verified_at or timezone.now()

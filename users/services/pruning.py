@@ -13,9 +13,10 @@ from django.db.models.expressions import RawSQL
 
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
-from users.models import IdempotencyKey, Session, SpentInvitation, User
+from users.models import EmailChange, IdempotencyKey, Session, SpentInvitation, User
 
 BATCH = 1000
+KEPT_EMAIL_CHANGES = dt.timedelta(days=7)
 USERS = 100  # per transaction; each has few sessions
 
 # Looks up the ids of each answer: a regular expression of a hundred thousand ids takes all memory.
@@ -36,6 +37,11 @@ def expired_idempotency_keys(now: dt.datetime) -> QuerySet[IdempotencyKey]:
 
 def expired_invitations(now: dt.datetime) -> QuerySet[SpentInvitation]:
     return SpentInvitation.objects.filter(expires_at__lte=now)
+
+
+def old_email_changes(now: dt.datetime) -> QuerySet[EmailChange]:
+    """Whose mails have left, or never will."""
+    return EmailChange.objects.filter(requested_at__lte=now - KEPT_EMAIL_CHANGES)
 
 
 def expired_admin_sessions(now: dt.datetime) -> QuerySet[AdminSession]:

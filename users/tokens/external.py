@@ -56,9 +56,11 @@ def is_configured() -> bool:
 
 
 def verify(raw: str) -> Identity:
-    """The identity that a token asserts. Raises InvalidToken, one error for every reason."""
+    """The identity that a token asserts. Raises InvalidToken, one error for every reason but expiry."""
     try:
         identity = _identity(_claims(raw))
+    except jwt.ExpiredSignatureError as error:
+        raise InvalidToken("The token has expired; refresh it at its issuer, or sign in there again.") from error
     except jwt.PyJWTError as error:
         logger.debug("A token of the external issuer is refused: %s", type(error).__name__)
         raise InvalidToken("The token is invalid or has expired; sign in again.") from error

@@ -28,6 +28,10 @@ from users.models import Session, User
 REFUSED_SECONDS, MAX_REFUSED = 10.0, 2048
 _refused: dict[tuple[uuid.UUID, int], float] = {}  # until when, in time.monotonic(), by session and token version
 MAX_TOKEN = 4096  # characters; ours have about 400
+EXPIRED = (
+    "The access token has expired: POST /api/auth/refresh trades the refresh token for a new one; sign in again if "
+    "that is refused, too."
+)
 _MOMENTS = ("exp", "nbf", "iat")
 # PyJWT accepts as a NumericDate what can be converted to an integer, and simplejwt fails on years beyond the calendar:
 # `_verified` checks the times.
@@ -250,7 +254,7 @@ def is_valid_for(user: User, version: int) -> bool:
 
 
 def refusal() -> InvalidToken:
-    """One error for every reason."""
+    """One error for every reason but that an access token of ours has expired, which its bearer can read in it."""
     return InvalidToken("The token is invalid or has expired; sign in again.")
 
 
@@ -260,8 +264,10 @@ def _verified(kind: type[Token], raw: str) -> Mapping[str, Any]:
     claims, now, leeway = _signed_claims(raw, keys), time.time(), keys.leeway_seconds
     is_over = claims["exp"] <= now - leeway
     is_early = max(claims.get("nbf", 0), claims.get("iat", 0)) > now + leeway
-    if is_over or is_early or claims.get("token_type") != kind.token_type:
+    if is_early or claims.get("token_type") != kind.token_type or (is_over and kind is not _Access):
         raise refusal()
+    if is_over:
+        raise InvalidToken(EXPIRED)
     return claims
 
 

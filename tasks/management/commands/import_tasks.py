@@ -13,7 +13,7 @@ from config.operations.console import progress
 from tasks.transfer import services
 from tasks.transfer.report import Report
 from users.management.accounts import add_account, find
-from users.models import validate_timezone
+from users.text import validate_timezone
 
 SHOWN = 20  # notes of each kind
 

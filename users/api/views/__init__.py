@@ -1,6 +1,14 @@
 """Views of sign-in, of the caller's own account, its tokens, of the trash, of the log and of the stream."""
 
-from users.api.views.account import ExportView, MeView, PasswordView, SessionsView, SessionView, VerificationView
+from users.api.views.account import (
+    EmailView,
+    ExportView,
+    MeView,
+    PasswordView,
+    SessionsView,
+    SessionView,
+    VerificationView,
+)
 from users.api.views.auth import (
     ForgotPasswordView,
     LoginView,
@@ -20,6 +28,7 @@ from users.api.views.trash import TrashView
 __all__ = [
     "BatchView",
     "ChangesView",
+    "EmailView",
     "ExportView",
     "ForgotPasswordView",
     "HistoryView",

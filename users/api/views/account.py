@@ -20,6 +20,7 @@ from users.api.authentication import grant_of
 from users.api.idempotency import idempotent, idempotent_sign_in
 from users.api.permissions import ScopesAreGranted
 from users.api.serializers import (
+    ChangeEmailSerializer,
     ChangePasswordSerializer,
     CloseAccountSerializer,
     NothingSerializer,
@@ -174,6 +175,38 @@ class VerificationView(OwnAccountView):
         return Response(status=202)
 
 
+class EmailView(OwnAccountView):
+    required_scopes = {"POST": SESSION}
+    lanes = {"POST": Lane.HASHING}
+    serializer_class = ChangeEmailSerializer
+    throttle_classes = throttles.EMAIL_CHANGE
+
+    @idempotent
+    @extend_schema(
+        operation_id="changeEmail",
+        summary="Change your address",
+        description="Mails a code to the new address, which `POST /api/auth/verify-email` takes within a day, and "
+        "tells the present one, which stays until then. Needs your password, or a sign-in within the last five "
+        "minutes. The answer is the same for addresses that have an account already.",
+        tags=["accounts"],
+        responses={202: None},
+        extensions=also_answers(
+            (
+                services.SignInAgain,
+                "Send your password, or sign in anew before. Or `no_password`: you sign in elsewhere.",
+            )
+        ),
+        examples=[
+            OpenApiExample(
+                "Ada", value={"email": "ada@example.org", "password": "correct horse battery"}, request_only=True
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        services.request_email_change(grant_of(request), **self.validated(request))
+        return Response(status=202)
+
+
 class SessionsView(OwnAccountView):
     required_scopes = {"GET": need(ACCOUNT_READ), "DELETE": SESSION}
     serializer_class = SessionSerializer
@@ -190,6 +223,7 @@ class SessionsView(OwnAccountView):
         sessions = Session.objects.for_user(self.account).live().order_by("-last_used_at", "-pk")
         return Response(self.get_serializer(sessions[: services.MAX_SESSIONS], many=True).data)
 
+    @idempotent
     @extend_schema(
         operation_id="endOtherSessions",
         summary="Sign out everywhere else",
@@ -206,6 +240,7 @@ class SessionView(OwnAccountView):
     required_scopes = {"DELETE": SESSION}
     serializer_class = SessionSerializer
 
+    @idempotent
     @extend_schema(
         operation_id="endSession",
         summary="Sign out somewhere",

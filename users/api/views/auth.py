@@ -150,7 +150,8 @@ class ResetPasswordView(PublicView):
     @extend_schema(
         operation_id="resetPassword",
         summary="Set a new password with the code from the mail",
-        description="Ends every session. The code serves once, within an hour.",
+        description="Ends every session. The code serves once, within an hour; the one of eight characters within half "
+        "an hour, and only with the address of the account.",
         tags=["accounts"],
         responses={204: None},
         examples=[OpenApiExample("Ada", value={**_MAILED, "password": "staple the battery"}, request_only=True)],
@@ -168,10 +169,16 @@ class VerifyEmailView(PublicView):
     @extend_schema(
         operation_id="verifyEmail",
         summary="Confirm your address with the code from the mail",
-        description="`email_verified` becomes true. The code serves for three days.",
+        description="`email_verified` becomes true. The code serves for three days; the one of eight characters for "
+        "half an hour, and only with the address of the account. The code of a changed address, which serves once "
+        "within a day, makes that one the account's.",
         tags=["accounts"],
         responses={204: None},
-        examples=[OpenApiExample("Ada", value=_MAILED, request_only=True)],
+        extensions=also_answers((services.EmailTaken, "Another account has got the new address.")),
+        examples=[
+            OpenApiExample("Ada", value=_MAILED, request_only=True),
+            OpenApiExample("Typed", value={"email": "ada@example.com", "token": "K7QM-2X9D"}, request_only=True),
+        ],
     )
     def post(self, request: Request) -> Response:
         services.verify_email(**self.validated(request))

@@ -136,6 +136,7 @@ class TokenView(OwnAccountView):
         row = services.update_token(self.account, parsed_uuid(token_id, services.no_such_token()), **changes)
         return Response(TokenSerializer(row).data)
 
+    @idempotent
     @extend_schema(
         operation_id="revokeToken",
         summary="Revoke a token",

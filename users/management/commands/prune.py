@@ -69,13 +69,14 @@ class Command(BaseCommand):
 def prunables(now: dt.datetime, trash_days: int, history_days: int) -> list[Prunable]:
     before = now - dt.timedelta(days=history_days)
     keys, invitations = accounts.expired_idempotency_keys(now), accounts.expired_invitations(now)
-    tokens = PersonalToken.objects.expired(KEPT_DAYS)
+    tokens, changes = PersonalToken.objects.expired(KEPT_DAYS), accounts.old_email_changes(now)
     admin_sessions, windows = accounts.expired_admin_sessions(now), RateLimit.objects.filter(resets_at__lte=Now())
     return [
         Prunable("expired sessions", accounts.expired_sessions().count, accounts.prune_sessions),
         Prunable(f"tokens that expired {KEPT_DAYS} days ago", tokens.count, lambda: accounts.prune_rows(tokens)),
         Prunable("expired sessions of the admin", admin_sessions.count, lambda: accounts.prune_rows(admin_sessions)),
         Prunable("expired idempotency keys", keys.count, lambda: accounts.prune_rows(keys)),
+        Prunable("old requests to change the address", changes.count, lambda: accounts.prune_rows(changes)),
         Prunable("used invitations", invitations.count, lambda: accounts.prune_rows(invitations)),
         Prunable("rate-limit windows that have ended", windows.count, prune_windows),
         *(
