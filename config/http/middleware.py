@@ -113,9 +113,9 @@ class Cors(CorsMiddleware):
         self._refused: set[str] = set()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        origin = request.META.get("HTTP_ORIGIN")
-        if origin is None and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in request.META:
+        if "HTTP_ORIGIN" not in request.META and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in request.META:
             return cast(HttpResponse, self.get_response(request))
+        origin = request.META.get("HTTP_ORIGIN")
         response = cast(HttpResponse, super().__call__(request))
         if origin and "Access-Control-Allow-Origin" not in response and request.path_info.startswith("/api/"):
             self._tell(origin, request.META.get("HTTP_HOST", ""))

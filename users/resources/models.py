@@ -166,10 +166,11 @@ class OwnedModel(RowModel):
 
     def diff(self, before: Mapping[str, Any]) -> Diff:
         """What has changed since these `values`; nothing, if only derived columns have."""
+        loaded = self.__dict__
         diff = {
             name: (old, new)
             for name, old in before.items()
-            if (new := getattr(self, name)) is not old and not is_same(new, old)
+            if (new := loaded[name]) is not old and not is_same(new, old)
         }
         return diff if diff.keys() - set(self.derived) else {}
 
