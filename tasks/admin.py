@@ -1,6 +1,6 @@
 """The admin of tasks."""
 
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminSingleDateWidget, UnfoldAdminSplitDateTime
 
 from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is_visible
 from tasks import recurring, services
-from tasks.choices import Priority
+from tasks.choices import OPEN, Priority
 from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
 from tasks.projects.admin import PlacedAdmin, ProjectField, note_choices, owned_by, owned_choices
 from tasks.querysets import PRIORITY_RANK, TaskQuerySet
@@ -29,13 +29,21 @@ from tasks.resource import TASKS
 from users.admin.audited import Done
 from users.admin.lists import count_per_user
 from users.admin.references import Choices, ReferenceField, ReferenceFilter
-from users.admin.rows import BREAK, DeletedFilter, LineField, PlainTextarea, RowForm, TextField
+from users.admin.rows import BREAK, BY_ID, DeletedFilter, LineField, PlainTextarea, RowForm, TextField
 
 PRIORITY_COLOURS = {Priority.HIGH.label: "danger", Priority.MEDIUM.label: "info", Priority.LOW.label: "default"}
 NEXT_DUES = 5  # on a task's page
 _MAX_TAG_LINES = 2 * MAX_TAGS * (MAX_TAG + 2)  # characters, with room for spaces and repetitions
 
-count_per_user("open tasks", lambda: Task.objects.visible().open())
+count_per_user("open tasks", lambda: Task.objects.visible().open(), f"status__in={','.join(OPEN)}", is_column=True)
+count_per_user("overdue tasks", lambda: Task.objects.visible().overdue(*_now()), "overdue=yes")
+count_per_user("completed tasks", lambda: Task.objects.visible().completed(), "status__exact=completed")
+count_per_user("tasks in the trash", lambda: Task.objects.trashed(), "deleted=yes")
+
+
+def _now() -> tuple[datetime, date]:
+    now = timezone.now()
+    return now, now.date()
 
 
 class OverdueFilter(SimpleListFilter):
@@ -48,12 +56,11 @@ class OverdueFilter(SimpleListFilter):
         return [("yes", "Yes"), ("no", "No")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        now = timezone.now()
         match self.value():
             case "yes":
-                return queryset.overdue(now, now.date())
+                return queryset.overdue(*_now())
             case "no":
-                return queryset.not_overdue(now, now.date())
+                return queryset.not_overdue(*_now())
         return queryset
 
 
@@ -61,11 +68,15 @@ class TagFilter(TextFilter):
     title = "tag"
     parameter_name = "tag"
 
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.searched = model_admin.searched
+
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         tag = (self.value() or "").strip()
         if len(tag) > MAX_TAG or "\0" in tag:
             return queryset.none()
-        return queryset.with_tags([tag]) if tag else queryset
+        return self.searched(request, queryset).with_tags([tag]) if tag else queryset
 
 
 class ProjectFilter(ReferenceFilter):
@@ -154,7 +165,7 @@ class TaskAdmin(PlacedAdmin):
     text_filters = (TagFilter,)
     actions = ("complete", "reopen", "move_to_project", "restore")
     search_fields = ("search_text",)  # shows the box; `search` searches
-    search_help_text = "Every word must occur in title, description or tags."
+    search_help_text = f"Every word of title, description or tags. {BY_ID}"
     readonly_fields = (*PlacedAdmin.readonly_fields, "completed_at", "recurs", "next_dues")
     fieldsets = (
         (None, {"fields": ("user", "title", "description")}),
@@ -194,8 +205,9 @@ class TaskAdmin(PlacedAdmin):
         note_choices(request, context["adminform"].form, page="task")
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def search(self, request: HttpRequest, queryset: Any, term: str) -> tuple[TaskQuerySet, bool]:
-        return queryset.matching(term) if self.reads_text(request) else queryset, False
+    def search_text(self, request: HttpRequest, queryset: Any, term: str) -> TaskQuerySet:
+        matching: TaskQuerySet = queryset.matching(term)
+        return matching
 
     @admin.action(description="Complete", permissions=["change"])
     def complete(self, request: HttpRequest, queryset: TaskQuerySet) -> Done:

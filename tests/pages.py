@@ -62,7 +62,7 @@ class Page(HTMLParser):
             self.fields[self._select] = [*self.fields[self._select], values["value"]]
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "textarea":
+        if tag == "textarea" and self._text:
             # The line break after the tag is no content; those within are sent as CRLF.
             self.fields[self._text] = str(self.fields[self._text]).removeprefix("\n").replace("\n", "\r\n")
             self._text = ""

@@ -6,12 +6,13 @@ How PostgreSQL enforces that, and where it cannot: docs/security.md.
 import datetime as dt
 import getpass
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import connection, models
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -22,6 +23,7 @@ from config.http.limits import leases
 from config.http.request import client_address, current_request, is_in_admin, request_id_of
 from config.observability import logs
 from users.models import AuditEvent, User
+from users.staff import AuditSubject
 from users.text import validate_email
 
 # Rate limits count addresses and accounts; this one bounds what a botnet with many of both can write: some 60 MB a day.
@@ -29,6 +31,7 @@ FAILED_SIGN_INS = Rate(10_000, 3600)
 _FAILED_SIGN_INS_KEY = uuid.uuid5(uuid.NAMESPACE_URL, "tickbase:failed-sign-ins").hex
 # A separate limit, so that noise at the API hides no attack on staff.
 _FAILED_ADMIN_SIGN_INS_KEY = uuid.uuid5(uuid.NAMESPACE_URL, "tickbase:failed-admin-sign-ins").hex
+NEXT = "\n"  # between the addresses of several subjects
 OPERATOR = "operator"  # in the details: the system user who ran a command
 
 
@@ -63,12 +66,20 @@ class Action(models.TextChoices):
     STAFF_RAN = "staff.ran_action", "Action run by staff"
     STAFF_UNDID = "staff.undid", "Undone by staff"
     STAFF_READ = "staff.read_text", "Text read by staff"
+    NOTE_ADDED = "staff.noted", "Note added by staff"
+    NOTE_DELETED = "staff.deleted_note", "Note deleted by staff"
     CODE_ACCEPTED = "second_factor.code_accepted", "Second factor accepted"
     CODE_REFUSED = "second_factor.code_refused", "Second factor refused"
     RECOVERY_CODE_USED = "second_factor.recovery_code_used", "Recovery code used"
     TOTP_ENROLLED = "second_factor.enrolled", "Second factor set up"
     TOTP_RESET = "second_factor.reset", "Second factor reset"
     PRUNED = "audit.pruned", "Audit pruned"
+
+
+def about(user_id: int) -> Q:
+    """Events about an account: as their subject, or as one of several whose rows staff read."""
+    as_one_of_several = AuditSubject.objects.filter(user=user_id).values("event")
+    return Q(pk__in=AuditEvent.objects.filter(subject=user_id).values("pk").union(as_one_of_several))
 
 
 def label(action: str) -> str:
@@ -84,7 +95,7 @@ def record(
     email: str = "",
     proven: bool = True,
     **details: Any,
-) -> None:
+) -> AuditEvent:
     """Write an event about an account, or about an object `of` one.
 
     The actor of an API request is the subject, unless that is not `proven`; in the admin it is the member of staff.
@@ -96,7 +107,7 @@ def record(
         with suppress(KeyError, OSError):  # the system knows no name
             details[OPERATOR] = getpass.getuser()
     actor = _actor(request, subject) if proven else None
-    AuditEvent.objects.create(
+    return AuditEvent.objects.create(
         at=timezone.now(),
         action=action,
         actor=actor,
@@ -109,6 +120,18 @@ def record(
         request_id=request_id_of(request) if request else logs.request_id.get(),
         details=details,
     )
+
+
+def record_reading(users: Sequence[User], *, page: str, **rows: Any) -> None:
+    """Write that staff read text on a page with several rows: `users` are their owners, one for each row."""
+    named = {user.pk: user for user in users}
+    if len(named) == 1:
+        record(Action.STAFF_READ, users[0], page=page, **rows)
+        return
+    emails = NEXT.join(str(user) for user in named.values())
+    owners = [user.pk for user in users]
+    event = record(Action.STAFF_READ, email=emails, page=page, users=[*named], owners=owners, **rows)
+    AuditSubject.objects.bulk_create([AuditSubject(event=event, user=user) for user in named.values()])
 
 
 def _actor(request: HttpRequest | None, subject: User | None) -> User | None:
@@ -170,11 +193,13 @@ def _prune_batch(before: dt.datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_PERMIT)
         cursor.execute(
-            "DELETE FROM users_auditevent WHERE id IN"
-            " (SELECT id FROM users_auditevent WHERE at < %s ORDER BY at LIMIT %s)",
+            "WITH gone AS (DELETE FROM users_auditevent WHERE id IN"
+            " (SELECT id FROM users_auditevent WHERE at < %s ORDER BY at LIMIT %s) RETURNING id),"
+            " unnamed AS (DELETE FROM users_auditsubject USING gone WHERE event_id = gone.id)"
+            " SELECT count(*) FROM gone",
             [before, BATCH],
         )
-        pruned: int = cursor.rowcount
+        pruned: int = cursor.fetchone()[0]
         cursor.execute(_FORBID)
     return pruned
 

@@ -7,10 +7,20 @@ from django.db.models import F, QuerySet
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from config.database.isolation import each_as
+from config.database.isolation import all_users, each_as
 from config.http.json import to_json
 from users import audit
-from users.models import AuditEvent, Change, EmailChange, Feed, IdempotencyKey, PersonalToken, Session, User
+from users.models import (
+    AccountNote,
+    AuditEvent,
+    Change,
+    EmailChange,
+    Feed,
+    IdempotencyKey,
+    PersonalToken,
+    Session,
+    User,
+)  # fmt: skip
 
 Section = Callable[[User], Iterator[dict[str, Any]]]
 
@@ -36,9 +46,12 @@ def register(name: str, *, outlives: bool = False) -> Callable[[Section], Sectio
     return decorate
 
 
-def stream(user: User) -> Iterator[bytes]:
-    """The document in chunks, in constant memory. If the stream breaks off, it is not valid JSON."""
-    audit.record(audit.Action.EXPORTED, user)
+def stream(user: User, **details: Any) -> Iterator[bytes]:
+    """The document in chunks, in constant memory. If the stream breaks off, it is not valid JSON.
+
+    The details are for the audit.
+    """
+    audit.record(audit.Action.EXPORTED, user, **details)
     return each_as(user.pk, _pieces(user))
 
 
@@ -110,10 +123,32 @@ def _second_factor(user: User) -> Iterator[dict[str, Any]]:
 def _events(user: User) -> Iterator[dict[str, Any]]:
     """Audit events about the account, without names and addresses of staff and operators."""
     fields = ("at", "action", "object_type", "object_id", "address", "request_id", "details", "actor")
-    for row in rows(AuditEvent.objects.filter(subject=user), *fields):
+    for row in rows(AuditEvent.objects.filter(audit.about(user.pk)), *fields):
         is_staffs = row["actor"] not in (None, user.pk)
-        row["details"].pop(audit.OPERATOR, None)
+        row["details"] = _own_details(row["details"], user.pk)
         yield {**row, "actor": "staff" if is_staffs else row["actor"], "address": None if is_staffs else row["address"]}
+
+
+def _own_details(details: dict[str, Any], user_id: int) -> dict[str, Any]:
+    """Without the operator; of a page that showed rows of several accounts, those of this one."""
+    details.pop(audit.OPERATOR, None)
+    if details.pop("users", None) is None:
+        return details
+    owners = details.pop("owners", ())  # of each row, which older events do not have
+    own = {
+        name: [pk for pk, owner in zip(pks, owners, strict=False) if owner == user_id]
+        for name, pks in details.items()
+        if isinstance(pks, list)
+    }
+    return {**details, **own}
+
+
+@register("staff_notes")
+def _staff_notes(user: User) -> Iterator[dict[str, Any]]:
+    """What staff wrote about a person is data of that person (GDPR, article 15); who wrote it is not."""
+    with all_users():  # closed before the first is yielded
+        notes: list[Any] = list(AccountNote.objects.filter(user=user).order_by("pk").values("text", "created_at"))
+    yield from notes
 
 
 @register("staff_actions", outlives=True)

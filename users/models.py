@@ -19,6 +19,7 @@ from config.database.models import RowModel
 from config.database.queries import Param
 from config.errors import violated_constraint
 from users.preferences import Preferences
+from users.staff import AccountNote as AccountNote
 from users.text import (
     MAX_EMAIL,
     MAX_NAME,
@@ -95,6 +96,7 @@ class User(RowModel, Preferences, AbstractBaseUser, PermissionsMixin):
     EMAIL_FIELD = "email"
 
     class Meta:
+        permissions = [("support_user", "Can confirm addresses, send mails and invite")]
         indexes = [models.Index(fields=["created_at", "id"], name="users_user_created")]
         constraints = [
             *Preferences.Meta.constraints,

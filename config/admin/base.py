@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
+from config.admin.lists import BoundedPaginator
 from config.database.transactions import retried_transaction
 from config.errors import DomainError
 from config.values import MAX_SEARCH
@@ -41,6 +42,9 @@ class ServiceAdmin(ModelAdmin):
     """Writes through services; what they refuse becomes a form error or a message, never a 500."""
 
     icon = "database"  # in the sidebar, of Material Symbols
+    paginator: Any = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 50
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         view = super().changelist_view
@@ -114,10 +118,11 @@ class ServiceAdmin(ModelAdmin):
         if len(search_term) > MAX_SEARCH:
             self.message_user(request, f"Search for at most {MAX_SEARCH} characters.", messages.ERROR)
             return queryset.none(), False
-        return self.search(request, queryset, search_term.replace("\0", ""))
+        term = search_term.replace("\0", "").strip()
+        return self.search(request, queryset, term) if term else (queryset, False)
 
     def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> Any:
-        """The search itself, which subclasses override."""
+        """The search itself, for a term that is not empty, which subclasses override."""
         return super().get_search_results(request, queryset, term)
 
     def deletion_links(self, links: list[str]) -> list[str]:

@@ -16,9 +16,8 @@ class ImportAdmin(ServiceAdmin):
     list_display_links = ("id",)
     list_select_related = ("user",)
     list_filter = ("status", "format", "created_at")
-    search_fields = ("user__email",)
+    search_fields = ("user__email", "user__name", "=id")
     ordering = ("-pk",)
-    show_full_result_count = False
     fields = readonly_fields = (
         "user", "created_at", "format", "status", "total", "done", "operation", "created", "updated", "unchanged",
         "skipped", "degraded",

@@ -16,10 +16,10 @@ OURS = settings.BASE_DIR / "config/templates"
 THEIRS = Path(unfold.__file__).parent / "templates"
 # How many lines each copy leaves out, and how many it has instead.
 CHANGES = {
-    "unfold/layouts/skeleton.html": (24, 3),
-    "unfold/helpers/header_title.html": (1, 1),
-    "unfold/helpers/welcomemsg.html": (1, 2),
-    "admin/actions.html": (1, 2),
+    "unfold/layouts/skeleton.html": (24, 4),
+    "unfold/helpers/header_title.html": (1, 3),
+    "unfold/helpers/welcomemsg.html": (8, 9),
+    "admin/actions.html": (2, 3),
 }
 
 

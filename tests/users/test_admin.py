@@ -96,7 +96,9 @@ def test_a_bad_registration_is_a_form_error(staff: Client, typed: dict[str, str]
 
 def test_change_updates_the_account(staff: Client, alice: User) -> None:
     group = Group.objects.create(name="Helpers")
-    page = submit(staff, change(alice), email="Alice@example.com", is_staff="on", groups=str(group.pk))
+    page = submit(
+        staff, change(alice), email="Alice@example.com", is_verified="no", is_staff="on", groups=str(group.pk)
+    )
     alice.refresh_from_db()
     assert "was changed successfully" in page.messages
     assert (alice.email, alice.email_canonical) == ("Alice@example.com", "alice@example.com")
@@ -115,7 +117,7 @@ def test_saving_what_was_shown_changes_nothing(staff: Client, alice: User) -> No
 @pytest.mark.parametrize("email", ["taken@example.com", "TAKEN@example.com", "taken@ＥXAMPLE.com"])
 def test_changing_to_a_taken_email_is_a_form_error(staff: Client, alice: User, email: str) -> None:
     make_user(email="taken@example.com")
-    page = submit(staff, change(alice), email=email, name="Alicia")
+    page = submit(staff, change(alice), email=email, is_verified="no", name="Alicia")
     assert page.errors == "An account with this e-mail address exists."
     assert page.fields["name"] == "Alicia"
     assert User.objects.get(pk=alice.pk).email == alice.email
@@ -126,7 +128,7 @@ def test_an_email_taken_while_the_form_is_saved_is_a_form_error(transactional_db
     """The other registration commits when this one already waits for it: the form saw nothing wrong."""
     staff, user = signed_in(make_user(is_staff=True, is_superuser=True)), make_user()
     path = ADD if adding else change(user)
-    fields = {**open_page(staff, path).fields, **new_account(email="Race@example.com")}
+    fields = {**open_page(staff, path).fields, **new_account(email="Race@example.com", is_verified="no")}
     pages = []
 
     def send_form() -> None:
@@ -356,6 +358,7 @@ def test_the_sidebar_leads_to_every_list_by_its_icon(carol: User) -> None:
     page = signed_in(carol).get("/admin/").content.decode()
     entry = r'<a href="/admin/(?:\w+/)?(\w*)/?"[^>]*>\s*<span class="material-symbols-outlined[^>]*>\s*(\w+)'
     icons = {"user": "person", "group": "group", "session": "devices", "personaltoken": "key", "auditevent": "history"}
+    icons["mail"] = "mail"
     icons["import"] = "upload_file"
     icons |= {str(each.model._meta.model_name): each.icon for each in RESOURCES}
     assert dict(re.findall(entry, page)) == {"": "dashboard", **icons}

@@ -20,7 +20,7 @@ from tests.factories import PASSWORD, make_session, make_task, make_tokens, make
 from tests.pages import Page, open_page, send, signed_in, submit
 from users import services
 from users.audit import Action
-from users.models import Session, User
+from users.models import AuditEvent, Session, User
 from users.tokens import own
 
 LIST = "/admin/users/user/"
@@ -159,13 +159,21 @@ def test_without_mail_a_password_reset_says_so(staff: Client, alice: User, setti
 def test_an_export_is_a_download_of_one_account(staff: Client, alice: User, bob: User) -> None:
     make_task(alice, title="Hers")
     make_task(bob, title="His")
-    chosen = {"action": "export_data", "index": "0"}
-    answer = staff.post(LIST, {**chosen, "_selected_action": [str(alice.pk)]})
+    asked = staff.post(LIST, {"action": "export_data", "index": "0", "_selected_action": [str(alice.pk)]})
+    assert asked["Location"] == f"{LIST}{alice.pk}/export/"
+    answer = staff.post(asked["Location"], {"reason": "Ticket 7, from the stored address"})
     document = json.loads(answer.getvalue())
     assert answer["Content-Disposition"] == f'attachment; filename="tickbase-{alice.pk}.json"'
     assert (document["account"]["email"], [task["title"] for task in document["tasks"]]) == (alice.email, ["Hers"])
     assert "choose one" in act(staff, "export_data", alice, bob).messages
-    assert only(Action.EXPORTED).subject_id == alice.pk
+    event = only(Action.EXPORTED)
+    assert (event.subject_id, event.details) == (alice.pk, {"reason": "Ticket 7, from the stored address"})
+
+
+def test_an_export_without_a_reason_is_none(staff: Client, alice: User) -> None:
+    page = send(staff, f"{LIST}{alice.pk}/export/", {"reason": " "})
+    assert "This field is required." in page.errors
+    assert AuditEvent.objects.count() == 0
 
 
 @pytest.mark.parametrize(
@@ -179,9 +187,8 @@ def test_an_export_is_a_download_of_one_account(staff: Client, alice: User, bob:
 )
 def test_only_who_may_see_all_of_it_exports(alice: User, held: tuple[str, ...], may: bool) -> None:
     make_task(alice, title="Private matter")
-    chosen = {"action": "export_data", "index": "0", "_selected_action": [str(alice.pk)]}
-    answer = with_permissions(*held).post(LIST, chosen)
-    assert ("Content-Disposition" in answer) is may
+    answer = with_permissions(*held).post(f"{LIST}{alice.pk}/export/", {"reason": "Asked"})
+    assert ("Content-Disposition" in answer, answer.status_code) == (may, 200 if may else 403)
 
 
 def test_the_page_lists_live_sessions_without_any_token(staff: Client, alice: User) -> None:

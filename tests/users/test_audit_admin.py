@@ -130,8 +130,10 @@ def test_a_page_of_the_list_is_one_event_of_whose_titles_it_shows(alice: User, b
     assert event.details == {
         "page": "list",
         "tasks": [task.pk for task in reversed(tasks)],
-        "users": [alice.pk, bob.pk],
+        "users": [bob.pk, alice.pk],
+        "owners": [bob.pk, bob.pk, alice.pk],
     }
+    assert (event.subject_id, event.subject_email) == (None, f"{bob.email}\n{alice.email}")
 
 
 def test_the_history_of_an_object_is_told_without_its_text(alice: User, carol: User) -> None:

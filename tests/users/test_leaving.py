@@ -29,7 +29,18 @@ from tests.problems import places_of, problem_of, stored
 from tests.resources.declared import RESOURCES
 from users import exports
 from users.mail.models import Mail
-from users.models import AuditEvent, Change, EmailChange, Feed, IdempotencyKey, PersonalToken, Session, User
+from users.models import (
+    AccountNote,
+    AuditEvent,
+    Change,
+    EmailChange,
+    Feed,
+    IdempotencyKey,
+    PersonalToken,
+    Session,
+    User,
+)  # fmt: skip
+from users.staff import AuditSubject
 
 LONG_AGO = dt.timedelta(minutes=6)
 
@@ -177,7 +188,12 @@ def test_a_long_export_is_read_in_batches(as_alice: Api, alice: User, monkeypatc
 # What a field of a row is left out for.
 LEFT_OUT = {
     User: {"password": "a secret", "email_canonical": "follows from email"},
-    Import: {"user": "the account"},
+    Import: {
+        "user": "the account",
+        "data": "the user's own file, for as long as it waits",
+        **dict.fromkeys(("file_name", "zone", "operation"), "of no use without the file"),
+        **dict.fromkeys(("due_at", "leased_until", "attempts"), "of the worker"),
+    },
     Task: {
         "user": "the account",
         "search_text": "follows from the text",
@@ -236,10 +252,10 @@ def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: U
 
 
 def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
-    exported = {Change, Completion, Feed, Import, Session, PersonalToken, IdempotencyKey, AuditEvent}
-    exported |= {EmailChange, TOTPDevice, StaticDevice, Mail, Reminder}
+    exported = {Change, Completion, Feed, Import, Session, PersonalToken, IdempotencyKey, AuditEvent, AccountNote}
+    exported |= {EmailChange, Mail, Reminder, TOTPDevice, StaticDevice}
     exported |= {resource.model for resource in RESOURCES}  # whose exports tests/resources looks at
-    exported |= {TaskTag}  # the index of tags, which the tasks have
+    exported |= {TaskTag, AuditSubject}  # indexes of tags, which the tasks have, and of events
     exported |= {Remark}  # of the tests, and never registered
     exported |= {Digest}  # which follows from the account's digest_time
     exported |= {LogEntry}  # Django's, into which nothing is written any more
@@ -253,3 +269,12 @@ def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
 
 def test_an_empty_account_can_be_exported(transactional_db: None) -> None:
     assert export(Api(make_user()))["tasks"] == []
+
+
+def test_the_export_has_the_lists_that_staff_read_with_its_own_rows_alone(alice: User, bob: User, carol: User) -> None:
+    own, others = [make_task(alice).pk, make_task(alice).pk], make_task(bob).pk
+    signed_in(carol).get("/admin/tasks/task/")
+    read, _ = export(Api(alice))["events"]
+    assert (read["action"], read["actor"]) == ("staff.read_text", "staff")
+    assert read["details"] == {"page": "list", "tasks": [*reversed(own)]}
+    assert [event["details"].get("tasks") for event in export(Api(bob))["events"]] == [[others], None]

@@ -16,6 +16,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from config.models import Worker
 from config.operations import work
 from tests.client import Api
 from tests.factories import PASSWORD, make_user
@@ -202,7 +203,7 @@ def test_production_without_a_mail_server_says_so_once(
     db: None, settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail, "_told", set())
-    settings.PRODUCTION, settings.EMAIL_HOST = True, ""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"  # as the settings choose it then
     queued("ada", "eve")
     work.drain("mails")
     assert {row.last_error for row in Mail.objects.all()} == {mail.NO_SERVER}
@@ -249,3 +250,15 @@ def test_no_page_shows_a_token(db: None, settings: Settings, carol: User) -> Non
     row = Mail.objects.get()
     assert (row.kind, row.data) == ("email_verification", {})
     assert "token=" not in signed_in(carol).get(f"/admin/mail/mail/{row.pk}/change/").content.decode()
+
+
+def test_the_first_page_tells_whether_deferred_work_is_done(db: None, carol: User) -> None:
+    queued("ada")
+    staff = signed_in(carol)
+    page = staff.get("/admin/").content.decode()
+    assert "No worker was seen" in page
+    now = timezone.now()
+    Worker.objects.beat("host:1", now, now)
+    page = staff.get("/admin/").content.decode()
+    assert "A worker does what is due." in page
+    assert '<th scope="row">Mails</th><td>1</td>' in page

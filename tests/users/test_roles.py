@@ -21,15 +21,21 @@ from users.tokens import own
 
 NEW_PASSWORD = "another good passphrase"
 SECRETS = ("Biopsy", "oncology", "health-tag")
-MAIL_LIKE = {"view": "view_session", "change": "delete_session"}
+# What other migrations give to those who have these.
+ALONG = {
+    "users.view_session": ["mail.view_mail"],
+    "users.delete_session": ["mail.change_mail"],
+}
 ROLES_MADE = {
     name: [
         *held,
         *(each.replace("task", "project") for each in held if each.startswith("tasks.")),
         "transfer.view_import",
         "reminders.view_reminder",
-        *(f"mail.{may}_mail" for may, like in MAIL_LIKE.items() if f"users.{like}" in held),
         *(each.replace("session", "personaltoken") for each in held if each.endswith("_session")),
+        *(given for each in held for given in ALONG.get(each, ())),
+        *("users.support_user", "users.view_accountnote", "users.add_accountnote"),
+        *(["users.delete_accountnote"] if "users.delete_user" in held else []),
     ]
     for name, held in import_module("tasks.migrations.0005_roles").ROLES.items()
 }
@@ -42,9 +48,9 @@ def in_role(role: str) -> User:
         import_module("tasks.migrations.0005_roles").make_roles(apps, None)  # a flush has taken the groups away
         import_module("tasks.projects.migrations.0002_roles").extend_roles(apps, None)
         import_module("users.migrations.0018_token_roles").extend_roles(apps, None)
-        import_module("tasks.transfer.migrations.0002_roles").extend_roles(apps, None)
-        import_module("tasks.reminders.migrations.0002_roles").extend_roles(apps, None)
-        import_module("users.mail.migrations.0002_roles").extend_roles(apps, None)
+        import_module("users.migrations.0021_support_roles").extend_roles(apps, None)
+        for app in ("tasks.transfer", "tasks.reminders", "users.mail"):
+            import_module(f"{app}.migrations.0002_roles").extend_roles(apps, None)
         user.groups.add(Group.objects.get(name=role))
     return user
 
@@ -87,6 +93,12 @@ MATRIX = {
     "change a superuser": Place("users/user/{root}/change/", {}, (*NOBODY, 200)),
     "set a superuser's password": Place("users/user/{root}/password/", PASSWORDS, (*NOBODY, "done")),
     "delete a superuser": Place("users/user/{root}/delete/", DELETE, (*NOBODY, "done")),
+    "support a user": Place("users/user/{alice}/support/confirm/", {}, (302, 403, "done", "done", "done")),
+    "support a superuser": Place("users/user/{root}/support/confirm/", {}, (*NOBODY, "done")),
+    "add a note": Place("users/user/{alice}/notes/", {"text": "Called."}, (302, 403, "done", "done", "done")),
+    "delete a note": Place("users/user/{alice}/notes/1/delete/", {}, (302, 403, 403, "done", "done")),
+    "ask for an export": Place("users/user/{alice}/export/", None, (302, 403, 403, 200, 200)),
+    "invite": Place("users/user/invite/", None, (302, 403, 200, 200, 200)),
     "sessions": Place("users/session/", None, (302, 403, 200, 200, 200)),
     "session": Place("users/session/{session}/change/", None, (302, 403, 200, 200, 200)),
     "add a session": Place("users/session/add/", {}, (302, 403, 403, 403, 403)),
@@ -197,11 +209,11 @@ def test_support_ends_no_session_of_those_above(carol: User, support: Client) ->
     assert list(Session.objects.all()) == [session]
 
 
-def test_support_is_offered_no_action_upon_users_or_tasks(task: Task, support: Client) -> None:
-    """Such as an export, which would hold the text."""
-    for path in ("/admin/users/user/", "/admin/tasks/task/"):
+def test_support_is_offered_no_action_upon_tasks_and_no_export(task: Task, support: Client) -> None:
+    """It would hold the text."""
+    for path, offered in (("/admin/users/user/", ["send_password_reset"]), ("/admin/tasks/task/", [])):
         form = support.get(path).context["action_form"]
-        assert form is None or [name for name, _ in form.fields["action"].choices if name] == []
+        assert [name for name, _ in form.fields["action"].choices if name] == offered if form else offered == []
 
 
 def test_operators_grant_no_privileges(alice: User) -> None:

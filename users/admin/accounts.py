@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -13,49 +12,48 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db.models import DO_NOTHING, QuerySet
 from django.db.models.deletion import get_candidate_relations_to_delete
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from users import exports, services
+from users import services
 from users.admin.audited import AuditedAdmin, Done
-from users.admin.forms import AccountForm, PasswordForm, RegistrationForm
-from users.admin.lists import IssuerFilter, LastSeenFilter, UserList, count_columns
+from users.admin.forms import CONFIRMED, AccountForm, PasswordForm, RegistrationForm
+from users.admin.lists import ConfirmedFilter, IssuerFilter, LastSeenFilter, UserList, count_columns, named, with_email
 from users.admin.sessions import SessionInline, may_end_sessions, outranks
+from users.admin.support import SupportAdmin, no_mail, no_reset
 from users.audit import Action
 from users.models import User
-from users.resources.resource import registered
-from users.text import canonical_email
 
 COLUMNS = ("email", "name", "timezone", "is_active", "is_staff", "is_superuser")
 PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
 @admin.register(User)
-class UserAdmin(AuditedAdmin, DjangoUserAdmin):
+class UserAdmin(SupportAdmin, DjangoUserAdmin):
     """Only superusers change privileges, and other accounts that have some."""
 
     icon = "person"
-    list_display = ("email", "name", "is_active", "is_staff", "last_seen", "created_at")
+    list_display = ("email", "name", "is_confirmed", "is_active", "is_staff", "last_seen", "created_at")
     recorded_by_services = frozenset({Action.STAFF_ADDED, Action.STAFF_DELETED})
-    list_filter = ("is_active", "is_staff", "is_superuser", IssuerFilter, LastSeenFilter)
+    list_filter = ("is_active", "is_staff", "is_superuser", ConfirmedFilter, IssuerFilter, LastSeenFilter)
     actions = ("deactivate", "send_password_reset", "export_data")
     inlines = (SessionInline,)
-    change_form_outer_after_template = "users/admin/end_session.html"
     search_fields = ("email", "name", "subject")
+    search_help_text = "E-mail, name or id."
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-pk")
-    show_full_result_count = False
     form = AccountForm
     add_form = RegistrationForm
     add_form_template = None
     change_password_form = PasswordForm
-    readonly_fields = ("set_password", "created_at", "last_login", "token_version")
+    readonly_fields = ("set_password", "confirmed", "created_at", "last_login", "token_version")
     fieldsets = (
-        (None, {"fields": ("email", "name", "timezone", "set_password")}),
+        (None, {"fields": ("email", "is_verified", "confirmed", "name", "timezone", "set_password")}),
         ("Permissions", {"fields": ("is_active", *PRIVILEGES)}),
         ("Record", {"fields": ("created_at", "last_login", "token_version"), "description": "Times are in UTC."}),
     )
@@ -64,6 +62,14 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
     @admin.display(description="last seen")
     def last_seen(self, user: Any) -> Any:
         return user.last_seen
+
+    @admin.display(description="confirmed", boolean=True, ordering="email_verified_at")
+    def is_confirmed(self, user: User) -> bool:
+        return user.is_email_verified
+
+    @admin.display(description="address confirmed")
+    def confirmed(self, user: User) -> str:
+        return date_format(user.email_verified_at, "DATETIME_FORMAT") if user.email_verified_at else "Not yet"
 
     @admin.display(description="password")
     def set_password(self, user: User) -> str:
@@ -88,10 +94,11 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
         if obj is not None and obj.is_external:
-            return ((None, {"fields": ("email", "name", "timezone", "issuer", "subject")}), *fieldsets[1:])
+            return ((None, {"fields": ("email", "confirmed", "name", "timezone", "issuer", "subject")}), *fieldsets[1:])
         if obj is None or self.has_change_permission(request, obj):
             return fieldsets
-        return ((None, {"fields": ("email", "name", "timezone")}), *fieldsets[1:])  # no way to the password
+        # No way to the password, and nothing to answer.
+        return ((None, {"fields": ("email", "confirmed", "name", "timezone")}), *fieldsets[1:])
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         is_superuser = isinstance(request.user, User) and request.user.is_superuser
@@ -107,14 +114,14 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
 
     def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> Any:
         found, may_repeat = super().search(request, queryset, term)
-        return found | queryset.filter(email_canonical__contains=canonical_email(term)), may_repeat
+        return found | queryset.filter(named(term)) | queryset.filter(pk__in=with_email(term)), may_repeat
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         values: dict[str, Any] = form.cleaned_data
         if change:
             # Groups and permissions are saved by the form, after this.
             if changes := {name: values[name] for name in form.changed_data if name in COLUMNS}:
-                services.update_account(obj, **changes)
+                services.update_account(obj, is_verified=values.get("is_verified") == CONFIRMED, **changes)
         else:
             names = ("email", "name", "timezone")
             obj.pk = services.register(password=values["password1"], **{name: values[name] for name in names}).pk
@@ -149,15 +156,14 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
         self._tell(request, "Deactivated", len(active), len(chosen))
         return Done(active)
 
-    @admin.action(description="Send a password reset", permissions=["change"])
+    @admin.action(description="Send a password reset", permissions=["support"])
     def send_password_reset(self, request: HttpRequest, queryset: QuerySet[User]) -> Done:
         """External accounts have no password here, and their address may be that of a local one."""
-        if settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"):
-            self.message_user(request, "This service sends no mail: EMAIL_HOST is not set.", messages.ERROR)
+        if why_not := no_mail():
+            self.message_user(request, why_not, messages.ERROR)
             return Done()
         chosen = list(queryset.order_by("pk"))
-        local = [user for user in chosen if user.is_active and not user.is_external]
-        users = [user for user in local if user.has_usable_password() and self._may_act_on(request, user)]
+        users = [user for user in chosen if not no_reset(user) and self._may_act_on(request, user)]
         for user in users:
             services.request_password_reset(user.email)
         self._tell(request, "Mailed to", len(users), len(chosen))
@@ -169,19 +175,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
         if len(users) != 1:
             self.message_user(request, "An export holds one account: choose one.", messages.ERROR)
             return Done()
-        headers = {
-            "Cache-Control": "no-store",
-            "Content-Disposition": f'attachment; filename="tickbase-{users[0].pk}.json"',
-        }
-        stream = exports.stream(users[0])
-        return Done(users, StreamingHttpResponse(stream, content_type="application/json", headers=headers))
-
-    def has_export_permission(self, request: HttpRequest) -> bool:
-        """An export holds all that belongs to an account."""
-        rows = [permission for resource in registered() for permission in resource.reading]
-        return isinstance(request.user, User) and request.user.has_perms(
-            ["users.view_user", "users.view_session", *rows]
-        )
+        return Done((), redirect("admin:users_user_export", users[0].pk))
 
     def _may_act_on(self, request: HttpRequest, user: User) -> bool:
         return user != request.user and _outranks(request, user)

@@ -124,8 +124,8 @@ def note_reading(request: HttpRequest, resource: Resource, rows: Iterable[OwnedM
     if len(others) == 1:
         audit.record(Action.STAFF_READ, others[0].user, of=others[0], page=page)
     elif others:
-        details: dict[str, Any] = {resource.plural: [row.pk for row in others]}
-        audit.record(Action.STAFF_READ, page=page, users=sorted({row.user_id for row in others}), **details)
+        rows_read = {resource.plural: [row.pk for row in others]}
+        audit.record_reading([row.user for row in others], page=page, **rows_read)
 
 
 def _shown(value: Any) -> Any:

@@ -7,7 +7,7 @@ from django.contrib.auth.forms import BaseUserCreationForm, UserChangeForm
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, AuthenticationForm
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
 
 from config.admin.base import ServiceForm
 from users import audit, services
@@ -63,12 +63,33 @@ class RegistrationForm(UniqueEmail, BaseUserCreationForm):
         return user
 
 
+CONFIRMED, UNCONFIRMED = "yes", "no"
+
+
 class AccountForm(UniqueEmail, UserChangeForm):
     password = None  # type: ignore[assignment]  # no part of the hash is ever shown
+    is_verified = forms.ChoiceField(
+        label="Is a new address confirmed?",
+        required=False,
+        choices=[
+            ("", "The address stays"),
+            (CONFIRMED, "Yes: its owner has shown that they read it"),
+            (UNCONFIRMED, "No: they have to confirm it"),
+        ],
+        widget=UnfoldAdminSelectWidget(),
+    )
 
     class Meta:
         model = User
         fields = "__all__"  # UserAdmin.fieldsets choose
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or {}
+        is_new, answer = "email" in self.changed_data, cleaned.get("is_verified")
+        if "is_verified" in self.fields and is_new != bool(answer):
+            said = "Say whether the new address is confirmed." if is_new else "The address is the same."
+            self.add_error("is_verified", ValidationError(said, code="email_unchanged"))
+        return cleaned
 
 
 class PasswordForm(AdminPasswordChangeForm):

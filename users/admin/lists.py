@@ -1,36 +1,90 @@
-"""The change list of accounts: its filters, and the columns that count each account's rows."""
+"""The change list of accounts: its filters and search, and the numbers of each account's rows."""
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import admin
-from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from unfold.views import ChangeList
 
-from users.models import Session, User
+from config.values import MAX_BIGINT
+from users.models import PersonalToken, Session, User
 from users.resources.resource import registered
+from users.text import canonical_email
 
 Rows = Callable[[], QuerySet[Any]]
 
-_counts: dict[str, Rows] = {}
+_DIGITS = len(str(MAX_BIGINT))
 
 
-def count_per_user(title: str, rows: Rows) -> None:
-    """Add a column that counts these rows, by their `user`; each resource has one anyhow."""
-    _counts[title] = rows
+class Counted(NamedTuple):
+    """Rows that are counted for each account, by their `user`; the query is that of their list."""
+
+    rows: Rows
+    query: str = ""
+    is_column: bool = True
 
 
-def _all_counts() -> dict[str, Rows]:
-    rows = {str(each.model._meta.verbose_name_plural): each.model.objects.visible for each in registered()}
-    return {"sessions": Session.objects.live, **rows, **_counts}
+class Figure(NamedTuple):
+    title: str
+    value: int
+    address: str  # of the list of what is counted
+
+
+_counts: dict[str, Counted] = {}
+
+
+def count_per_user(title: str, rows: Rows, query: str, *, is_column: bool = False) -> None:
+    """Count these rows on the page of each account, and in a column of their list; each resource is counted anyhow."""
+    _counts[title] = Counted(rows, query, is_column)
+
+
+def _all_counts() -> dict[str, Counted]:
+    rows = {str(each.model._meta.verbose_name_plural): Counted(each.model.objects.visible) for each in registered()}
+    tokens = Counted(PersonalToken.objects.live, is_column=False)
+    return {"sessions": Counted(Session.objects.live), "tokens": tokens, **rows, **_counts}
+
+
+def figures_of(request: HttpRequest, user: User) -> list[Figure]:
+    """Of what this member of the staff may see."""
+    figures = []
+    for title, counted in _all_counts().items():
+        rows = counted.rows()
+        opts = rows.model._meta
+        if isinstance(request.user, User) and request.user.has_perm(f"{opts.app_label}.view_{opts.model_name}"):
+            address = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+            query = f"user__id__exact={user.pk}{counted.query and f'&{counted.query}'}"
+            figures.append(Figure(title, rows.filter(user=user).count(), f"{address}?{query}"))
+    return figures
 
 
 def count_columns() -> list[Callable[[User], int]]:
-    return [_column(title) for title in _all_counts()]
+    return [_column(title) for title, counted in _all_counts().items() if counted.is_column]
+
+
+def number_in(term: str) -> int | None:
+    """The id that was searched for, if it may be one."""
+    is_number = len(term) <= _DIGITS and term.isascii() and term.isdecimal() and 0 < int(term) <= MAX_BIGINT
+    return int(term) if is_number else None
+
+
+def named(term: str, prefix: str = "") -> Q:
+    """Accounts by their id or public id; with a prefix, what belongs to them."""
+    number = number_in(term)
+    found = Q(**{f"{prefix}subject": term})
+    return found if number is None else found | Q(**{f"{prefix}pk": number})
+
+
+def with_email(term: str) -> QuerySet[User]:
+    """Accounts whose address has this part. That of an external account has no canonical form."""
+    return User.objects.filter(
+        Q(email_canonical__contains=canonical_email(term)) | Q(email_canonical=None, email__icontains=term)
+    )
 
 
 def _column(title: str) -> Callable[[User], int]:
@@ -56,9 +110,22 @@ class UserList(ChangeList):
 
     def get_queryset(self, *args: Any, **kwargs: Any) -> Any:
         sessions = Session.objects.filter(user=OuterRef("pk")).order_by("-last_used_at")
-        counts = {_alias(title): _count(rows()) for title, rows in _all_counts().items()}
+        counts = {_alias(title): _count(each.rows()) for title, each in _all_counts().items() if each.is_column}
         users = super().get_queryset(*args, **kwargs)
         return users.annotate(last_seen=Subquery(sessions.values("last_used_at")[:1]), **counts)
+
+
+class ConfirmedFilter(admin.SimpleListFilter):
+    title = "address confirmed"
+    parameter_name = "confirmed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(email_verified_at__isnull=self.value() == "no")
 
 
 class IssuerFilter(admin.SimpleListFilter):

@@ -13,12 +13,18 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from config.admin.base import SHOWN
+from config.admin.lists import is_large
 from users.admin import references
 from users.admin.audited import Done, note_reading, reads_text
 from users.admin.history import HistoryAdmin
-from users.admin.rows import DeletedFilter, ListedForm, RowForm, RowFormSet, RowList, shows_tombstones
+from users.admin.lists import number_in, with_email
+from users.admin.rows import BY_ID, DeletedFilter, ListedForm, RowForm, RowFormSet, RowList, shows_tombstones
 from users.resources.models import OwnedModel
 from users.resources.references import followers
+
+MAX_OWNERS = 100  # that one search finds
+SEARCHED = 100_000  # ids, from the newest, whose text is searched in a large table
+SEARCHES_NEWEST = f"Only the latest {SEARCHED:,} were searched: filter by an owner to search all of theirs."
 
 
 class ResourceAdmin(HistoryAdmin):
@@ -40,7 +46,7 @@ class ResourceAdmin(HistoryAdmin):
     actions: Any = ("restore",)
     date_hierarchy = "created_at"
     ordering = ("-pk",)  # of the rows of all users, only this order has an index
-    show_full_result_count = False
+    search_help_text = f"Text. {BY_ID}"
     autocomplete_fields = ("user",)
     readonly_fields: Any = ("version", "created_at", "updated_at")
 
@@ -87,8 +93,39 @@ class ResourceAdmin(HistoryAdmin):
         # What is read-only is no field of the form.
         return (*self.readonly_fields, "user", "uid", *(() if self.reads_text(request) else self.resource.text))
 
-    def get_search_fields(self, request: HttpRequest) -> Any:
-        return super().get_search_fields(request) if self.reads_text(request) else ()
+    def search(self, request: HttpRequest, queryset: Any, term: str) -> Any:
+        """By id, uid and the owner's e-mail address; by text for staff who may read it."""
+        owners = [*with_email(term).values_list("pk", flat=True)[:MAX_OWNERS]] if "@" in term else []
+        if owners:
+            return queryset.filter(user__in=owners), False
+        number = number_in(term)
+        # Its index begins with the owner, and is read as a whole; OR would read the table.
+        pks = [*self.model.objects.filter(uid=term).order_by().values_list("pk", flat=True)[:MAX_OWNERS]]
+        pks += [number] if number else []
+        found = queryset.filter(pk__in=pks)
+        is_found = found.exists()
+        if not self.reads_text(request) or (is_found and self.is_vast(request)):
+            return found, False
+        with_text = self.search_text(request, self.searched(request, queryset), term)
+        return found | with_text if is_found else with_text, False
+
+    def searched(self, request: HttpRequest, queryset: Any) -> Any:
+        """The rows that are searched for text: of a large table the latest, which a message tells."""
+        if not self.is_vast(request):
+            return queryset
+        newest = self.model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        self.message_user(request, SEARCHES_NEWEST, messages.INFO)
+        return queryset.filter(pk__gt=newest - SEARCHED)
+
+    def search_text(self, request: HttpRequest, queryset: Any, term: str) -> Any:
+        return super().search(request, queryset, term)[0]
+
+    def is_vast(self, request: HttpRequest) -> bool:
+        """Whether the list has too many rows to sort or search while somebody waits; one owner never has."""
+        return references.OWNER not in request.GET and is_large(self.model)
+
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        return () if self.is_vast(request) else super().get_sortable_by(request)
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         filters = super().get_list_filter(request)

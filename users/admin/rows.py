@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin import SimpleListFilter
+from django.contrib.admin.views.main import ORDER_VAR
 from django.core.exceptions import ValidationError
 from django.forms import BaseModelFormSet
 from django.http import HttpRequest
@@ -18,6 +19,7 @@ from users.resources import errors
 from users.resources.models import MAX_UID, OwnedModel, new_uid
 
 BREAK = re.compile(r"\r\n|\r|\n")
+BY_ID = "Id, uid, or e-mail of the owner."
 
 
 class DeletedFilter(SimpleListFilter):
@@ -48,9 +50,19 @@ class RowList(ChangeList):
     """
 
     def __init__(self, request: HttpRequest, *args: Any) -> None:
+        self.is_vast = args[-3].is_vast(request)
         super().__init__(request, *args)
         if shows_tombstones(request):
             self.list_editable = ()
+        if self.is_vast:
+            self.date_hierarchy = None
+        if not self.model_admin.reads_text(request):
+            self.search_help_text = BY_ID
+
+    def get_ordering(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.is_vast:
+            self.params.pop(ORDER_VAR, None)
+        return super().get_ordering(request, queryset)
 
     def get_queryset(self, *args: Any, **kwargs: Any) -> Any:
         texts = (*self.model_admin.resource.text[1:], *self.model.derived)
@@ -90,6 +102,11 @@ class _RowForm(forms.ModelForm):
 
 class ListedForm(_RowForm):
     """The form of a row in the list. A value that was changed since the page was shown is not overwritten."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            field.widget.attrs["aria-label"] = f"{name} of {self.instance}".capitalize()
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()

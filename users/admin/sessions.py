@@ -11,10 +11,12 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from unfold.admin import TabularInline
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.forms import PaginationInlineFormSet
 
 from users import services
 from users.admin.audited import AuditedAdmin
+from users.admin.lists import named
 from users.audit import Action
 from users.models import Session, User
 
@@ -27,14 +29,19 @@ class SessionAdmin(AuditedAdmin):
     recorded_by_services = frozenset({Action.STAFF_DELETED})
     list_display = ("device", "user", "created_at", "last_used_at")
     list_select_related = ("user",)
-    list_filter = ("last_used_at",)
-    search_fields = ("user__email", "address")
+    list_filter = ("last_used_at", ("user", AutocompleteSelectFilter))
+    list_filter_submit = True
+    search_fields = ("user__email", "user__name", "address", "=id")
+    search_help_text = "E-mail, name or id of the account, address, or id of the session."
     ordering = ("-last_used_at", "-pk")
-    show_full_result_count = False
     fields = readonly_fields = ("user", "user_agent", "address", "created_at", "last_used_at")
 
     def device(self, session: Session) -> str:
         return str(session)
+
+    def search(self, request: HttpRequest, queryset: QuerySet[Session], term: str) -> Any:
+        found, may_repeat = super().search(request, queryset, term)
+        return found | queryset.filter(named(term, "user__")), may_repeat
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

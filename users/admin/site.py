@@ -12,10 +12,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from config.admin import site
+from config.database.isolation import all_users
 from config.http.limits.throttling import Counter, take_each
+from config.operations import work
 from users import attempts, audit
 from users.admin.forms import OwnPasswordForm, SignInForm
 from users.audit import Action
@@ -74,8 +77,15 @@ class AdminSite(site.AdminSite):
         return view(request)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """The dashboard: what the resources have to show."""
-        context = extra_context or {}
+        """The dashboard: what the resources have to show, and whether deferred work is done."""
+        now = timezone.now()
+        with all_users():
+            work_done = {
+                "is_working": work.is_alive(now),
+                "last_seen": work.last_seen(),
+                "backlog": [*work.backlog(now)],
+            }
+        context = {**(extra_context or {}), **work_done}
         for resource in registered():
             if resource.dashboard:
                 context = {**context, **import_string(resource.dashboard)(request)}

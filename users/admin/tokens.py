@@ -9,9 +9,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from users import services
 from users.admin.audited import AuditedAdmin
+from users.admin.lists import named
 from users.admin.sessions import outranks
 from users.audit import Action
 from users.models import PersonalToken, User
@@ -25,16 +27,21 @@ class PersonalTokenAdmin(AuditedAdmin):
     recorded_by_services = frozenset({Action.STAFF_DELETED})
     list_display = ("token", "user", "scope", "created_at", "expires_at", "last_used_at")
     list_select_related = ("user",)
-    list_filter = ("expires_at", "last_used_at")
-    search_fields = ("user__email", "prefix")
+    list_filter = ("expires_at", "last_used_at", ("user", AutocompleteSelectFilter))
+    list_filter_submit = True
+    search_fields = ("user__email", "user__name", "prefix", "=id")
+    search_help_text = "E-mail, name or id of the account, first characters or id of the token."
     ordering = ("-created_at", "-pk")
-    show_full_result_count = False
     fields = readonly_fields = (
         "token", "user", "scope", "created_at", "expires_at", "warned_at", "last_used_at", "last_used_network",
     )  # fmt: skip
 
     def token(self, token: PersonalToken) -> SafeString:
         return format_html('<span class="whitespace-nowrap">{}</span>', token)
+
+    def search(self, request: HttpRequest, queryset: QuerySet[PersonalToken], term: str) -> Any:
+        found, may_repeat = super().search(request, queryset, term)
+        return found | queryset.filter(named(term, "user__")), may_repeat
 
     @admin.display(description="scopes")
     def scope(self, token: PersonalToken) -> str:

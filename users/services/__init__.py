@@ -53,6 +53,7 @@ from users.services.sessions import (
     sign_out,
     start_session,
 )
+from users.services.support import add_note, confirm_email, delete_note, invite
 
 __all__ = [
     "MAX_SESSIONS",
@@ -72,14 +73,18 @@ __all__ = [
     "WeakPassword",
     "WrongCredentials",
     "WrongPassword",
+    "add_note",
     "change_password",
     "close_account",
+    "confirm_email",
     "create_token",
     "delete_account",
+    "delete_note",
     "end_other_sessions",
     "end_session",
     "follow_account",
     "identify",
+    "invite",
     "may_predate",
     "no_such_session",
     "no_such_token",

@@ -196,8 +196,13 @@ def proven(proofs: Sequence[mailed.Proof], sent: str, email: str) -> Iterator[tu
 
 
 @retried_transaction
-def update_account(user: User, *, email: str | None = None, **changes: Unpack[AccountFields]) -> User:
-    """Change the fields that staff may change. Raises EmailTaken and AccountGone."""
+def update_account(
+    user: User, *, email: str | None = None, is_verified: bool = False, **changes: Unpack[AccountFields]
+) -> User:
+    """Change the fields that staff may change. Raises EmailTaken and AccountGone.
+
+    `is_verified` says so of the new address.
+    """
     account = locked(user)
     fields: list[str] = [*changes]
     was_active, before = account.is_active, vars(account).copy()
@@ -205,6 +210,7 @@ def update_account(user: User, *, email: str | None = None, **changes: Unpack[Ac
         setattr(account, name, value)
     if email is not None:
         account.set_email(email)
+        account.email_verified_at = timezone.now() if is_verified else None
         fields += ["email", "email_canonical", "email_verified_at"]
     if was_active and not account.is_active:
         # Activating the account again does not make its old tokens valid again.
@@ -252,7 +258,8 @@ def delete_account(user: User) -> None:
     if account.is_external:
         external.note_closing(account)
     audit.record(Action.DELETED, account)
-    account.delete()
+    with all_users():  # the notes of staff, which the account does not see, go along
+        account.delete()
 
 
 def locked(user: User, *, against_new_tasks: bool = False) -> User:

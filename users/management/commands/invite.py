@@ -4,15 +4,11 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from users import audit
-from users.audit import Action
+from config.errors import DomainError
+from users import services
 from users.mail import services as mail
-from users.models import User
-from users.text import canonical_email, validate_email
-from users.tokens import mailed
 
 
 class Command(BaseCommand):
@@ -24,15 +20,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, email: str, send: bool, **options: Any) -> None:
         try:
-            validate_email(email)
-        except ValidationError as error:
-            raise CommandError(f"{email!r} is not an e-mail address.") from error
-        if User.objects.filter(email_canonical=canonical_email(email)).exists():
-            raise CommandError(f"{email} has an account already.")
+            token = services.invite(email)
+        except DomainError as refusal:
+            raise CommandError(refusal.detail) from refusal
         if settings.REGISTRATION != "invite":
             self.stderr.write(f"REGISTRATION is {settings.REGISTRATION}: invitations count once it is invite.")
-        token = mailed.make_invitation(email)
-        audit.record(Action.INVITED, email=email)
         self.stdout.write(mail.link("register", token) or token)
         if not send:
             return

@@ -18,7 +18,7 @@ ALTER TABLE users_user ALTER COLUMN reminder_time DROP DEFAULT, ALTER COLUMN rem
 class Migration(migrations.Migration):
     """No row is rewritten."""
 
-    dependencies = [("users", "0019_email_change")]
+    dependencies = [("users", "0021_support_roles")]
 
     operations = [
         migrations.AddField("user", "reminder_time", models.TimeField(default=dt.time(9))),
