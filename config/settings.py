@@ -93,6 +93,7 @@ INSTALLED_APPS = [
     "tasks.projects",
     "tasks.comments",
     "tasks.transfer",
+    "tasks.reminders",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "users.apps.AdminConfig",
@@ -269,6 +270,11 @@ if PRODUCTION and not EMAIL_HOST and EMAIL_VERIFICATION == "required":
 APP_URL = env("APP_URL").rstrip("/")
 if APP_URL and not APP_URL.startswith(("http://", "https://")):
     raise ImproperlyConfigured(f"APP_URL={APP_URL!r} is not a web address; write https://app.example.com.")
+
+# This service, to which links in mails lead that end them. Without it, they have none.
+API_URL = env("API_URL").rstrip("/")
+if API_URL and not API_URL.startswith(("http://", "https://")):
+    raise ImproperlyConfigured(f"API_URL={API_URL!r} is not a web address; write https://api.example.com.")
 
 # --- HTTP -------------------------------------------------------------------------------------------
 

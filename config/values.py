@@ -15,6 +15,10 @@ MAX_BIGINT = 2**63 - 1  # PostgreSQL's, as of ids and versions
 _LAST_SECOND = 253_402_300_000  # Unix time, in the year 9999
 
 
+class JsonList(list[Any]):
+    """A JSON array for a column of jsonb; psycopg takes a plain list for an array of PostgreSQL."""
+
+
 def is_numeric_date(value: Any) -> bool:
     """Whether it is a NumericDate (RFC 7519, section 2) that `datetime` can represent; NaN is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LAST_SECOND

@@ -17,6 +17,7 @@ from tasks.completions import Completion
 from tasks.models import Task
 from tasks.place_api import move_of
 from tasks.projects.resource import PROJECTS
+from tasks.reminders import api as reminders
 from tasks.resource import TASKS
 from tasks.serializers import CountsSerializer, TaskSerializer
 from tasks.series_api import EXAMPLE, OCCURRENCES, completions_page
@@ -164,4 +165,5 @@ ROUTES = [
     *tags_api.routes,
     *series_api.routes,
     *transfer.ROUTES,
+    *reminders.ROUTES,
 ]

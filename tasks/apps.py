@@ -15,7 +15,7 @@ class TasksConfig(AppConfig):
         from tasks.services import recompute_days
         from users import exports
         from users.resources.resource import register
-        from users.services import follow_zone
+        from users.services import follow_account
 
         register(TASKS)
         shown = (
@@ -23,6 +23,6 @@ class TasksConfig(AppConfig):
             "revoked_versions",
         )
         exports.register("completions")(lambda user: exports.rows(Completion.objects.for_user(user), *shown))
-        follow_zone(recompute_days)
+        follow_account(recompute_days, "timezone")
         enum_names = {"TaskStatus": Status, "TaskPriority": Priority, "CompletionKind": Completion.Kind}
         spectacular_settings.ENUM_NAME_OVERRIDES |= enum_names  # type: ignore[attr-defined]

@@ -13,8 +13,8 @@ from django.db.models.lookups import Exact, IsNull, LessThanOrEqual
 
 from config.database.queries import Raw
 from config.errors import Invalid
-from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is_storable
-from tasks import completions, recurring
+from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, JsonList, is_storable
+from tasks import completions, recurring, reminding
 from tasks.choices import OPEN, Priority, Status
 from tasks.completions import Completion, Step
 from tasks.placed import Placed
@@ -23,6 +23,7 @@ from tasks.text import UNIT_SEPARATOR, fold_all, tag_key
 from users.models import Kind
 from users.resources.errors import ConflictingMembers
 from users.resources.models import Diff, OwnedModel, Reference
+from users.resources.querysets import as_json
 
 if TYPE_CHECKING:
     from users.resources.log import Entry
@@ -76,6 +77,9 @@ class Task(Placed):
     recurrence = models.JSONField(null=True, blank=True)  # as `recurring.stored` makes it
     completions = models.IntegerField(default=0, editable=False)
     last_completed_at = models.DateTimeField(null=True, editable=False)
+    reminders = models.JSONField(default=JsonList, blank=True)  # as `reminding.stored` makes them
+    # From when reminders count; not a member, as it follows the owner's settings without a version of its own.
+    remind_from = models.DateTimeField(null=True, editable=False)
     # Folded in Python, so that search and order do not depend on the server's collation.
     tag_keys = ArrayField(models.TextField(), default=list, editable=False)
     search_text = models.TextField(editable=False)
@@ -86,21 +90,22 @@ class Task(Placed):
 
     step: Step | None  # of the present occurrence, by a change that is not stored yet or just was
 
-    derived: ClassVar[tuple[str, ...]] = ("search_text", "tag_keys", "title_key")
+    derived: ClassVar[tuple[str, ...]] = ("search_text", "tag_keys", "title_key", "remind_from")
     sources: ClassVar[frozenset[str]] = frozenset({"title", "description", "tags", "due_date", "due_at", "recurrence"})
     mutable: ClassVar[tuple[str, ...]] = (
         "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at", "project_id",
-        "recurrence", "completions", "last_completed_at", *Placed.mutable, *derived,
+        "recurrence", "completions", "last_completed_at", "reminders", *Placed.mutable, *derived,
     )  # fmt: skip
     inherited: ClassVar[tuple[str, ...]] = ("project_id",)
     large: ClassVar[tuple[str, ...]] = ("description", "extra", "search_text")
     scope: ClassVar[tuple[str, ...]] = ("parent_id", "project_id")
-    zoned: ClassVar[Mapping[str, str]] = {"due_date": "due_at"}
+    zoned: ClassVar[Mapping[str, str]] = {"due_date": "due_at", "remind_from": "reminders"}
     expressions: ClassVar[Mapping[str, Any]] = {
         **Placed.expressions,
         "recurrence_json": Func(
             F("recurrence"), template="(%(expressions)s - '{anchor,left}'::text[])::text", output_field=TextField()
         ),
+        "reminders": as_json("reminders", "[]"),
         "is_completed": models.ExpressionWrapper(Q(status=Status.COMPLETED), models.BooleanField()),
     }
     limit_setting: ClassVar[str | None] = "LIMIT_TASKS"
@@ -161,12 +166,16 @@ class Task(Placed):
             texts, folded = self._texts, self.search_text.split(UNIT_SEPARATOR)
             # Rows from before `fold_all` joined the folded texts have none that can be told apart.
             known = dict(zip(texts, folded, strict=True)) if len(folded) == len(texts) else {}
+        if "reminders" in sent:
+            sent["reminders"] = reminding.stored(sent["reminders"], self.reminders)
         super().take_over({**sent, **self._due(sent, user)}, user, now)
         for member, holds, rule in _RULES:  # whatever the caller: REST, admin or command; constraints hold them, too
             if member in self.__dict__ and not holds(self):
                 raise Invalid(rule, pointer=f"/{member}")
         if series or self.recurrence is not None or self.status != status:
             recurring.apply(self, {**sent, **series}, status, user, now)
+        if self.reminders or self.remind_from is not None:
+            self.count_reminders(user)
         self.update_derived_fields(now, known)
 
     def kind_of(self, diff: Diff) -> Kind:
@@ -189,6 +198,11 @@ class Task(Placed):
     def follow_zone(self, user: "Actor") -> None:
         if self.due_at is not None:
             self.due_date = self.due_at.astimezone(user.zone).date()
+        self.count_reminders(user)
+
+    def count_reminders(self, user: "Actor") -> None:
+        """Set the instant from which reminders count, after the due or they have changed."""
+        self.remind_from = reminding.counted_from(self, user)
 
     def _with_one_status(self, sent: dict[str, Any]) -> dict[str, Any]:
         """`completed` is a view on `status`. If the two contradict each other, the one that changes counts."""

@@ -201,3 +201,4 @@ def begin_again(task: "Task", days: int, zone: ZoneInfo, user: "Actor") -> None:
     task.status, task.completed_at = Status.PENDING, None
     if (due := due_of(task)) is not None:
         set_due(task, calendar.shift(due, days, zone), user)
+        task.count_reminders(user)

@@ -1,7 +1,8 @@
 """The serializers of tasks."""
 
-from typing import Any
+from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from config.http.fields import (
@@ -26,8 +27,11 @@ from tasks.fields import (
     ReferenceUidField,
 )
 from tasks.models import MAX_DEPTH, MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
+from tasks.reminding import MAX_REMINDERS
 from tasks.series_serializers import RecurrenceSerializer
-from users.resources.serializers import ResourceSerializer
+from users.preferences import MAX_REMINDER_MINUTES
+from users.resources.models import MAX_UID
+from users.resources.serializers import JsonField, ResourceSerializer
 
 
 class DueDateField(EmptyIsNull, DueField):
@@ -49,6 +53,41 @@ class TagsField(Clearable, ListField):
 
     def to_internal_value(self, data: Any) -> list[str]:
         return list(dict.fromkeys(super().to_internal_value(data)))
+
+
+class ReminderSettingSerializer(StrictSerializer):
+    """One of `at` and `minutes_before`, which `tasks.reminding` holds."""
+
+    uid = TextField(max_length=MAX_UID, required=False, trim_whitespace=False)
+    at = InstantField(required=False)
+    minutes_before = IntegerField(min_value=0, max_value=MAX_REMINDER_MINUTES, required=False)
+
+
+_UID = {"type": "string", "minLength": 1, "maxLength": MAX_UID, "description": "Unique in the task."}
+_AT = {"type": "string", "format": "date-time", "description": "The moment."}
+_BEFORE = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": MAX_REMINDER_MINUTES,
+    "description": "Before the due; before your `reminder_time` on a day that is due as a whole.",
+}
+
+
+def _either(member: str, schema: dict[str, Any]) -> dict[str, Any]:
+    properties = {"uid": _UID, member: schema}
+    return {"type": "object", "properties": properties, "required": [member], "additionalProperties": False}
+
+
+@extend_schema_field(
+    {
+        "type": "array",
+        "maxItems": MAX_REMINDERS,
+        "items": {"oneOf": [_either("at", _AT), _either("minutes_before", _BEFORE)]},
+    }
+)
+class RemindersField(JsonField, Clearable, ListField):
+    child = ReminderSettingSerializer()
+    absent: ClassVar[Any] = []
 
 
 class TaskSerializer(ResourceSerializer):
@@ -86,6 +125,12 @@ class TaskSerializer(ResourceSerializer):
     )
     completions = serializers.IntegerField(read_only=True, help_text="How often it was completed.")
     last_completed_at = InstantField(read_only=True, allow_null=True)
+    reminders = RemindersField(
+        cleared=[],
+        max_length=MAX_REMINDERS,
+        help_text="When to be reminded; `…/reminders` tells when each fires. Left out, a new task with a due has that "
+        "of your default_reminder_minutes.",
+    )
     extra = ExtraField()
 
 

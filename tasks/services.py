@@ -13,7 +13,7 @@ from config.environment.rates import Rate
 from config.errors import Conflict, LimitReached, NotFound
 from config.http.limits import counters
 from config.values import is_storable
-from tasks import moves, recurring
+from tasks import moves, recurring, reminding
 from tasks.choices import OPEN, Status
 from tasks.models import MAX_TAG, Task, TaskTag
 from tasks.text import tag_key
@@ -22,7 +22,7 @@ from users.resources import errors, feed, log, operations, writes
 from users.resources.log import RowChange
 from users.resources.operations import Operation
 from users.resources.references import Family
-from users.tokens.callers import Actor
+from users.tokens.callers import Actor, Caller
 
 # Timed tasks that changes of an account's time zone may recompute. A hundred thousand take seconds; meanwhile the
 # account is locked, and sign-ins to it block the one thread that hashes passwords.
@@ -44,6 +44,7 @@ class TaskFields(TypedDict, total=False):
     position: str
     extra: dict[str, Any]
     recurrence: Mapping[str, Any] | None  # `rule`, and perhaps `zone` and `from`
+    reminders: Sequence[Mapping[str, Any]]  # each `at` or `minutes_before`, and perhaps a `uid`
 
 
 class TaskChanges(TaskFields, total=False):
@@ -83,6 +84,8 @@ class TagNotFound(NotFound):
 
 
 TaskNotFound = errors.not_found(Task)
+_DUE = frozenset({"due_date", "due_at"})
+_NO_DEFAULT = "account.default_reminder_minutes IS NULL"
 # Fields whose change may concern other tasks of the tree.
 _OF_TREE = frozenset({"status", "is_completed", "project_id", "project_uid", "parent_id", "parent_uid"})
 
@@ -93,13 +96,32 @@ def create_task(user: Actor, *, title: str, uid: str | None = None, **fields: Un
     Raises Invalid (also ConflictingMembers), UidTaken, which carries the existing task unless that one was
     deleted, LimitReached, and AccountGone when the account is deleted meanwhile.
     """
-    return writes.insert(user, Task, {"title": title, "uid": uid, **fields})
+    sent = {"title": title, "uid": uid, **fields}
+    if "reminders" in sent or _DUE.isdisjoint(sent):
+        return writes.insert(user, Task, sent)
+    # A due time needs the account anyway; for a day alone, that is only read where it makes a difference.
+    if isinstance(user, Caller) and sent.get("due_at") is None:
+        try:
+            return writes.insert(user, Task, sent, assuming=_NO_DEFAULT)
+        except feed.NotAsAssumed:
+            pass
+    return writes.insert(user, Task, _with_default_reminders(user, sent))
 
 
 def create_tasks(user: Actor, rows: Sequence[Mapping[str, Any]]) -> list[Task]:
     """Store new tasks as one operation, which take their versions in this order; all of them name the same project and
     parent. Raises what `writes.insert_many` raises."""
-    return writes.insert_many(user, Task, rows)
+    return writes.insert_many(
+        user,
+        Task,
+        [row if "reminders" in row or _DUE.isdisjoint(row) else _with_default_reminders(user, row) for row in rows],
+    )
+
+
+def _with_default_reminders(user: Actor, sent: Mapping[str, Any]) -> Mapping[str, Any]:
+    if all(sent.get(name) is None for name in _DUE):
+        return sent
+    return {**sent, "reminders": reminding.by_default(user.account.default_reminder_minutes)}
 
 
 def update_task(
@@ -321,7 +343,7 @@ def recompute_days(user: User) -> None:
     timed = Task.objects.for_user(user).visible().exclude(due_at=None).order_by("version")
     _count_moved(user, timed.count())
     changes = []
-    for task in timed.only("user_id", "version", "due_at", "due_date", "deleted_at"):
+    for task in timed.only("user_id", "version", "due_at", "due_date", "deleted_at", "reminders", "remind_from"):
         before = {"due_date": task.due_date}
         task.follow_zone(user)
         if diff := task.diff(before):

@@ -14,7 +14,7 @@ from tasks.projects.services import create_project
 from users import services as accounts
 from users.models import Feed, Session, User
 from users.tokens import own
-from users.tokens.callers import Caller
+from users.tokens.callers import Actor, Caller
 from users.webhooks import services as webhooks
 from users.webhooks.models import Delivery, Endpoint
 
@@ -57,7 +57,7 @@ def make_token(user: User, *scopes: str, name: str = "Script", **options: Any) -
     return token
 
 
-def make_task(user: User, **overrides: Any) -> Task:
+def make_task(user: Actor, **overrides: Any) -> Task:
     """A task like any other; `status`, `due_date` and so on as `services.create_task` takes them."""
     return services.create_task(user, **{"title": f"Task {next(_numbers)}", **overrides})
 

@@ -59,6 +59,8 @@ listHistory      | 200 | 403 permission_denied  | 200                    | 401 n
 listCompletions  | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 previewRecurrence | 200 | 403 permission_denied | 200                    | 401 not_authenticated | 401 invalid_token
 undo             | 200 | 403 permission_denied  | 404 operation_not_found | 401 not_authenticated | 401 invalid_token
+listTaskReminders | 200 | 403 permission_denied | 404 task_not_found    | 401 not_authenticated | 401 invalid_token
+snoozeReminder   | 200 | 403 permission_denied  | 404 task_not_found    | 401 not_authenticated | 401 invalid_token
 getCounts        | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 listTags         | 200 | 403 permission_denied  | 200                    | 401 not_authenticated | 401 invalid_token
 renameTag        | 200 | 403 permission_denied  | 404 tag_not_found      | 401 not_authenticated | 401 invalid_token
@@ -110,6 +112,7 @@ BODIES: dict[str, Callable[[User], Any]] = {
     "replayWebhook": lambda dave: {"version": 1},
     "renameTag": lambda dave: {"from": CANARY, "to": "renamed"},
     "previewRecurrence": lambda dave: {"recurrence": {"rule": "FREQ=DAILY"}, "due_date": "2026-11-28"},
+    "snoozeReminder": lambda dave: {"minutes": 5},
     "verifyEmail": lambda dave: {"token": mailed.EMAIL_VERIFICATION.make(dave)},
 }
 
@@ -139,7 +142,7 @@ def external_issuer(settings: Settings) -> None:
 @pytest.fixture
 def alice(db: None) -> User:
     user = make_user(CANARY, email=f"{CANARY}@example.com")
-    make_task(user, description=CANARY, tags=[CANARY])
+    make_task(user, description=CANARY, tags=[CANARY], reminders=[{"uid": CANARY, "minutes_before": 30}])
     tasks.delete_task(user, make_task(user, title=CANARY).pk)
     make_session(user, user_agent=CANARY)
     import_document(user, Document(warnings=[CANARY]), "csv")
@@ -157,6 +160,8 @@ class World(NamedTuple):
     dave: User
     import_id: int
     webhook_id: int
+    task_id: int
+    uid: str = CANARY  # of a reminder
     tag: str = CANARY
     token: str = CANARY  # in the path of a calendar; tests/users/test_token_streams.py has real ones
 
@@ -171,6 +176,7 @@ class World(NamedTuple):
             make_user("dave"),
             user.imports.get().pk,
             user.webhooks.get().pk,
+            user.reminders.get().task_id,
         )
 
 
@@ -255,6 +261,7 @@ def assert_is_as_declared(text: str, name: str, status: str) -> None:
         "getWebhook",
         "listWebhookDeliveries",
         "exportTasks",
+        "listTaskReminders",
     ],
 )
 def test_the_owner_sees_what_nobody_else_does(alice: User, name: str) -> None:

@@ -26,8 +26,9 @@ Section = Callable[[User], Iterator[dict[str, Any]]]
 
 BATCH = 100
 ACCOUNT = (
-    "id", "issuer", "subject", "email", "email_verified_at", "name", "timezone", "is_active", "is_staff",
-    "is_superuser", "created_at", "last_login", "token_version",
+    "id", "issuer", "subject", "email", "email_verified_at", "name", "timezone", "reminder_time",
+    "reminder_channels", "default_reminder_minutes", "digest_time", "is_active", "is_staff", "is_superuser",
+    "created_at", "last_login", "token_version",
 )  # fmt: skip
 _sections: dict[str, Section] = {}
 _outliving: set[str] = set()  # sections whose rows stay when the account is deleted

@@ -3,7 +3,6 @@
 import datetime as dt
 import uuid
 from typing import TYPE_CHECKING, Any, Self
-from zoneinfo import ZoneInfo
 
 import uuid_utils.compat
 from django.conf import settings
@@ -19,6 +18,7 @@ from django.utils.timezone import now
 from config.database.models import RowModel
 from config.database.queries import Param
 from config.errors import violated_constraint
+from users.preferences import Preferences
 from users.staff import AccountNote as AccountNote
 from users.text import (
     MAX_EMAIL,
@@ -27,7 +27,6 @@ from users.text import (
     canonical_email,
     opaque_string,
     validate_email,
-    validate_timezone,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email_canonical=canonical_email(email or ""))
 
 
-class User(RowModel, AbstractBaseUser, PermissionsMixin):
+class User(RowModel, Preferences, AbstractBaseUser, PermissionsMixin):
     """A local account, which signs in with its e-mail address, or an external one, with its `issuer` and `subject`.
 
     The e-mail address of an external account is a claim of its first token. It is not an identifier, so that a claim of
@@ -85,7 +84,6 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
     issuer = models.TextField(null=True, editable=False)
     subject = models.TextField(null=True, editable=False)
     name = models.CharField(max_length=MAX_NAME, blank=True, default="")
-    timezone = models.CharField("time zone", max_length=64, default="UTC", validators=[validate_timezone])
     is_active = models.BooleanField("active", default=True)
     is_staff = models.BooleanField("staff", default=False, help_text="May sign in to the admin.")
     created_at = models.DateTimeField(default=now, editable=False)
@@ -101,6 +99,7 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
         permissions = [("support_user", "Can confirm addresses, send mails and invite")]
         indexes = [models.Index(fields=["created_at", "id"], name="users_user_created")]
         constraints = [
+            *Preferences.Meta.constraints,
             models.UniqueConstraint(fields=["email_canonical"], name=EMAIL_TAKEN),
             models.UniqueConstraint(fields=["issuer", "subject"], name="users_user_subject"),
             models.CheckConstraint(
@@ -152,10 +151,6 @@ class User(RowModel, AbstractBaseUser, PermissionsMixin):
     @property
     def is_email_verified(self) -> bool:
         return self.email_verified_at is not None
-
-    @property
-    def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.timezone)
 
 
 class ClosedAccount(models.Model):

@@ -19,6 +19,7 @@ from config.database.breaker import breaker
 from config.database.connections import Connection
 from config.database.pipeline import Rows, Sql, pipeline
 from config.database.session import SessionSettings
+from config.values import JsonList
 
 RETRY_SECONDS = 3  # for which an attempt to connect waits for a server that starts
 
@@ -104,6 +105,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             connection.prepared.is_allowed = settings.DATABASE_PREPARED_STATEMENTS == "on"
         connection.adapters.register_loader("timestamptz", InstantLoader)
         connection.adapters.register_dumper(dict, JsonbDumper)
+        connection.adapters.register_dumper(JsonList, JsonbDumper)
         return bool(super()._configure_connection(connection))  # type: ignore[misc]  # unknown to the stubs
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:

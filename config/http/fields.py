@@ -20,6 +20,7 @@ _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TIME = re.compile(r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
 # Characters of the longest valid ones.
 MAX_DATE = len("2026-11-30")
 MAX_INSTANT = len("2026-11-30T09:30:00.123456789+00:00")
@@ -186,6 +187,21 @@ class DateField(serializers.Field):
 
     def to_representation(self, value: dt.date) -> dt.date:
         return value  # orjson writes it
+
+
+@extend_schema_field({"type": "string", "pattern": _TIME.pattern, "example": "09:00"})
+class TimeField(serializers.Field):
+    """A time of day on the wall clock, `HH:MM`."""
+
+    default_error_messages = {"invalid": "Write a time of day as HH:MM, from 00:00 to 23:59."}
+
+    def to_internal_value(self, data: Any) -> dt.time:
+        if not isinstance(data, str) or not _TIME.fullmatch(data):
+            self.fail("invalid")
+        return dt.time.fromisoformat(data)
+
+    def to_representation(self, value: dt.time) -> str:
+        return f"{value:%H:%M}"
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)

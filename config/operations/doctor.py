@@ -130,7 +130,7 @@ def connections(**kwargs: Any) -> list[CheckMessage]:
         )
         (allowed,) = cursor.fetchone()
     # Each thread keeps one, and so does the one that hashes passwords; and those of the worker, with its loop.
-    working = 1 + sum(kind.threads for kind in work.kinds())
+    working = 1 + work.threads()
     wanted = settings.WORKERS * (settings.THREADS + 1) + working + SPARE_CONNECTIONS
     what = f"Up to {wanted} are opened, of {allowed} that the server allows."
     if wanted > allowed:
@@ -158,7 +158,7 @@ def worker(**kwargs: Any) -> list[CheckMessage]:
     if not work.is_alive(now):
         since = f" since {seen:%Y-%m-%d %H:%M} UTC" if seen else ""
         hint = "Start the service (BACKGROUND=on), or `manage.py work` as one of its own."
-        return [Warning(f"No worker was seen{since}; mails and the prune wait.", hint=hint, id="config.W010")]
+        return [Warning(f"No worker was seen{since}; mails, reminders and webhooks wait.", hint=hint, id="config.W010")]
     if waiting:
         late = ", ".join(f"{each.kind} for {each.oldest_seconds / 60:.0f} min" for each in waiting)
         hint = "Look at the worker's log; start more workers if it is busy."

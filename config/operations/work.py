@@ -49,8 +49,8 @@ class Kind:
     settles each (`LeasedModel.settle`); a row that it leaves is tried again when its lease ends, and all of them later
     if it raises. `due` is for rows that are not due by their time alone, and `due_since` then the column or annotation
     that tells since when one has been. `owner` names the column of whose rows no more than two are claimed at once;
-    `threads` are the worker's for this kind; those of all kinds are eight. `failed` finds rows that were given up since
-    an instant.
+    `threads` are the worker's for this kind, or for all kinds of the same `lane`; all together they are eight. `failed`
+    finds rows that were given up since an instant.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Kind:
     owner: str | None = "user_id"
     batch: int = 1
     threads: int = 1
+    lane: str = ""  # the name, if there is none
     due: Callable[[dt.datetime], LeasedQuerySet[Any]] | None = None
     due_since: str = "due_at"
     failed: Callable[[dt.datetime], QuerySet[Any]] | None = None
@@ -78,6 +79,15 @@ def register(kind: Kind) -> None:
 
 def kinds() -> tuple[Kind, ...]:
     return tuple(_kinds.values())
+
+
+def lane_of(kind: Kind) -> str:
+    return kind.lane or kind.name
+
+
+def threads() -> int:
+    """Of a worker."""
+    return sum({lane_of(kind): kind.threads for kind in kinds()}.values())
 
 
 def register_chore(name: str, run: Callable[[], object], next_after: Callable[[dt.datetime], dt.datetime]) -> None:
@@ -166,7 +176,7 @@ class Loop:
     def __init__(self) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._stopped = threading.Event()
-        self._pool = ThreadPoolExecutor(sum(kind.threads for kind in kinds()), thread_name_prefix="work")
+        self._pool = ThreadPoolExecutor(threads(), thread_name_prefix="work")
         self._running: dict[Future[None], tuple[Kind, list[Any]]] = {}
         self._renewed_at = time.monotonic()
         self._started_at = timezone.now()
@@ -203,16 +213,19 @@ class Loop:
         self._running = {future: work for future, work in self._running.items() if not future.done()}
         self._renew(now)
         self._beat(now)
-        busy = Counter(kind.name for kind, _ in self._running.values())
-        free = [kind for kind in kinds() if busy[kind.name] < kind.threads]
+        busy = Counter(lane_of(kind) for kind, _ in self._running.values())
+        free = [kind for kind in kinds() if busy[lane_of(kind)] < kind.threads]
         started = False
         for name in due_names(free, now):
             kind = _kinds[name]
-            most = min(MOST, (kind.threads - busy[name]) * kind.batch)
+            most = min(MOST, (kind.threads - busy[lane_of(kind)]) * kind.batch)
+            if not most:
+                continue  # another kind of its lane has taken it
             rows = leases.claim(kind.due_rows(now), most, now, kind.owner)
             for start in range(0, len(rows), kind.batch):
                 some = rows[start : start + kind.batch]
                 self._running[self._pool.submit(_run, kind, some)] = kind, some
+                busy[lane_of(kind)] += 1
                 started = True
         return started
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from config.database.transactions import retried_transaction
 from config.http.json import to_json
+from config.values import JsonList
 from tasks.completions import Completion
 from tasks.models import Task
 from tasks.projects.models import Project
@@ -113,7 +114,7 @@ def _create_completions(cursor: Any, rows: Sequence[NewRow]) -> None:
 def _content(like: OwnedModel) -> tuple[dict[str, Any], dict[str, Any]]:
     """Its columns as COPY takes them, and its diff in the log."""
     values = {name: getattr(like, name) for name in like.mutable}
-    as_text = {name: _to_text(value) if isinstance(value, dict) else value for name, value in values.items()}
+    as_text = {name: _to_text(value) if isinstance(value, dict | JsonList) else value for name, value in values.items()}
     return as_text, dict(like.content())
 
 

@@ -54,6 +54,15 @@ class Comment:
 
 
 @dataclass(slots=True)
+class Reminding:
+    """A reminder, at a moment or before the due."""
+
+    uid: str | None = None
+    at: dt.datetime | None = None
+    minutes_before: int | None = None
+
+
+@dataclass(slots=True)
 class Draft:
     """What projects and tasks have in common. `row` is where it stands in the file: a line, or an entry, from 1."""
 
@@ -96,6 +105,7 @@ class TaskDraft(Draft):
     recurrence: dict[str, str] | None = None
     completions: list[Completed] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
+    reminders: list[Reminding] | None = None  # None: the file says nothing of them
 
 
 class Skipped(NamedTuple):

@@ -9,7 +9,16 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from tasks.formats import dates, files
-from tasks.formats.drafts import Comment, Completed, Document, Draft, ProjectDraft, TaskDraft, UnreadableFile
+from tasks.formats.drafts import (
+    Comment,
+    Completed,
+    Document,
+    Draft,
+    ProjectDraft,
+    Reminding,
+    TaskDraft,
+    UnreadableFile,
+)  # fmt: skip
 from tasks.formats.entries import settled
 
 NAME, LABEL = "tickbase", "Tickbase (JSON)"
@@ -105,6 +114,10 @@ COUNT = Kind(
     {"type": "integer", "minimum": 0, "maximum": 1000},
     lambda value: value if _of_type(int, but=bool)(value) in range(1001) else _refuse("is no number up to 1,000"),
 )
+MINUTES = Kind(
+    {"type": "integer", "minimum": 0, "maximum": 40_320},
+    lambda value: value if _of_type(int, but=bool)(value) in range(40_321) else _refuse("is no number up to 40,320"),
+)
 OBJECT = Kind({"type": "object"}, _of_type(dict))
 DATE = _pattern(_DATE, dt.date.fromisoformat, format="date")._replace(write=dt.date.isoformat)
 MOMENT = _pattern(_MOMENT, dt.datetime.fromisoformat, format="date-time")._replace(write=dates.written)
@@ -121,6 +134,11 @@ COMPLETION_MEMBERS = (
 COMMENT_MEMBERS = (
     Member("uid", "uid", NAMED, True), Member("text", "text", NAMED, True),
     Member("created_at", "created_at", _or_null(MOMENT)), Member("updated_at", "modified_at", _or_null(MOMENT)),
+)  # fmt: skip
+
+REMINDER_MEMBERS = (
+    Member("uid", "uid", _or_null(NAMED)), Member("at", "at", _or_null(MOMENT)),
+    Member("minutes_before", "minutes_before", _or_null(MINUTES)),
 )  # fmt: skip
 
 
@@ -183,6 +201,7 @@ TASK_MEMBERS = (
     Member("recurrence", "recurrence", _or_null(RECURRENCE)),
     Member("completions", "completions", _parts(Completed, COMPLETION_MEMBERS)),
     Member("comments", "comments", _parts(Comment, COMMENT_MEMBERS)),
+    Member("reminders", "reminders", _or_null(_parts(Reminding, REMINDER_MEMBERS))),
 )  # fmt: skip
 
 

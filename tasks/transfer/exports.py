@@ -1,5 +1,6 @@
 """Export: projects and tasks as drafts, which a format writes as a file; read in batches, without instances."""
 
+import datetime as dt
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from tasks.choices import ACTIVE, INBOX
 from tasks.comments.models import Comment
 from tasks.completions import Completion
 from tasks.formats import drafts, ics, registry
-from tasks.formats.drafts import Completed, ProjectDraft, TaskDraft, WritableFormat
+from tasks.formats.drafts import Completed, ProjectDraft, Reminding, TaskDraft, WritableFormat
 from tasks.models import Task
 from tasks.projects.models import Project
 from tasks.transfer.fitting import TICKBASE
@@ -29,7 +30,8 @@ _PROJECT = (
 )  # fmt: skip
 _TASK = (
     "id", "uid", "title", "description", "status", "priority", "tags", "due_date", "due_at", "completed_at",
-    "recurrence", "position", "extra", "created_at", "updated_at", "project_id", "parent__uid",
+    "recurrence", "position", "extra", "created_at", "updated_at", "project_id", "reminders",
+    "parent__uid",
 )  # fmt: skip
 
 
@@ -168,7 +170,7 @@ def _task(
     extra_of: Any,
 ) -> TaskDraft:
     _, uid, title, description, status, priority, tags, due_date, due_at, completed_at, recurrence, *rest = row
-    position, own, created_at, updated_at, project_id, parent = rest
+    position, own, created_at, updated_at, project_id, reminders, parent = rest
     return TaskDraft(
         0,
         uid,
@@ -189,4 +191,10 @@ def _task(
         recurrence and {name: str(value) for name, value in recurrence.items() if value is not None},
         completions,
         comments,
+        [_reminder(each) for each in reminders],
     )
+
+
+def _reminder(stored: Mapping[str, Any]) -> Reminding:
+    at = stored.get("at")
+    return Reminding(stored["uid"], at and dt.datetime.fromisoformat(at), stored.get("minutes_before"))

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from config.errors import Invalid
 from config.http.json import to_json
 from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, nfc, storable
-from tasks import positions, recurring
+from tasks import positions, recurring, reminding
 from tasks.choices import Priority, Status
 from tasks.comments.models import MAX_TEXT
 from tasks.formats.drafts import (
@@ -22,6 +22,7 @@ from tasks.formats.drafts import (
     Document,
     Draft,
     ProjectDraft,
+    Reminding,
     Skipped,
     TaskDraft,
 )
@@ -113,6 +114,7 @@ class _Fitting:
         draft.project = draft.project and _uid(draft.project)
         draft.completed_at = self._instant(draft, "completed_at", draft.completed_at)
         draft.completions = [each for each in draft.completions if self._completed(draft, each)]
+        self._reminders(draft)
         draft.comments = [each for each in draft.comments if self._comment(draft, each)]
         self._common(draft, MAX_DESCRIPTION)
 
@@ -126,6 +128,24 @@ class _Fitting:
         each.created_at = self._instant(draft, "comments", each.created_at)
         each.modified_at = self._instant(draft, "comments", each.modified_at)
         return is_kept
+
+    def _reminders(self, draft: TaskDraft) -> None:
+        """Those that a task may have; a uid that is another's is made anew."""
+        if draft.reminders is None:
+            return
+        kept: list[Reminding] = []
+        for each in draft.reminders:
+            each.uid = _uid(each.uid) if each.uid else None
+            is_one = (each.at is None) != (each.minutes_before is None)
+            if each.at is not None and self._instant(draft, "reminders", each.at) is None:
+                continue
+            if not is_one or len(kept) == reminding.MAX_REMINDERS:
+                self._tell(draft, "reminders", each.at or each.minutes_before, None)
+                continue
+            if each.uid in {other.uid for other in kept}:
+                each.uid = None
+            kept.append(each)
+        draft.reminders = kept
 
     def _common(self, draft: Draft, most: int) -> None:
         draft.parent = draft.parent and _uid(draft.parent)

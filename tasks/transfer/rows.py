@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -248,6 +249,7 @@ class Rows:
 
 def _task_values(draft: TaskDraft) -> dict[str, Any]:
     due = {"due_date": draft.due_date} if draft.due_at is None else {"due_at": draft.due_at}
+    reminders = {} if draft.reminders is None else {"reminders": [asdict(each) for each in draft.reminders]}
     names = ("rule", "zone", "from")
     sent = draft.recurrence and {name: draft.recurrence[name] for name in names if name in draft.recurrence}
     return {
@@ -256,6 +258,7 @@ def _task_values(draft: TaskDraft) -> dict[str, Any]:
         "tags": draft.tags,
         "recurrence": sent,
         **due,
+        **reminders,
         **_common(draft),
     }
 

@@ -21,6 +21,7 @@ from tasks.transfer.report import Report
 from tasks.transfer.rows import NoRoom, Rows
 from users.resources import log, operations, tombstones
 from users.tokens.callers import Actor
+from users.webhooks import services as webhooks
 
 AUTO = "auto"
 READABLE = {each.NAME: each for each in FORMATS}
@@ -154,9 +155,15 @@ def _run_import(row: Import) -> None:
         report = replace(Report.of(document, row.format), **done_before, unchanged=-sum(done_before.values()))
         _store_slices(row.user, document, row, WORKER_SLICE, report)
     except DomainError as error:
-        row.settle(None, status=Import.Status.FAILED, error=error.detail, data=None)
+        _end(row, Import.Status.FAILED, error.detail)
     else:
-        row.settle(None, status=Import.Status.DONE, data=None)
+        _end(row, Import.Status.DONE)
+
+
+@retried_transaction
+def _end(row: Import, status: Import.Status, error: str = "") -> None:
+    if row.settle(None, status=status, error=error, data=None):
+        webhooks.notify(row.user, "import.done", {"import_id": row.pk, "status": status.value})
 
 
 def _store_slices(

@@ -43,6 +43,12 @@ def test_memory_counts_mixed_requests() -> None:
     assert len(found) == 10 and int(found[-1]) >= 20
 
 
+def test_reminders_are_handed_over() -> None:
+    out = run("reminders", "--count", "20", "--users", "5", "--seconds", "1")
+    assert "20 of 20 handed over, 0 of them again, 0 early" in out
+    assert re.findall(r"^lateness, s: p50 [\d.]+, p99 [\d.]+, most", out, re.M)
+
+
 def test_streams_are_opened_and_woken() -> None:
     out = run("streams", "--streams", "20", "--idle", "0.5")
     assert re.findall(r"^(memory of each|CPU when idle|a GET beside them|wake-up)", out, re.M) == [

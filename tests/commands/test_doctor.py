@@ -188,7 +188,7 @@ def test_more_connections_than_there_are(db: None, settings: Settings) -> None:
     assert find("connections").level == checks.ERROR
     settings.WORKERS, settings.THREADS = 2, 4
     found = find("connections")
-    working = 1 + sum(kind.threads for kind in work.kinds())
+    working = 1 + work.threads()
     assert (found.level, f"Up to {2 * 5 + working + 3} " in found.msg) == (checks.INFO, True)  # three spare ones
 
 

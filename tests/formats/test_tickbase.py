@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.formats import tickbase
-from tasks.formats.drafts import Comment, Completed, Document, ProjectDraft, TaskDraft, UnreadableFile
+from tasks.formats.drafts import (
+    Comment,
+    Completed,
+    Document,
+    ProjectDraft,
+    Reminding,
+    TaskDraft,
+    UnreadableFile,
+)  # fmt: skip
 from tests.formats.samples import BERLIN, UTC, as_json, at, leaves, named, replaced, tree
 from tests.server import ROOT
 
@@ -39,6 +47,9 @@ completions = st.builds(
     missed=st.integers(0, 1000),
 )
 comments = st.builds(Comment, uid=words, text=words, created_at=st.none() | moments, modified_at=st.none() | moments)
+reminders = st.builds(
+    Reminding, uid=st.none() | words, at=st.none() | moments, minutes_before=st.none() | st.integers(0, 40_320)
+)
 recurrences = st.fixed_dictionaries(
     {"rule": words},
     optional={"zone": words, "from": st.sampled_from(["due", "completion"]), "anchor": words, "left": words},
@@ -54,6 +65,7 @@ tasks = st.builds(
     priority=st.sampled_from(["low", "medium", "high"]), due_date=st.none() | st.dates(), due_at=st.none() | moments,
     completed_at=st.none() | moments, project=st.none() | words, recurrence=st.none() | recurrences,
     completions=st.lists(completions, max_size=2), comments=st.lists(comments, max_size=2),
+    reminders=st.none() | st.lists(reminders, max_size=2),
 )  # fmt: skip
 
 # Made once: `jsonschema.validate` would check the schema itself with each file.

@@ -24,6 +24,7 @@ KINDS: dict[str, dict[str, Any]] = json.loads(os.environ["FUZZ_KINDS"])  # tests
 OF_THE_TRASH = {f"{verb}{kind['title']}" for kind in KINDS.values() for verb in ("restore", "erase")}
 _numbers = count()
 HOOK = "https://1.1.1.1/hook"  # an address that needs no look-up; the worker is off
+REMINDER = "of alice"  # of her tasks
 # Passwords are slow to hash on purpose: what is made for a request serves until one uses it up.
 USES_UP_ITS_ACCOUNT = {"deleteMe", "changePassword"}
 
@@ -92,6 +93,8 @@ def trashed_row_of_alice(kind: str) -> int:
 def _new_row(kind: str) -> int:
     needed_by(kind)
     body = {**KINDS[kind]["body"], KINDS[kind]["label"]: f"of alice {next(_numbers)}"}
+    if kind == "task":
+        body["reminders"] = [{"uid": REMINDER, "minutes_before": 30}]
     answer = httpx.post(f"{BASE}/api/me/{KINDS[kind]['plural']}", json=body, headers=_alice(), timeout=20)
     return int(answer.raise_for_status().json()["id"])
 

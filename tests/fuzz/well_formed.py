@@ -79,6 +79,8 @@ def _aim(case: Case) -> None:
             is_of_trash = peers.operation_id(case) in peers.OF_THE_TRASH
             of_alice = peers.trashed_row_of_alice if is_of_trash else peers.row_of_alice
             case.path_parameters[f"{kind}_id"] = of_alice(kind)
+    if peers.operation_id(case) == "snoozeReminder":
+        case.path_parameters["uid"] = peers.REMINDER
 
 
 def _make_acceptable(case: Case) -> None:
@@ -172,6 +174,8 @@ def _profile(body: dict[str, Any]) -> None:
 
 def _update_me(body: dict[str, Any]) -> None:
     body.pop("email", None)  # is fixed
+    own = {"reminder_time": "07:30", "digest_time": "06:45", "reminder_channels": ["mail"]}
+    body |= {name: value for name, value in own.items() if name in body}
     _profile(body)
 
 
@@ -222,6 +226,13 @@ def _task(body: dict[str, Any]) -> None:
         body.pop("due_date", None)
     if "recurrence" in body:
         body["recurrence"] = None  # which needs no due
+    if "reminders" in body:  # each with a uid of its own
+        body["reminders"] = [{"minutes_before": 30}]
+
+
+def _snooze(body: dict[str, Any]) -> None:
+    body.clear()
+    body["minutes"] = 5
 
 
 def _complete(body: dict[str, Any]) -> None:
@@ -321,6 +332,7 @@ BODIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "updateProjectByUid": _changed_project,
     "moveProject": _placed,
     "completeTask": _complete,
+    "snoozeReminder": _snooze,
     "previewRecurrence": _preview,
     "batch": _batch,
 }

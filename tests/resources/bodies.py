@@ -17,6 +17,7 @@ from config.http.fields import (
 )
 from tasks.fields import ExtraField, PositionField, ReferenceField
 from tasks.projects.serializers import ColorField
+from tasks.serializers import RemindersField
 from tasks.series_serializers import RecurrenceSerializer
 from users.resources.resource import Resource
 
@@ -171,10 +172,30 @@ REFUSED_RECURRENCES: dict[str, tuple[str, Any]] = {
 }
 
 
+REFUSED_REMINDERS: dict[str, tuple[str, Any]] = {
+    "text": ("", "PT30M"),
+    "number": ("", 30),
+    "object": ("", {"minutes_before": 30}),
+    "eleven": ("", [{"minutes_before": 30}] * 11),
+    "element: text": ("/0", ["PT30M"]),
+    "element: null": ("/0", [None]),
+    "element: nothing said": ("/1", [{"minutes_before": 30}, {}]),
+    "element: both said": ("/0", [{"minutes_before": 30, "at": "2026-12-01T09:00:00Z"}]),
+    "element: unknown member": ("/0/via", [{"minutes_before": 30, "via": "mail"}]),
+    "element: after the due": ("/0/minutes_before", [{"minutes_before": -1}]),
+    "element: more than four weeks": ("/0/minutes_before", [{"minutes_before": 40_321}]),
+    "element: a date": ("/0/at", [{"at": "2026-12-01"}]),
+    "element: NUL": ("/0/uid", [{"minutes_before": 30, "uid": "a\0b"}]),
+    "element: uid of another": ("/1/uid", [{"minutes_before": 30, "uid": "a"}, {"minutes_before": 5, "uid": "a"}]),
+}
+
+
 def refused_values(field: serializers.Field) -> dict[str, tuple[str, Any]]:
     """By name, the place within the value that is wrong, and the value."""
     if isinstance(field, RecurrenceSerializer):
         return REFUSED_RECURRENCES
+    if isinstance(field, RemindersField):
+        return REFUSED_REMINDERS
     if isinstance(field, ListField):
         return _refused_lists(field)
     if type(field) not in OWN and isinstance(field, IntegerField | DecimalField | UuidField):

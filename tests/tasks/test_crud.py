@@ -7,7 +7,7 @@ from users.models import User
 MEMBERS = [
     "id", "uid", "user_id", "title", "description", "status", "completed", "priority", "tags",
     "due_date", "due_at", "completed_at", "project_id", "parent_id", "position", "recurrence",
-    "completions", "last_completed_at", "extra",
+    "completions", "last_completed_at", "reminders", "extra",
     "created_at", "updated_at", "version",
 ]  # fmt: skip
 

@@ -53,6 +53,7 @@ def furnish(user: User) -> None:
         recurrence={"rule": "FREQ=MONTHLY", "from": "completion"},
     )
     tasks.complete_task(user, timed.pk, completed=True)
+    make_task(user, due_at=timed.due_at, reminders=[{"minutes_before": 30}, {"uid": "mine", "at": timed.due_at}])
     make_task(user, status="completed")
     make_task(user, status="cancelled")
     tasks.delete_task(user, make_task(user).pk)

@@ -12,8 +12,10 @@ from tasks.models import Task
 from tasks.transfer import services
 from tasks.transfer.models import Import
 from tests.client import Answer, Api
+from tests.factories import make_webhook
 from tests.problems import problem_of
 from users.models import Change, User
+from users.webhooks.models import Event
 
 ROWS = 25
 
@@ -133,3 +135,13 @@ def test_a_failed_import_is_seen_by_operators(as_alice: Api, settings: Settings)
     work.drain("imports")
     [found] = [each for each in work.backlog(timezone.now() + dt.timedelta(minutes=1)) if each.kind == "imports"]
     assert found.failed == 1
+
+
+def test_a_webhook_is_told_when_it_is_done(as_alice: Api, alice: User) -> None:
+    make_webhook(alice, events=["import.done"])
+    row = send(as_alice, csv(ROWS)).json()
+    assert not Event.objects.exists()
+    work.drain("imports")
+    assert Event.objects.values_list("name", "data").get() == (
+        "import.done", {"import_id": row["id"], "status": "done"},
+    )  # fmt: skip

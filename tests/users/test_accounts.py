@@ -27,7 +27,10 @@ def test_register_opens_an_account_and_signs_in() -> None:
     assert (answer.status_code, answer["Cache-Control"]) == (201, "no-store")
     assert list(body) == ["user", "access", "refresh", "token_type", "expires_in"]
     assert (body["token_type"], body["expires_in"]) == ("Bearer", 600)
-    assert list(body["user"]) == ["id", "email", "email_verified", "name", "timezone", "created_at"]
+    assert list(body["user"]) == [
+        *("id", "email", "email_verified", "name", "timezone", "reminder_time", "reminder_channels"),
+        *("default_reminder_minutes", "digest_time", "created_at"),
+    ]
     assert body["user"]["id"] == str(user.pk)
     assert (user.email, user.email_canonical) == ("Ada@Example.com", "ada@example.com")
     assert (user.name, user.timezone, user.is_staff) == ("Ada Lovelace", "Europe/London", False)

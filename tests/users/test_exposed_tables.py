@@ -97,7 +97,10 @@ def test_roles_that_pass_the_policies_by_are_refused(privileged: Callable[[str],
     command = [sys.executable, "manage.py", "check"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "(users.E001) Row level security does not act on django_admin_log, django_session, otp_static" in done.stderr
+    assert (
+        "(users.E001) Row level security does not act on django_admin_log, django_session, mail_mail, otp_static"
+        in done.stderr
+    )
     assert "CREATE ROLE tickbase LOGIN" in done.stderr
 
 

@@ -74,6 +74,11 @@ def daily() -> Task:
     return update_task(task.user, task.pk, {"due_date": dt.date(2026, 12, 1), "recurrence": DAILY["recurrence"]})
 
 
+def reminded() -> Task:
+    task = Task.objects.get()
+    return update_task(task.user, task.pk, {"reminders": [{"uid": "a", "minutes_before": 30}]})
+
+
 ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
     "createWebhook": lambda api: ("post", "/api/me/webhooks", {"url": "https://1.1.1.1/hook"}),
     "updateWebhook": lambda api: ("patch", webhook(), {"active": False}),
@@ -106,6 +111,7 @@ ROUTES: dict[str, Callable[[Api], tuple[str, str, Any]]] = {
     "updateTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
     "completeTask": lambda api: ("patch", f"/api/me/tasks/{Task.objects.get().pk}/complete", None),
     "skipTask": lambda api: ("post", f"/api/me/tasks/{daily().pk}/skip", None),
+    "snoozeReminder": lambda api: ("post", f"/api/me/tasks/{reminded().pk}/reminders/a/snooze", {"minutes": 5}),
     "previewRecurrence": lambda api: ("post", "/api/me/recurrence/preview", {"due_date": "2026-12-01", **DAILY}),
     "putTask": lambda api: ("put", f"/api/me/tasks/{Task.objects.get().pk}", {"title": "New"}),
     "deleteTask": lambda api: ("delete", f"/api/me/tasks/{Task.objects.get().pk}", None),

@@ -18,6 +18,7 @@ from tasks import services as tasks
 from tasks.completions import Completion
 from tasks.formats.drafts import Document
 from tasks.models import Task, TaskTag
+from tasks.reminders.models import Digest, Reminder
 from tasks.transfer.models import Import
 from tasks.transfer.services import import_document
 from tests.client import Api
@@ -198,8 +199,17 @@ LEFT_OUT = {
         "search_text": "follows from the text",
         "tag_keys": "follows from the tags",
         "title_key": "follows from the title",
+        "remind_from": "follows from the due and the settings",
     },
     Completion: {"user": "the account"},
+    Reminder: {
+        "id": "the uid names it",
+        "user": "the account",
+        "planned_at": "remind_at tells it",
+        "is_muted": "remind_at tells it",
+        "settled_for": "of the worker",
+        **dict.fromkeys(("due_at", "leased_until", "attempts"), "of the worker"),
+    },
     Session: {"user": "the account"},
     IdempotencyKey: {
         "user": "the account",
@@ -219,7 +229,7 @@ LEFT_OUT = {
 
 
 def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: User) -> None:
-    make_task(alice, status="completed")
+    make_task(alice, status="completed", reminders=[{"minutes_before": 30}])
     as_alice.post("/api/me/tasks", {"title": "keyed"}, idempotency_key="k1")
     import_document(alice, Document(), "csv")
     document = export(as_alice)
@@ -227,6 +237,7 @@ def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: U
         User: document["account"],
         Task: document["tasks"][0],
         Completion: document["completions"][0],
+        Reminder: document["reminders"][0],
         Session: document["sessions"][0],
         IdempotencyKey: document["idempotency_keys"][0],
         Feed: document["feed"][0],
@@ -242,10 +253,11 @@ def test_the_export_leaves_no_field_out_without_a_reason(as_alice: Api, alice: U
 
 def test_every_table_that_belongs_to_a_user_has_its_section() -> None:
     exported = {Change, Completion, Feed, Import, Session, PersonalToken, IdempotencyKey, AuditEvent, AccountNote}
-    exported |= {EmailChange, Mail, TOTPDevice, StaticDevice}
+    exported |= {EmailChange, Mail, Reminder, TOTPDevice, StaticDevice}
     exported |= {resource.model for resource in RESOURCES}  # whose exports tests/resources looks at
     exported |= {TaskTag, AuditSubject}  # indexes of tags, which the tasks have, and of events
     exported |= {Remark}  # of the tests, and never registered
+    exported |= {Digest}  # which follows from the account's digest_time
     exported |= {LogEntry}  # Django's, into which nothing is written any more
     owned = {
         model

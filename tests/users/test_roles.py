@@ -42,6 +42,7 @@ ROLES_MADE = {
         *held,
         *(of(other, each) for other in OTHERS for each in held if each.startswith("tasks.")),
         "transfer.view_import",
+        "reminders.view_reminder",
         *(each.replace("session", "personaltoken") for each in held if each.endswith("_session")),
         *(given for each in held for given in ALONG.get(each, ())),
         *("users.support_user", "users.view_accountnote", "users.add_accountnote"),
@@ -61,7 +62,7 @@ def in_role(role: str) -> User:
             import_module(f"{package}.migrations.0002_roles").extend_roles(apps, None)
         import_module("users.migrations.0018_token_roles").extend_roles(apps, None)
         import_module("users.migrations.0021_support_roles").extend_roles(apps, None)
-        for app in ("tasks.transfer", "users.mail", "users.webhooks"):
+        for app in ("tasks.transfer", "tasks.reminders", "users.mail", "users.webhooks"):
             import_module(f"{app}.migrations.0002_roles").extend_roles(apps, None)
         user.groups.add(Group.objects.get(name=role))
     return user

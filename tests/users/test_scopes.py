@@ -58,6 +58,8 @@ testWebhook        | webhooks
 rotateWebhookSecret | webhooks
 replayWebhook      | webhooks
 listWebhookDeliveries | webhooks
+listTaskReminders  | tasks:read
+snoozeReminder     | tasks:write
 importTasks        | import
 listImports        | import
 getImport          | import
@@ -118,7 +120,7 @@ def is_allowed(need: str, granted: set[str]) -> bool:
 @pytest.fixture
 def alice(db: None) -> User:
     user = make_user(CANARY, email=f"{CANARY}@example.com")
-    make_task(user, description=CANARY, tags=[CANARY])
+    make_task(user, description=CANARY, tags=[CANARY], reminders=[{"uid": CANARY, "minutes_before": 30}])
     tasks.delete_task(user, make_task(user, title=CANARY).pk)
     for each in registered():
         declared.provide(each.model, user)

@@ -8,10 +8,11 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from config.http.fields import InstantField, IntegerField, TextField
+from config.http.fields import ChoiceField, InstantField, IntegerField, ListField, TextField, TimeField
 from config.http.serializers import StrictSerializer
 from config.values import MAX_BIGINT
 from users.models import Kind, Session
+from users.preferences import MAX_REMINDER_MINUTES, Channel
 from users.text import MAX_EMAIL, MAX_NAME, MAX_PASSWORD, validate_email, validate_timezone
 from users.tokens.own import MAX_TOKEN
 
@@ -60,6 +61,13 @@ class NewPasswordField(PasswordField):
         super().__init__(help_text=GOOD_PASSWORD)
 
 
+class ChannelsField(ListField):
+    child = ChoiceField(choices=Channel.choices)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        return list(dict.fromkeys(super().to_internal_value(data)))
+
+
 class UserSerializer(StrictSerializer):
     id = serializers.CharField(source="public_id", read_only=True)
     # Not an EmailField: empty if the external issuer sends no address.
@@ -67,6 +75,20 @@ class UserSerializer(StrictSerializer):
     email_verified = serializers.BooleanField(source="is_email_verified", read_only=True)
     name = TextField(max_length=MAX_NAME, allow_blank=True, required=False)
     timezone = TimezoneField(max_length=64, required=False, help_text=IANA)
+    reminder_time = TimeField(required=False, help_text="From when a day that is due as a whole is reminded of.")
+    reminder_channels = ChannelsField(
+        max_length=len(Channel), required=False, help_text="How reminders are told; `mail` goes to a confirmed address."
+    )
+    default_reminder_minutes = IntegerField(
+        min_value=0,
+        max_value=MAX_REMINDER_MINUTES,
+        allow_null=True,
+        required=False,
+        help_text="The reminder before the due of a new task that is sent without `reminders`; null: none.",
+    )
+    digest_time = TimeField(
+        allow_null=True, required=False, help_text="Of a daily mail of what is due and overdue; null: none."
+    )
     created_at = InstantField(read_only=True)
 
 

@@ -4,6 +4,7 @@ import django.utils.timezone
 from django.db import migrations, models
 
 import users.models
+import users.text
 
 
 class Migration(migrations.Migration):
@@ -36,7 +37,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         default="UTC",
                         max_length=64,
-                        validators=[users.models.validate_timezone],
+                        validators=[users.text.validate_timezone],
                         verbose_name="time zone",
                     ),
                 ),

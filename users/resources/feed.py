@@ -52,6 +52,10 @@ UNCHANGED, CREATED = Growth(0, 0), Growth(1, 1)
 UNLIMITED = 2**31 - 1
 
 
+class NotAsAssumed(Exception):
+    """A statement that assumes something of the account did nothing; perhaps as that does not hold."""
+
+
 class TombstonesFull(Exception):
     """The limit of rows is reached by tombstones, not by visible rows."""
 
@@ -79,12 +83,14 @@ def take(
     *,
     limit: Limit = Limit(),  # noqa: B008 (immutable)
     commit: bool = False,
+    assuming: str = "",
 ) -> list[R]:
     """Increment the user's change counter in a CTE and run `then` with it, which finds it as `taken.head`.
 
     `then` comes after `WITH taken AS (…)`: a statement, or further CTEs.
 
-    Without a standing, a feed, or room below the limit there is no number, and `then` must do nothing.
+    Without a standing, a feed, or room below the limit there is no number, and `then` must do nothing. The same where
+    something is not so that the caller is `assuming` of the `account`: a condition in SQL, in place of a read of it.
 
     The feed is locked until the commit, so that the order of the numbers is the commit order. `then` must depend on
     `taken`, so that it locks its row after the feed. A rollback gives the number back. The account is locked before
@@ -96,6 +102,8 @@ def take(
     """
     sql, params = then.statement
     tables, condition, standing = standing_of(user)
+    if assuming:
+        condition = f"{condition} AND {assuming}"
     taking = [*growth, user.pk, *standing]
     if growth.live > 0:
         # What is restored is stored already, however many tombstones are left of a higher limit.
@@ -121,27 +129,31 @@ def advance(
     *,
     limit: Limit = Limit(),  # noqa: B008 (immutable)
     commit: bool = False,
+    assuming: str = "",
 ) -> R:
     """`take`, for a `then` that returns one row for that of `taken`.
 
-    Raises InvalidToken or EmailUnverified if the caller may not act any more, AccountGone without an account; and
-    beyond the limit, LimitReached or TombstonesFull.
+    Raises InvalidToken or EmailUnverified if the caller may not act any more, AccountGone without an account; beyond
+    the limit, LimitReached or TombstonesFull; and NotAsAssumed.
     """
-    while not (found := take(user, then, growth, limit=limit, commit=commit)):
-        explain(user, growth, limit)
+    while not (found := take(user, then, growth, limit=limit, commit=commit, assuming=assuming)):
+        if not explain(user, growth, limit) and assuming:
+            raise NotAsAssumed
     return found[0]
 
 
-def explain(user: Actor, growth: Growth = UNCHANGED, limit: Limit = Limit()) -> None:  # noqa: B008 (immutable)
-    """Raise the reason why a statement did nothing, or remove it: the first write of an account makes its feed."""
+def explain(user: Actor, growth: Growth = UNCHANGED, limit: Limit = Limit()) -> bool:  # noqa: B008 (immutable)
+    """Raise the reason why a statement did nothing, or remove it: the first write of an account makes its feed.
+    Returns whether it has made that."""
     if isinstance(user, Caller):
         user.verify()
     if run(Raw(_OPEN, [user.pk])):
-        return
+        return True
     feed = Feed.objects.filter(pk=user.pk).first()
     if feed is None:
         raise AccountGone("The account was deleted.")
     limit.require_room(feed.live, feed.stored, growth)
+    return False
 
 
 def reserve(amounts: dict[int, int], growth: Growth = UNCHANGED) -> dict[int, int]:

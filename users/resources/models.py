@@ -169,7 +169,12 @@ class OwnedModel(RowModel):
 
     def diff(self, before: Mapping[str, Any]) -> Diff:
         """What has changed since these `values`; nothing, if only derived columns have."""
-        diff = {name: (old, new) for name, old in before.items() if not is_same(new := getattr(self, name), old)}
+        loaded = self.__dict__
+        diff = {
+            name: (old, new)
+            for name, old in before.items()
+            if (new := loaded[name]) is not old and not is_same(new, old)
+        }
         return diff if diff.keys() - set(self.derived) else {}
 
     @classmethod

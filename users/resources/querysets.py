@@ -58,9 +58,9 @@ CREATED = SortKey((F("created_at"),), lambda row: row.created_at.isoformat(), la
 UPDATED = SortKey((F("updated_at"),), lambda row: row.updated_at.isoformat(), lambda text: (parse_instant(text),))
 
 
-def as_json(column: str) -> Func:
-    """A column of JSON as text, which needs no parsing to be sent; null for an empty object."""
-    return Func(F(column), template="NULLIF(%(expressions)s, '{}'::jsonb)::text", output_field=TextField())
+def as_json(column: str, empty: str = "{}") -> Func:
+    """A column of JSON as text, which needs no parsing to be sent; null for what is empty."""
+    return Func(F(column), template=f"NULLIF(%(expressions)s, '{empty}'::jsonb)::text", output_field=TextField())
 
 
 class OwnedQuerySet(QuerySet[R]):

@@ -38,12 +38,12 @@ CHUNK = 500  # rows with all their content that are in memory at once
 # --- One row ----------------------------------------------------------------------------------------
 
 
-def insert(user: Actor, model: type[R], sent: Mapping[str, Any]) -> R:
+def insert(user: Actor, model: type[R], sent: Mapping[str, Any], *, assuming: str = "") -> R:
     """Insert a row. Not within a transaction of the caller's, which a taken uid would abort.
 
     One statement; a row that refers to others, or is counted, is inserted under the lock of its feed. Raises Invalid,
-    UidTaken, which carries the existing row unless that one was deleted, LimitReached, and AccountGone if the account
-    is deleted meanwhile.
+    UidTaken, which carries the existing row unless that one was deleted, LimitReached, AccountGone if the account is
+    deleted meanwhile, and NotAsAssumed, as `feed.take` says.
     """
     uid = nfc(sent["uid"]) if sent.get("uid") else new_uid()
     rest = {name: value for name, value in sent.items() if name != "uid"}
@@ -51,7 +51,7 @@ def insert(user: Actor, model: type[R], sent: Mapping[str, Any]) -> R:
     inserted = _insert_locked if names or operations.counting(user, model) else _insert
     while True:
         try:
-            return inserted(user, model, uid, rest)
+            return inserted(user, model, uid, rest, assuming)
         except feed.TombstonesFull:
             tombstones.make_room(user, model, operations.limit_of(model).most)
         except IntegrityError as error:
@@ -61,18 +61,18 @@ def insert(user: Actor, model: type[R], sent: Mapping[str, Any]) -> R:
 
 
 @retried
-def _insert(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any]) -> R:
+def _insert(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any], assuming: str) -> R:
     """One statement. Within a transaction, such as that of an Idempotency-Key, a savepoint saves it from a taken
     uid."""
     now = timezone.now()
     row = model.made_of(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
     row.apply(references.resolved(model, sent, [], []), user, now)
     with nullcontext() if row.step is None and not connection.in_atomic_block else transaction.atomic():
-        return _inserted(user, row)
+        return _inserted(user, row, assuming)
 
 
 @retried_transaction
-def _insert_locked(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any]) -> R:
+def _insert_locked(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any], assuming: str) -> R:
     names, counting = references.named(model, sent), operations.counting(user, model)
     targets = references.reads(user, names)
     operation, found = operations.begin(user, *targets, *([counting] if counting else []))
@@ -81,16 +81,16 @@ def _insert_locked(user: Actor, model: type[R], uid: str, sent: Mapping[str, Any
     now = operation.now
     row = model.made_of(user_id=user.pk, uid=uid, created_at=now, updated_at=now)
     operation.apply(row, references.resolved(model, sent, names, found[: len(targets)]), names)
-    return _inserted(user, row, commit=True)
+    return _inserted(user, row, assuming, commit=True)
 
 
-def _inserted(user: Actor, row: R, *, commit: bool = False) -> R:
+def _inserted(user: Actor, row: R, assuming: str, *, commit: bool = False) -> R:
     model, is_last = type(row), row.step is None
     entry = log.append_params(user, RowChange(row, Kind.CREATED, row.content()), row.created_at)
     growth = feed.CREATED if model.is_counted else feed.UNCHANGED
     inserting = statements.of(model).insert(row, entry)
     row.version, row.pk = feed.advance(
-        user, inserting, growth, limit=operations.limit_of(model), commit=commit and is_last
+        user, inserting, growth, limit=operations.limit_of(model), commit=commit and is_last, assuming=assuming
     )
     if not is_last:
         run_all(model.effects(user.pk, [row], row.created_at), commit=commit)

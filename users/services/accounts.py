@@ -1,5 +1,6 @@
 """Creating, changing and deleting accounts."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypedDict, Unpack
@@ -28,13 +29,13 @@ from users.tokens import mailed
 
 CODE_TRIES = Rate(20, 86_400)  # of an account's typed codes; so a guess is right once in ten billion days
 
-_follows_zone: list[Callable[[User], None]] = []
+_followers: list[tuple[Callable[[User], None], tuple[str, ...]]] = []
 
 
-def follow_zone(service: Callable[[User], None]) -> None:
-    """Register a service that runs when the time zone of an account changes, in the same transaction and with the
-    account locked. For the `ready()` of an app whose rows depend on the time zone."""
-    _follows_zone.append(service)
+def follow_account(service: Callable[[User], None], *names: str) -> None:
+    """Register a service that runs when one of these settings of an account changes, such as its time zone, in the same
+    transaction and with the account locked. For the `ready()` of an app whose rows depend on them."""
+    _followers.append((service, names))
 
 
 class EmailTaken(Conflict):
@@ -69,6 +70,10 @@ class ProfileFields(TypedDict, total=False):
 
     name: str
     timezone: str
+    reminder_time: dt.time
+    reminder_channels: list[str]
+    default_reminder_minutes: int | None
+    digest_time: dt.time | None
 
 
 class AccountFields(ProfileFields, total=False):
@@ -200,7 +205,7 @@ def update_account(
     """
     account = locked(user)
     fields: list[str] = [*changes]
-    was_active, zone_before = account.is_active, account.timezone
+    was_active, before = account.is_active, vars(account).copy()
     for name, value in changes.items():
         setattr(account, name, value)
     if email is not None:
@@ -216,8 +221,8 @@ def update_account(
             account.save(update_fields=fields)
     except IntegrityError as error:
         raise email_taken(error, pointer="/email") from error
-    if account.timezone != zone_before:
-        for service in _follows_zone:
+    for service, names in _followers:
+        if any(getattr(account, name) != before[name] for name in names):
             service(account)
     return account
 

@@ -106,8 +106,12 @@ class Caller:
         return grant
 
     @property
+    def account(self) -> User:
+        return self.grant.user
+
+    @property
     def zone(self) -> ZoneInfo:
-        return self.grant.user.zone
+        return self.account.zone
 
     @property
     def actor(self) -> str:

@@ -57,12 +57,14 @@ def event_names() -> list[str]:
     return [*(f"{resource.name}.{kind}" for resource in registered() for kind in Kind.values), *OTHER_EVENTS]
 
 
-def notify(user: User, name: str, data: dict[str, Any]) -> None:
-    """Tell the user's webhooks of something that is no change of a row, in the caller's transaction; nothing is stored
-    if none wants it. Members of `data` are sent as they are; with an `object`, its `project_id` is looked at.
+def notify(user: User, name: str, data: dict[str, Any]) -> bool:
+    """Tell the user's webhooks of something that is no change of a row, in the caller's transaction. If none wants it,
+    nothing is stored: False. Members of `data` are sent as they are; of an `object`, its `project_id` is looked at.
     """
-    if Endpoint.objects.for_user(user).wanting(name).exists():
+    is_wanted = Endpoint.objects.for_user(user).wanting(name).exists()
+    if is_wanted:
         _add_event(user, name, data)
+    return is_wanted
 
 
 @retried_transaction

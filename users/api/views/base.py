@@ -25,6 +25,10 @@ USER: dict[str, Any] = {
     "email_verified": True,
     "name": "Ada Lovelace",
     "timezone": "Europe/London",
+    "reminder_time": "09:00",
+    "reminder_channels": ["mail", "webhook"],
+    "default_reminder_minutes": None,
+    "digest_time": None,
     "created_at": "2026-11-23T09:30:00.123456Z",
 }
 PAIR: dict[str, Any] = {

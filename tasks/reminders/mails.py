@@ -1,0 +1,130 @@
+"""The mails of reminders, of the day's digest, and of the day's limit."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core import signing
+from django.core.mail import EmailMessage
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from config.environment.rates import Rate
+from config.http.limits import counters
+from tasks.querysets import TaskQuerySet
+from tasks.reminders.models import Reminder
+from users.mail import services as mail
+from users.mail.models import Mail
+from users.models import User
+from users.preferences import Channel
+
+REMINDER, LIMIT, DIGEST = "reminder", "reminder_limit", "digest"
+UNSUBSCRIBE = "tasks.reminders.unsubscribe"  # the salt of its tokens
+LIFETIME = dt.timedelta(hours=24)  # after the moment of a reminder
+LATE = dt.timedelta(minutes=5)  # from then on, the mail says so
+MAILS = Rate(200, 86_400)  # of reminders, to a user
+LISTED = 50  # tasks in a digest
+
+
+def queue(account: User, reminders: Sequence[Reminder], now: dt.datetime) -> list[int]:
+    """Those that there is room for today; who gets no more is told so, once."""
+    if not has_address(account):
+        return []
+    wanted = len(reminders)
+    granted = counters.take(_key(account, REMINDER), wanted, MAILS).granted(wanted, MAILS.limit)
+    told = [(_data(each), each.remind_at + LIFETIME) for each in reminders[:granted] if each.remind_at is not None]
+    mail.queue_many(REMINDER, account, told)
+    if granted < wanted and counters.take(_key(account, LIMIT), 1, Rate(1, MAILS.seconds)).granted(1, 1):
+        mail.queue(LIMIT, account, data={"most": MAILS.limit})
+    return [each.pk for each in reminders[:granted]]
+
+
+def queue_digest(account: User, tasks: TaskQuerySet, today: dt.date, now: dt.datetime) -> bool:
+    """Whether there is anything to tell, and an address to tell it to."""
+    if not has_address(account):
+        return False
+    rows = list(tasks.order_by("due_date", "due_at", "pk").values_list("title", "due_date", "due_at")[: LISTED + 1])
+    if not rows:
+        return False
+    listed = [
+        {"title": title, "due": _due(date, at, account), "is_overdue": date < today}
+        for title, date, at in rows
+        if date is not None
+    ]
+    more = tasks.count() - LISTED if len(rows) > LISTED else 0
+    mail.queue(DIGEST, account, data={"tasks": listed[:LISTED], "more": more, "date": f"{today:%A, %-d %B %Y}"})
+    return True
+
+
+def has_address(account: User) -> bool:
+    return account.is_email_verified and bool(account.email)
+
+
+def _key(account: User, kind: str) -> str:
+    return salted_hmac(f"tasks.reminders.{kind}", str(account.pk), algorithm="sha256").hexdigest()[:32]
+
+
+def _data(reminder: Reminder) -> dict[str, Any]:
+    """What the text needs, which the outbox erases when it is sent."""
+    task = reminder.task
+    moments = {"due_at": task.due_at, "due_date": task.due_date, "remind_at": reminder.remind_at}
+    texts = {name: value and value.isoformat() for name, value in moments.items()}
+    return {"task": task.pk, "title": task.title, **texts}
+
+
+# --- As they are sent -------------------------------------------------------------------------------
+
+
+def _due(date: dt.date, at: dt.datetime | None, account: User) -> str:
+    """In the user's time zone."""
+    if at is None:
+        return f"{date:%A, %-d %B %Y}"
+    local = at.astimezone(account.zone)
+    return f"{local:%A, %-d %B %Y, %H:%M} ({account.timezone})"
+
+
+def compose(row: Mail, address: str) -> EmailMessage | None:
+    account = row.user
+    if account is None or not has_address(account) or Channel.MAIL not in account.reminder_channels:
+        return None
+    data = row.data
+    remind_at = dt.datetime.fromisoformat(data["remind_at"])
+    due_at = data["due_at"] and dt.datetime.fromisoformat(data["due_at"])
+    due = data["due_date"] and _due(dt.date.fromisoformat(data["due_date"]), due_at, account)
+    meant = remind_at.astimezone(account.zone)
+    context = {
+        "title": data["title"],
+        "due": due,
+        "link": f"{settings.APP_URL}/tasks/{data['task']}" if settings.APP_URL else "",
+        "late": f"{meant:%H:%M on %A, %-d %B}" if timezone.now() - remind_at > LATE else "",
+    }
+    return _message(row, f"Reminder: {data['title']}", context, address)
+
+
+def compose_limit(row: Mail, address: str) -> EmailMessage | None:
+    return _message(row, "Tickbase: no more reminders by mail today", row.data, address)
+
+
+def compose_digest(row: Mail, address: str) -> EmailMessage | None:
+    account = row.user
+    if account is None or not has_address(account) or account.digest_time is None:
+        return None
+    return _message(row, f"Your day: {row.data['date']}", {**row.data, "link": settings.APP_URL}, address)
+
+
+def _message(row: Mail, subject: str, context: dict[str, Any], address: str) -> EmailMessage:
+    url = f"{settings.API_URL}/unsubscribe/{_token(row)}" if settings.API_URL else ""
+    subject = " ".join("".join(each if each.isprintable() else " " for each in subject).split())
+    message = mail.message(subject, f"reminders/{row.kind}.txt", {**context, "unsubscribe": url}, address)
+    message.extra_headers["Auto-Submitted"] = "auto-generated"
+    if url:  # RFC 8058: the mail program's own button, in one click
+        message.extra_headers |= {
+            "List-Unsubscribe": f"<{url}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        }
+    return message
+
+
+def _token(row: Mail) -> str:
+    return signing.dumps([row.user_id, DIGEST if row.kind == DIGEST else REMINDER], salt=UNSUBSCRIBE)
