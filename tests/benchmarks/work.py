@@ -1,6 +1,6 @@
 """What does an idle worker cost? `python -m tests.benchmarks.work [--seconds 60]`
 
-Messages to PostgreSQL a second, its CPU and memory, with 1,000 accounts of which 100 have a webhook. Goals: 2 statements a
+Transactions a second, its CPU and its memory, with 1,000 accounts of which 100 have a webhook. Goals: 2 statements a
 second, 110 MiB.
 """
 
@@ -48,7 +48,8 @@ def main() -> None:
             seconds = time.monotonic() - began
             done, used = count() - before - 1, sum(worker.cpu_times()[:2]) - cpu
         memory = worker.memory_info().rss / 2**20
-        sys.stdout.write(f"{done / seconds:.2f} transactions a second, {used / seconds:.1%} of a core, {memory:.0f} MiB\n")
+        told = f"{done / seconds:.2f} transactions a second, {used / seconds:.1%} of a core, {memory:.0f} MiB"
+        sys.stdout.write(f"{told}\n")
 
 
 if __name__ == "__main__":
