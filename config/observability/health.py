@@ -69,7 +69,7 @@ class Readiness:
 def _examine() -> State:
     if (refusal := _refusal()) is not None:
         return State(refusal, MISSING)
-    return State(None, RUNNING if work.is_alive(timezone.now()) else MISSING)
+    return State(None, RUNNING if work.is_alive(timezone.now(), work.last_seen()) else MISSING)
 
 
 def _refusal() -> Unavailable | None:

@@ -155,7 +155,7 @@ def worker(**kwargs: Any) -> list[CheckMessage]:
     now = timezone.now()
     with all_users():
         seen, waiting = work.last_seen(), [each for each in work.backlog(now) if each.oldest_seconds > LATE_SECONDS]
-    if not work.is_alive(now):
+    if not work.is_alive(now, seen):
         since = f" since {seen:%Y-%m-%d %H:%M} UTC" if seen else ""
         hint = "Start the service (BACKGROUND=on), or `manage.py work` as one of its own."
         return [Warning(f"No worker was seen{since}; mails, reminders and webhooks wait.", hint=hint, id="config.W010")]

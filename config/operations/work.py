@@ -12,14 +12,14 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.db.models import QuerySet, Value
+from django.db.models import Count, Min, QuerySet, Value
 from django.utils import timezone
 
 from config.database import leases
@@ -30,7 +30,6 @@ from config.models import Chore, Worker
 logger = logging.getLogger(__name__)
 
 MOST = 50  # rows of a claim
-COUNTED = 1000  # rows of a backlog
 POLL_SECONDS = 1.0
 OUTAGE_SECONDS = 10.0  # between two polls, at most, while the database is away
 HEARTBEAT = dt.timedelta(seconds=10)
@@ -263,28 +262,41 @@ def plan_chores(now: dt.datetime) -> None:
 
 
 class Backlog(NamedTuple):
-    """What waits of a kind, for metrics and the doctor."""
+    """What waits of a kind, for metrics, the doctor and the admin."""
 
     kind: str
     oldest_seconds: float  # for which the row that is longest due has been; 0 without one
-    due: int  # counted up to a thousand
+    due: int
     leased: int
-    failed: int  # within a day, up to a thousand
+    failed: int  # within a day
 
 
-def backlog(now: dt.datetime) -> Iterator[Backlog]:
-    for kind in kinds():
-        rows = kind.due_rows(now)
-        oldest = rows.order_by(kind.due_since).values_list(kind.due_since, flat=True).first()
-        leased = LeasedQuerySet(kind.model).leased(now).count()
-        age = (now - oldest).total_seconds() if oldest else 0.0
-        failed = kind.failed(now - dt.timedelta(days=1))[:COUNTED].count() if kind.failed else 0
-        yield Backlog(kind.name, age, rows[:COUNTED].count(), leased, failed)
+def backlog(now: dt.datetime) -> list[Backlog]:
+    """Of each kind, in three statements."""
+    yesterday = now - dt.timedelta(days=1)
+    due = _of_each([(kind, kind.due_rows(now), kind.due_since) for kind in kinds()])
+    leased = _of_each([(kind, LeasedQuerySet(kind.model).leased(now), "leased_until") for kind in kinds()])
+    failed = _of_each([(kind, kind.failed(yesterday), "due_at") for kind in kinds() if kind.failed])
+    found = []
+    for name in _kinds:
+        oldest, count = due.get(name, (now, 0))
+        others = (rows.get(name, (None, 0))[1] for rows in (leased, failed))
+        found.append(Backlog(name, (now - oldest).total_seconds(), count, *others))
+    return found
 
 
-def is_alive(now: dt.datetime) -> bool:
-    """Whether any worker has told lately that it lives."""
-    seen = last_seen()
+def _of_each(counted: list[tuple[Kind, QuerySet[Any], str]]) -> dict[str, tuple[Any, int]]:
+    """By kind, the least value of a column of instants, and the number of rows; of kinds without rows, nothing."""
+    rows = [
+        some.order_by().values(work=Value(kind.name)).annotate(least=Min(column), count=Count("pk"))
+        for kind, some, column in counted
+    ]
+    found = rows[0].union(*rows[1:], all=True) if rows else []
+    return {row["work"]: (row["least"], row["count"]) for row in found if row["count"]}
+
+
+def is_alive(now: dt.datetime, seen: dt.datetime | None) -> bool:
+    """Whether the last heartbeat of any worker is a late one."""
     return seen is not None and now - seen < DEAD_AFTER
 
 

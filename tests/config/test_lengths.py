@@ -127,7 +127,11 @@ def test_a_member_of_a_megabyte_is_named(
 ) -> None:
     task = make_task(alice)
     project = create_project(alice, name="Home", uid=task.uid)
-    ids = {f"{each.name}_id": 1 for each in registered()} | {"task_id": task.pk, "project_id": project.pk}
+    ids = {f"{each.name}_id": 1 for each in registered()} | {
+        "task_id": task.pk,
+        "project_id": project.pk,
+        "webhook_id": 1,
+    }
     target = path.format(user_id="me", uid=task.uid, token_id="none", **ids)
     before = stored()
     for (member, is_list), text in product(members.items(), (LIGATURE * MANY, " " * (3 * MANY), "\u0301" * MANY)):

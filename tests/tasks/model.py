@@ -9,7 +9,7 @@ JSONObject = dict[str, Any]
 
 PRIORITIES = ["low", "medium", "high"]
 STATUSES = ["pending", "in_progress", "completed", "cancelled"]
-DEFAULTS: JSONObject = {"description": "", "priority": "medium", "tags": [], "extra": {}}
+DEFAULTS: JSONObject = {"description": "", "priority": "medium", "tags": [], "extra": {}, "reminders": []}
 OPEN = {"pending", "in_progress"}
 MAX_DEPTH = 5
 READ_ONLY = {"id", "user_id", "completed_at", "created_at", "updated_at", "version"}

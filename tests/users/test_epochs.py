@@ -8,6 +8,7 @@ import pytest
 import time_machine
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from config.database import timeline
@@ -137,10 +138,15 @@ def test_a_new_database_counts_from_0() -> None:
 @pytest.mark.usefixtures("without_epoch")
 def test_accounts_of_before_may_come_from_a_restored_backup() -> None:
     """Of an older Tickbase, which had no epochs."""
-    user, other = make_user(), make_user()
+    old: Any = (
+        MigrationExecutor(connection).loader.project_state([("users", "0014_feed")]).apps.get_model("users", "User")
+    )
+    names = ("user@example.com", "other@example.com")
+    made = [old.objects.create(email=name, email_canonical=name, password="!") for name in names]
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO tasks_feed (user_id, head, floor) VALUES (%s, 5, 3)", [user.pk])
+        cursor.execute("INSERT INTO tasks_feed (user_id, head, floor) VALUES (%s, 5, 3)", [made[0].pk])
     call_command("migrate", verbosity=0)
+    user, other = (User.objects.get(pk=each.pk) for each in made)
     base = epochs.current().base
     assert base > epochs.LEAST
     assert (head_of(user), feed.current_version(other)) == (base, base)

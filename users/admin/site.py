@@ -80,11 +80,8 @@ class AdminSite(site.AdminSite):
         """The dashboard: what the resources have to show, and whether deferred work is done."""
         now = timezone.now()
         with all_users():
-            work_done = {
-                "is_working": work.is_alive(now),
-                "last_seen": work.last_seen(),
-                "backlog": [*work.backlog(now)],
-            }
+            seen, backlog = work.last_seen(), work.backlog(now)
+        work_done = {"is_working": work.is_alive(now, seen), "last_seen": seen, "backlog": backlog}
         context = {**(extra_context or {}), **work_done}
         for resource in registered():
             if resource.dashboard:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 from config.database.isolation import hide, isolate
 
 ASKING = "(SELECT NULLIF(current_setting('tickbase.user_id', true), '')::bigint)"
-OWN = f"{ASKING} IN (actor_id, subject_id)"
+OWN = f"{ASKING} = actor_id OR {ASKING} = subject_id"  # not IN, which a dump would write so
 NAMED = f"id IN (SELECT event_id FROM users_auditsubject WHERE user_id = {ASKING})"  # nosec B608: constants
 # An account also sees the events that name it as one of several.
 POLICY = "ALTER POLICY users_auditevent_own ON users_auditevent USING ({rule}) WITH CHECK ({rule})"
