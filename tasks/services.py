@@ -24,8 +24,8 @@ from users.resources.operations import Operation
 from users.resources.references import Family
 from users.tokens.callers import Actor, Caller
 
-# Timed tasks that changes of an account's time zone may recompute. A hundred thousand take seconds; meanwhile the
-# account is locked, and sign-ins to it block the one thread that hashes passwords.
+# Tasks that changes of an account's time zone or `reminder_time` may recompute. A hundred thousand take seconds;
+# meanwhile the account is locked, and sign-ins to it block the one thread that hashes passwords.
 MOVED = Rate(300_000, 3600)
 
 
@@ -341,7 +341,7 @@ def recompute_days(user: User) -> None:
     """
     locked, now = feed.lock(user), timezone.now()
     timed = Task.objects.for_user(user).visible().exclude(due_at=None).order_by("version")
-    _count_moved(user, timed.count())
+    count_moved(user, timed.count())
     changes = []
     for task in timed.only("user_id", "version", "due_at", "due_date", "deleted_at", "reminders", "remind_from"):
         before = {"due_date": task.due_date}
@@ -352,13 +352,13 @@ def recompute_days(user: User) -> None:
         operations.store(user, locked, changes[start : start + operations.MAX_ROWS], now, actor=log.WORKER)
 
 
-def _count_moved(user: User, tasks: int) -> None:
+def count_moved(user: User, tasks: int) -> None:
     """Count against MOVED before the tasks are read; a rollback takes it back. While anything is left of the limit, a
-    change may be of any size."""
+    change may be of any size. Raises LimitReached."""
     key = salted_hmac("tasks.moved", str(user.pk), algorithm="sha256").hexdigest()[:32]
     limit = MOVED.limit
     if tasks and not counters.take(key, tasks, MOVED).granted(tasks, limit):
         raise LimitReached(
-            f"Changes of your time zone took {limit:,} timed tasks along within an hour; try again in an hour.",
+            f"Changes of your time zone and reminder_time took {limit:,} tasks along; try again in an hour.",
             limit=limit,
         )

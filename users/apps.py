@@ -1,5 +1,6 @@
 """Registers the app, its system checks and its admin; and Django's admin with our AdminSite."""
 
+from dataclasses import replace
 from functools import partial
 from io import StringIO
 
@@ -24,7 +25,9 @@ class UsersConfig(AppConfig):
         # Each change of a user's row increments their counter, the one row of the feed.
         count_writes(Feed, "tickbase_feed_changes", "Numbers that users' feeds gave to changes.")
         failed_mails = Mail.objects.failed_since
-        work.register(work.Kind("mails", Mail, mail.deliver, batch=mail.BATCH, threads=2, failed=failed_mails))
+        urgent = work.Kind("mails", Mail, mail.deliver, batch=mail.BATCH, threads=2, due=mail.due, failed=failed_mails)
+        work.register(urgent)
+        work.register(replace(urgent, name="bulk mails", lane="mails", due=mail.due_in_bulk, failed=None))
         work.register_chore("prune", partial(call_command, "prune", stdout=StringIO()), work.every_day(3))
         work.register_chore("token expiry", personal_tokens.warn_of_expiry, work.every_day(9))
         pruning.kept_as_the_log["mails"] = Mail.objects.made_before

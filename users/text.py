@@ -4,6 +4,7 @@ import re
 import unicodedata
 import zoneinfo
 from contextlib import suppress
+from email.errors import MessageError
 from functools import cache
 
 from django.core.exceptions import ValidationError
@@ -64,8 +65,21 @@ def validate_email(email: str) -> None:
                 domain = idna.encode(domain, uts46=True, std3_rules=True).decode()
             address = f"{name}@{domain}"
             if address.isascii() and len(address) <= MAX_EMAIL and len(name) <= MAX_LOCAL_PART:
-                return _is_well_formed(address)
+                _is_well_formed(address)
+                if _is_mailed_as_it_is(address):
+                    return
     raise ValidationError(_is_well_formed.message, code=_is_well_formed.code)
+
+
+def _is_mailed_as_it_is(address: str) -> bool:
+    """Not where it would lead to another mailbox, which has an address of its own: encoded words (RFC 2047) are decoded
+    in mails, and control characters left out."""
+    from django.core.mail.message import sanitize_address  # slow to import
+
+    try:
+        return sanitize_address(address, "utf-8") == address
+    except (ValueError, MessageError):
+        return False
 
 
 def validate_timezone(name: str) -> None:

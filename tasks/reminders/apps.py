@@ -17,9 +17,9 @@ class RemindersConfig(AppConfig):
         # Digests first, which are few. Many reminders of one user at once, as they are told in one transaction.
         work.register(work.Kind("digests", Digest, services.fire_digests, owner=None, batch=10, lane="reminders"))
         work.register(work.Kind("reminders", Reminder, services.fire, owner=None, batch=work.MOST))
-        mail.register(mails.REMINDER, mails.compose)
-        mail.register(mails.LIMIT, mails.compose_limit)
-        mail.register(mails.DIGEST, mails.compose_digest)
+        mail.register(mails.REMINDER, mails.compose, is_bulk=True)
+        mail.register(mails.LIMIT, mails.compose_limit, is_bulk=True)
+        mail.register(mails.DIGEST, mails.compose_digest, is_bulk=True)
         follow_account(services.recount, "timezone", "reminder_time")
         follow_account(services.plan_digest, "timezone", "digest_time")
         shown = ("task_id", "uid", "remind_at", "snoozed_until", "sent_at", "missed_at")

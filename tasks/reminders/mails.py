@@ -12,6 +12,7 @@ from django.utils.crypto import salted_hmac
 
 from config.environment.rates import Rate
 from config.http.limits import counters
+from tasks.models import Task
 from tasks.querysets import TaskQuerySet
 from tasks.reminders.models import Reminder
 from users.mail import services as mail
@@ -40,21 +41,17 @@ def queue(account: User, reminders: Sequence[Reminder], now: dt.datetime) -> lis
     return [each.pk for each in reminders[:granted]]
 
 
-def queue_digest(account: User, tasks: TaskQuerySet, today: dt.date, now: dt.datetime) -> bool:
+def queue_digest(account: User, today: dt.date) -> bool:
     """Whether there is anything to tell, and an address to tell it to."""
-    if not has_address(account):
-        return False
-    rows = list(tasks.order_by("due_date", "due_at", "pk").values_list("title", "due_date", "due_at")[: LISTED + 1])
-    if not rows:
-        return False
-    listed = [
-        {"title": title, "due": _due(date, at, account), "is_overdue": date < today}
-        for title, date, at in rows
-        if date is not None
-    ]
-    more = tasks.count() - LISTED if len(rows) > LISTED else 0
-    mail.queue(DIGEST, account, data={"tasks": listed[:LISTED], "more": more, "date": f"{today:%A, %-d %B %Y}"})
-    return True
+    is_told = has_address(account) and _due_by(account, today).exists()
+    if is_told:
+        mail.queue(DIGEST, account, data={"day": today.isoformat()})
+    return is_told
+
+
+def _due_by(account: User, day: dt.date) -> TaskQuerySet:
+    tasks: TaskQuerySet = Task.objects.for_user(account).visible().active(account).open()
+    return tasks.due_before(day + dt.timedelta(days=1))
 
 
 def has_address(account: User) -> bool:
@@ -66,11 +63,8 @@ def _key(account: User, kind: str) -> str:
 
 
 def _data(reminder: Reminder) -> dict[str, Any]:
-    """What the text needs, which the outbox erases when it is sent."""
-    task = reminder.task
-    moments = {"due_at": task.due_at, "due_date": task.due_date, "remind_at": reminder.remind_at}
-    texts = {name: value and value.isoformat() for name, value in moments.items()}
-    return {"task": task.pk, "title": task.title, **texts}
+    """Without text, which would outlive the task in a mail that waits or was given up."""
+    return {"task": reminder.task_id, "remind_at": reminder.remind_at and reminder.remind_at.isoformat()}
 
 
 # --- As they are sent -------------------------------------------------------------------------------
@@ -88,18 +82,18 @@ def compose(row: Mail, address: str) -> EmailMessage | None:
     account = row.user
     if account is None or not has_address(account) or Channel.MAIL not in account.reminder_channels:
         return None
-    data = row.data
-    remind_at = dt.datetime.fromisoformat(data["remind_at"])
-    due_at = data["due_at"] and dt.datetime.fromisoformat(data["due_at"])
-    due = data["due_date"] and _due(dt.date.fromisoformat(data["due_date"]), due_at, account)
+    task = Task.objects.for_user(account).visible().filter(pk=row.data["task"]).first()
+    if task is None:  # deleted since, and its text with it
+        return None
+    remind_at = dt.datetime.fromisoformat(row.data["remind_at"])
     meant = remind_at.astimezone(account.zone)
     context = {
-        "title": data["title"],
-        "due": due,
-        "link": f"{settings.APP_URL}/tasks/{data['task']}" if settings.APP_URL else "",
+        "title": task.title,
+        "due": task.due_date and _due(task.due_date, task.due_at, account),
+        "link": f"{settings.APP_URL}/tasks/{task.pk}" if settings.APP_URL else "",
         "late": f"{meant:%H:%M on %A, %-d %B}" if timezone.now() - remind_at > LATE else "",
     }
-    return _message(row, f"Reminder: {data['title']}", context, address)
+    return _message(row, f"Reminder: {task.title}", context, address)
 
 
 def compose_limit(row: Mail, address: str) -> EmailMessage | None:
@@ -110,7 +104,19 @@ def compose_digest(row: Mail, address: str) -> EmailMessage | None:
     account = row.user
     if account is None or not has_address(account) or account.digest_time is None:
         return None
-    return _message(row, f"Your day: {row.data['date']}", {**row.data, "link": settings.APP_URL}, address)
+    day = dt.date.fromisoformat(row.data["day"])
+    due = _due_by(account, day)
+    rows = list(due.order_by("due_date", "due_at", "pk").values_list("title", "due_date", "due_at")[: LISTED + 1])
+    if not rows:  # done meanwhile
+        return None
+    listed = [
+        {"title": title, "due": _due(date, at, account), "is_overdue": date < day}
+        for title, date, at in rows[:LISTED]
+        if date is not None
+    ]
+    more = due.count() - LISTED if len(rows) > LISTED else 0
+    context = {"tasks": listed, "more": more, "date": f"{day:%A, %-d %B %Y}", "link": settings.APP_URL}
+    return _message(row, f"Your day: {context['date']}", context, address)
 
 
 def _message(row: Mail, subject: str, context: dict[str, Any], address: str) -> EmailMessage:

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from django.core import signing
 from django.db import InterfaceError, OperationalError, transaction
@@ -12,13 +13,15 @@ from django.utils import timezone
 from config.database.isolation import as_user
 from config.database.queries import Compiled, Param, Raw, run, run_all
 from config.database.transactions import retried_transaction
-from config.errors import Conflict, Invalid, NotFound
+from config.errors import Conflict, Invalid, LimitReached, NotFound
+from config.operations import work
 from config.values import LAST_INSTANT, nfc
 from tasks import reminding
 from tasks.models import Task
 from tasks.recurrence import calendar
 from tasks.reminders import mails
 from tasks.reminders.models import Digest, Reminder
+from tasks.services import count_moved
 from users import services as accounts
 from users.models import User
 from users.preferences import Channel
@@ -28,19 +31,21 @@ from users.tokens.callers import Actor
 from users.webhooks import services as webhooks
 
 MISSED_AFTER = dt.timedelta(hours=24)  # later than that, nobody is told
+MOST_MOVED = 20_000  # reminders by a change of settings: they take two seconds, for which the account is locked
+AT_ONCE = 2_000  # more reminders of a user who has filled a batch: others do not wait for somebody's thousands
 
 
 def _notify(account: User, reminders: Sequence[Reminder], now: dt.datetime) -> list[int]:
     """Without text, which would outlive the task in the events."""
-    told = []
-    for each in reminders:
-        task = each.task
-        shown = {"id": task.pk, "uid": task.uid, "project_id": task.project_id}
-        shown |= {"due_date": task.due_date and task.due_date.isoformat(), "due_at": _text(task.due_at)}
-        reminder = {"uid": each.uid, "remind_at": _text(each.remind_at)}
-        if webhooks.notify(account, "reminder.due", {"object": shown, "reminder": reminder}):
-            told.append(each.pk)
-    return told
+    is_told = webhooks.notify_each(account, "reminder.due", map(_shown, reminders))
+    return [each.pk for each in reminders] if is_told else []
+
+
+def _shown(reminder: Reminder) -> dict[str, Any]:
+    task = reminder.task
+    shown = {"id": task.pk, "uid": task.uid, "project_id": task.project_id}
+    shown |= {"due_date": task.due_date and task.due_date.isoformat(), "due_at": _text(task.due_at)}
+    return {"object": shown, "reminder": {"uid": reminder.uid, "remind_at": _text(reminder.remind_at)}}
 
 
 def _text(moment: dt.datetime | None) -> str | None:
@@ -139,6 +144,8 @@ def _fire(user_id: int, claimed: list[Reminder]) -> None:
     if not rows:
         return
     account, now = rows[0].user, timezone.now()
+    if len(claimed) >= work.MOST:
+        rows += _more(account, now)
     in_time = [row for row in rows if row.remind_at is not None and now - row.remind_at <= MISSED_AFTER]
     told: set[int] = set()
     for name in account.reminder_channels if account.is_active and in_time else []:
@@ -146,6 +153,12 @@ def _fire(user_id: int, claimed: list[Reminder]) -> None:
     missed = [row.pk for row in rows if row.pk not in told]
     outcomes = [([*told], now, None), (missed, None, now)]
     run_all([Raw(_SETTLE, [sent, lost, pks]) for pks, sent, lost in outcomes if pks], commit=True)
+
+
+def _more(account: User, now: dt.datetime) -> list[Reminder]:
+    """Due ones that nobody has claimed: locked, until they are settled in this transaction."""
+    due = Reminder.objects.for_user(account).due(now).with_task()
+    return list(due.select_for_update(of=("self",), skip_locked=True).order_by("due_at")[:AT_ONCE])
 
 
 def fire_digests(claimed: list[Digest]) -> None:
@@ -163,8 +176,7 @@ def _fire_digest(row: Digest) -> None:
     is_told = False
     if account.is_active and due_at is not None and now - due_at <= MISSED_AFTER:
         today = now.astimezone(account.zone).date()
-        tasks = Task.objects.for_user(account).visible().active(account).open()
-        is_told = mails.queue_digest(account, tasks.due_before(today + dt.timedelta(days=1)), today, now)
+        is_told = mails.queue_digest(account, today)
     if not row.settle(following, **({"sent_at": now} if is_told else {})):
         transaction.set_rollback(True)  # another worker, or another time was set meanwhile
 
@@ -175,10 +187,17 @@ def _fire_digest(row: Digest) -> None:
 def recount(account: User) -> None:
     """Plan reminders of whole days anew, after the account's time zone or `reminder_time` has changed.
 
-    The tasks take no versions, as none of their members changes; those in the trash follow, too.
+    The tasks take no versions, as none of their members changes; those in the trash follow, too. Raises LimitReached.
     """
     feed.lock(account)  # no writer plans by the settings of before
     of_days = Task.objects.for_user(account).filter(due_at=None).exclude(remind_from=None)
+    moved = Reminder.objects.for_user(account).filter(task__in=of_days).count()
+    if moved > MOST_MOVED:
+        raise LimitReached(
+            f"{moved:,} reminders of whole days would move along, and {MOST_MOVED:,} may; take some away first.",
+            limit=MOST_MOVED,
+        )
+    count_moved(account, of_days.count())
     days = of_days.order_by("due_date").values_list("due_date", flat=True).distinct()
     starts = {day: reminding.start_of(day, account) for day in days if day is not None}
     if starts:

@@ -23,6 +23,9 @@ class ImportAdmin(ServiceAdmin):
         "skipped", "degraded",
     )  # fmt: skip
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return Import.objects.without_files()
+
     def created(self, row: Import) -> Any:
         return row.report.get("created")
 

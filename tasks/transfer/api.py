@@ -89,8 +89,8 @@ class ImportsView(GenericAPIView):
         description="The file is the body, whatever its type, or the only part of a form; at most 20 MiB. What it says "
         "is stored as one operation, which `undo` takes back; the report tells of each field that did not land as it "
         "is. To import a file again changes nothing but what is newer in it. A dry run answers the report with 200, "
-        "and stores nothing. More than 2,000 tasks and projects are left to a worker, which makes an operation of each "
-        "500: the answer is 202, and `GET` of the import shows how far it is.",
+        "and stores nothing. More than 2,000 tasks, projects and comments are left to a worker, which makes an "
+        "operation of each 500 tasks: the answer is 202, and `GET` of the import shows how far it is.",
         tags=["transfer"],
         parameters=[
             USER_ID,
@@ -117,7 +117,7 @@ class ImportsView(GenericAPIView):
         zone = ZoneInfo(query["zone"]) if "zone" in query else caller.zone
         services.require_bounded(upload.data)
         document, source = services.read(upload.data, upload.name, query["format"], zone, seconds=SECONDS)
-        if not query["dry_run"] and len(document.projects) + len(document.tasks) > services.AT_ONCE:
+        if not query["dry_run"] and services.rows_of(document) > services.AT_ONCE:
             waiting = services.queue_import(caller, document, source, data=upload.data, name=upload.name, zone=zone)
             shown = {name: getattr(waiting, name) for name in _SHOWN}
             return Response(shown, status=202, headers={"Location": f"imports/{waiting.pk}"})

@@ -15,6 +15,12 @@ class TransferConfig(AppConfig):
 
         shown = ("id", "created_at", "format", "status", "total", "done", "operations", "error", "report")
         exports.register("imports")(lambda user: exports.rows(Import.objects.for_user(user), *shown))
-        failed = Import.objects.failed_since
-        work.register(work.Kind("imports", Import, services.run_imports, failed=failed))
+        imports = work.Kind(
+            "imports",
+            Import,
+            services.run_imports,
+            due=lambda now: Import.objects.due(now).without_files(),
+            failed=Import.objects.failed_since,
+        )
+        work.register(imports)
         pruning.kept_as_the_log["imports"] = Import.objects.made_before

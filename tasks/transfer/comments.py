@@ -1,6 +1,6 @@
 """The comments of imported tasks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tasks.comments.models import Comment
@@ -14,9 +14,15 @@ from users.resources.operations import Operation
 CHUNK = 500  # of one statement
 
 
-def store(operation: Operation, tasks: Sequence[TaskDraft], ids: Mapping[str, int], report: Report) -> None:
+def store(
+    operation: Operation,
+    tasks: Sequence[TaskDraft],
+    ids: Mapping[str, int],
+    report: Report,
+    advance: Callable[[int], None],
+) -> None:
     """By the uid of the file, the `ids` of tasks that are there. New ones are made, and older ones brought up to date;
-    one that is in the trash, or of another task, stays where it is."""
+    one that is in the trash, or of another task, stays where it is. `advance` may raise, as it does of drafts."""
     said = [(task, each) for task in tasks if task.comments and task.uid in ids for each in task.comments]
     if not said:
         return
@@ -35,9 +41,11 @@ def store(operation: Operation, tasks: Sequence[TaskDraft], ids: Mapping[str, in
     report.created += len(new)
     for start in range(0, len(new), CHUNK):
         operation.insert(new[start : start + CHUNK])
+        advance(0)
     pks = [*changed]
     for start in range(0, len(pks), CHUNK):
         _change(operation, pks[start : start + CHUNK], changed, report)
+        advance(0)
 
 
 def _row(operation: Operation, draft: drafts.Comment, uid: str, task_id: int) -> Comment:

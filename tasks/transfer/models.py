@@ -20,6 +20,10 @@ class ImportQuerySet(LeasedQuerySet["Import"]):
         """The first wall: every read begins here."""
         return self.filter(user=user.pk)
 
+    def without_files(self) -> Self:
+        """Of several, they would fill the memory."""
+        return self.defer("data")
+
     def pending(self) -> Self:
         """Those whose file is kept."""
         return self.filter(due_at__isnull=False)

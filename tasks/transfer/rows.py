@@ -58,7 +58,7 @@ class Rows:
         for model, new, changed, anew, outside in plans:
             self._insert(model, new, anew, outside)
             self._change(model, changed)
-        comments.store(self._operation, self._document.tasks, self._ids[Task], self._report)
+        comments.store(self._operation, self._document.tasks, self._ids[Task], self._report, self._advance)
         head = log.join(self._user, before)
         return head if head > before else None
 

@@ -28,9 +28,10 @@ READABLE = {each.NAME: each for each in FORMATS}
 # Lines, or objects of JSON, that are read within a request; bytes of each on average, beyond the first thousands.
 MAX_PARTS, MIN_PARTS, BYTES_OF_PART = 250_000, 10_000, 16
 SLICE = 50_000  # tasks of one operation; a command makes several of a larger file
-AT_ONCE = 2_000  # projects and tasks that are stored within a request; a worker stores more of them, slice by slice,
-WORKER_SLICE = 500  # between which its owner's other writes come through
+AT_ONCE = 2_000  # projects, tasks and comments that are stored within a request; a worker stores more, by slices
+WORKER_SLICE = 500  # tasks, between which its owner's other writes come through
 MAX_PENDING = 3  # imports of an account that wait for a worker
+MAX_TRIES = 5  # of an import: what fills the memory of its worker, say, must not end one after the other
 
 Advance = Callable[[int], None]
 
@@ -113,6 +114,10 @@ def import_in_slices(user: Actor, document: Document, source: str, advance: Adva
     return Outcome(report, row)
 
 
+def rows_of(document: Document) -> int:
+    return len(document.projects) + len(document.tasks) + sum(len(task.comments) for task in document.tasks)
+
+
 def queue_import(user: Actor, document: Document, source: str, *, data: bytes, name: str, zone: ZoneInfo) -> Import:
     """Leave a file to a worker, which reads it again. Raises LimitReached and AccountGone."""
     report = Report.of(document, source)
@@ -148,10 +153,14 @@ def run_imports(rows: list[Import]) -> None:
 
 
 def _run_import(row: Import) -> None:
+    if row.attempts > MAX_TRIES:
+        _end(row, Import.Status.FAILED, f"It was given up after {MAX_TRIES} tries; split the file.")
+        return
     done_before = {name: row.report.get(name, 0) for name in ("created", "updated")}
     row.status, row.done = Import.Status.RUNNING, 0
+    data = Import.objects.filter(pk=row.pk).values_list("data", flat=True).first()
     try:
-        document, _ = read(bytes(row.data or b""), row.file_name, row.format, ZoneInfo(row.zone))
+        document, _ = read(bytes(data or b""), row.file_name, row.format, ZoneInfo(row.zone))
         report = replace(Report.of(document, row.format), **done_before, unchanged=-sum(done_before.values()))
         _store_slices(row.user, document, row, WORKER_SLICE, report)
     except DomainError as error:
@@ -207,8 +216,7 @@ def _slices(document: Document, size: int) -> Iterator[Document]:
 
 def _stored(user: Actor, document: Document, source: str, advance: Advance) -> tuple[Report, int | None]:
     """What became of it, and the number of the operation, if anything has changed."""
-    rows = len(document.projects) + len(document.tasks) + sum(len(task.comments) for task in document.tasks)
-    if rows > operations.MAX_ROWS:
+    if rows_of(document) > operations.MAX_ROWS:
         raise operations.too_large()
     while True:
         report = Report.of(document, source)

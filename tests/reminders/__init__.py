@@ -14,7 +14,7 @@ HALF_AN_HOUR = [{"minutes_before": 30}]
 def work_through() -> None:
     """Let the worker do what is due: reminders first, so that their mails are sent, too."""
     work.drain("reminders", "digests")
-    work.drain("mails")
+    work.drain("bulk mails")
 
 
 def planned(task: Task) -> list[dt.datetime | None]:

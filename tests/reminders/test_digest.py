@@ -15,6 +15,7 @@ from tasks.reminders import mails
 from tasks.reminders.models import Digest
 from tests.factories import make_project, make_task, make_user
 from users import services as accounts
+from users.mail.models import Mail
 from users.models import User
 
 TODAY = dt.date(2026, 11, 29)
@@ -30,7 +31,7 @@ def ada(db: None, clock: Traveller) -> User:
 
 def digest() -> list[str]:
     work.drain("digests")
-    work.drain("mails")
+    work.drain("bulk mails")
     return mail.outbox[-1].body.splitlines() if mail.outbox else []
 
 
@@ -133,3 +134,17 @@ def test_a_digest_that_was_switched_off_meanwhile_is_not_planned_anew(ada: User,
     accounts.update_account(ada, digest_time=None)
     services.fire_digests([row])
     assert not Digest.objects.exists()
+
+
+def test_the_outbox_holds_no_text_and_what_was_erased_since_is_not_mailed(ada: User, clock: Traveller) -> None:
+    """The mail server was away meanwhile."""
+    kept, gone = make_task(ada, title="Kept", due_date=TODAY), make_task(ada, title="Biopsy", due_date=TODAY)
+    clock.move_to(SEVEN)
+    work.drain("digests")
+    assert Mail.objects.get().data == {"day": "2026-11-30"}
+    tasks.delete_task(ada, gone.pk)
+    assert [line for line in digest() if line.startswith("- ")] == ["- Kept (overdue: Sunday, 29 November 2026)"]
+    tasks.delete_task(ada, kept.pk)
+    mail.outbox.clear()
+    clock.move_to(SEVEN + DAY)
+    assert digest() == []

@@ -24,6 +24,7 @@ from tests.factories import make_task, make_user, make_webhook
 from tests.reminders import DUE, HALF_AN_HOUR
 from users import services as accounts
 from users.mail.models import Mail
+from users.mail.services import send_password_reset
 from users.models import User
 from users.webhooks.models import Event
 
@@ -44,7 +45,7 @@ def work_through() -> list[str]:
     """The subjects of the mails that are sent."""
     before = len(mail.outbox)
     work.drain("reminders")
-    work.drain("mails")
+    work.drain("bulk mails")
     return [str(each.subject) for each in mail.outbox[before:]]
 
 
@@ -240,7 +241,7 @@ def test_who_leaves_the_channel_before_the_mail_is_sent_gets_none(ada: User, clo
     clock.move_to(REMIND_AT)
     work.drain("reminders")
     accounts.update_account(ada, reminder_channels=[])
-    work.drain("mails")
+    work.drain("bulk mails")
     assert mail.outbox == [] and not Mail.objects.exists()
 
 
@@ -312,5 +313,47 @@ def test_many_of_one_user_are_told_in_one_transaction(ada: User, clock: Travelle
         remind(ada, title=f"Task {number}")
     clock.move_to(REMIND_AT)
     with time_machine.travel(REMIND_AT, tick=False):
-        assert work.drain("reminders") == 60
+        assert work.drain("reminders") == 50  # a batch; the others are told along
     assert Mail.objects.count() == 60
+
+
+# --- Thousands --------------------------------------------------------------------------------------
+
+
+def test_nobody_waits_batch_after_batch_for_somebodys_thousands(
+    ada: User, clock: Traveller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "MOST", 5)
+    make_webhook(ada, events=["reminder.due"])
+    for number in range(30):
+        remind(ada, title=f"Task {number}")
+    bob = make_user("bob", email_verified_at=timezone.now())
+    remind(bob, reminders=[{"at": REMIND_AT + SECOND}])
+    clock.move_to(REMIND_AT + SECOND)
+    claimed = leases.claim(Reminder.objects.due(timezone.now()), 5, timezone.now())
+    services.fire(claimed)
+    assert [each.user for each in Reminder.objects.due(timezone.now())] == [bob]
+    assert Event.objects.count() == Reminder.objects.exclude(sent_at=None).count() == 30
+
+
+def test_the_outbox_holds_no_text_and_what_was_deleted_since_is_not_mailed(ada: User, clock: Traveller) -> None:
+    """The mail server was away meanwhile; of a mail that is given up the data stays."""
+    task = remind(ada)
+    clock.move_to(REMIND_AT)
+    work.drain("reminders")
+    assert Mail.objects.get().data == {"task": task.pk, "remind_at": "2026-12-01T08:30:00+00:00"}
+    tasks.delete_task(ada, task.pk)
+    work.drain("bulk mails")
+    assert mail.outbox == [] and not Mail.objects.exists()
+
+
+def test_who_wants_a_new_password_waits_for_no_reminders(ada: User, clock: Traveller) -> None:
+    remind(ada)
+    clock.move_to(REMIND_AT)
+    work.drain("reminders")
+    clock.shift(1)
+    send_password_reset(make_user("bob"))
+    now = timezone.now()
+    assert work.due_names(list(work.kinds()), now) == ["mails", "bulk mails"]
+    assert [work.drain("mails"), len(mail.outbox)] == [1, 1]
+    assert "password" in mail.outbox[0].subject

@@ -1,12 +1,17 @@
 """The settings of an account that concern reminders."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
 
+from config.environment.rates import Rate
+from tasks import services
+from tasks.reminders import services as reminders
 from tasks.reminders.models import Digest
 from tests.client import Api
-from tests.problems import problem_of
+from tests.factories import make_task
+from tests.problems import problem_of, stored
 from users.models import User
 
 ME = "/api/users/me"
@@ -72,3 +77,31 @@ def test_bad_ones_are_refused(as_alice: Api, alice: User, changes: dict[str, Any
 def test_a_profile_can_be_sent_back_as_it_is(as_alice: Api) -> None:
     body = as_alice.get(ME).json()
     assert as_alice.patch(ME, body).json() == body
+
+
+def test_planning_many_days_anew_to_and_fro_ends_in_409(
+    as_alice: Api, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As moving to another time zone does: the account is locked meanwhile, and sign-ins to it wait."""
+    monkeypatch.setattr(services, "MOVED", Rate(3, 3600))
+    for _ in range(2):
+        make_task(alice, due_date=dt.date(2026, 12, 1), reminders=[{"minutes_before": 0}])
+    for hour in ("10:00", "11:00"):
+        assert as_alice.patch(ME, {"reminder_time": hour}).status_code == 200
+    before = stored()
+    problem = problem_of(as_alice.patch(ME, {"reminder_time": "12:00"}), 409)
+    assert (problem["code"], problem["limit"], stored()) == ("limit_reached", 3, before)
+
+
+def test_more_reminders_than_a_request_can_plan_anew_stay(
+    as_alice: Api, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100,000 of them took longer than a statement may, and ended in a 503 again and again."""
+    monkeypatch.setattr(reminders, "MOST_MOVED", 2)
+    task = make_task(alice, due_date=dt.date(2026, 12, 1), reminders=[{"minutes_before": n} for n in range(3)])
+    before = stored()
+    for changes in ({"reminder_time": "10:00"}, {"timezone": "Asia/Karachi"}):
+        problem = problem_of(as_alice.patch(ME, changes), 409)
+        assert (problem["code"], problem["limit"], stored()) == ("limit_reached", 2, before)
+    services.update_task(alice, task.pk, {"reminders": []})
+    assert as_alice.patch(ME, {"reminder_time": "10:00"}).status_code == 200

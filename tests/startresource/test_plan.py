@@ -1,5 +1,6 @@
 """Writing again: what is untouched is written anew, edits are merged, and tables change by new migrations."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -145,6 +146,20 @@ def test_what_was_edited_by_hand_is_removed_if_that_is_meant(root: Path) -> None
     assert services.exists()
     removal.remove(spec, place, destructive=True, root=root)
     assert not services.exists()
+
+
+@pytest.mark.parametrize("place", ["../outside.txt", "{outside}"])
+def test_a_lock_that_names_files_elsewhere_deletes_none(root: Path, place: str) -> None:
+    outside = root.parent / "outside.txt"
+    outside.write_text("precious")
+    spec = parsing.parse(documents.read(HABIT.encode()), world.world(without="habit"))
+    lock = root / APP / LOCK
+    held = json.loads(lock.read_text())
+    held["files"][place.format(outside=outside)] = plan.sha("precious")
+    lock.write_text(json.dumps(held))
+    with pytest.raises(SpecError, match=r"outside\.txt, which is outside"):
+        removal.remove(spec, plan.place_of(spec, None, root), destructive=True, root=root)
+    assert outside.exists() and lock.exists()
 
 
 def test_what_was_not_made_by_it_is_not_removed() -> None:

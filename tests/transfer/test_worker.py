@@ -1,18 +1,23 @@
 """Imports that are too large for a request: a worker stores them slice by slice."""
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
+from config.database import leases
 from config.operations import work
 from tasks.models import Task
 from tasks.transfer import services
 from tasks.transfer.models import Import
 from tests.client import Answer, Api
 from tests.factories import make_webhook
+from tests.pages import signed_in
 from tests.problems import problem_of
 from users.models import Change, User
 from users.webhooks.models import Event
@@ -145,3 +150,40 @@ def test_a_webhook_is_told_when_it_is_done(as_alice: Api, alice: User) -> None:
     assert Event.objects.values_list("name", "data").get() == (
         "import.done", {"import_id": row["id"], "status": "done"},
     )  # fmt: skip
+
+
+def test_one_that_kills_its_worker_each_time_is_given_up(as_alice: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that fills the memory does: all other work would end with it, once a minute, for ever."""
+    row = send(as_alice, csv(ROWS)).json()
+
+    def killed(*arguments: Any) -> Any:
+        raise SystemExit
+
+    monkeypatch.setattr(services, "_store_slice", killed)
+    for _ in range(services.MAX_TRIES):
+        with pytest.raises(SystemExit):
+            work.drain("imports")
+        Import.objects.update(leased_until=timezone.now())
+    assert work.drain("imports") == 1
+    failed = shown(as_alice, row["id"])
+    assert (failed["status"], failed["error"]) == ("failed", "It was given up after 5 tries; split the file.")
+    assert Import.objects.values_list("data", "due_at").get() == (None, None)
+
+
+def test_files_are_not_loaded_with_the_rows(as_alice: Api, carol: User) -> None:
+    """Claims look at several, and lists at a page of them."""
+    pk, staff = send(as_alice, csv(ROWS)).json()["id"], signed_in(carol)
+    with CaptureQueriesContext(connection) as captured:
+        for page in ("", f"{pk}/change/"):
+            assert staff.get(f"/admin/transfer/import/{page}").status_code == 200
+        [kind] = [each for each in work.kinds() if each.name == "imports"]
+        assert len(leases.claim(kind.due_rows(timezone.now()), 1, timezone.now(), kind.owner)) == 1
+    assert not [each["sql"] for each in captured if '"transfer_import"."data"' in each["sql"]]
+
+
+def test_comments_count_for_what_is_stored_at_once(as_alice: Api) -> None:
+    comments = [{"uid": f"c{number}", "text": "Hm"} for number in range(6)]
+    task = {"uid": "t", "title": "A", "comments": comments}
+    data = json.dumps({"format": "tickbase", "version": 1, "projects": [], "tasks": [task]}).encode()
+    answer = as_alice.client.post("/api/me/imports", data, content_type="application/octet-stream")
+    assert answer.status_code == 202, answer.content

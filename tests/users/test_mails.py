@@ -262,3 +262,19 @@ def test_the_first_page_tells_whether_deferred_work_is_done(db: None, carol: Use
     page = staff.get("/admin/").content.decode()
     assert "A worker does what is due." in page
     assert '<th scope="row">Mails</th><td>1</td>' in page
+
+
+def test_a_mail_that_cannot_be_made_keeps_no_others_waiting(
+    db: None, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(row: Mail, address: str) -> Any:
+        raise ValueError("unforeseen")
+
+    monkeypatch.setitem(mail._composers, "broken", broken)
+    mail.queue("broken", person("eve"))
+    queued("ada")
+    work.drain("mails")
+    assert mailbox.recipients() == ["ada@example.com"]
+    row = Mail.objects.get(kind="broken")
+    assert (row.last_error, row.leased_until) == ("ValueError", None)
+    assert row.due_at is not None and row.due_at > timezone.now()

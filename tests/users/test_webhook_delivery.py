@@ -2,6 +2,7 @@
 
 import datetime as dt
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from users.mail.models import Mail
 from users.models import User
 from users.resources import pruning
 from users.services import epochs
-from users.webhooks import services
+from users.webhooks import delivery, messages, services
 from users.webhooks.delivery import Courier
 from users.webhooks.models import Delivery, Endpoint, Event
 from users.webhooks.writes import RETRIES
@@ -284,6 +285,42 @@ def test_a_new_one_waits_with_the_slow_ones_until_it_was_quick(alice: User, rece
     clock.shift(10)
     assert [work.drain("webhooks"), work.drain("slow webhooks")] == [0, 1]
     assert only().is_slow is False
+
+
+def test_a_quick_one_that_hangs_is_tried_again_among_the_slow_ones(
+    alice: User, receiver: Receiver, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two accounts that answer at once and late by turns would hold both threads of all quick ones."""
+    monkeypatch.setattr(delivery, "QUICK_SECONDS", 0.2)
+    make_webhook(alice, receiver)
+    make_task(alice)
+    deliver()
+    over = threading.Event()
+
+    def late(received: Any) -> Any:
+        over.wait(10)
+        return 204, {}, b""
+
+    receiver.answers = [late]
+    make_task(alice)
+    began = time.monotonic()
+    assert work.drain("webhooks") == 1
+    assert time.monotonic() - began < 5
+    assert (only().is_slow, only().failures, only().leased_until) == (True, 0, None)
+    over.set()
+    assert [work.drain("webhooks"), work.drain("slow webhooks")] == [0, 1]
+    assert only().failures == 0 and receiver.ids[1] == receiver.ids[2]
+
+
+def test_a_long_log_that_is_not_wanted_holds_up_nobody_of_the_batch(
+    alice: User, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "TURN", 0.0)
+    make_webhook(alice, receiver, events=["project.deleted"])
+    for _ in range(messages.PAGE + 1):
+        make_task(alice)
+    assert deliver() == 2  # a page each
+    assert only().cursor_version == head_of(alice)
 
 
 def test_the_backlog_tells_since_when_something_waits(alice: User, receiver: Receiver, clock: Any) -> None:

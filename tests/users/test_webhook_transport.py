@@ -337,3 +337,19 @@ def _accept_once(listener: socket.socket) -> None:
     with connection:
         read_request(connection)
         connection.sendall(ANSWER)
+
+
+def test_an_ipv6_address_that_ends_in_letters_has_no_port_in_it(settings: Settings) -> None:
+    settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("::ffff:0:0/96")]
+    with socket.create_server(("127.0.0.10", 0)) as server:
+        port, answered = server.getsockname()[1], threading.Thread(target=_answer_once, args=[server])
+        answered.start()
+        assert post(f"http://[::ffff:127.0.0.10]:{port}/").status == 204
+        answered.join()
+
+
+def _answer_once(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        read_request(connection)
+        connection.sendall(ANSWER)

@@ -203,7 +203,8 @@ def test_what_is_no_longer_kept_cannot_be_replayed(alice: User, clock: Any) -> N
         (["webhooks", "tasks:read"], {"events": ["task.created", "project.created"]}, "projects:read"),
         (["webhooks", "tasks:read"], {"events": ["task.created"]}, None),
         (["webhooks"], {"events": ["import.done"]}, None),
-        (["webhooks", "tasks:read", "projects:read"], {}, None),
+        (["webhooks"], {"events": ["reminder.due"]}, "tasks:read"),
+        (["webhooks", "tasks:read", "projects:read", "comments:read"], {}, None),
     ],
 )
 def test_a_token_gets_no_more_than_it_may_read(

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
+from django.db import DatabaseError, InterfaceError
 from django.db.models import prefetch_related_objects
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -21,7 +22,7 @@ from django.utils import timezone
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
 from config.operations.work import backoff
-from users.mail.models import Mail
+from users.mail.models import Mail, MailQuerySet
 from users.models import User
 from users.text import mail_address
 from users.tokens import mailed
@@ -37,6 +38,7 @@ NO_SERVER = "No mail server is set: EMAIL_HOST is empty."
 Composer = Callable[[Mail, str], EmailMessage | None]
 
 _composers: dict[str, Composer] = {}
+_bulk: set[str] = set()  # kinds for which nobody waits
 _told: set[str] = set()  # kinds of which the log says that they cannot be sent
 
 
@@ -68,9 +70,12 @@ EMAIL_CHANGE_NOTICE = "email_change_notice"
 TOKEN_EXPIRY = "token_expiry"
 
 
-def register(kind: str, compose: Composer) -> None:
-    """To be called in the `ready()` of an app that sends mails of this kind."""
+def register(kind: str, compose: Composer, *, is_bulk: bool = False) -> None:
+    """To be called in the `ready()` of an app that sends mails of this kind. Mails that are not `is_bulk` come first:
+    thousands of reminders of nine o'clock keep nobody from a new password."""
     _composers[kind] = compose
+    if is_bulk:
+        _bulk.add(kind)
 
 
 def queue(
@@ -189,6 +194,14 @@ def send_again(mail: Mail) -> bool:
 # --- The worker's part ------------------------------------------------------------------------------
 
 
+def due(now: dt.datetime) -> MailQuerySet:
+    return Mail.objects.due(now).exclude(kind__in=_bulk)
+
+
+def due_in_bulk(now: dt.datetime) -> MailQuerySet:
+    return Mail.objects.due(now).filter(kind__in=_bulk)
+
+
 def can_send() -> bool:
     """Whether there is a mail server, or a console that a developer looks at."""
     return not settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend")
@@ -229,7 +242,9 @@ def _deliver(mail: Mail, server: Any) -> None:
         outgoing.extra_headers.setdefault("Message-ID", _message_id(mail))
         server.open()
         server.send_messages([outgoing])
-    except (OSError, smtplib.SMTPException, UnicodeError) as error:
+    except (DatabaseError, InterfaceError):
+        raise  # it would be the same for the others
+    except Exception as error:  # also of a mail that cannot be made: it must not keep the others waiting
         server.close()
         _fail(mail, error)
     else:

@@ -16,6 +16,7 @@ from users.webhooks.transport import Connection, Outcome
 AT_MOST = LEASE.total_seconds() / 2  # seconds, after which an endpoint waits for its next turn
 TURN = 1.0  # seconds, after which it does so if others are waiting
 FRESH = 2.0  # seconds, after which a page is read anew: what was erased meanwhile is not sent
+QUICK_SECONDS = 3.0  # for an attempt among the quick ones; what takes longer is tried again among the slow ones
 BATCH, SLOW_BATCH = 4, 8  # endpoints that one thread waits for at the same time
 
 
@@ -65,7 +66,11 @@ class Courier:
         self._began = self._read_at = self._looked_at = time.monotonic()
 
     def next(self) -> Message | None:
-        """The message that the cursor is before; None if the turn is over, and then the lease is given up."""
+        """The message that the cursor is before; None if the turn is over, and then the lease is given up.
+
+        The others of the batch wait for this: what is not wanted is passed over for no longer than a turn.
+        """
+        began = time.monotonic()
         while not self._is_over():
             if self._page and time.monotonic() - self._read_at < FRESH:
                 return self._page[0]
@@ -76,18 +81,24 @@ class Courier:
             page = messages.read(self._endpoint, self._user)
             self._page = deque(page.messages)
             self._is_alone = len(page.messages) == 1 and not page.more
-            if not self._page and not (writes.pass_over(self._endpoint, page.place) and page.more):
-                break
+            if not self._page:
+                goes_on = writes.pass_over(self._endpoint, page.place) and page.more
+                if not goes_on or time.monotonic() - began > TURN:
+                    break
         self._end()
         return None
 
     def send(self, message: Message) -> Outcome:
         now, body = timezone.now(), message.body
         keys = self._endpoint.secrets(now)
-        return self._connection.post(body, signing.headers(message.id, int(now.timestamp()), body, keys))
+        headers = signing.headers(message.id, int(now.timestamp()), body, keys)
+        return self._connection.post(body, headers, None if self._is_slow else QUICK_SECONDS)
 
     def record(self, message: Message, outcome: Outcome) -> bool:
         """Whether to go on."""
+        if outcome.is_late and not self._is_slow:  # no failure yet: the quick ones wait for nobody for long
+            self._endpoint.settle(timezone.now(), is_slow=True)
+            return self._stop()
         self._deliveries.append(writes.delivery(self._endpoint, message, outcome))
         if not outcome.is_accepted:
             writes.fail(self._endpoint, outcome)

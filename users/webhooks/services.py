@@ -1,7 +1,7 @@
 """Services of webhooks: those of owners and of staff, and `notify`, with which other apps tell of an event."""
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.db import connection
@@ -27,6 +27,7 @@ MAX_ENDPOINTS = 10  # of an account
 MAX_PROJECTS = 100  # in `project_ids`
 ROTATION = dt.timedelta(hours=24)  # in which the former secret signs along
 OTHER_EVENTS = ("reminder.due", "import.done")  # those that `notify` is called with
+ABOUT = {"reminder.due": "task"}  # the resource that such an event is about
 
 
 class WebhookNotFound(NotFound):
@@ -61,18 +62,23 @@ def notify(user: User, name: str, data: dict[str, Any]) -> bool:
     """Tell the user's webhooks of something that is no change of a row, in the caller's transaction. If none wants it,
     nothing is stored: False. Members of `data` are sent as they are; of an `object`, its `project_id` is looked at.
     """
+    return notify_each(user, name, [data])
+
+
+def notify_each(user: User, name: str, each: Iterable[dict[str, Any]]) -> bool:
+    """`notify` of several at once."""
     is_wanted = Endpoint.objects.for_user(user).wanting(name).exists()
     if is_wanted:
-        _add_event(user, name, data)
+        _add_events(user, name, each)
     return is_wanted
 
 
 @retried_transaction
-def _add_event(user: User, name: str, data: dict[str, Any], endpoint: Endpoint | None = None) -> Event:
+def _add_events(user: User, name: str, each: Iterable[dict[str, Any]], endpoint: Endpoint | None = None) -> None:
     """Under a lock of the user's events, so that ids are in commit order: a cursor passes over none."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"webhooks_event {user.pk}"])
-    return Event.objects.create(user=user, endpoint=endpoint, name=name, data=data)
+    Event.objects.bulk_create([Event(user=user, endpoint=endpoint, name=name, data=data) for data in each])
 
 
 # --- Services of owners -----------------------------------------------------------------------------
@@ -167,7 +173,7 @@ def send_test(user: User, pk: int) -> Endpoint:
     if not row.is_active:
         raise WebhookInactive("It is not active; change `active` to true first.")
     if not Event.objects.for_user(user).filter(endpoint=row, name=TEST, pk__gt=row.cursor_event).exists():
-        _add_event(user, TEST, {}, row)
+        _add_events(user, TEST, [{}], row)
     _hasten(row)
     return row
 

@@ -29,6 +29,7 @@ class Outcome(NamedTuple):
     reason: str  # in our words, as the receiver's may be anything; empty if it was accepted
     milliseconds: int
     retry_after: float = 0.0  # seconds that the receiver asks for
+    is_late: bool = False  # whether the time was over
 
     @property
     def is_accepted(self) -> bool:
@@ -46,18 +47,19 @@ class Connection:
         self.url = url
         self._stream: _Stream | None = None
 
-    def post(self, body: bytes, headers: Mapping[str, str]) -> Outcome:
-        """Never raises: whatever goes wrong is the receiver's failure."""
-        began = time.monotonic()
+    def post(self, body: bytes, headers: Mapping[str, str], seconds: float | None = None) -> Outcome:
+        """Within so many seconds, or SECONDS. Never raises: whatever goes wrong is the receiver's failure."""
+        began, is_late = time.monotonic(), False
         try:
-            status, retry_after = self._post(body, headers, began + SECONDS)
+            status, retry_after = self._post(body, headers, began + (seconds or SECONDS))
             reason = "" if 200 <= status < 300 else f"HTTP {status}"
             if 300 <= status < 400:
                 reason += ": redirects are not followed"
         except (OSError, http.client.HTTPException, UrlRefused, ValueError) as error:
             self.close()
             status, retry_after, reason = None, 0.0, _reason(error)
-        return Outcome(status, reason, round((time.monotonic() - began) * 1000), retry_after)
+            is_late = isinstance(error, TimeoutError)
+        return Outcome(status, reason, round((time.monotonic() - began) * 1000), retry_after, is_late)
 
     def close(self) -> None:
         if self._stream is not None:
@@ -77,7 +79,7 @@ class Connection:
     def _exchange(self, target: Target, body: bytes, headers: Mapping[str, str], deadline: float) -> tuple[int, float]:
         stream: Any = self._stream
         stream.begin(deadline)
-        connection = http.client.HTTPConnection(target.host)
+        connection = http.client.HTTPConnection(target.host, target.port)  # or it looks for one behind a colon
         connection.auto_open = 0
         connection.sock = stream
         connection.putrequest("POST", target.path, skip_host=True, skip_accept_encoding=True)

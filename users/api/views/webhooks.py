@@ -163,7 +163,7 @@ class WebhooksBase(AccountView):
 
     def require_reading(self, events: list[str]) -> None:
         """A token gets by a webhook no more than it may read. Raises InsufficientScope."""
-        names = {event.partition(".")[0] for event in events}
+        names = {services.ABOUT.get(event, event.partition(".")[0]) for event in events}
         scopes.require(
             self.request, scopes.reading(each for each in registered() if ALL in names or each.name in names)
         )

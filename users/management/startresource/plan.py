@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -35,9 +35,13 @@ class Lock:
             return None
         try:
             held = json.loads(path.read_text())
-            return cls(held["spec"], held["files"])
+            lock = cls(held["spec"], dict(held["files"]))
         except (ValueError, KeyError, TypeError) as error:
             raise SpecError(f"{path.name} cannot be read; take it from your version control.") from error
+        for each in lock.files:  # which are deleted with the resource
+            if PurePosixPath(each).is_absolute() or ".." in PurePosixPath(each).parts:
+                raise SpecError(f"{path.name} names {each}, which is outside; take it from your version control.")
+        return lock
 
     def text(self) -> str:
         return json.dumps({"note": _NOTE, "spec": self.spec, "files": self.files}, indent=2, ensure_ascii=False) + "\n"
