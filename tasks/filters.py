@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import TextChoices
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
 from config.database.queries import Param
@@ -22,6 +22,7 @@ ALL = "all"
 MAX_CHOICES = 1000  # characters
 
 # An array for typed clients; on the wire, one parameter with commas, or a repeated one.
+# Without examples, which /api/docs would fill in: who tries the list there asks for all of it.
 _STATUSES = {"type": "array", "items": {"type": "string", "enum": [*Status.values, ALL]}, "minItems": 1}
 STATUS = OpenApiParameter(
     "status", _STATUSES, description="Any of these; `all`, alone, is all of them.", style="form", explode=False
@@ -32,13 +33,9 @@ _PRIORITIES = {"oneOf": [_PRIORITY, {"type": "array", "items": _PRIORITY, "minIt
 PRIORITY = OpenApiParameter(
     "priority",
     _PRIORITIES,
-    description="Any of these.",
+    description="One, or any of several: `high,medium`.",
     style="form",
     explode=False,
-    examples=[
-        OpenApiExample("Only this one", value=Priority.HIGH.value),
-        OpenApiExample("Either", value=[Priority.HIGH.value, Priority.MEDIUM.value]),
-    ],
 )
 
 NONE = "none"
@@ -55,24 +52,13 @@ PROJECT = OpenApiParameter(
     _PROJECTS,
     description=f"`{INBOX}`; `{ACTIVE}`, which is the inbox and every project that is not archived; or the id of a "
     f"project, or of up to {MAX_PROJECTS}, with commas or by repetition.",
-    examples=[
-        OpenApiExample("The inbox", value=INBOX),
-        OpenApiExample("All but archived ones", value=ACTIVE),
-        OpenApiExample("Two projects", value=[41, 43]),
-    ],
 )
 PARENT = OpenApiParameter(
     "parent",
     {"oneOf": [{"type": "string", "const": NONE}, _AN_ID]},
     description=f"`{NONE}`: only what is no subtask. Or an id: the subtasks of this task, without those within them.",
-    examples=[OpenApiExample("No subtasks", value=NONE), OpenApiExample("Of this task", value=42)],
 )
-ROOT = OpenApiParameter(
-    "root",
-    _AN_ID,
-    description="This task, and all that is within it.",
-    examples=[OpenApiExample("A whole tree", value=42)],
-)
+ROOT = OpenApiParameter("root", _AN_ID, description="The id of a task: it, and all that is within it.")
 
 
 @extend_schema_field({"type": "array", "items": {"type": "string"}, "minItems": 1})  # `described` says which

@@ -81,6 +81,20 @@ class ServiceAdmin(ModelAdmin):
             request.META[_REFUSAL] = refusal
             return super().changeform_view(request, object_id, form_url, extra_context)
 
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> Any:
+        """Where nothing can be changed, as the permission is for the actions of the list, no button says Save."""
+        if not context["adminform"].form.fields and not context["inline_admin_formsets"]:
+            context = {**context, "show_save": False, "show_save_and_continue": False}
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         try:
             return retried_transaction(super().delete_view)(request, object_id, extra_context)

@@ -217,7 +217,7 @@ def test_services_wait_for_what_can_be_waited_for() -> None:
 
 def test_compose_sets_variables_that_there_are() -> None:
     known = {name for name, _ in variables()}
-    for name in ("app", "migrate", "backup"):
+    for name in ("app", "worker", "migrate", "backup"):
         assert set(compose()["services"][name]["environment"]) <= known
 
 

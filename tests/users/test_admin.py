@@ -359,6 +359,6 @@ def test_the_sidebar_leads_to_every_list_by_its_icon(carol: User) -> None:
     entry = r'<a href="/admin/(?:\w+/)?(\w*)/?"[^>]*>\s*<span class="material-symbols-outlined[^>]*>\s*(\w+)'
     icons = {"user": "person", "group": "group", "session": "devices", "personaltoken": "key", "auditevent": "history"}
     icons["mail"] = "mail"
-    icons["import"] = "upload_file"
+    icons |= {"import": "upload_file", "reminder": "alarm", "endpoint": "webhook", "delivery": "outbox"}
     icons |= {str(each.model._meta.model_name): each.icon for each in RESOURCES}
     assert dict(re.findall(entry, page)) == {"": "dashboard", **icons}

@@ -60,6 +60,11 @@ def test_who_may_see_the_address_sees_it_and_the_audit_tells(row: Endpoint, staf
     assert row.url not in page(staff, LIST)
 
 
+def test_a_page_with_nothing_to_change_has_no_button_to_save(row: Endpoint, staff: Client) -> None:
+    assert 'name="_save"' not in page(staff, f"{LIST}{row.pk}/change/")
+    assert 'name="_save"' in page(staff, f"/admin/users/user/{row.user_id}/change/")
+
+
 @pytest.mark.parametrize(
     ("role", "status"), [("user", 302), ("staff", 403), ("support", 200), ("operators", 200), ("superuser", 200)]
 )

@@ -122,11 +122,11 @@ class Command(BaseCommand):
         self._write_openapi()
         own = [path for path in written if path not in edits.EDITED]
         lines = sum(planned.texts[path].count("\n") for path in own)
-        plural = planned.spec.plural
+        plural, python = planned.spec.plural, os.path.relpath(sys.executable)
         self.stdout.write(
             f"{len(own)} files with {lines:,} lines in {time.monotonic() - begun:.1f} s. Next:\n"
-            "  python manage.py migrate\n"
-            f"  .venv/bin/pytest tests/{plural} tests/resources -k {planned.spec.name}\n"
+            f"  {python} manage.py migrate\n"
+            f"  {python} -m pytest tests/{plural} tests/resources -k {planned.spec.name}\n"
             "  make run\n"
             f"Then GET /api/me/{plural} answers; docs/guide/{plural}.md shows how."
         )
