@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from config.errors import Invalid
 from config.values import FIRST_INSTANT, LAST_INSTANT, JsonList, is_storable, nfc
 from tasks.recurrence import calendar
-from users.preferences import MAX_REMINDER_MINUTES
+from users.models import MAX_REMINDER_MINUTES
 from users.resources.models import MAX_UID, new_uid
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ from config.environment.rates import Rate
 from config.http.limits import leases
 from config.http.request import client_address, current_request, is_in_admin, request_id_of
 from config.observability import logs
-from users.models import AuditEvent, User
-from users.staff import AuditSubject
+from users.models import AuditEvent, AuditSubject, User
 from users.text import validate_email
 
 # Rate limits count addresses and accounts; this one bounds what a botnet with many of both can write: some 60 MB a day.

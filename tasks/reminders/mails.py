@@ -16,8 +16,7 @@ from tasks.querysets import TaskQuerySet
 from tasks.reminders.models import Reminder
 from users.mail import services as mail
 from users.mail.models import Mail
-from users.models import User
-from users.preferences import Channel
+from users.models import Channel, User
 
 REMINDER, LIMIT, DIGEST = "reminder", "reminder_limit", "digest"
 UNSUBSCRIBE = "tasks.reminders.unsubscribe"  # the salt of its tokens

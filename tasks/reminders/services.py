@@ -20,8 +20,7 @@ from tasks.recurrence import calendar
 from tasks.reminders import mails
 from tasks.reminders.models import Digest, Reminder
 from users import services as accounts
-from users.models import User
-from users.preferences import Channel
+from users.models import Channel, User
 from users.resources import feed
 from users.resources.querysets import one_of
 from users.tokens.callers import Actor

@@ -32,6 +32,7 @@ from users.mail.models import Mail
 from users.models import (
     AccountNote,
     AuditEvent,
+    AuditSubject,
     Change,
     EmailChange,
     Feed,
@@ -40,7 +41,6 @@ from users.models import (
     Session,
     User,
 )  # fmt: skip
-from users.staff import AuditSubject
 
 LONG_AGO = dt.timedelta(minutes=6)
 

@@ -25,9 +25,8 @@ from users.admin.rows import LineField, PlainTextarea, TextField
 from users.admin.sessions import may_end_sessions, outranks
 from users.audit import Action
 from users.mail import services as mail
-from users.models import AuditEvent, User
+from users.models import MAX_NOTE, AuditEvent, User
 from users.resources.resource import registered
-from users.staff import MAX_NOTE
 from users.text import MAX_EMAIL
 
 EVENTS = 10  # on the page of an account
