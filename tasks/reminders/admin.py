@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
-from config.admin.base import ServiceAdmin
+from config.admin.base import ReadOnlyAdmin
 from tasks.reminders.models import Reminder
 
 
@@ -27,13 +27,12 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Reminder)
-class ReminderAdmin(ServiceAdmin):
+class ReminderAdmin(ReadOnlyAdmin):
     icon = "alarm"
     list_display = ("id", "user", "task_number", "remind_at", "snoozed_until", "sent_at", "missed_at")
     list_select_related = ("user",)
     list_filter = (StateFilter, ("user", AutocompleteSelectFilter))
     ordering = ("-pk",)
-    show_full_result_count = False
     fields = readonly_fields = (
         "user", "task_number", "uid", "remind_at", "is_muted", "planned_at", "snoozed_until", "sent_at", "missed_at",
         "attempts",
@@ -42,12 +41,3 @@ class ReminderAdmin(ServiceAdmin):
     @admin.display(description="task")
     def task_number(self, row: Reminder) -> int:
         return row.task_id
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Reminder | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Reminder | None = None) -> bool:
-        return False

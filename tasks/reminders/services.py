@@ -35,15 +35,14 @@ def _notify(account: User, reminders: Sequence[Reminder], now: dt.datetime) -> l
     for each in reminders:
         task = each.task
         shown = {"id": task.pk, "uid": task.uid, "project_id": task.project_id}
-        shown |= {"due_date": task.due_date and task.due_date.isoformat(), "due_at": _text(task.due_at)}
-        reminder = {"uid": each.uid, "remind_at": _text(each.remind_at)}
+        shown |= {
+            "due_date": task.due_date and task.due_date.isoformat(),
+            "due_at": task.due_at and reminding.as_text(task.due_at),
+        }
+        reminder = {"uid": each.uid, "remind_at": each.remind_at and reminding.as_text(each.remind_at)}
         if webhooks.notify(account, "reminder.due", {"object": shown, "reminder": reminder}):
             told.append(each.pk)
     return told
-
-
-def _text(moment: dt.datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 # Tells a user, in the transaction that notes it, of some of their reminders, each with its `task`, at a moment. Returns

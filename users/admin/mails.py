@@ -36,7 +36,6 @@ class MailAdmin(AuditedAdmin):
     list_filter = (StateFilter, "kind")
     search_fields = ("user__email", "address")
     ordering = ("-created_at", "-pk")
-    show_full_result_count = False
     actions = ("send_again",)
     fields = readonly_fields = (
         "kind", "user", "address", "created_at", "state", "attempts", "due_at", "expires_at", "sent_at", "failed_at",

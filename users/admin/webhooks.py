@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from config.admin.base import ReadOnlyAdmin
 from users import audit
 from users.admin.audited import AuditedAdmin, Done
 from users.audit import Action
@@ -33,32 +34,28 @@ class StateFilter(admin.SimpleListFilter):
         return queryset
 
 
-class ReadOnlyAdmin(AuditedAdmin):
-    list_select_related: Any = ("user",)
-    ordering = ("-pk",)
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(Endpoint)
-class EndpointAdmin(ReadOnlyAdmin):
+class EndpointAdmin(AuditedAdmin):
     """The path of an address may hold a secret of the receiver's: staff with the permission sees it, and each look is
     in the audit. The secrets that sign are shown to nobody."""
 
     icon = "webhook"
     list_display = ("__str__", "user", "host", "status", "failures", "last_error", "next_attempt_at", "created_at")
+    list_select_related = ("user",)
     list_filter = (StateFilter, "created_at")
     search_fields = ("user__email",)
+    ordering = ("-pk",)
     actions = ("try_now", "disable", "enable")
     fields = readonly_fields = (
         "user", "address", "events", "project_ids", "status", "disabled_at", "failures", "last_error",
         "next_attempt_at", "cursor_version", "cursor_event", "created_at", "updated_at", "last_deliveries",
     )  # fmt: skip
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Endpoint | None = None) -> bool:
+        return False
 
     def address(self, row: Endpoint) -> str:
         return str(getattr(row, "shown", row.host))
@@ -111,9 +108,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_select_related = ("user", "endpoint")
     list_filter = ("event",)
     search_fields = ("user__email", "=webhook_id")
+    ordering = ("-pk",)
     fields = readonly_fields = (
         "at", "user", "endpoint", "event", "webhook_id", "status", "reason", "milliseconds", "attempt",
     )  # fmt: skip
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
