@@ -26,12 +26,12 @@ from users.resources.querysets import one_of
 from users.tokens.callers import Actor
 from users.webhooks import services as webhooks
 
-MISSED_AFTER = dt.timedelta(hours=24)  # later than that, nobody is told
+MISSED_AFTER = dt.timedelta(hours=24)  # later than that, a reminder is missed
 
 
 def _notify(account: User, reminders: Sequence[Reminder], now: dt.datetime) -> list[int]:
     """Without text, which would outlive the task in the events."""
-    told = []
+    sent = []
     for each in reminders:
         task = each.task
         shown = {"id": task.pk, "uid": task.uid, "project_id": task.project_id}
@@ -41,12 +41,12 @@ def _notify(account: User, reminders: Sequence[Reminder], now: dt.datetime) -> l
         }
         reminder = {"uid": each.uid, "remind_at": each.remind_at and reminding.as_text(each.remind_at)}
         if webhooks.notify(account, "reminder.due", {"object": shown, "reminder": reminder}):
-            told.append(each.pk)
-    return told
+            sent.append(each.pk)
+    return sent
 
 
 # Tells a user, in the transaction that notes it, of some of their reminders, each with its `task`, at a moment. Returns
-# the ids of those that it has told. By the name in `User.reminder_channels`.
+# the ids of those that it has sent. By the name in `User.reminder_channels`.
 channels: dict[str, Callable[[User, Sequence[Reminder], dt.datetime], Collection[int]]] = {
     Channel.MAIL: mails.queue,
     Channel.WEBHOOK: _notify,
@@ -138,12 +138,12 @@ def _fire(user_id: int, claimed: list[Reminder]) -> None:
         return
     account, now = rows[0].user, timezone.now()
     in_time = [row for row in rows if row.remind_at is not None and now - row.remind_at <= MISSED_AFTER]
-    told: set[int] = set()
+    sent: set[int] = set()
     for name in account.reminder_channels if account.is_active and in_time else []:
-        told |= {*channels[name](account, in_time, now)}
-    missed = [row.pk for row in rows if row.pk not in told]
-    outcomes = [([*told], now, None), (missed, None, now)]
-    run_all([Raw(_SETTLE, [sent, lost, pks]) for pks, sent, lost in outcomes if pks], commit=True)
+        sent |= {*channels[name](account, in_time, now)}
+    missed = [row.pk for row in rows if row.pk not in sent]
+    outcomes = [([*sent], now, None), (missed, None, now)]
+    run_all([Raw(_SETTLE, [sent_at, missed_at, pks]) for pks, sent_at, missed_at in outcomes if pks], commit=True)
 
 
 def fire_digests(claimed: list[Digest]) -> None:
@@ -158,12 +158,12 @@ def _fire_digest(row: Digest) -> None:
     if account is None:  # deleted meanwhile
         return
     following = next_digest(account, now)
-    is_told = False
+    is_sent = False
     if account.is_active and due_at is not None and now - due_at <= MISSED_AFTER:
         today = now.astimezone(account.zone).date()
         tasks = Task.objects.for_user(account).visible().active(account).open()
-        is_told = mails.queue_digest(account, tasks.due_before(today + dt.timedelta(days=1)), today, now)
-    if not row.settle(following, **({"sent_at": now} if is_told else {})):
+        is_sent = mails.queue_digest(account, tasks.due_before(today + dt.timedelta(days=1)), today, now)
+    if not row.settle(following, **({"sent_at": now} if is_sent else {})):
         transaction.set_rollback(True)  # another worker, or another time was set meanwhile
 
 
