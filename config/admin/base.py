@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.admin.utils import model_ngettext
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.db import DataError
 from django.db.models import Model, QuerySet
@@ -130,6 +131,10 @@ class ServiceAdmin(ModelAdmin):
         """The first links, and the number of the others."""
         more = len(links) - SHOWN
         return links if more <= 0 else [*links[:SHOWN], f"and {more:,} more"]
+
+    def counted(self, rows: list[Any]) -> str:
+        """Such as "2 tasks"."""
+        return f"{len(rows)} {model_ngettext(self.opts, len(rows))}"
 
     def change_link(self, obj: Model, text: str | None = None) -> str:
         address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])

@@ -4,7 +4,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from users.admin.audited import AuditedAdmin
+from users.admin.audited import AuditedAdmin, Done
 from users.mail import services
 from users.mail.models import Mail
 
@@ -54,9 +54,10 @@ class MailAdmin(AuditedAdmin):
         return False
 
     @admin.action(description="Send again what was given up", permissions=["change"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[Mail]) -> None:
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Mail]) -> Done:
         if not services.can_send():
             self.message_user(request, f"Nothing can be sent. {services.NO_SERVER}", messages.ERROR)
-            return
+            return Done()
         sent = [mail for mail in queryset.order_by("pk") if services.send_again(mail)]
-        self.message_user(request, f"{len(sent)} mails are sent again.")
+        self.message_user(request, f"Sent again: {self.counted(sent)}.", messages.SUCCESS)
+        return Done(sent)

@@ -86,18 +86,18 @@ class EndpointAdmin(AuditedAdmin):
 
     @admin.action(description="Try again now", permissions=["change"])
     def try_now(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> Done:
-        return self.done(request, services.try_now(list(queryset)), "tried now")
+        return self.done(request, services.try_now(list(queryset)), "Tried now")
 
     @admin.action(description="Disable", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> Done:
-        return self.done(request, services.disable(list(queryset)), "disabled")
+        return self.done(request, services.disable(list(queryset)), "Disabled")
 
     @admin.action(description="Enable", permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> Done:
-        return self.done(request, services.enable(list(queryset)), "enabled")
+        return self.done(request, services.enable(list(queryset)), "Enabled")
 
     def done(self, request: HttpRequest, rows: list[Endpoint], did: str) -> Done:
-        self.message_user(request, f"{len(rows)} webhooks are {did}.", messages.SUCCESS)
+        self.message_user(request, f"{did}: {self.counted(rows)}.", messages.SUCCESS)
         return Done(rows)
 
 
