@@ -4,26 +4,19 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from config.admin.lists import ChoiceFilter
 from users.admin.audited import AuditedAdmin, Done
 from users.mail import services
 from users.mail.models import Mail
 
 
-class StateFilter(admin.SimpleListFilter):
+class StateFilter(ChoiceFilter):
     title = parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [("waits", "Waits"), ("sent", "Sent"), ("failed", "Given up")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Mail]) -> QuerySet[Mail]:
-        match self.value():
-            case "waits":
-                return queryset.filter(sent_at=None, failed_at=None)
-            case "sent":
-                return queryset.exclude(sent_at=None)
-            case "failed":
-                return queryset.exclude(failed_at=None)
-        return queryset
+    narrowing = {
+        "waits": ("Waits", lambda mails: mails.filter(sent_at=None, failed_at=None)),
+        "sent": ("Sent", lambda mails: mails.exclude(sent_at=None)),
+        "failed": ("Given up", lambda mails: mails.exclude(failed_at=None)),
+    }
 
 
 @admin.register(Mail)

@@ -7,31 +7,25 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from config.admin.base import ReadOnlyAdmin
+from config.admin.lists import ChoiceFilter
 from users import audit
 from users.admin.audited import AuditedAdmin, Done
 from users.audit import Action
 from users.models import User
 from users.webhooks import services
-from users.webhooks.models import STATUSES, Delivery, Endpoint
+from users.webhooks.models import Delivery, Endpoint
 
 
-class StateFilter(admin.SimpleListFilter):
+class StateFilter(ChoiceFilter):
+    """By `Endpoint.status`."""
+
     title = parameter_name = "status"
-
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [(each, each.capitalize()) for each in STATUSES]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> QuerySet[Endpoint]:
-        match self.value():
-            case "active":
-                return queryset.filter(is_active=True, failures=0)
-            case "failing":
-                return queryset.filter(is_active=True, failures__gt=0)
-            case "disabled":
-                return queryset.exclude(disabled_at=None)
-            case "paused":
-                return queryset.filter(is_active=False, disabled_at=None)
-        return queryset
+    narrowing = {
+        "active": ("Active", lambda rows: rows.filter(is_active=True, failures=0)),
+        "failing": ("Failing", lambda rows: rows.filter(is_active=True, failures__gt=0)),
+        "disabled": ("Disabled", lambda rows: rows.exclude(disabled_at=None)),
+        "paused": ("Paused", lambda rows: rows.filter(is_active=False, disabled_at=None)),
+    }
 
 
 @admin.register(Endpoint)
