@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import F, Func, IntegerField, OrderBy, Q, Value
+from django.db.models import F, Func, IntegerField, OrderBy, Q
 from django.db.models.expressions import RawSQL
 from django.db.models.lookups import Exact, GreaterThan, LessThan
 

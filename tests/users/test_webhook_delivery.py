@@ -13,7 +13,7 @@ from config.operations import work
 from tasks import services as tasks
 from tests.factories import head_of, make_task, make_user
 from tests.receiver import Receiver, receiving
-from tests.webhooks import NOW, deliver, webhook_to, only
+from tests.webhooks import NOW, deliver, only, webhook_to
 from users import services as accounts
 from users.mail.models import Mail
 from users.models import User

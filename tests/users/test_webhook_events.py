@@ -14,7 +14,7 @@ from tasks import services as tasks
 from tasks.models import Task
 from tests.factories import head_of, make_project, make_task, make_user
 from tests.receiver import Receiver, receiving
-from tests.webhooks import deliver, webhook_to, only
+from tests.webhooks import deliver, only, webhook_to
 from users.models import User
 from users.resources import trash
 from users.webhooks import services

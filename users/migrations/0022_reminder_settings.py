@@ -25,7 +25,9 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "user",
             "reminder_channels",
-            django.contrib.postgres.fields.ArrayField(models.TextField(), default=users.models.preferences.all_channels),
+            django.contrib.postgres.fields.ArrayField(
+                models.TextField(), default=users.models.preferences.all_channels
+            ),
         ),
         migrations.AddField("user", "default_reminder_minutes", models.IntegerField(blank=True, null=True)),
         migrations.AddField("user", "digest_time", models.TimeField(blank=True, null=True)),

@@ -3,9 +3,7 @@ from django.db import migrations
 from users import roles
 
 # Who may see sessions may see which mails were sent, and who may end those may have one sent again.
-extend_roles = roles.extension(
-    "mail", {"users.view_session": ["view_mail"], "users.delete_session": ["change_mail"]}
-)
+extend_roles = roles.extension("mail", {"users.view_session": ["view_mail"], "users.delete_session": ["change_mail"]})
 
 
 class Migration(migrations.Migration):

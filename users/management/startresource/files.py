@@ -14,8 +14,8 @@ from django.template import Context, Engine, Library
 
 from users.management.startresource import examples, names
 from users.management.startresource.column_code import ColumnCode
-from users.management.startresource.relation_code import FilterCode, ManyCode, RelationCode, UniqueCode, rule_of
 from users.management.startresource.documents import SpecError
+from users.management.startresource.relation_code import FilterCode, ManyCode, RelationCode, UniqueCode, rule_of
 from users.management.startresource.spec import Spec
 
 Files = dict[str, str]  # by path from the root
