@@ -133,7 +133,6 @@ class ServiceAdmin(ModelAdmin):
         return links if more <= 0 else [*links[:SHOWN], f"and {more:,} more"]
 
     def counted(self, rows: list[Any]) -> str:
-        """Such as "2 tasks"."""
         return f"{len(rows)} {model_ngettext(self.opts, len(rows))}"
 
     def change_link(self, obj: Model, text: str | None = None) -> str:

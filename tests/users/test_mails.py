@@ -204,7 +204,7 @@ def test_a_link_that_is_valid_for_an_hour_is_not_sent_later(db: None, mailbox: M
 def test_production_without_a_mail_server_says_so_once(
     db: None, settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail, "_told", set())
+    monkeypatch.setattr(mail, "_reported", set())
     settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"  # as the settings choose it then
     queued("ada", "eve")
     work.drain("mails")
