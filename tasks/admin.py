@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
@@ -18,6 +17,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, TextFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSingleDateWidget, UnfoldAdminSplitDateTimeWidget, UnfoldAdminTextInputWidget
 
+from config.admin.lists import ChoiceFilter
 from config.values import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT, is_visible
 from tasks import recurring, services
 from tasks.choices import OPEN, Priority
@@ -46,22 +46,14 @@ def _now() -> tuple[datetime, date]:
     return now, now.date()
 
 
-class OverdueFilter(SimpleListFilter):
+class OverdueFilter(ChoiceFilter):
     """Overdue or not; whole days end in UTC, as the rows have owners in many time zones."""
 
-    title = "overdue"
-    parameter_name = "overdue"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Yes"), ("no", "No")]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        match self.value():
-            case "yes":
-                return queryset.overdue(*_now())
-            case "no":
-                return queryset.not_overdue(*_now())
-        return queryset
+    title = parameter_name = "overdue"
+    narrowing = {
+        "yes": ("Yes", lambda tasks: tasks.overdue(*_now())),
+        "no": ("No", lambda tasks: tasks.not_overdue(*_now())),
+    }
 
 
 class TagFilter(TextFilter):

@@ -5,9 +5,8 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import F, Func, IntegerField, OrderBy, Q, Value
+from django.db.models import F, Func, IntegerField, OrderBy, Q
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import StrIndex
 from django.db.models.lookups import Exact, GreaterThan, LessThan
 
 from config.database.queries import Param
@@ -200,12 +199,7 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
 
     def matching(self, search: str) -> Self:
         """Every word occurs in title, description or tags, in any case, accent and script."""
-        found = self
-        for number, word in enumerate(words(search)):
-            # strpos() takes the word as it is, where LIKE would need its wildcards escaped.
-            name = f"_word_{number}"
-            found = found.alias(**{name: StrIndex("search_text", Value(word))}).filter(**{f"{name}__gt": 0})
-        return found
+        return self.containing(words(search))
 
 
 def _is_overdue(now: dt.datetime | Param, today: dt.date | Param) -> Q:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from config.errors import Invalid
 from config.values import FIRST_INSTANT, LAST_INSTANT, JsonList, is_storable, nfc
 from tasks.recurrence import calendar
-from users.preferences import MAX_REMINDER_MINUTES
+from users.models import MAX_REMINDER_MINUTES, User
 from users.resources.models import MAX_UID, new_uid
 
 if TYPE_CHECKING:
     from tasks.models import Task
-    from users.models import User
     from users.tokens.callers import Actor
 
 MAX_REMINDERS = 10
@@ -75,7 +74,7 @@ def counted_from(task: "Task", user: "Actor") -> dt.datetime | None:
     return task.due_at or start_of(task.due_date, user.account)
 
 
-def start_of(day: dt.date, account: "User") -> dt.datetime:
+def start_of(day: dt.date, account: User) -> dt.datetime:
     """From when a whole day counts: the owner's `reminder_time` in their time zone, also of a task that recurs in
     another one, as that is when they want to hear of a day. A gap of DST moves it forward; of a fold it is the first.
     """

@@ -29,7 +29,7 @@ from tasks.fields import (
 from tasks.models import MAX_DEPTH, MAX_DESCRIPTION, MAX_TAG, MAX_TAGS, MAX_TITLE, Task
 from tasks.reminding import MAX_REMINDERS
 from tasks.series_serializers import RecurrenceSerializer
-from users.preferences import MAX_REMINDER_MINUTES
+from users.models import MAX_REMINDER_MINUTES
 from users.resources.models import MAX_UID
 from users.resources.serializers import JsonField, ResourceSerializer
 

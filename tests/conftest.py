@@ -19,7 +19,7 @@ from pytest_django import Settings
 
 from config.database.isolation import all_users
 from config.environment.rates import parse_rate
-from config.http.limits.leases import limiter
+from config.http.limits.permits import limiter
 from config.observability import health
 from tests.client import Api
 from tests.factories import make_user

@@ -12,7 +12,7 @@ from users.webhooks.models import Endpoint
 NOW = dt.datetime(2026, 11, 29, 12, tzinfo=dt.UTC)
 
 
-def make_webhook(user: User, receiver: Receiver, **fields: Any) -> Endpoint:
+def webhook_to(user: User, receiver: Receiver, **fields: Any) -> Endpoint:
     return services.create_webhook(user, url=receiver.url, **fields)
 
 

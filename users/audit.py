@@ -19,11 +19,10 @@ from django.utils import timezone
 from config.database.isolation import all_users
 from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
-from config.http.limits import leases
+from config.http.limits import permits
 from config.http.request import client_address, current_request, is_in_admin, request_id_of
 from config.observability import logs
-from users.models import AuditEvent, User
-from users.staff import AuditSubject
+from users.models import AuditEvent, AuditSubject, User
 from users.text import validate_email
 
 # Rate limits count addresses and accounts; this one bounds what a botnet with many of both can write: some 60 MB a day.
@@ -150,7 +149,7 @@ def _actor(request: HttpRequest | None, subject: User | None) -> User | None:
 def failed_sign_in(user: User | None, email: str, *, admin: bool = False) -> None:
     """Write a failed sign-in, up to the limit; the same work with and without an account, against timing attacks."""
     key = _FAILED_ADMIN_SIGN_INS_KEY if admin else _FAILED_SIGN_INS_KEY
-    decision = leases.limiter().take(key, FAILED_SIGN_INS)
+    decision = permits.limiter().take(key, FAILED_SIGN_INS)
     if not decision.is_granted:
         return
     details: dict[str, Any] = {"admin": True} if admin else {}

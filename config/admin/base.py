@@ -1,4 +1,5 @@
-"""ServiceAdmin, the base of every ModelAdmin: writes go through services, and their errors become messages."""
+"""ServiceAdmin, the base of every ModelAdmin: writes go through services, and their errors become messages;
+ReadOnlyAdmin, for rows without any."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.admin.utils import model_ngettext
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.db import DataError
 from django.db.models import Model, QuerySet
@@ -144,9 +146,25 @@ class ServiceAdmin(ModelAdmin):
         more = len(links) - SHOWN
         return links if more <= 0 else [*links[:SHOWN], f"and {more:,} more"]
 
+    def counted(self, rows: list[Any]) -> str:
+        return f"{len(rows)} {model_ngettext(self.opts, len(rows))}"
+
     def change_link(self, obj: Model, text: str | None = None) -> str:
         address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])
         return format_html('{}: <a href="{}">{}</a>', str(self.opts.verbose_name).capitalize(), address, text or obj)
+
+
+class ReadOnlyAdmin(ServiceAdmin):
+    """Of rows that nobody writes by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 def _rendered(response: Any) -> Any:

@@ -46,13 +46,14 @@ class LeasedModel(models.Model):
 
     def settle(self, due_at: dt.datetime | None, **changes: Any) -> bool:
         """Give up the lease, with the next due time and these changes; False if another worker has the row by now."""
-        return self._held().update(due_at=due_at, leased_until=None, **changes) == 1
+        return self.held().update(due_at=due_at, leased_until=None, **changes) == 1
 
     def keep(self, until: dt.datetime) -> bool:
         """Prolong the lease; False if it was lost."""
-        return self._held().update(leased_until=until) == 1
+        return self.held().update(leased_until=until) == 1
 
-    def _held(self) -> models.QuerySet[Any]:
+    def held(self) -> models.QuerySet[Self]:
+        """This row, if this worker still has its lease."""
         rows = type(self)._base_manager.filter(pk=self.pk, attempts=self.attempts)
         return rows.exclude(leased_until=None)
 

@@ -13,7 +13,7 @@ from django.utils.cache import patch_vary_headers
 from config.database import isolation, session
 from config.environment.variables import ORIGIN
 from config.http import problems
-from config.http.limits import leases, throttling
+from config.http.limits import permits, throttling
 from config.http.request import identify, is_in_admin
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def refusals(get_response: GetResponse) -> GetResponse:
 
     No middleware outside of it may use the database, which may be why the server refused.
     """
-    leases.limiter()  # made before there are threads
+    permits.limiter()  # made before there are threads
     known_hosts: set[str] = set()
 
     @convert_exception_to_response

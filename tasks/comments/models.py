@@ -37,7 +37,7 @@ class Comment(OwnedModel):
         constraints = [
             *OwnedModel.Meta.constraints,
             models.CheckConstraint(
-                name="comments_comment_valid", condition=Q(erased_at__isnull=False) | (Q(text__gt=""))
+                name="comments_comment_valid", condition=Q(erased_at__isnull=False) | Q(text__gt="")
             ),
         ]
         indexes = [

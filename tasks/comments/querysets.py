@@ -2,9 +2,6 @@
 
 from typing import TYPE_CHECKING, Self
 
-from django.db.models import Value
-from django.db.models.functions import StrIndex
-
 from config.database.queries import Param
 from tasks.text import words
 from users.resources.querysets import OwnedQuerySet
@@ -19,8 +16,4 @@ class CommentQuerySet(OwnedQuerySet["Comment"]):
 
     def matching(self, search: str) -> Self:
         """Every word occurs in text, in any case, accent and script."""
-        found = self
-        for number, word in enumerate(words(search)):
-            name = f"_word_{number}"
-            found = found.alias(**{name: StrIndex("search_text", Value(word))}).filter(**{f"{name}__gt": 0})
-        return found
+        return self.containing(words(search))

@@ -1,8 +1,6 @@
 """The serializer of comments."""
 
-from config.http.fields import (
-    TextField,
-)
+from config.http.fields import TextField
 from tasks.comments.models import MAX_TEXT, Comment
 from tasks.fields import ReferenceField, ReferenceUidField
 from users.resources.serializers import ResourceSerializer

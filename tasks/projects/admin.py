@@ -7,7 +7,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin import SimpleListFilter
 from django.db.models import Count, Q
 from django.http import HttpRequest
 from django.urls import reverse
@@ -16,6 +15,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
+from config.admin.lists import ChoiceFilter
 from tasks.choices import OPEN, Status
 from tasks.models import Task
 from tasks.placed import Placed
@@ -82,19 +82,9 @@ def note_choices(request: HttpRequest, form: Any, *, page: str) -> None:
             note_reading(request, PROJECTS, field.projects, page=page)
 
 
-class ArchivedFilter(SimpleListFilter):
+class ArchivedFilter(ChoiceFilter):
     title = parameter_name = "archived"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Yes"), ("no", "No")]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        match self.value():
-            case "yes":
-                return queryset.archived()
-            case "no":
-                return queryset.not_archived()
-        return queryset
+    narrowing = {"yes": ("Yes", ProjectQuerySet.archived), "no": ("No", ProjectQuerySet.not_archived)}
 
 
 class ParentFilter(ReferenceFilter):

@@ -17,8 +17,7 @@ from tasks.querysets import TaskQuerySet
 from tasks.reminders.models import Reminder
 from users.mail import services as mail
 from users.mail.models import Mail
-from users.models import User
-from users.preferences import Channel
+from users.models import Channel, User
 
 REMINDER, LIMIT, DIGEST = "reminder", "reminder_limit", "digest"
 UNSUBSCRIBE = "tasks.reminders.unsubscribe"  # the salt of its tokens
@@ -29,13 +28,13 @@ LISTED = 50  # tasks in a digest
 
 
 def queue(account: User, reminders: Sequence[Reminder], now: dt.datetime) -> list[int]:
-    """Those that there is room for today; who gets no more is told so, once."""
+    """Queue mails of as many as the day's limit allows, and once a day a mail that says so; returns their ids."""
     if not has_address(account):
         return []
     wanted = len(reminders)
     granted = counters.take(_key(account, REMINDER), wanted, MAILS).granted(wanted, MAILS.limit)
-    told = [(_data(each), each.remind_at + LIFETIME) for each in reminders[:granted] if each.remind_at is not None]
-    mail.queue_many(REMINDER, account, told)
+    queued = [(_data(each), each.remind_at + LIFETIME) for each in reminders[:granted] if each.remind_at is not None]
+    mail.queue_many(REMINDER, account, queued)
     if granted < wanted and counters.take(_key(account, LIMIT), 1, Rate(1, MAILS.seconds)).granted(1, 1):
         mail.queue(LIMIT, account, data={"most": MAILS.limit})
     return [each.pk for each in reminders[:granted]]

@@ -62,7 +62,7 @@ class Reminder(LeasedModel):
 
     @property
     def is_settled(self) -> bool:
-        """Whether `sent_at` and `missed_at` are of the moment that is told, rather than of one before."""
+        """Whether `sent_at` and `missed_at` are of `remind_at`, rather than of an earlier moment."""
         return self.remind_at is None or self.remind_at == self.settled_for
 
     def shown(self) -> dict[str, dt.datetime | str | None]:

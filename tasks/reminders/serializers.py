@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from config.http.fields import InstantField, IntegerField
 from config.http.serializers import StrictSerializer
-from users.preferences import MAX_REMINDER_MINUTES
+from users.models import MAX_REMINDER_MINUTES
 
 
 class ReminderSerializer(serializers.Serializer[Any]):

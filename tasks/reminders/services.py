@@ -23,14 +23,13 @@ from tasks.reminders import mails
 from tasks.reminders.models import Digest, Reminder
 from tasks.services import count_moved
 from users import services as accounts
-from users.models import User
-from users.preferences import Channel
+from users.models import Channel, User
 from users.resources import feed
 from users.resources.querysets import one_of
 from users.tokens.callers import Actor
 from users.webhooks import services as webhooks
 
-MISSED_AFTER = dt.timedelta(hours=24)  # later than that, nobody is told
+MISSED_AFTER = dt.timedelta(hours=24)  # later than that, a reminder is missed
 MOST_MOVED = 20_000  # reminders by a change of settings: they take two seconds, for which the account is locked
 AT_ONCE = 2_000  # more reminders of a user who has filled a batch: others do not wait for somebody's thousands
 
@@ -44,16 +43,13 @@ def _notify(account: User, reminders: Sequence[Reminder], now: dt.datetime) -> l
 def _shown(reminder: Reminder) -> dict[str, Any]:
     task = reminder.task
     shown = {"id": task.pk, "uid": task.uid, "project_id": task.project_id}
-    shown |= {"due_date": task.due_date and task.due_date.isoformat(), "due_at": _text(task.due_at)}
-    return {"object": shown, "reminder": {"uid": reminder.uid, "remind_at": _text(reminder.remind_at)}}
-
-
-def _text(moment: dt.datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    due_at, remind_at = (moment and reminding.as_text(moment) for moment in (task.due_at, reminder.remind_at))
+    shown |= {"due_date": task.due_date and task.due_date.isoformat(), "due_at": due_at}
+    return {"object": shown, "reminder": {"uid": reminder.uid, "remind_at": remind_at}}
 
 
 # Tells a user, in the transaction that notes it, of some of their reminders, each with its `task`, at a moment. Returns
-# the ids of those that it has told. By the name in `User.reminder_channels`.
+# the ids of those that it has sent. By the name in `User.reminder_channels`.
 channels: dict[str, Callable[[User, Sequence[Reminder], dt.datetime], Collection[int]]] = {
     Channel.MAIL: mails.queue,
     Channel.WEBHOOK: _notify,
@@ -147,12 +143,12 @@ def _fire(user_id: int, claimed: list[Reminder]) -> None:
     if len(claimed) >= work.MOST:
         rows += _more(account, now)
     in_time = [row for row in rows if row.remind_at is not None and now - row.remind_at <= MISSED_AFTER]
-    told: set[int] = set()
+    sent: set[int] = set()
     for name in account.reminder_channels if account.is_active and in_time else []:
-        told |= {*channels[name](account, in_time, now)}
-    missed = [row.pk for row in rows if row.pk not in told]
-    outcomes = [([*told], now, None), (missed, None, now)]
-    run_all([Raw(_SETTLE, [sent, lost, pks]) for pks, sent, lost in outcomes if pks], commit=True)
+        sent |= {*channels[name](account, in_time, now)}
+    missed = [row.pk for row in rows if row.pk not in sent]
+    outcomes = [([*sent], now, None), (missed, None, now)]
+    run_all([Raw(_SETTLE, [sent_at, missed_at, pks]) for pks, sent_at, missed_at in outcomes if pks], commit=True)
 
 
 def _more(account: User, now: dt.datetime) -> list[Reminder]:
@@ -173,11 +169,11 @@ def _fire_digest(row: Digest) -> None:
     if account is None:  # deleted meanwhile
         return
     following = next_digest(account, now)
-    is_told = False
+    is_sent = False
     if account.is_active and due_at is not None and now - due_at <= MISSED_AFTER:
         today = now.astimezone(account.zone).date()
-        is_told = mails.queue_digest(account, today)
-    if not row.settle(following, **({"sent_at": now} if is_told else {})):
+        is_sent = mails.queue_digest(account, today)
+    if not row.settle(following, **({"sent_at": now} if is_sent else {})):
         transaction.set_rollback(True)  # another worker, or another time was set meanwhile
 
 

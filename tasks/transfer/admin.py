@@ -5,12 +5,12 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from config.admin.base import ServiceAdmin
+from config.admin.base import ReadOnlyAdmin
 from tasks.transfer.models import Import
 
 
 @admin.register(Import)
-class ImportAdmin(ServiceAdmin):
+class ImportAdmin(ReadOnlyAdmin):
     icon = "upload_file"
     list_display = ("id", "user", "format", "status", "total", "done", "operation", "created_at")
     list_display_links = ("id",)
@@ -40,12 +40,3 @@ class ImportAdmin(ServiceAdmin):
 
     def degraded(self, row: Import) -> Any:
         return row.report.get("counts", {}).get("degraded")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Import | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Import | None = None) -> bool:
-        return False

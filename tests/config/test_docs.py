@@ -157,6 +157,14 @@ def test_each_alert_has_advice() -> None:
     assert [names_in(row[0])[0] for row in table("Alerts", OPERATIONS)] == alerts
 
 
+def test_each_metric_is_described() -> None:
+    sources = [(ROOT / "config/observability" / name).read_text() for name in ("metrics.py", "scrape.py")]
+    metrics = {name.removesuffix("_total") for name in re.findall(r'"(tickbase_\w+)"', "".join(sources))}
+    text = section("Monitoring", OPERATIONS)
+    described = {name.removesuffix("_total") for name in re.findall(r"`(tickbase_\w+)`", text)}
+    assert len(metrics) >= 15 and metrics - described == set()
+
+
 def test_prometheus_is_told_where_the_rules_are_and_by_the_name_that_they_use() -> None:
     asked = [yaml.safe_load(block) for block in blocks(OPERATIONS.read_text(), "yaml")]
     assert [(DOCS / name).exists() for each in asked for name in each["rule_files"]] == [True] * 2

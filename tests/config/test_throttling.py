@@ -10,7 +10,7 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from config.http.limits import leases
+from config.http.limits import permits
 from config.models import RateLimit
 from tests.client import Answer, Api
 from tests.problems import problem_of
@@ -24,7 +24,7 @@ ORIGIN = "http://localhost:5173"
 
 def forget() -> None:
     """Begin as a process that was just started."""
-    leases.limiter.cache_clear()
+    permits.limiter.cache_clear()
 
 
 def call(method: str, path: str, body: str = "", **environ: Any) -> Answer:

@@ -12,7 +12,7 @@ from django.db import connection
 
 from tests.problems import cases
 from tests.startresource.specs import HABIT, REFUSED, SAMPLES, WHOLE, parsed, with_fields
-from users.management.startresource import documents, names, short
+from users.management.startresource import documents, names, shorthand
 from users.management.startresource.documents import SpecError
 
 
@@ -69,7 +69,7 @@ def test_a_refusal_of_json_names_its_line() -> None:
 
 
 def test_the_short_form_is_a_spec() -> None:
-    given = short.read("habit", ["name:text!", "goal:int=3", "due:date?", "tags:text[]", "done:bool=true"])
+    given = shorthand.read("habit", ["name:text!", "goal:int=3", "due:date?", "tags:text[]", "done:bool=true"])
     assert given.plain() == {
         "resource": "habit",
         "fields": {
@@ -85,7 +85,7 @@ def test_the_short_form_is_a_spec() -> None:
 @pytest.mark.parametrize("fields", [[], ["name"], ["name:"], ["a:text!", "a:int?"], [":text"], ["a:text!?"]])
 def test_a_short_form_that_is_none_is_refused(fields: list[str]) -> None:
     with pytest.raises(SpecError):
-        short.read("habit", fields)
+        shorthand.read("habit", fields)
 
 
 def test_a_locked_spec_reads_as_the_one_it_was_made_of() -> None:

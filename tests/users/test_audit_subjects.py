@@ -12,8 +12,7 @@ from tests.factories import make_task, make_user
 from tests.pages import signed_in, submit
 from users import audit
 from users.audit import Action
-from users.models import AuditEvent, User
-from users.staff import AuditSubject
+from users.models import AuditEvent, AuditSubject, User
 
 LIST = "/admin/users/auditevent/"
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)

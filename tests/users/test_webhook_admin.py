@@ -80,7 +80,7 @@ def test_each_role_is_answered_as_it_may(row: Endpoint, role: str, status: int) 
 def test_staff_lets_one_be_tried_now(row: Endpoint, staff: Client) -> None:
     failing(row)
     shown = act(staff, "try_now", row, make_webhook(row.user))
-    assert "1 webhooks are tried now." in shown.messages
+    assert "Tried now: 1 webhook." in shown.messages
     row.refresh_from_db()
     assert row.due_at is not None and row.due_at <= timezone.now()
     (told,) = events(action=Action.STAFF_RAN)

@@ -14,7 +14,7 @@ from config.operations import work
 from tasks import services as tasks
 from tests.factories import head_of, make_task, make_user
 from tests.receiver import Receiver, receiving
-from tests.webhooks import NOW, deliver, make_webhook, only
+from tests.webhooks import NOW, deliver, only, webhook_to
 from users import services as accounts
 from users.mail.models import Mail
 from users.models import User
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 def test_a_failure_is_tried_again_until_the_last_attempt(alice: User, receiver: Receiver, clock: Any) -> None:
     alice.email_verified_at = NOW
     alice.save()
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(alice)
     receiver.answer(500)
     for number, pause in enumerate(RETRIES):
@@ -59,7 +59,7 @@ def test_a_failure_is_tried_again_until_the_last_attempt(alice: User, receiver: 
 def test_its_owner_is_told_by_mail(alice: User, receiver: Receiver, mailoutbox: Any) -> None:
     alice.email_verified_at = NOW
     alice.save()
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(alice)
     receiver.answer(410)
     deliver()
@@ -73,7 +73,7 @@ def test_its_owner_is_told_by_mail(alice: User, receiver: Receiver, mailoutbox: 
 def test_410_disables_at_once(alice: User, receiver: Receiver, is_verified: bool) -> None:
     alice.email_verified_at = NOW if is_verified else None
     alice.save()
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(alice)
     receiver.answer(410)
     assert (deliver(), only().status) == (1, "disabled")
@@ -82,7 +82,7 @@ def test_410_disables_at_once(alice: User, receiver: Receiver, is_verified: bool
 
 @pytest.mark.parametrize("status", [199, 300, 301, 302, 304, 307, 308, 400, 401, 404, 429, 500, 503])
 def test_anything_but_2xx_is_a_failure(alice: User, receiver: Receiver, status: int) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(alice)
     receiver.answer(status, Location=receiver.url)
     deliver()
@@ -92,7 +92,7 @@ def test_anything_but_2xx_is_a_failure(alice: User, receiver: Receiver, status: 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_any_2xx_accepts(alice: User, receiver: Receiver, status: int) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(alice)
     receiver.answer(status)
     deliver()
@@ -113,7 +113,7 @@ def test_any_2xx_accepts(alice: User, receiver: Receiver, status: int) -> None:
     ],
 )
 def test_retry_after_is_honoured_within_a_day(alice: User, receiver: Receiver, header: str, seconds: int) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(alice)
     receiver.answer(503, Retry_After=header)
     deliver()
@@ -123,8 +123,8 @@ def test_retry_after_is_honoured_within_a_day(alice: User, receiver: Receiver, h
 
 def test_a_failing_one_blocks_only_itself_and_goes_on_in_order(alice: User, receiver: Receiver, clock: Any) -> None:
     with receiving() as other:
-        make_webhook(alice, receiver)
-        make_webhook(alice, other)
+        webhook_to(alice, receiver)
+        webhook_to(alice, other)
         receiver.answer(500, 204)
         first, second = make_task(alice), make_task(alice)
         deliver()
@@ -136,7 +136,7 @@ def test_a_failing_one_blocks_only_itself_and_goes_on_in_order(alice: User, rece
 
 
 def test_after_a_success_failures_are_forgotten(alice: User, receiver: Receiver, clock: Any) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(alice)
     receiver.answer(500, 204)
     deliver()
@@ -146,7 +146,7 @@ def test_after_a_success_failures_are_forgotten(alice: User, receiver: Receiver,
 
 
 def test_what_was_disabled_goes_on_at_its_cursor(alice: User, receiver: Receiver) -> None:
-    row = make_webhook(alice, receiver)
+    row = webhook_to(alice, receiver)
     made = [make_task(alice)]
     receiver.answer(410)
     deliver()
@@ -164,7 +164,7 @@ def test_what_was_disabled_goes_on_at_its_cursor(alice: User, receiver: Receiver
 
 
 def test_a_gap_is_told_first_where_the_log_was_pruned(alice: User, receiver: Receiver, clock: Any) -> None:
-    row = make_webhook(alice, receiver)
+    row = webhook_to(alice, receiver)
     services.update_webhook(alice, row.pk, {"is_active": False}, expected=None)
     make_task(alice, title="Pruned")
     clock.shift(dt.timedelta(days=100))
@@ -183,7 +183,7 @@ def test_a_gap_is_told_first_where_the_log_was_pruned(alice: User, receiver: Rec
 
 
 def test_a_gap_is_told_first_in_another_history(alice: User, receiver: Receiver) -> None:
-    make_webhook(alice, receiver, events=["task.updated"])
+    webhook_to(alice, receiver, events=["task.updated"])
     make_task(alice)
     deliver()
     epochs.new_epoch()
@@ -196,7 +196,7 @@ def test_a_gap_is_told_first_in_another_history(alice: User, receiver: Receiver)
 
 @pytest.mark.parametrize("by", ["version", "since"])
 def test_a_replay_sends_the_same_again_with_the_same_ids(alice: User, receiver: Receiver, clock: Any, by: str) -> None:
-    row = make_webhook(alice, receiver)
+    row = webhook_to(alice, receiver)
     first = make_task(alice)
     clock.shift(60)
     later = timezone.now()
@@ -211,7 +211,7 @@ def test_a_replay_sends_the_same_again_with_the_same_ids(alice: User, receiver: 
 
 
 def test_a_replay_amid_a_delivery_counts(alice: User, receiver: Receiver) -> None:
-    row = make_webhook(alice, receiver)
+    row = webhook_to(alice, receiver)
     first = make_task(alice)
     make_task(alice)
     done: list[int] = []
@@ -250,7 +250,7 @@ def test_a_replay_amid_a_delivery_counts(alice: User, receiver: Receiver) -> Non
 def test_each_attempt_is_noted_with_its_outcome_and_nothing_of_the_answer(
     alice: User, receiver: Receiver, clock: Any
 ) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(alice)
     receiver.answers = [(500, {"X": "canary"}, b"canary"), (200, {}, b"canary")]
     deliver()
@@ -262,7 +262,7 @@ def test_each_attempt_is_noted_with_its_outcome_and_nothing_of_the_answer(
 
 
 def test_the_last_hundred_are_kept(alice: User, receiver: Receiver) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     made = [make_task(alice) for _ in range(130)]
     deliver()
     kept = Delivery.objects.order_by("pk")
@@ -274,7 +274,7 @@ def test_the_last_hundred_are_kept(alice: User, receiver: Receiver) -> None:
 
 
 def test_a_new_one_waits_with_the_slow_ones_until_it_was_quick(alice: User, receiver: Receiver, clock: Any) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(alice)
     assert [work.drain("webhooks"), work.drain("slow webhooks")] == [0, 1]
     make_task(alice)
@@ -292,7 +292,7 @@ def test_a_quick_one_that_hangs_is_tried_again_among_the_slow_ones(
 ) -> None:
     """Else two accounts that answer at once and late by turns would hold both threads of all quick ones."""
     monkeypatch.setattr(delivery, "QUICK_SECONDS", 0.2)
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(alice)
     deliver()
     over = threading.Event()
@@ -316,7 +316,7 @@ def test_a_long_log_that_is_not_wanted_holds_up_nobody_of_the_batch(
     alice: User, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "TURN", 0.0)
-    make_webhook(alice, receiver, events=["project.deleted"])
+    webhook_to(alice, receiver, events=["project.deleted"])
     for _ in range(messages.PAGE + 1):
         make_task(alice)
     assert deliver() == 2  # a page each
@@ -324,7 +324,7 @@ def test_a_long_log_that_is_not_wanted_holds_up_nobody_of_the_batch(
 
 
 def test_the_backlog_tells_since_when_something_waits(alice: User, receiver: Receiver, clock: Any) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     clock.shift(3600)
     make_task(alice)
     clock.shift(5)
@@ -337,14 +337,14 @@ def test_writes_pay_nothing_for_webhooks(alice: User, receiver: Receiver) -> Non
     make_task(alice)
     with CaptureQueriesContext(connection) as before:
         make_task(alice)
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     with CaptureQueriesContext(connection) as after:
         make_task(alice)
     assert len(before) == len(after)
 
 
 def test_deleting_the_account_takes_them_along(alice: User, receiver: Receiver) -> None:
-    row = make_webhook(alice, receiver)
+    row = webhook_to(alice, receiver)
     make_task(alice)
     deliver()
     services.send_test(alice, row.pk)
@@ -354,7 +354,7 @@ def test_deleting_the_account_takes_them_along(alice: User, receiver: Receiver) 
 
 def test_two_of_a_user_are_delivered_to_at_once(alice: User, receiver: Receiver) -> None:
     for _ in range(3):
-        make_webhook(alice, receiver)
+        webhook_to(alice, receiver)
     make_task(alice)
-    make_webhook(make_user("other"), receiver)
+    webhook_to(make_user("other"), receiver)
     assert deliver() == 3

@@ -14,7 +14,7 @@ from tasks import services as tasks
 from tasks.models import Task
 from tests.factories import head_of, make_project, make_task, make_user
 from tests.receiver import Receiver, receiving
-from tests.webhooks import deliver, make_webhook, only
+from tests.webhooks import deliver, only, webhook_to
 from users.models import User
 from users.resources import trash
 from users.webhooks import services
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_a_change_is_sent_as_an_event_with_its_object(alice: User, receiver: Receiver) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     task = make_task(alice, title="Call the dentist")
     assert deliver() == 1
     (received,) = receiver.received
@@ -43,7 +43,7 @@ def test_a_change_is_sent_as_an_event_with_its_object(alice: User, receiver: Rec
 
 
 def test_its_signature_is_that_of_standard_webhooks(alice: User, receiver: Receiver) -> None:
-    row = make_webhook(alice, receiver)
+    row = webhook_to(alice, receiver)
     make_task(alice)
     with time_machine.travel(dt.datetime.now(dt.UTC), tick=True):
         deliver()
@@ -54,7 +54,7 @@ def test_its_signature_is_that_of_standard_webhooks(alice: User, receiver: Recei
 
 
 def test_while_a_secret_is_rotated_both_sign(alice: User, receiver: Receiver, clock: Any) -> None:
-    old = make_webhook(alice, receiver).secret
+    old = webhook_to(alice, receiver).secret
     new = services.rotate_secret(alice, only().pk).secret
     make_task(alice)
     deliver()
@@ -75,7 +75,7 @@ def verify(secret: str, received: Any) -> None:
 
 
 def test_events_come_in_the_order_of_the_log_over_one_connection(alice: User, receiver: Receiver) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     made = [make_task(alice) for _ in range(120)]
     deliver()
     assert [each["data"]["version"] for each in receiver.events] == [task.version for task in made]
@@ -85,12 +85,12 @@ def test_events_come_in_the_order_of_the_log_over_one_connection(alice: User, re
 
 def test_what_was_before_it_is_not_sent(alice: User, receiver: Receiver) -> None:
     make_task(alice)
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     assert (deliver(), receiver.received) == (0, [])
 
 
 def test_an_object_is_sent_as_it_is_now(alice: User, receiver: Receiver) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     task = make_task(alice, title="First")
     tasks.update_task(alice, task.pk, {"title": "Second"})
     deliver()
@@ -100,7 +100,7 @@ def test_an_object_is_sent_as_it_is_now(alice: User, receiver: Receiver) -> None
 
 
 def test_of_what_was_deleted_no_text_leaves(alice: User, receiver: Receiver) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     task = make_task(alice, title="Secret")
     tasks.update_task(alice, task.pk, {"description": "Secret"})
     tasks.delete_task(alice, task.pk)
@@ -112,7 +112,7 @@ def test_of_what_was_deleted_no_text_leaves(alice: User, receiver: Receiver) -> 
 
 
 def test_what_is_erased_between_two_attempts_is_not_sent(alice: User, receiver: Receiver, clock: Any) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     task = make_task(alice, title="Secret")
     receiver.answer(500)
     deliver()
@@ -136,7 +136,7 @@ def test_what_is_erased_between_two_attempts_is_not_sent(alice: User, receiver: 
     ],
 )
 def test_only_what_it_wants_is_sent(alice: User, receiver: Receiver, events: list[str], names: list[str]) -> None:
-    make_webhook(alice, receiver, events=events)
+    webhook_to(alice, receiver, events=events)
     task = make_task(alice)
     make_project(alice)
     tasks.complete_task(alice, task.pk, completed=True)
@@ -147,7 +147,7 @@ def test_only_what_it_wants_is_sent(alice: User, receiver: Receiver, events: lis
 
 def test_only_what_belongs_to_its_projects_is_sent(alice: User, receiver: Receiver) -> None:
     home, work_ = make_project(alice, name="Home"), make_project(alice, name="Work")
-    make_webhook(alice, receiver, project_ids=[home.pk])
+    webhook_to(alice, receiver, project_ids=[home.pk])
     make_task(alice, title="Inbox")
     make_task(alice, title="Elsewhere", project_id=work_.pk)
     task = make_task(alice, title="At home", project_id=home.pk)
@@ -159,13 +159,13 @@ def test_only_what_belongs_to_its_projects_is_sent(alice: User, receiver: Receiv
 
 
 def test_another_users_changes_are_not_sent(alice: User, bob: User, receiver: Receiver) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(bob)
     assert (deliver(), receiver.received) == (0, [])
 
 
 def test_nothing_is_sent_of_an_account_that_is_off(alice: User, receiver: Receiver) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(alice)
     User.objects.filter(pk=alice.pk).update(is_active=False)
     assert deliver() == 0
@@ -175,7 +175,7 @@ def test_nothing_is_sent_of_an_account_that_is_off(alice: User, receiver: Receiv
 
 
 def test_an_event_is_sent_between_the_changes_around_it(alice: User, receiver: Receiver, clock: Any) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     make_task(alice)
     clock.shift(1)
     services.notify(alice, "reminder.due", {"object": {"id": 1}, "minutes_before": 10})
@@ -187,7 +187,7 @@ def test_an_event_is_sent_between_the_changes_around_it(alice: User, receiver: R
 
 
 def test_many_events_and_changes_are_merged_page_after_page(alice: User, receiver: Receiver, clock: Any) -> None:
-    make_webhook(alice, receiver)
+    webhook_to(alice, receiver)
     for number in range(130):
         clock.shift(1)
         if number % 3:
@@ -201,15 +201,15 @@ def test_many_events_and_changes_are_merged_page_after_page(alice: User, receive
 
 def test_an_event_that_nobody_wants_is_not_stored(alice: User, receiver: Receiver) -> None:
     services.notify(alice, "reminder.due", {})
-    make_webhook(alice, receiver, events=["task.created"])
+    webhook_to(alice, receiver, events=["task.created"])
     services.notify(alice, "reminder.due", {})
     assert not Event.objects.exists()
 
 
 def test_an_event_is_sent_to_those_who_want_it(alice: User, receiver: Receiver) -> None:
     with receiving() as other:
-        make_webhook(alice, receiver, events=["import.done"])
-        make_webhook(alice, other, events=["reminder.due"])
+        webhook_to(alice, receiver, events=["import.done"])
+        webhook_to(alice, other, events=["reminder.due"])
         services.notify(alice, "import.done", {"id": 3})
         deliver()
     assert (receiver.names, other.names) == (["import.done"], [])
@@ -217,8 +217,8 @@ def test_an_event_is_sent_to_those_who_want_it(alice: User, receiver: Receiver) 
 
 def test_a_test_is_sent_to_one_whatever_it_wants(alice: User, receiver: Receiver) -> None:
     with receiving() as other:
-        row = make_webhook(alice, receiver, events=["import.done"])
-        make_webhook(alice, other)
+        row = webhook_to(alice, receiver, events=["import.done"])
+        webhook_to(alice, other)
         services.send_test(alice, row.pk)
         services.send_test(alice, row.pk)
         deliver()

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 
-from config.admin.base import ServiceAdmin
+from config.admin.base import ReadOnlyAdmin
 from users import audit
 from users.admin.lists import named, number_in
 from users.audit import Action, label
@@ -68,7 +68,7 @@ class AccountFilter(admin.SimpleListFilter):
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(ServiceAdmin):
+class AuditEventAdmin(ReadOnlyAdmin):
     icon = "history"
     list_display = ("at", "action_label", "actor_link", "subject_links", "object_name", "address")
     list_filter = (ActionFilter, "at", ActorFilter, AccountFilter)
@@ -138,15 +138,6 @@ class AuditEventAdmin(ServiceAdmin):
     @admin.display(description="details")
     def content(self, event: AuditEvent) -> str:
         return format_html("<pre>{}</pre>", json.dumps(event.details, indent=2, ensure_ascii=False))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:
-        return False
 
 
 def _account_link(pk: int, name: str) -> str:

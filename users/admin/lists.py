@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from unfold.views import ChangeList
 
+from config.admin.lists import ChoiceFilter
 from config.values import MAX_BIGINT
 from users.models import PersonalToken, Session, User
 from users.resources.resource import registered
@@ -115,17 +116,13 @@ class UserList(ChangeList):
         return users.annotate(last_seen=Subquery(sessions.values("last_used_at")[:1]), **counts)
 
 
-class ConfirmedFilter(admin.SimpleListFilter):
+class ConfirmedFilter(ChoiceFilter):
     title = "address confirmed"
     parameter_name = "confirmed"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Yes"), ("no", "No")]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() not in ("yes", "no"):
-            return queryset
-        return queryset.filter(email_verified_at__isnull=self.value() == "no")
+    narrowing = {
+        "yes": ("Yes", lambda users: users.exclude(email_verified_at=None)),
+        "no": ("No", lambda users: users.filter(email_verified_at=None)),
+    }
 
 
 class IssuerFilter(admin.SimpleListFilter):

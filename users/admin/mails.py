@@ -4,26 +4,19 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from users.admin.audited import AuditedAdmin
+from config.admin.lists import ChoiceFilter
+from users.admin.audited import AuditedAdmin, Done
 from users.mail import services
 from users.mail.models import Mail
 
 
-class StateFilter(admin.SimpleListFilter):
+class StateFilter(ChoiceFilter):
     title = parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [("waits", "Waits"), ("sent", "Sent"), ("failed", "Given up")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Mail]) -> QuerySet[Mail]:
-        match self.value():
-            case "waits":
-                return queryset.filter(sent_at=None, failed_at=None)
-            case "sent":
-                return queryset.exclude(sent_at=None)
-            case "failed":
-                return queryset.exclude(failed_at=None)
-        return queryset
+    narrowing = {
+        "waits": ("Waits", lambda mails: mails.filter(sent_at=None, failed_at=None)),
+        "sent": ("Sent", lambda mails: mails.exclude(sent_at=None)),
+        "failed": ("Given up", lambda mails: mails.exclude(failed_at=None)),
+    }
 
 
 @admin.register(Mail)
@@ -36,7 +29,6 @@ class MailAdmin(AuditedAdmin):
     list_filter = (StateFilter, "kind")
     search_fields = ("user__email", "address")
     ordering = ("-created_at", "-pk")
-    show_full_result_count = False
     actions = ("send_again",)
     fields = readonly_fields = (
         "kind", "user", "address", "created_at", "state", "attempts", "due_at", "expires_at", "sent_at", "failed_at",
@@ -55,9 +47,10 @@ class MailAdmin(AuditedAdmin):
         return False
 
     @admin.action(description="Send again what was given up", permissions=["change"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[Mail]) -> None:
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Mail]) -> Done:
         if not services.can_send():
             self.message_user(request, f"Nothing can be sent. {services.NO_SERVER}", messages.ERROR)
-            return
+            return Done()
         sent = [mail for mail in queryset.order_by("pk") if services.send_again(mail)]
-        self.message_user(request, f"{len(sent)} mails are sent again.")
+        self.message_user(request, f"Sent again: {self.counted(sent)}.", messages.SUCCESS)
+        return Done(sent)

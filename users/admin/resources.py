@@ -6,7 +6,6 @@ from operator import attrgetter
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import model_ngettext
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -229,9 +228,6 @@ class ResourceAdmin(HistoryAdmin):
         done = self.call_many(rows, service)
         self.message_user(request, f"{did}: {self.counted(done)}.", messages.SUCCESS)
         return Done(done)
-
-    def counted(self, rows: list[Any]) -> str:
-        return f"{len(rows)} {model_ngettext(self.opts, len(rows))}"
 
     def call_many(self, rows: QuerySet[Any], service: Callable[..., Any]) -> list[Any]:
         """Call a service with the rows of each owner, which is one operation of theirs; returns those that it changed.

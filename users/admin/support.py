@@ -25,9 +25,8 @@ from users.admin.rows import LineField, PlainTextarea, TextField
 from users.admin.sessions import may_end_sessions, outranks
 from users.audit import Action
 from users.mail import services as mail
-from users.models import AuditEvent, User
+from users.models import MAX_NOTE, AuditEvent, User
 from users.resources.resource import registered
-from users.staff import MAX_NOTE
 from users.text import MAX_EMAIL
 
 EVENTS = 10  # on the page of an account
@@ -35,7 +34,7 @@ MAX_REASON = 200
 MAX_INVITED = 50
 
 
-class Deed(NamedTuple):
+class AccountAction(NamedTuple):
     """What support does for an account with a button."""
 
     title: str
@@ -66,21 +65,23 @@ def no_reset(user: User) -> str:
     return _is_inactive(user) or ("" if user.has_usable_password() else "Its password is disabled: set one first.")
 
 
-DEEDS = {
-    "mail-confirmation": Deed(
+ACCOUNT_ACTIONS = {
+    "mail-confirmation": AccountAction(
         "Mail a confirmation of the address",
         "A mail to confirm the address is on its way.",
         services.request_email_verification,
         lambda user: _is_settled(user) or _is_inactive(user) or no_mail(),
     ),
-    "confirm": Deed("Mark the address as confirmed", "The address is confirmed.", services.confirm_email, _is_settled),
-    "reset": Deed(
+    "confirm": AccountAction(
+        "Mark the address as confirmed", "The address is confirmed.", services.confirm_email, _is_settled
+    ),
+    "reset": AccountAction(
         "Mail a password reset",
         "A mail to set a new password is on its way.",
         lambda user: services.request_password_reset(user.email),
         lambda user: no_reset(user) or no_mail(),
     ),
-    "end-sessions": Deed(
+    "end-sessions": AccountAction(
         "End all sessions",
         "All sessions have ended.",
         lambda user: services.end_other_sessions(user, None),
@@ -174,7 +175,7 @@ class SupportAdmin(AuditedAdmin):
         sees_notes = staff.has_perm("users.view_accountnote")
         return {
             "user": user,
-            "deeds": self._buttons(request, user) if self.has_support_permission(request) else [],
+            "buttons": self._buttons(request, user) if self.has_support_permission(request) else [],
             "may_export": self.has_export_permission(request),
             "figures": figures_of(request, user),
             "sees_notes": sees_notes,
@@ -189,27 +190,29 @@ class SupportAdmin(AuditedAdmin):
 
     def _buttons(self, request: HttpRequest, user: User) -> list[tuple[str, str, str]]:
         """The title of each, its address, and why it cannot be pressed."""
-        addresses = {name: reverse("admin:users_user_support", args=[user.pk, name]) for name in DEEDS}
-        return [(DEEDS[name].title, addresses[name], self._why_not(request, user, name)) for name in DEEDS]
+        return [
+            (each.title, reverse("admin:users_user_support", args=[user.pk, name]), self._why_not(request, user, name))
+            for name, each in ACCOUNT_ACTIONS.items()
+        ]
 
     def _why_not(self, request: HttpRequest, user: User, name: str) -> str:
         if name == "end-sessions" and not may_end_sessions(request, user):
             return "You may not end the sessions of this account."
         if not may_support(request, user):
             return "This is your own account." if user == request.user else "Only superusers act on staff."
-        return DEEDS[name].why_not(user)
+        return ACCOUNT_ACTIONS[name].why_not(user)
 
     @method_decorator(require_POST)
     def support_view(self, request: HttpRequest, user_id: str, name: str) -> HttpResponse:
         user = self._account(request, user_id)
-        if name not in DEEDS or not may_support(request, user):
+        if name not in ACCOUNT_ACTIONS or not may_support(request, user):
             raise PermissionDenied
         if why_not := self._why_not(request, user, name):
             self.message_user(request, f"Nothing was done. {why_not}", messages.ERROR)
         else:
-            DEEDS[name].run(user)
+            ACCOUNT_ACTIONS[name].run(user)
             self.note(Action.STAFF_RAN, user, ran=name)
-            self.message_user(request, DEEDS[name].done, messages.SUCCESS)
+            self.message_user(request, ACCOUNT_ACTIONS[name].done, messages.SUCCESS)
         return redirect("admin:users_user_change", user.pk)
 
     # --- Notes --------------------------------------------------------------------------------------

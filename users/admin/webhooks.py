@@ -6,59 +6,50 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from config.admin.base import ReadOnlyAdmin
+from config.admin.lists import ChoiceFilter
 from users import audit
 from users.admin.audited import AuditedAdmin, Done
 from users.audit import Action
 from users.models import User
 from users.webhooks import services
-from users.webhooks.models import STATUSES, Delivery, Endpoint
+from users.webhooks.models import Delivery, Endpoint
 
 
-class StateFilter(admin.SimpleListFilter):
+class StateFilter(ChoiceFilter):
+    """By `Endpoint.status`."""
+
     title = parameter_name = "status"
-
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [(each, each.capitalize()) for each in STATUSES]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> QuerySet[Endpoint]:
-        match self.value():
-            case "active":
-                return queryset.filter(is_active=True, failures=0)
-            case "failing":
-                return queryset.filter(is_active=True, failures__gt=0)
-            case "disabled":
-                return queryset.exclude(disabled_at=None)
-            case "paused":
-                return queryset.filter(is_active=False, disabled_at=None)
-        return queryset
-
-
-class ReadOnlyAdmin(AuditedAdmin):
-    list_select_related: Any = ("user",)
-    ordering = ("-pk",)
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    narrowing = {
+        "active": ("Active", lambda rows: rows.filter(is_active=True, failures=0)),
+        "failing": ("Failing", lambda rows: rows.filter(is_active=True, failures__gt=0)),
+        "disabled": ("Disabled", lambda rows: rows.exclude(disabled_at=None)),
+        "paused": ("Paused", lambda rows: rows.filter(is_active=False, disabled_at=None)),
+    }
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(ReadOnlyAdmin):
+class EndpointAdmin(AuditedAdmin):
     """The path of an address may hold a secret of the receiver's: staff with the permission sees it, and each look is
     in the audit. The secrets that sign are shown to nobody."""
 
     icon = "webhook"
     list_display = ("__str__", "user", "host", "status", "failures", "last_error", "next_attempt_at", "created_at")
+    list_select_related = ("user",)
     list_filter = (StateFilter, "created_at")
     search_fields = ("user__email",)
+    ordering = ("-pk",)
     actions = ("try_now", "disable", "enable")
     fields = readonly_fields = (
         "user", "address", "events", "project_ids", "status", "disabled_at", "failures", "last_error",
         "next_attempt_at", "cursor_version", "cursor_event", "created_at", "updated_at", "last_deliveries",
     )  # fmt: skip
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Endpoint | None = None) -> bool:
+        return False
 
     def address(self, row: Endpoint) -> str:
         return str(getattr(row, "shown", row.host))
@@ -89,18 +80,18 @@ class EndpointAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Try again now", permissions=["change"])
     def try_now(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> Done:
-        return self.done(request, services.try_now(list(queryset)), "tried now")
+        return self.done(request, services.try_now(list(queryset)), "Tried now")
 
     @admin.action(description="Disable", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> Done:
-        return self.done(request, services.disable(list(queryset)), "disabled")
+        return self.done(request, services.disable(list(queryset)), "Disabled")
 
     @admin.action(description="Enable", permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> Done:
-        return self.done(request, services.enable(list(queryset)), "enabled")
+        return self.done(request, services.enable(list(queryset)), "Enabled")
 
     def done(self, request: HttpRequest, rows: list[Endpoint], did: str) -> Done:
-        self.message_user(request, f"{len(rows)} webhooks are {did}.", messages.SUCCESS)
+        self.message_user(request, f"{did}: {self.counted(rows)}.", messages.SUCCESS)
         return Done(rows)
 
 
@@ -111,9 +102,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_select_related = ("user", "endpoint")
     list_filter = ("event",)
     search_fields = ("user__email", "=webhook_id")
+    ordering = ("-pk",)
     fields = readonly_fields = (
         "at", "user", "endpoint", "event", "webhook_id", "status", "reason", "milliseconds", "attempt",
     )  # fmt: skip
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -42,7 +42,7 @@ def describe_events(result: Schema, generator: Any, request: Any, public: bool) 
         **{f"{each.name}Changed": (f"{each.title}Event", f"A {each.name} has changed") for each in registered()},
         "other": ("OtherEvent", "Something else has happened"),
     }
-    return {**result, "webhooks": {name: {"post": _operation(*told)} for name, told in sent.items()}}
+    return {**result, "webhooks": {name: {"post": _operation(*described)} for name, described in sent.items()}}
 
 
 def _event(names: list[str], data: Schema) -> Schema:

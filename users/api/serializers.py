@@ -11,8 +11,7 @@ from rest_framework import serializers
 from config.http.fields import ChoiceField, InstantField, IntegerField, ListField, TextField, TimeField
 from config.http.serializers import StrictSerializer
 from config.values import MAX_BIGINT
-from users.models import Kind, Session
-from users.preferences import MAX_REMINDER_MINUTES, Channel
+from users.models import MAX_REMINDER_MINUTES, Channel, Kind, Session
 from users.text import MAX_EMAIL, MAX_NAME, MAX_PASSWORD, validate_email, validate_timezone
 from users.tokens.own import MAX_TOKEN
 

@@ -39,7 +39,7 @@ Composer = Callable[[Mail, str], EmailMessage | None]
 
 _composers: dict[str, Composer] = {}
 _bulk: set[str] = set()  # kinds for which nobody waits
-_told: set[str] = set()  # kinds of which the log says that they cannot be sent
+_reported: set[str] = set()  # kinds of which the log already says that they cannot be sent
 
 
 class Link(NamedTuple):
@@ -263,8 +263,8 @@ def _fail(mail: Mail, error: Exception) -> None:
 
 def _give_up(mail: Mail, reason: str) -> None:
     mail.settle(None, failed_at=timezone.now(), last_error=reason[:MAX_REASON])
-    if reason == NO_SERVER and mail.kind not in _told:  # once, as each mail would say the same
-        _told.add(mail.kind)
+    if reason == NO_SERVER and mail.kind not in _reported:  # once, as each mail would say the same
+        _reported.add(mail.kind)
         logger.error("mails cannot be sent (%s): set EMAIL_HOST", mail.kind)
 
 

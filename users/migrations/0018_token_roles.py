@@ -1,23 +1,11 @@
-from django.contrib.auth.management import create_permissions
 from django.db import migrations
 
+from users import roles
 
-def make_permissions(apps, schema_editor):
-    """Django makes them after all migrations, which is too late for the groups."""
-    app = apps.get_app_config("users")
-    app.models_module = True  # as if there were one
-    create_permissions(app, verbosity=0, apps=apps)
-    app.models_module = None
-
-
-def extend_roles(apps, schema_editor):
-    """Who may see sessions may see tokens, and who may end those may revoke these."""
-    Group, Permission = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
-    for may in ("view", "delete"):
-        permission = Permission.objects.get(content_type__app_label="users", codename=f"{may}_personaltoken")
-        holders = {"permissions__codename": f"{may}_session", "permissions__content_type__app_label": "users"}
-        for group in Group.objects.filter(**holders):
-            group.permissions.add(permission)
+# Who may see sessions may see tokens, and who may end those may revoke these.
+extend_roles = roles.extension(
+    "users", {f"users.{may}_session": [f"{may}_personaltoken"] for may in ("view", "delete")}
+)
 
 
 class Migration(migrations.Migration):
@@ -29,6 +17,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(make_permissions, migrations.RunPython.noop),
+        roles.permissions("users"),
         migrations.RunPython(extend_roles, migrations.RunPython.noop),
     ]

@@ -1,27 +1,15 @@
-from django.contrib.auth.management import create_permissions
 from django.db import migrations
 
-GRANTS = {
-    "delete_session": ("support_user", "view_accountnote", "add_accountnote"),
-    "delete_user": ("delete_accountnote",),
-}
+from users import roles
 
-
-def make_permissions(apps, schema_editor):
-    """Django makes them after all migrations, which is too late for the groups."""
-    app = apps.get_app_config("users")
-    app.models_module = True  # as if there were one
-    create_permissions(app, verbosity=0, apps=apps)
-    app.models_module = None
-
-
-def extend_roles(apps, schema_editor):
-    """Who may end sessions supports users; who may delete accounts may delete notes on them."""
-    Group, Permission = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
-    users = Permission.objects.filter(content_type__app_label="users")
-    for held, granted in GRANTS.items():
-        for group in Group.objects.filter(permissions__in=users.filter(codename=held)):
-            group.permissions.add(*users.filter(codename__in=granted))
+# Who may end sessions supports users; who may delete accounts may delete notes on them.
+extend_roles = roles.extension(
+    "users",
+    {
+        "users.delete_session": ["support_user", "view_accountnote", "add_accountnote"],
+        "users.delete_user": ["delete_accountnote"],
+    },
+)
 
 
 class Migration(migrations.Migration):
@@ -33,6 +21,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(make_permissions, migrations.RunPython.noop),
+        roles.permissions("users"),
         migrations.RunPython(extend_roles, migrations.RunPython.noop),
     ]

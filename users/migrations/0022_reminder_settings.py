@@ -3,7 +3,7 @@ import datetime as dt
 import django.contrib.postgres.fields
 from django.db import migrations, models
 
-import users.preferences
+import users.models.preferences
 
 # For accounts that the old version makes until it is stopped.
 DEFAULTS = """
@@ -25,7 +25,9 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "user",
             "reminder_channels",
-            django.contrib.postgres.fields.ArrayField(models.TextField(), default=users.preferences.all_channels),
+            django.contrib.postgres.fields.ArrayField(
+                models.TextField(), default=users.models.preferences.all_channels
+            ),
         ),
         migrations.AddField("user", "default_reminder_minutes", models.IntegerField(blank=True, null=True)),
         migrations.AddField("user", "digest_time", models.TimeField(blank=True, null=True)),

@@ -17,6 +17,7 @@ from django.db.models import (
     TextField,
     Value,
 )
+from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan, LessThan
 
 from config.database.queries import Param
@@ -99,6 +100,15 @@ class OwnedQuerySet(QuerySet[R]):
 
     def updated_since(self, instant: dt.datetime) -> Self:
         return self.filter(updated_at__gte=instant)
+
+    def containing(self, words: Iterable[str]) -> Self:
+        """Every word occurs in `search_text`, which is folded as they are."""
+        found = self
+        for number, word in enumerate(words):
+            # strpos() takes the word as it is, where LIKE would need its wildcards escaped.
+            name = f"_word_{number}"
+            found = found.alias(**{name: StrIndex("search_text", Value(word))}).filter(**{f"{name}__gt": 0})
+        return found
 
     def columns(self, names: Iterable[str]) -> Self:
         """Rows of columns and of the model's `expressions`, as tuples."""

@@ -118,11 +118,8 @@ def update_webhook(user: User, pk: int, changes: dict[str, Any], *, expected: Co
     Raises WebhookNotFound, WebhookChanged, UrlRefused and UnknownProject.
     """
     if "url" in changes:
-        stored = _found(Endpoint.objects.for_user(user).filter(pk=pk).first())
-        if stored.url != str(parse(changes["url"])):
-            changes = {**changes, "url": check(changes["url"])}
-        else:
-            changes = {**changes, "url": stored.url}
+        stored, url = find(user, pk).url, str(parse(changes["url"]))
+        changes = {**changes, "url": stored if url == stored else check(url)}
     return _update(user, pk, changes, expected)
 
 

@@ -42,7 +42,7 @@ def accept(endpoint: Endpoint, message: Message, outcome: Outcome) -> Endpoint |
 
 @retried_transaction
 def _accept_changed(endpoint: Endpoint, message: Message, changes: dict[str, Any]) -> Endpoint | None:
-    if (row := _held(endpoint)) is None:
+    if (row := endpoint.held().select_for_update().first()) is None:
         return None
     if row.place == endpoint.place:
         changes |= message.place
@@ -55,7 +55,7 @@ def _accept_changed(endpoint: Endpoint, message: Message, changes: dict[str, Any
 @retried_transaction
 def fail(endpoint: Endpoint, outcome: Outcome) -> None:
     """Give up the lease until the next attempt, or disable the endpoint after the last one and where it is gone."""
-    if (row := _held(endpoint)) is None:
+    if (row := endpoint.held().select_for_update().first()) is None:
         return
     now = timezone.now()
     if row.version != endpoint.version:  # changed meanwhile, perhaps to another address: that is tried at once
@@ -125,11 +125,4 @@ def _store_deliveries(endpoint: Endpoint, deliveries: list[Delivery]) -> None:
 
 def _as_read(endpoint: Endpoint) -> QuerySet[Endpoint]:
     """The row, if this worker still has the lease, and nobody has changed it."""
-    read = {"attempts": endpoint.attempts, "version": endpoint.version, **endpoint.place}
-    return Endpoint.objects.filter(pk=endpoint.pk, is_active=True, **read).exclude(leased_until=None)
-
-
-def _held(endpoint: Endpoint) -> Endpoint | None:
-    """The row as it is now, locked, if this worker still has the lease."""
-    rows = Endpoint.objects.filter(pk=endpoint.pk, attempts=endpoint.attempts).exclude(leased_until=None)
-    return rows.select_for_update().first()
+    return endpoint.held().filter(is_active=True, version=endpoint.version, **endpoint.place)

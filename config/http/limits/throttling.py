@@ -18,7 +18,7 @@ from rest_framework.throttling import BaseThrottle
 
 from config.environment.rates import Rate
 from config.http import problems
-from config.http.limits import leases
+from config.http.limits import permits
 from config.http.request import WIDER, client_address, network, site
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Verdict(NamedTuple):
 
     policy: str
     rate: Rate
-    decision: leases.Decision
+    decision: permits.Decision
 
     @property
     def tightness(self) -> tuple[bool, int, float]:
@@ -112,7 +112,7 @@ def take_each(counters: Iterable[Counter], policy: str | None = None) -> Iterato
         if rate is None:
             continue
         key = _key(name, counter.identity, settings.SECRET_KEY)
-        verdict = Verdict(name, rate, leases.limiter().take(key, rate, counter.before_lease))
+        verdict = Verdict(name, rate, permits.limiter().take(key, rate, counter.before_lease))
         yield verdict
         if not verdict.decision.is_granted:
             return

@@ -1,27 +1,9 @@
-from django.contrib.auth.management import create_permissions
 from django.db import migrations
 
+from users import roles
 
-def make_permissions(apps, schema_editor):
-    """Django makes them after all migrations, which is too late for the groups."""
-    app = apps.get_app_config("comments")
-    app.models_module = True  # as if there were one
-    create_permissions(app, verbosity=0, apps=apps)
-    app.models_module = None
-
-
-def extend_roles(apps, schema_editor):
-    """Who may do something with tasks may do so with comments."""
-    Group, Permission = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
-    for may in ("add_{}", "change_{}", "delete_{}", "view_{}", "view_{}_text"):
-        groups = Group.objects.filter(
-            permissions__codename=may.format("task"), permissions__content_type__app_label="tasks"
-        )
-        for permission in Permission.objects.filter(
-            content_type__app_label="comments", codename__in=[may.format("comment"), may.format("comment")]
-        ):
-            for group in groups:
-                group.permissions.add(permission)
+# Who may do something with tasks may do so with comments.
+extend_roles = roles.like_tasks("comments", "comment", "comment")
 
 
 class Migration(migrations.Migration):
@@ -33,6 +15,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(make_permissions, migrations.RunPython.noop),
+        roles.permissions("comments"),
         migrations.RunPython(extend_roles, migrations.RunPython.noop),
     ]

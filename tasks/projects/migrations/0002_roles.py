@@ -1,22 +1,9 @@
-from django.contrib.auth.management import create_permissions
 from django.db import migrations
 
+from users import roles
 
-def make_permissions(apps, schema_editor):
-    """Django makes them after all migrations, which is too late for the groups."""
-    app = apps.get_app_config("projects")
-    app.models_module = True  # as if there were one
-    create_permissions(app, verbosity=0, apps=apps)
-    app.models_module = None
-
-
-def extend_roles(apps, schema_editor):
-    """Who may do something with tasks may do so with projects."""
-    Group, Permission = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
-    for permission in Permission.objects.filter(content_type__app_label="projects"):
-        of_tasks = permission.codename.replace("project", "task")
-        for group in Group.objects.filter(permissions__codename=of_tasks, permissions__content_type__app_label="tasks"):
-            group.permissions.add(permission)
+# Who may do something with tasks may do so with projects.
+extend_roles = roles.like_tasks("projects", "project", "project")
 
 
 class Migration(migrations.Migration):
@@ -28,6 +15,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(make_permissions, migrations.RunPython.noop),
+        roles.permissions("projects"),
         migrations.RunPython(extend_roles, migrations.RunPython.noop),
     ]

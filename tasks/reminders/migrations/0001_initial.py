@@ -33,8 +33,9 @@ CREATE TRIGGER reminders_task_inserted AFTER INSERT ON tasks_task
 CREATE TRIGGER reminders_task_updated
     AFTER UPDATE OF reminders, remind_from, status, deleted_at, project_id ON tasks_task
     FOR EACH ROW WHEN ((OLD.reminders <> '[]' OR NEW.reminders <> '[]')
-        AND (OLD.reminders, OLD.remind_from, OLD.status, OLD.deleted_at, OLD.project_id)
-        IS DISTINCT FROM (NEW.reminders, NEW.remind_from, NEW.status, NEW.deleted_at, NEW.project_id))
+        AND (OLD.reminders <> NEW.reminders OR OLD.remind_from IS DISTINCT FROM NEW.remind_from
+            OR OLD.status <> NEW.status OR OLD.deleted_at IS DISTINCT FROM NEW.deleted_at
+            OR OLD.project_id IS DISTINCT FROM NEW.project_id))
     EXECUTE FUNCTION reminders_follow_task();
 
 CREATE FUNCTION reminders_follow_project() RETURNS trigger LANGUAGE plpgsql AS $$

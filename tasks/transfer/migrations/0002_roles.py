@@ -1,22 +1,9 @@
-from django.contrib.auth.management import create_permissions
 from django.db import migrations
 
+from users import roles
 
-def make_permissions(apps, schema_editor):
-    """Django makes them after all migrations, which is too late for the groups."""
-    app = apps.get_app_config("transfer")
-    app.models_module = True  # as if there were one
-    create_permissions(app, verbosity=0, apps=apps)
-    app.models_module = None
-
-
-def extend_roles(apps, schema_editor):
-    """Who may see tasks may see imports, which have no text of theirs."""
-    Group, Permission = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
-    permission = Permission.objects.get(content_type__app_label="transfer", codename="view_import")
-    holders = {"permissions__codename": "view_task", "permissions__content_type__app_label": "tasks"}
-    for group in Group.objects.filter(**holders):
-        group.permissions.add(permission)
+# Who may see tasks may see imports, which have no text of theirs.
+extend_roles = roles.extension("transfer", {"tasks.view_task": ["view_import"]})
 
 
 class Migration(migrations.Migration):
@@ -28,6 +15,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(make_permissions, migrations.RunPython.noop),
+        roles.permissions("transfer"),
         migrations.RunPython(extend_roles, migrations.RunPython.noop),
     ]

@@ -1,23 +1,9 @@
-from django.contrib.auth.management import create_permissions
 from django.db import migrations
 
+from users import roles
 
-def make_permissions(apps, schema_editor):
-    """Django makes them after all migrations, which is too late for the groups."""
-    app = apps.get_app_config("mail")
-    app.models_module = True  # as if there were one
-    create_permissions(app, verbosity=0, apps=apps)
-    app.models_module = None
-
-
-def extend_roles(apps, schema_editor):
-    """Who may see sessions may see which mails were sent, and who may end those may have one sent again."""
-    Group, Permission = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
-    for may, like in (("view", "view_session"), ("change", "delete_session")):
-        permission = Permission.objects.get(content_type__app_label="mail", codename=f"{may}_mail")
-        holders = {"permissions__codename": like, "permissions__content_type__app_label": "users"}
-        for group in Group.objects.filter(**holders):
-            group.permissions.add(permission)
+# Who may see sessions may see which mails were sent, and who may end those may have one sent again.
+extend_roles = roles.extension("mail", {"users.view_session": ["view_mail"], "users.delete_session": ["change_mail"]})
 
 
 class Migration(migrations.Migration):
@@ -30,6 +16,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(make_permissions, migrations.RunPython.noop),
+        roles.permissions("mail"),
         migrations.RunPython(extend_roles, migrations.RunPython.noop),
     ]

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from users.management.startresource import documents, edits, foreign, parsing, plan, removal, short, world
+from users.management.startresource import documents, edits, openapi, parsing, plan, removal, shorthand, world
 from users.management.startresource.documents import Node, SpecError
 from users.management.startresource.plan import Plan
 from users.management.startresource.spec import Spec
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         "goal:int=3 due:date?`. docs/resources.md has the whole."
     )
     requires_system_checks = ()
-    omitted: Sequence[str] = ()  # of a foreign schema
+    omitted: Sequence[str] = ()  # of an OpenAPI schema
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("spec", help="a file in YAML or JSON, or a resource's name, alone of one that is there")
@@ -66,7 +66,7 @@ class Command(BaseCommand):
         path = Path(options["spec"])
         if not path.suffix and not options["from_openapi"]:
             lock = None if options["fields"] else self._locks().get(options["spec"])
-            return documents.of(lock.spec) if lock else short.read(options["spec"], options["fields"])
+            return documents.of(lock.spec) if lock else shorthand.read(options["spec"], options["fields"])
         if options["fields"]:
             raise SpecError("Fields are written in the spec, or behind the name of a resource, not both.")
         try:
@@ -76,7 +76,7 @@ class Command(BaseCommand):
         is_json = path.suffix == ".json"
         if not options["from_openapi"]:
             return documents.read(content, is_json=is_json)
-        root, omitted = foreign.read(content, options["schema"], is_json=is_json)
+        root, omitted = openapi.read(content, options["schema"], is_json=is_json)
         self.omitted = omitted
         return root
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from users.management.startresource import files, names, world
-from users.management.startresource.code import ColumnCode, literal
-from users.management.startresource.code_of_lists import RelationCode
+from users.management.startresource.column_code import ColumnCode, literal
 from users.management.startresource.columns import Column
 from users.management.startresource.documents import SpecError
 from users.management.startresource.files import Files, Place
+from users.management.startresource.relation_code import RelationCode
 from users.management.startresource.spec import Spec
 
 _HEAD = """import datetime as dt

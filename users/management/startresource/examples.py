@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from users.management.startresource import names
-from users.management.startresource.code import ColumnCode
+from users.management.startresource.column_code import ColumnCode
 from users.management.startresource.spec import Filter, Spec, Target
 
 

@@ -13,9 +13,9 @@ from django.conf import settings
 from django.template import Context, Engine, Library
 
 from users.management.startresource import examples, names
-from users.management.startresource.code import ColumnCode
-from users.management.startresource.code_of_lists import FilterCode, ManyCode, RelationCode, UniqueCode, rule_of
+from users.management.startresource.column_code import ColumnCode
 from users.management.startresource.documents import SpecError
+from users.management.startresource.relation_code import FilterCode, ManyCode, RelationCode, UniqueCode, rule_of
 from users.management.startresource.spec import Spec
 
 Files = dict[str, str]  # by path from the root
@@ -118,7 +118,9 @@ def valid_of(spec: Spec, *, inline: bool) -> str:
     simple += [f"{each.column}__len__lte={each.most if inline else each.max_name}" for each in many_of(spec)]
     parts = [f"Q({', '.join(simple)})"] if simple else []
     parts += [rule_of(rule, spec)["conditions"] for rule in spec.checks]
-    return f"Q(erased_at__isnull=False) | ({' & '.join(parts)})" if parts else ""
+    if not parts:
+        return ""
+    return f"Q(erased_at__isnull=False) | {parts[0] if len(parts) == 1 else '(' + ' & '.join(parts) + ')'}"
 
 
 def constraints_of(spec: Spec) -> dict[str, str]:
@@ -145,7 +147,7 @@ def context_of(spec: Spec, place: Place) -> dict[str, Any]:
     rules = [{"member": each.column.name, "holds": rule[0], "text": rule[1]} for each in columns if (rule := each.rule)]
     shown = [each.column.name for each in columns if each.is_in_form]
     return {
-        **_told(spec, searched),
+        **_of_tests(spec, searched),
         "spec": spec,
         "package": place.package,
         "model": model,
@@ -206,8 +208,8 @@ def context_of(spec: Spec, place: Place) -> dict[str, Any]:
     }
 
 
-def _told(spec: Spec, searched: Sequence[ColumnCode]) -> dict[str, Any]:
-    """What the tests and the page name beside."""
+def _of_tests(spec: Spec, searched: Sequence[ColumnCode]) -> dict[str, Any]:
+    """What only the templates of the tests and of the page name."""
     before = examples.made_before(spec)
     texts = [name for name in spec.sorts if any(each.name == name and each.type == "text" for each in spec.columns)]
     numbers = [
@@ -290,8 +292,10 @@ def formatted(files: Files) -> Files:
             (root / path).write_text(text)
         options = ["--config", str(settings.BASE_DIR / "pyproject.toml"), "--no-cache", "--quiet"]
         _ruff("format", *options, folder=root)
-        party = f"lint.isort.known-first-party={FIRST_PARTY}"
-        _ruff("check", *options, "--config", party, "--select", "F401,I,UP034", "--fix", folder=root)
+        # The first pass leaves a comma behind the last name of a long import, which may become a short one.
+        isort = (f"lint.isort.known-first-party={FIRST_PARTY}", "lint.isort.split-on-trailing-comma=false")
+        configured = [word for each in isort for word in ("--config", each)]
+        _ruff("check", *options, *configured, "--select", "F401,I,UP034", "--fix", folder=root)
         _ruff("format", *options, folder=root)
         return {path: (root / path).read_text() for path in sorted(files)}
 

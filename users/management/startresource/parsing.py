@@ -4,7 +4,7 @@ import keyword
 import re
 from collections.abc import Collection, Mapping
 
-from users.management.startresource import columns, names, rules, whole
+from users.management.startresource import columns, names, rules, validation
 from users.management.startresource.columns import Column
 from users.management.startresource.documents import Node
 from users.management.startresource.rules import Rule
@@ -92,8 +92,8 @@ class _Parser:
             limit=self._limit(),
             plain=self.root.plain(),
         )
-        whole.refuse_long_names(self.root, spec)
-        whole.refuse_broken_checks(self.checked, spec)
+        validation.refuse_long_names(self.root, spec)
+        validation.refuse_broken_checks(self.checked, spec)
         return spec
 
     # --- Names ------------------------------------------------------------------------------------------

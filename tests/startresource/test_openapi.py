@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 
 from tests.startresource.specs import WORLD
-from users.management.startresource import foreign, parsing
+from users.management.startresource import openapi, parsing
 from users.management.startresource.documents import SpecError
 from users.management.startresource.spec import Spec
 
@@ -44,7 +44,7 @@ PET: dict[str, Any] = {
 
 
 def read(document: Any, schema: str | None) -> tuple[Spec, list[str]]:
-    root, omitted = foreign.read(json.dumps(document).encode(), schema, is_json=True)
+    root, omitted = openapi.read(json.dumps(document).encode(), schema, is_json=True)
     return parsing.parse(root, WORLD), omitted
 
 
@@ -74,7 +74,7 @@ def test_null_of_3_1_is_a_type() -> None:
 def test_our_own_document_is_read() -> None:
     """Of tasks, what is no resource's anyway."""
     content = (settings.BASE_DIR / "docs/openapi.yaml").read_bytes()
-    root, omitted = foreign.read(content, "Task", is_json=False)
+    root, omitted = openapi.read(content, "Task", is_json=False)
     assert {"title", "priority", "due_date", "tags"} <= root.value["fields"].value.keys()
     assert {"id", "uid", "version"} <= {each.partition(":")[0] for each in omitted}
 

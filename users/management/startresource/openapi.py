@@ -1,4 +1,4 @@
-"""A schema of a foreign OpenAPI document, 3.0 or 3.1, as a spec: fields, types, bounds, enums, required, nullable."""
+"""A schema of another OpenAPI document, 3.0 or 3.1, as a spec: fields, types, bounds, enums, required, nullable."""
 
 import re
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
-"""What a spec as a whole must fulfil, once all of it is read."""
+"""Checks that need the whole spec: names that PostgreSQL would cut, and examples that break the spec's own checks."""
 
 from collections.abc import Sequence
 
 from users.management.startresource import names
-from users.management.startresource.code import ColumnCode
+from users.management.startresource.column_code import ColumnCode
 from users.management.startresource.documents import Node
 from users.management.startresource.spec import Spec
 

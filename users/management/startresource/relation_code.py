@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from users.management.startresource import names
-from users.management.startresource.code import OF_SERIALIZERS, ColumnCode, call, literal
+from users.management.startresource.column_code import OF_SERIALIZERS, ColumnCode, call, literal
 from users.management.startresource.columns import MAX_INT
 from users.management.startresource.rules import OPERATORS, Comparison, Rule
 from users.management.startresource.spec import ON_DELETE, Filter, Many, Relation, Spec, Unique

@@ -1,4 +1,4 @@
-"""Leases of rate limits: a process takes several permits at once from the shared counters, and spends them one by one.
+"""Permits of rate limits: a process leases several at once from the shared counters, and spends them one by one.
 
 A permit is taken before it is spent, so no limit is ever exceeded. But a process may hold permits while another one
 refuses: at most `lease_of(rate) - 1` of a key in each other process. Limits below 100 lease single permits, and are

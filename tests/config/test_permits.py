@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from config.environment.rates import Rate
 from config.http.limits import counters
 from config.http.limits.counters import Taken
-from config.http.limits.leases import Limiter, lease_of
+from config.http.limits.permits import Limiter, lease_of
 from config.models import RateLimit
 
 PROCESSES = 3
