@@ -6,12 +6,9 @@ from functools import partial
 from typing import Any, TypedDict, Unpack
 
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 
 from config.database.transactions import retried_transaction
-from config.environment.rates import Rate
-from config.errors import Conflict, LimitReached, NotFound
-from config.http.limits import counters
+from config.errors import Conflict, NotFound
 from config.values import is_storable
 from tasks import moves, recurring, reminding
 from tasks.choices import OPEN, Status
@@ -22,11 +19,8 @@ from users.resources import errors, feed, log, operations, writes
 from users.resources.log import RowChange
 from users.resources.operations import Operation
 from users.resources.references import Family
+from users.services import count_moved
 from users.tokens.callers import Actor, Caller
-
-# Tasks that changes of an account's time zone or `reminder_time` may recompute. A hundred thousand take seconds;
-# meanwhile the account is locked, and sign-ins to it block the one thread that hashes passwords.
-MOVED = Rate(300_000, 3600)
 
 
 class TaskFields(TypedDict, total=False):
@@ -350,15 +344,3 @@ def recompute_days(user: User) -> None:
             changes.append(RowChange(task, Kind.UPDATED, diff))
     for start in range(0, len(changes), operations.MAX_ROWS):
         operations.store(user, locked, changes[start : start + operations.MAX_ROWS], now, actor=log.WORKER)
-
-
-def count_moved(user: User, tasks: int) -> None:
-    """Count against MOVED before the tasks are read; a rollback takes it back. While anything is left of the limit, a
-    change may be of any size. Raises LimitReached."""
-    key = salted_hmac("tasks.moved", str(user.pk), algorithm="sha256").hexdigest()[:32]
-    limit = MOVED.limit
-    if tasks and not counters.take(key, tasks, MOVED).granted(tasks, limit):
-        raise LimitReached(
-            f"Changes of your time zone and reminder_time took {limit:,} tasks along; try again in an hour.",
-            limit=limit,
-        )

@@ -21,7 +21,6 @@ from tasks.models import Task
 from tasks.recurrence import calendar
 from tasks.reminders import mails
 from tasks.reminders.models import Digest, Reminder
-from tasks.services import count_moved
 from users import services as accounts
 from users.models import Channel, User
 from users.resources import feed
@@ -193,7 +192,7 @@ def recount(account: User) -> None:
             f"{moved:,} reminders of whole days would move along, and {MOST_MOVED:,} may; take some away first.",
             limit=MOST_MOVED,
         )
-    count_moved(account, of_days.count())
+    accounts.count_moved(account, of_days.count())
     days = of_days.order_by("due_date").values_list("due_date", flat=True).distinct()
     starts = {day: reminding.start_of(day, account) for day in days if day is not None}
     if starts:

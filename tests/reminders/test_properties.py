@@ -119,7 +119,7 @@ DEEDS: dict[str, Deed] = {
 def test_rows_are_what_a_plain_computation_makes_of_tasks(
     db: None, monkeypatch: MonkeyPatch, data: st.DataObject
 ) -> None:
-    monkeypatch.setattr(services, "MOVED", Rate(10**9, 3600))
+    monkeypatch.setattr("users.services.accounts.MOVED", Rate(10**9, 3600))
     with rolled_back():
         account = make_user(timezone=data.draw(st.sampled_from(ZONES)))
         make_project(account)

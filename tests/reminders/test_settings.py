@@ -83,7 +83,7 @@ def test_planning_many_days_anew_to_and_fro_ends_in_409(
     as_alice: Api, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As moving to another time zone does: the account is locked meanwhile, and sign-ins to it wait."""
-    monkeypatch.setattr(services, "MOVED", Rate(3, 3600))
+    monkeypatch.setattr("users.services.accounts.MOVED", Rate(3, 3600))
     for _ in range(2):
         make_task(alice, due_date=dt.date(2026, 12, 1), reminders=[{"minutes_before": 0}])
     for hour in ("10:00", "11:00"):

@@ -147,7 +147,7 @@ def test_a_change_after_the_move_is_in_the_new_zone(walter: User, change: dict[s
 
 def test_moving_many_tasks_to_and_fro_ends_in_409(walter: User, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each move of many tasks takes seconds, for which sign-ins to the account wait, and others behind them."""
-    monkeypatch.setattr(services, "MOVED", Rate(5, 3600))
+    monkeypatch.setattr("users.services.accounts.MOVED", Rate(5, 3600))
     for _ in range(3):
         make_task(walter, due_at=NOON)
     make_task(bob, due_at=NOON)
@@ -161,7 +161,7 @@ def test_moving_many_tasks_to_and_fro_ends_in_409(walter: User, bob: User, monke
 
 
 def test_a_single_move_may_be_of_any_size(walter: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "MOVED", Rate(2, 3600))
+    monkeypatch.setattr("users.services.accounts.MOVED", Rate(2, 3600))
     for _ in range(3):
         make_task(walter, due_at=NOON)
     move(walter, PAGO_PAGO)
@@ -169,7 +169,7 @@ def test_a_single_move_may_be_of_any_size(walter: User, monkeypatch: pytest.Monk
 
 
 def test_staff_reads_why_an_account_cannot_move(walter: User, carol: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "MOVED", Rate(1, 3600))
+    monkeypatch.setattr("users.services.accounts.MOVED", Rate(1, 3600))
     make_task(walter, due_at=NOON)
     move(walter, PAGO_PAGO)
     page = submit(signed_in(carol), f"/admin/users/user/{walter.pk}/change/", timezone=KIRITIMATI)

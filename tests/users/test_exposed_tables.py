@@ -37,6 +37,7 @@ def test_the_check_and_readiness_are_loud_when_a_table_is_exposed(db: None) -> N
 
 
 def test_a_forgotten_policy_is_asked_for_and_comes_with_the_next_migration(db: None) -> None:
+    call_command("migrate", "notes", "0003", verbosity=0)
     fetch("DROP POLICY notes_note_own ON notes_note")
     fetch("ALTER TABLE notes_note DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")
     with pytest.raises(SystemCheckError, match=r"does not act on notes_note\.") as refused:

@@ -15,7 +15,7 @@ from django.utils.crypto import salted_hmac
 from config.database.isolation import all_users, as_user
 from config.database.transactions import retried_transaction
 from config.environment.rates import Rate
-from config.errors import Conflict, Forbidden, Invalid, InvalidToken, violated_constraint
+from config.errors import Conflict, Forbidden, Invalid, InvalidToken, LimitReached, violated_constraint
 from config.http.limits import counters
 from config.values import MAX_BIGINT
 from users import audit
@@ -28,6 +28,9 @@ from users.text import canonical_email, opaque_string
 from users.tokens import mailed
 
 CODE_TRIES = Rate(20, 86_400)  # of an account's typed codes; so a guess is right once in ten billion days
+# Tasks that changes of an account's time zone or `reminder_time` may recompute. A hundred thousand take seconds;
+# meanwhile the account is locked, and sign-ins to it block the one thread that hashes passwords.
+MOVED = Rate(300_000, 3600)
 
 _followers: list[tuple[Callable[[User], None], tuple[str, ...]]] = []
 
@@ -36,6 +39,18 @@ def follow_account(service: Callable[[User], None], *names: str) -> None:
     """Register a service that runs when one of these settings of an account changes, such as its time zone, in the same
     transaction and with the account locked. For the `ready()` of an app whose rows depend on them."""
     _followers.append((service, names))
+
+
+def count_moved(user: User, tasks: int) -> None:
+    """Count against MOVED before the tasks are read; a rollback takes it back. While anything is left of the limit, a
+    change may be of any size. Raises LimitReached."""
+    key = salted_hmac("tasks.moved", str(user.pk), algorithm="sha256").hexdigest()[:32]
+    limit = MOVED.limit
+    if tasks and not counters.take(key, tasks, MOVED).granted(tasks, limit):
+        raise LimitReached(
+            f"Changes of your time zone and reminder_time took {limit:,} tasks along; try again in an hour.",
+            limit=limit,
+        )
 
 
 class EmailTaken(Conflict):
