@@ -37,14 +37,13 @@ def test_the_check_and_readiness_are_loud_when_a_table_is_exposed(db: None) -> N
 
 
 def test_a_forgotten_policy_is_asked_for_and_comes_with_the_next_migration(db: None) -> None:
-    call_command("migrate", "notes", "0003", verbosity=0)
     fetch("DROP POLICY notes_note_own ON notes_note")
     fetch("ALTER TABLE notes_note DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")
     with pytest.raises(SystemCheckError, match=r"does not act on notes_note\.") as refused:
         call_command("migrate", verbosity=0, skip_checks=False)
     hint = 'Add a migration to the app of each table, with operations = [isolate("notes_note")] from config.database.'
     assert (hint in str(refused.value), "CREATE ROLE" in str(refused.value)) == (True, False)
-    fetch("DELETE FROM django_migrations WHERE app = 'notes' AND name = '0003_isolation'")
+    fetch("DELETE FROM django_migrations WHERE app = 'notes' AND name = '0004_isolation'")
     call_command("migrate", verbosity=0, skip_checks=False)
     assert checks.run_checks(tags=["database"], databases=["default"]) == []
     assert isolation.exposed_tables() == {}

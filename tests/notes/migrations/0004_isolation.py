@@ -4,6 +4,6 @@ from config.database.isolation import isolate
 
 
 class Migration(migrations.Migration):
-    dependencies = [("notes", "0002_references")]
+    dependencies = [("notes", "0003_about")]
 
     operations = [isolate("notes_note")]

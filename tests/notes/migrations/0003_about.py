@@ -7,7 +7,7 @@ from config.database.isolation import isolate, refer_each
 
 
 class Migration(migrations.Migration):
-    dependencies = [("notes", "0003_isolation"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
+    dependencies = [("notes", "0002_references"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
 
     operations = [
         migrations.AddField(
