@@ -24,7 +24,7 @@ def test_all_of_them_can_be_undone_and_done_again() -> None:
     user = make_user(email="ada@example.com")
     migrate("0001")
     migrate("0006")
-    assert User.objects.get(pk=user.pk).email_canonical == "ada@example.com"
+    assert User.objects.values_list("email_canonical", flat=True).get(pk=user.pk) == "ada@example.com"
 
 
 @pytest.mark.process
