@@ -45,6 +45,7 @@ export const tasks = schema("title", {
   project_id: nullable("integer"),
   project_uid: nullable("string"),
   recurrence: nullable("object"),
+  reminders: { type: "array", items: { type: "object" } },
   completions: whole,
   last_completed_at: nullable("string"),
 });
