@@ -1,5 +1,6 @@
 """`/metrics` for Prometheus: what the workers count, and what is measured at each scrape."""
 
+import math
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -150,6 +151,5 @@ def _of_work() -> Families:
             failed.add_metric([each.kind], each.failed)
         seen = work.last_seen()
     yield from (oldest, leased, failed)
-    if seen is not None:
-        age = (now - seen).total_seconds()
-        yield GaugeMetricFamily("tickbase_worker_seen_seconds", "Since a worker of deferred work was seen.", age)
+    age = math.inf if seen is None else (now - seen).total_seconds()
+    yield GaugeMetricFamily("tickbase_worker_seen_seconds", "Since a worker of deferred work was seen.", age)

@@ -29,6 +29,7 @@ NOT_RUN = {
     "README.md",  # make and the service itself
     "deployment.md",  # Docker, systemd and their files: test_deploy.py
     "browsers.md",  # npm: tests/browser/test_guide.py
+    "resources.md",  # of a copy of the project: tests/startresource/test_served.py
 }
 OPERATORS = [(page, block) for page in PAGES if page.name not in NOT_RUN for block in blocks(page.read_text(), "sh")]
 by_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
