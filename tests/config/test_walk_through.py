@@ -38,6 +38,7 @@ def documented() -> Iterator[Server]:
     """With the rate limits of production, of which one page tells, and a worker, as `make run` has it."""
     shown = {names_in(row[0])[0]: names_in(row[1])[0] for row in table("Configuration") if "RATE_LIMIT_" in row[0]}
     defaults = {name: shown[name] for name in NO_RATE_LIMITS}
+    defaults["RATE_LIMIT_REGISTER"] = "100/hour"  # each page registers, and all from one address
     own = {**defaults, "BACKGROUND": "on", "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
     with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **own) as server:
         yield server

@@ -247,7 +247,6 @@ def test_a_local_page_may_read_the_headers_of_every_answer(wire: Wire, path: str
         "https://localhost.evil.example",
         "http://localhost:5173.evil.example",
         "http://localhost:x",
-        "null",
         "",
     ],
 )
