@@ -42,7 +42,7 @@ def kill_worker(server: Server, *tables: str) -> None:
 def _is_gone(process: psutil.Process) -> bool:
     """Its own parent has to reap it."""
     with suppress(psutil.NoSuchProcess):
-        return process.status() == psutil.STATUS_ZOMBIE
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
     return True
 
 
