@@ -167,6 +167,11 @@ def _login(body: dict[str, Any]) -> None:
     body |= {"email": peers.EMAILS["alice"], "password": peers.PASSWORD}
 
 
+def _change_email(body: dict[str, Any]) -> None:
+    """It changes nothing before the new address is confirmed."""
+    body |= {"email": "new@example.com", "password": peers.PASSWORD}
+
+
 def _profile(body: dict[str, Any]) -> None:
     if "timezone" in body:
         body["timezone"] = "Asia/Karachi"
@@ -313,6 +318,7 @@ BODIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "logout": _refresh,
     "updateMe": _update_me,
     "deleteMe": _delete_me,
+    "changeEmail": _change_email,
     "changePassword": _change_password,
     "createToken": _token,
     "updateToken": _token,
