@@ -1,7 +1,7 @@
 """The model of a task, and the rules of a single row."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,7 +22,7 @@ from tasks.querysets import DUE, DUE_DESCENDING, DUE_TIME, PRIORITY_RANK, TaskQu
 from tasks.text import UNIT_SEPARATOR, fold_all, tag_key
 from users.models import Kind
 from users.resources.errors import ConflictingMembers
-from users.resources.models import Diff, OwnedModel, Reference
+from users.resources.models import Diff, OwnedModel, Reference, Rule
 from users.resources.querysets import as_json
 
 if TYPE_CHECKING:
@@ -110,6 +110,27 @@ class Task(Placed):
     }
     limit_setting: ClassVar[str | None] = "LIMIT_TASKS"
     is_counted: ClassVar[bool] = True
+    rules: ClassVar[Sequence[Rule]] = [
+        ("title", lambda task: _fits(task.title, 1, MAX_TITLE), f"A title has 1 to {MAX_TITLE} characters."),
+        (
+            "description",
+            lambda task: _fits(task.description, 0, MAX_DESCRIPTION),
+            f"A description has up to {MAX_DESCRIPTION} characters.",
+        ),
+        ("status", lambda task: task.status in Status, f"A status is one of {', '.join(Status)}."),
+        ("priority", lambda task: task.priority in Priority, f"A priority is one of {', '.join(Priority)}."),
+        ("tags", lambda task: len(task.tags) <= MAX_TAGS, f"A task has up to {MAX_TAGS} tags."),
+        (
+            "tags",
+            lambda task: all(_fits(tag, 1, MAX_TAG) for tag in task.tags),
+            f"A tag has 1 to {MAX_TAG} characters.",
+        ),
+        (
+            "due_date",
+            lambda task: task.due_date is None or FIRST_DATE <= task.due_date <= LAST_DATE,
+            f"A due date lies between {FIRST_DATE} and {LAST_DATE}.",
+        ),
+    ]
 
     class Meta:
         permissions = [("view_task_text", "Can read the titles, descriptions and tags of tasks")]
@@ -169,9 +190,6 @@ class Task(Placed):
         if "reminders" in sent:
             sent["reminders"] = reminding.stored(sent["reminders"], self.reminders)
         super().take_over({**sent, **self._due(sent, user)}, user, now)
-        for member, holds, rule in _RULES:  # whatever the caller: REST, admin or command; constraints hold them, too
-            if member in self.__dict__ and not holds(self):
-                raise Invalid(rule, pointer=f"/{member}")
         if series or self.recurrence is not None or self.status != status:
             recurring.apply(self, {**sent, **series}, status, user, now)
         if self.reminders or self.remind_from is not None:
@@ -304,22 +322,3 @@ def _normalised(sent: dict[str, Any]) -> dict[str, Any]:
 
 def _fits(text: str, shortest: int, longest: int) -> bool:
     return shortest <= len(text) <= longest and is_storable(text)
-
-
-_RULES: list[tuple[str, Callable[[Task], bool], str]] = [
-    ("title", lambda task: _fits(task.title, 1, MAX_TITLE), f"A title has 1 to {MAX_TITLE} characters."),
-    (
-        "description",
-        lambda task: _fits(task.description, 0, MAX_DESCRIPTION),
-        f"A description has up to {MAX_DESCRIPTION} characters.",
-    ),
-    ("status", lambda task: task.status in Status, f"A status is one of {', '.join(Status)}."),
-    ("priority", lambda task: task.priority in Priority, f"A priority is one of {', '.join(Priority)}."),
-    ("tags", lambda task: len(task.tags) <= MAX_TAGS, f"A task has up to {MAX_TAGS} tags."),
-    ("tags", lambda task: all(_fits(tag, 1, MAX_TAG) for tag in task.tags), f"A tag has 1 to {MAX_TAG} characters."),
-    (
-        "due_date",
-        lambda task: task.due_date is None or FIRST_DATE <= task.due_date <= LAST_DATE,
-        f"A due date lies between {FIRST_DATE} and {LAST_DATE}.",
-    ),
-]

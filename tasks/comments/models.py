@@ -1,17 +1,16 @@
 """The model of a comment, and the rules of a single row."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
 
-from config.errors import Invalid
 from config.values import is_storable
 from tasks.comments.querysets import CommentQuerySet
 from tasks.text import fold_all
-from users.resources.models import OwnedModel, Reference
+from users.resources.models import OwnedModel, Reference, Rule
 
 if TYPE_CHECKING:
     from users.tokens.callers import Actor
@@ -31,6 +30,13 @@ class Comment(OwnedModel):
     sources: ClassVar[frozenset[str]] = frozenset({"text"})
     mutable: ClassVar[tuple[str, ...]] = ("text", "task_id", *derived)
     large: ClassVar[tuple[str, ...]] = ("text",)
+    rules: ClassVar[Sequence[Rule]] = [
+        (
+            "text",
+            lambda row: 1 <= len(row.text) <= MAX_TEXT and is_storable(row.text),
+            "A text has 1 to 10,000 characters.",
+        ),
+    ]
 
     class Meta(OwnedModel.Meta):
         permissions = [("view_comment_text", "Can read the text of comments")]
@@ -57,19 +63,7 @@ class Comment(OwnedModel):
         if "text" in sent:
             sent["text"] = sent["text"].strip()
         super().take_over(sent, user, now)
-        for member, holds, rule in _RULES:  # whatever the caller: REST, admin or command
-            if not holds(self):
-                raise Invalid(rule, pointer=f"/{member}")
         self.update_derived_fields(now)
 
     def update_derived_fields(self, now: dt.datetime) -> None:
         self.search_text = fold_all([self.text], {})
-
-
-_RULES: list[tuple[str, Callable[[Comment], Any], str]] = [
-    (
-        "text",
-        lambda row: 1 <= len(row.text) <= MAX_TEXT and is_storable(row.text),
-        "A text has 1 to 10,000 characters.",
-    ),
-]

@@ -2,18 +2,17 @@
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
 
-from config.errors import Invalid
 from config.values import is_storable
 from tasks.placed import Placed
 from tasks.projects.querysets import ProjectQuerySet
 from tasks.text import fold
-from users.resources.models import OwnedModel, Reference
+from users.resources.models import OwnedModel, Reference, Rule
 
 if TYPE_CHECKING:
     from users.tokens.callers import Actor
@@ -48,6 +47,19 @@ class Project(Placed):
         "is_archived": models.ExpressionWrapper(Q(archived_at__isnull=False), models.BooleanField()),
     }
     limit_setting: ClassVar[str | None] = "LIMIT_PROJECTS"
+    rules: ClassVar[Sequence[Rule]] = [
+        (
+            "name",
+            lambda project: 1 <= len(project.name) <= MAX_NAME and is_storable(project.name),
+            f"A name has 1 to {MAX_NAME} characters.",
+        ),
+        (
+            "description",
+            lambda project: len(project.description) <= MAX_DESCRIPTION and is_storable(project.description),
+            f"A description has up to {MAX_DESCRIPTION} characters.",
+        ),
+        ("color", lambda project: project.color is None or COLOR.match(project.color), "A color is written #rrggbb."),
+    ]
 
     class Meta:
         permissions = [("view_project_text", "Can read the names and descriptions of projects")]
@@ -75,25 +87,7 @@ class Project(Placed):
         if "name" in sent:
             sent["name"] = sent["name"].strip()
         super().take_over(sent, user, now)
-        for member, holds, rule in _RULES:  # whatever the caller: REST, admin or command
-            if not holds(self):
-                raise Invalid(rule, pointer=f"/{member}")
         self.update_derived_fields(now)
 
     def update_derived_fields(self, now: dt.datetime) -> None:
         self.name_key = fold(self.name)[:MAX_NAME]
-
-
-_RULES: list[tuple[str, Callable[[Project], Any], str]] = [
-    (
-        "name",
-        lambda project: 1 <= len(project.name) <= MAX_NAME and is_storable(project.name),
-        f"A name has 1 to {MAX_NAME} characters.",
-    ),
-    (
-        "description",
-        lambda project: len(project.description) <= MAX_DESCRIPTION and is_storable(project.description),
-        f"A description has up to {MAX_DESCRIPTION} characters.",
-    ),
-    ("color", lambda project: project.color is None or COLOR.match(project.color), "A color is written #rrggbb."),
-]

@@ -1,7 +1,7 @@
 """The abstract model of every resource: owner, uid, version and tombstone; and references between such rows."""
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -31,6 +31,9 @@ Diff = Mapping[str, tuple[Any, Any]]  # by column, the value before and after
 def new_uid() -> str:
     """UUIDv7 (RFC 9562): unique without coordination, and in order of creation."""
     return str(uuid_utils.uuid7())
+
+
+Rule = tuple[str, Callable[[Any], object], str]  # of a member: whether a row keeps it, and what is said if not
 
 
 class ImmutableUid(Invalid):
@@ -117,6 +120,8 @@ class OwnedModel(RowModel):
     max_rows: ClassVar[int | None] = None
     # References of a tree's rows that are those of their root.
     inherited: ClassVar[tuple[str, ...]] = ()
+    # What holds for each row, whoever writes it: REST, admin or command. Constraints hold most of it, too.
+    rules: ClassVar[Sequence[Rule]] = ()
 
     class Meta:
         abstract = True
@@ -232,6 +237,9 @@ class OwnedModel(RowModel):
         """Assign the fields that were sent, and derive others. Raises Invalid where a rule of the row is violated."""
         for name, value in sent.items():
             setattr(self, name, value)
+        for member, holds, sentence in self.rules:
+            if member in self.__dict__ and not holds(self):  # else it was read without that
+                raise Invalid(sentence, pointer=f"/{member}")
 
     @classmethod
     def effects(cls, user_id: int, rows: Sequence[Self], now: dt.datetime) -> list[Raw]:

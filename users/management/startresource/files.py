@@ -180,6 +180,7 @@ def context_of(spec: Spec, place: Place) -> dict[str, Any]:
         "large": [
             each.name for each in spec.columns if each.type == "json" or (each.type == "text" and each.max > 1000)
         ],
+        "trimmed": [each for each in columns if each.is_trimmed],
         "jsons": [each for each in columns if each.column.type == "json"],
         "enums": [each for each in columns if each.column.type == "enum"],
         "rules": [*rules, *map(_broken, (rule_of(rule, spec) for rule in spec.checks))],
