@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.factories import PASSWORD
 from tests.server import Server
@@ -16,6 +16,9 @@ from tests.server import Server
 PROGRAM = shutil.which("chromium")
 Looks = tuple[tuple[int, int], str]
 DESKTOP, PHONE = (1280, 900), (390, 844)
+PATIENCE = 15_000  # milliseconds: on a busy machine Swagger UI draws a hundred operations for longer than five seconds
+
+expect.set_options(timeout=PATIENCE)
 
 
 class Account(NamedTuple):
@@ -57,7 +60,7 @@ def page(chromium: Browser, server: Server, looks: Looks) -> Iterator[Page]:
         viewport={"width": width, "height": height},
         color_scheme="dark" if scheme == "dark" else "light",
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.on("request", lambda request: _note(faults, request.url, request.url.startswith((f"{server.base}/", "data:"))))
     page.on("response", lambda answer: _note(faults, f"{answer.status} {answer.url}", answer.status < 400))
