@@ -36,6 +36,7 @@ with all_users():
 """
 
 _numbers = count(1)
+_clients: list[httpx.Client] = []  # to be closed with the service
 
 
 class User:
@@ -43,6 +44,7 @@ class User:
 
     def __init__(self, server: Server) -> None:
         self.client = httpx.Client(base_url=server.base, timeout=60)
+        _clients.append(self.client)
         account = {"email": f"user{next(_numbers)}@example.com", "password": PASSWORD}
         answer = self.client.post("/api/auth/register", json=account).raise_for_status()
         self.client.headers["Authorization"] = f"Bearer {answer.json()['access']}"
@@ -65,7 +67,11 @@ class User:
 def serving(**environment: str) -> Iterator[Server]:
     own = {"BACKGROUND": "on", "WEBHOOK_ALLOWED_NETWORKS": LOOPBACK, **environment}
     with TemporaryDirectory(prefix="tickbase-") as folder, Server(Path(folder), **own) as server:
-        yield server
+        try:
+            yield server
+        finally:
+            while _clients:
+                _clients.pop().close()
 
 
 def versions(receiver: Receiver) -> list[int]:
