@@ -33,13 +33,13 @@ def kill_worker(server: Server, *tables: str) -> None:
     """What it held of these tables is free at once, so that the test need not wait for a minute."""
     worker = worker_of(server)
     worker.kill()
-    wait_for(lambda: _is_gone(worker))
+    wait_for(lambda: is_gone(worker))
     with superuser(server) as connection:
         for table in tables:
             connection.execute(f"UPDATE {table} SET leased_until = now() WHERE leased_until IS NOT NULL".encode())
 
 
-def _is_gone(process: psutil.Process) -> bool:
+def is_gone(process: psutil.Process) -> bool:
     """Its own parent has to reap it."""
     with suppress(psutil.NoSuchProcess):
         return bool(process.status() == psutil.STATUS_ZOMBIE)

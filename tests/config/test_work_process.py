@@ -12,7 +12,7 @@ from aiosmtpd.controller import Controller
 
 from tests.server import Server, free_port
 from tests.users.test_mails import Mailbox
-from tests.workers import kill_worker, wait_for, worker_of
+from tests.workers import is_gone, kill_worker, wait_for, worker_of
 
 pytestmark = pytest.mark.process
 
@@ -66,7 +66,7 @@ def test_a_worker_whose_server_is_killed_ends(folder: Path, mailbox: tuple[Mailb
         wait_for(lambda: is_told(server) == "running")
         worker = worker_of(server)
         server.process.kill()
-        assert worker.wait(10) in {0, None}
+        wait_for(lambda: is_gone(worker))
         server.kill_all()
 
 
@@ -107,5 +107,5 @@ def test_a_worker_that_is_told_to_stop_is_gone_from_the_doctors_sight(
         assert "A worker does what is due." in server.manage("doctor")
         worker = worker_of(server)
         worker.send_signal(signal.SIGTERM)
-        worker.wait(20)
+        wait_for(lambda: is_gone(worker))
         wait_for(lambda: is_told(server) == "running")  # another one was started
