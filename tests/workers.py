@@ -10,7 +10,8 @@ import psycopg
 from tests.server import Server
 
 
-def wait_for(found: Callable[[], object], seconds: float = 30.0) -> None:
+def wait_for(found: Callable[[], object], seconds: float = 120.0) -> None:
+    """A machine that is busy takes many times as long to start a worker as one that is not."""
     deadline = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < deadline, "it has not come"

@@ -22,7 +22,7 @@ from tests.workers import kill_worker, wait_for, worker_of
 
 ACCOUNTS = 20
 MAILS_BETWEEN = 10
-SETTLE_SECONDS = 150  # more than two leases
+SETTLE_SECONDS = 300  # longer than a lease, and than the pause after a second failure
 
 
 class Result(NamedTuple):
@@ -52,7 +52,7 @@ def kill(what: str, kills: int, *, forgetful: bool = False, waits: bool = True) 
                 wait_for(partial(_have_been_asked, asked, target), 60)
                 _kill(what, server, waits)
         with suppress(AssertionError):  # what is missing by then is lost
-            wait_for(lambda: not _missing(box, asked), SETTLE_SECONDS if waits or forgetful else 60)
+            wait_for(lambda: not _missing(box, asked), 60 if forgetful and not waits else SETTLE_SECONDS)
         ids = [str(message["Message-ID"]) for _, message in box.received if message["Message-ID"]]
         return Result(sum(asked.values()), sum(_missing(box, asked).values()), len(ids) - len(set(ids)))
 
