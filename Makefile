@@ -32,10 +32,10 @@ endif
 run: $(VENV)/.installed ## Migrate and serve on 127.0.0.1:$PORT (8000)
 	@$(BIN)/python manage.py serve --migrate
 
-test: lint ## Lint, types, layering, and the tests that need no program beside PostgreSQL
-	$(BIN)/pytest -m "not process" --dist worksteal $(ARGS)
+test: lint ## Lint, types, layering, and the tests that need little time and no program beside PostgreSQL
+	$(BIN)/pytest -m "not process and not thorough" --dist worksteal $(ARGS)
 
-test-all: lint ## The same with every test, also those of servers and other programs: what CI runs
+test-all: lint ## The same with every test, also long ones and those of servers and other programs: what CI runs
 	$(BIN)/pytest $(ARGS)
 
 fuzz: $(VENV)/.installed-dev ## Look for longer, and with new requests, for what breaks the API

@@ -2,7 +2,9 @@
 
 import datetime as dt
 from collections.abc import Callable
+from typing import Any
 
+import pytest
 from django.db.models import F
 from django.test import override_settings
 from django.utils import timezone
@@ -124,3 +126,12 @@ COLUMNS: dict[str, dict[str, Caller]] = {
     "nobody": NOBODY,
     "bad token": BAD_TOKEN,
 }
+
+
+def every_caller() -> list[Any]:
+    """Column and caller as parameters; all but the first of a column are for `make test-all`."""
+    return [
+        pytest.param(column, caller, id=who, marks=[pytest.mark.thorough] if number else [])
+        for column, callers in COLUMNS.items()
+        for number, (who, caller) in enumerate(callers.items())
+    ]

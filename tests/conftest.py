@@ -78,28 +78,10 @@ def programs_have_the_settings_of_the_service() -> None:
 
 
 @pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    """Argon2 is slow on purpose; the tests of accounts that are about it say so."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture(autouse=True)
-def quick_middleware(settings: Settings) -> None:
-    """Each client of the tests makes the middleware anew; WhiteNoise would list all static files each time."""
-    settings.WHITENOISE_AUTOREFRESH = True
-
-
-@pytest.fixture(autouse=True)
 def operator() -> Iterator[None]:
     """Tests read and write what they like; what a request does is nobody's or its caller's doing."""
     with all_users():
         yield
-
-
-@pytest.fixture(autouse=True)
-def no_rate_limits(settings: Settings) -> None:
-    """The tests of rate limits set their own; nobody else shall meet one."""
-    settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS)
 
 
 @pytest.fixture(autouse=True)
@@ -113,10 +95,8 @@ def limit(settings: Settings) -> Iterator[Callable[..., None]]:
     """Sets rate limits, as `limit(anon="10/min")`; the others are off."""
 
     def set_limits(**rates: str) -> None:
-        settings.RATE_LIMITS = {
-            **dict.fromkeys(settings.RATE_LIMITS),
-            **{name: parse_rate(rates[name]) for name in rates},
-        }
+        off = dict.fromkeys(settings.RATE_LIMITS)
+        settings.RATE_LIMITS = {**off, **{name: parse_rate(rates[name]) for name in rates}}
         limiter.cache_clear()
 
     yield set_limits

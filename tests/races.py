@@ -15,7 +15,7 @@ from config.database.isolation import all_users
 
 def short_and_full(short: int, full: int) -> list[Any]:
     """The sizes of a race, as parameters: the full one is for `make test-all`."""
-    return [short, pytest.param(full, marks=pytest.mark.process)]
+    return [short, pytest.param(full, marks=pytest.mark.thorough)]
 
 
 def unlimited() -> override_settings:

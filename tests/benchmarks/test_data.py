@@ -11,6 +11,8 @@ from tests.benchmarks import callers, data
 from users.models import Feed, Session, User
 from users.tokens import own
 
+pytestmark = pytest.mark.thorough
+
 SIZE = data.Size(users=3, rich=2, many=6, few=3)
 
 

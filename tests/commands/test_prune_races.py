@@ -14,6 +14,8 @@ from tests.factories import head_of, make_user
 from users.models import Feed, Kind, User
 from users.resources import log, pruning
 
+pytestmark = pytest.mark.thorough
+
 WRITERS = 2
 TOMBSTONES = 30  # that pruning removes meanwhile
 

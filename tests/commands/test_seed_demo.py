@@ -38,7 +38,10 @@ DERIVED = (
 )  # fmt: skip
 
 
-pytestmark = pytest.mark.django_db(transaction=True)  # its threads see only what is committed
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.django_db(transaction=True),  # its threads see only what is committed
+]
 
 
 def seed(*arguments: str) -> str:

@@ -160,6 +160,7 @@ CUT: dict[str, Any] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("path", CUT)
 def test_a_connection_that_the_server_ends_within_a_request(alice: User, path: str) -> None:
@@ -247,6 +248,7 @@ def run_slowly() -> None:
     cast(DatabaseWrapper, connections["default"]).run((SLOW, []))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("use", [query_slowly, run_slowly])
 def test_a_server_that_hangs_costs_every_thread_its_connection(
     kept: Any, use: Callable[[], None], monkeypatch: pytest.MonkeyPatch

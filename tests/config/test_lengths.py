@@ -121,6 +121,7 @@ def bodies() -> Iterator[Any]:
             yield pytest.param(method.upper(), path, members, id=f"{operation['operationId']} {number}")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("method", "path", "members"), list(bodies()))
 def test_a_member_of_a_megabyte_is_named(
     as_alice: Api, alice: User, method: str, path: str, members: dict[str, bool]
@@ -173,6 +174,7 @@ def test_a_long_header_is_named(as_alice: Api, alice: User, name: str, value: st
     assert places_of(answer, "header") == [name]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "segment", ["a" * 2**20, "1" * 2**20, "-" * 2**20, quote(LIGATURE) * 100_000], ids=lambda text: text[:3]
 )

@@ -290,6 +290,7 @@ ADDRESSES = [
 ]  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.urls(__name__)
 @pytest.mark.usefixtures("queries_are_logged")
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ OLD_JSON, OLD_YAML = "application/vnd.oai.openapi+json", "application/vnd.oai.op
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("query", "accept", "media_type"),
     [

@@ -63,6 +63,7 @@ def needed(lines: list[str], given: Machine) -> Iterator[Requirement]:
         waiting += [(each, extra) for each in more for extra in ("", *requirement.extras)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("file", FILES)
 def test_all_that_is_needed_is_pinned(file: str) -> None:
     for given in environments():

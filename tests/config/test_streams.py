@@ -245,6 +245,7 @@ def test_a_key_has_so_many_places_in_one_process() -> None:
         pass
 
 
+@pytest.mark.thorough
 def test_a_key_has_so_many_places_in_all_processes_and_those_of_a_dead_one_are_free(tmp_path: Path) -> None:
     path = tmp_path / "places"
     path.touch()

@@ -24,6 +24,8 @@ from tests.problems import problem_of, stored
 from tests.races import Rival, lock
 from users.models import Feed, IdempotencyKey, Session, User
 
+pytestmark = pytest.mark.thorough
+
 NEW = "new@example.com"
 NEW_PASSWORD = "staple the battery"
 

@@ -29,6 +29,8 @@ from tests.formats.samples import (
     tree,
 )  # fmt: skip
 
+pytestmark = pytest.mark.thorough
+
 every = pytest.mark.parametrize("sample", SAMPLES, ids=str)
 VALUES: list[Any] = [
     None, True, -1, 0, 10**15, 2**63, 1e300, "", " ", "x" * 10_000, [], {}, [[]], [None], [{"id": 7}], {"date": 1},

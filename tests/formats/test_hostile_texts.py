@@ -16,6 +16,8 @@ from tasks.formats import files, ical, ics, taskwarrior, todo_txt
 from tasks.formats.drafts import Document, TaskDraft, UnreadableFile, WritableFormat
 from tests.formats.text_files import BERLIN, SAMPLES, read, sample
 
+pytestmark = pytest.mark.thorough
+
 MODULES: dict[str, WritableFormat] = {".txt": todo_txt, ".json": taskwarrior, ".ics": ics}
 FILES = sorted(path.name for path in SAMPLES.iterdir() if path.suffix in MODULES)
 each_format = pytest.mark.parametrize("module", MODULES.values(), ids=lambda module: module.NAME)

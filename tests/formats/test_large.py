@@ -13,6 +13,8 @@ from tasks.formats import registry
 from tasks.formats.drafts import TaskDraft, WritableFormat
 from tests.formats.samples import BERLIN, SAMPLES, TREES, Sample, tree
 
+pytestmark = pytest.mark.thorough
+
 COUNT, SECONDS = 5_000, 1
 
 

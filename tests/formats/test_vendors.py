@@ -133,6 +133,7 @@ def test_html_becomes_text_and_is_kept(content: str, text: str) -> None:
     assert found.extra["body"]["content"] == content
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "piece", ["<!--", "<!", "<a ", "</", "<", "&#", "<style>", "<![CDATA[", "-->", "<p", "&a", " "]
 )

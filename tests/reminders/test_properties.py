@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest import MonkeyPatch
@@ -22,6 +23,8 @@ from tests.problems import rolled_back
 from users import services as accounts
 from users.models import User
 from users.resources import undo
+
+pytestmark = pytest.mark.thorough
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca")
 FIRST = dt.date(2026, 12, 1)

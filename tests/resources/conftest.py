@@ -8,13 +8,13 @@ from django.test import Client
 from tests.client import Api
 from tests.pages import signed_in
 from tests.problems import stored
-from tests.resources.declared import RESOURCES, example, installed, make, provided, unbounded
+from tests.resources.declared import RESOURCES, THOROUGH, example, installed, make, provided, unbounded
 from users.models import IdempotencyKey, User
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
 
-@pytest.fixture(params=RESOURCES, ids=lambda resource: resource.name)
+@pytest.fixture(params=[pytest.param(each, id=each.name, marks=THOROUGH.get(each.name, [])) for each in RESOURCES])
 def resource(request: pytest.FixtureRequest) -> Iterator[Resource]:
     databases = [name for name in ("transactional_db", "db") if name in request.fixturenames]
     if marker := request.node.get_closest_marker("django_db"):

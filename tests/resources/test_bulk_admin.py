@@ -17,6 +17,8 @@ from users.resources import undo
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
+pytestmark = pytest.mark.thorough
+
 
 def run(staff: Client, rows: str, action: str, *chosen: OwnedModel) -> str:
     """What the page says after an action upon these rows."""

@@ -117,6 +117,7 @@ def test_a_version_that_another_changes_meanwhile_is_stale(resource: Resource) -
     versions.check_a_write_that_waited_is_refused(resource)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("transactional_db")
 @pytest.mark.parametrize("attempts", short_and_full(15, 100))
 def test_increments_by_8_threads_lose_no_update(resource: Resource, attempts: int) -> None:

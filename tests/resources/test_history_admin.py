@@ -19,6 +19,8 @@ from users.models import Change, Session, User
 from users.resources import writes
 from users.resources.resource import Resource
 
+pytestmark = pytest.mark.thorough
+
 
 def test_the_history_tells_who_changed_what_newest_first(
     resource: Resource, rows: str, staff: Client, alice: User, carol: User

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from tests.callers import ANOTHER, BAD_TOKEN, COLUMNS, Caller
+from tests.callers import ANOTHER, BAD_TOKEN, COLUMNS, Caller, every_caller
 from tests.client import Api
 from tests.factories import make_user
 from tests.issuer import AUDIENCE, ISSUER, SECRET
@@ -26,10 +26,7 @@ def external_issuer(settings: Settings) -> None:
     settings.JWT_EXTERNAL_SECRET = SECRET
 
 
-@pytest.mark.parametrize(
-    ("column", "caller"),
-    [pytest.param(column, callers[who], id=who) for column, callers in COLUMNS.items() for who in callers],
-)
+@pytest.mark.parametrize(("column", "caller"), every_caller())
 def test_each_operation_for_each_caller(resource: Resource, column: str, caller: Caller) -> None:
     isolation.check_operations(resource, column, caller)
 
@@ -61,6 +58,7 @@ def test_the_owner_sees_what_nobody_else_does(resource: Resource) -> None:
 # --- What two answers must not tell apart -----------------------------------------------------------
 
 
+@pytest.mark.thorough
 @each(operations)
 def test_every_bad_token_is_refused_alike(resource: Resource, case: Operation) -> None:
     """But for an expired one, which its signature shows to be ours, and which a refresh replaces."""

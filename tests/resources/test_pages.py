@@ -57,6 +57,7 @@ def test_a_cursor_serves_under_both_names_of_its_order(resource: Resource, walte
         assert [shown["id"] for shown in answer.json()] == whole[5:10]
 
 
+@pytest.mark.thorough
 @each(sorts)
 def test_rows_that_stay_are_seen_once_while_others_come_and_go(resource: Resource, walter: User, case: str) -> None:
     check_rows_that_stay_are_seen_once(resource, walter, case, lambda dice: make(resource, walter))

@@ -114,6 +114,7 @@ def test_any_other_path_is_refused_before_anything_is_looked_up(
     assert stored() == before
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", [*OWN.values(), *REFUSED.values()], ids=[*OWN, *REFUSED])
 def test_who_has_no_token_is_told_the_same_of_every_path(resource: Resource, alice: User, path: Path) -> None:
     row_id, user_id = make(resource, alice).pk, path(alice)

@@ -97,6 +97,7 @@ def test_what_is_redone_is_the_last_one_again(resource: Resource, as_alice: Api,
     assert values(row)[label(resource)] != "New"
 
 
+@pytest.mark.thorough
 def test_the_last_operation_is_found_behind_many_of_others(resource: Resource, as_alice: Api, row: OwnedModel) -> None:
     """Behind those that are undone, too, page by page."""
     path = address(resource, row.pk)
@@ -225,6 +226,7 @@ def test_a_key_makes_it_happen_once(resource: Resource, as_alice: Api, row: Owne
     assert problem_of(undo(as_alice, 3, idempotency_key="k1"), 422)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("transactional_db")
 @pytest.mark.parametrize("is_named", [True, False])
 def test_of_twelve_at_once_one_is_done(resource: Resource, is_named: bool) -> None:

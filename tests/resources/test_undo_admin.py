@@ -23,6 +23,8 @@ from users.resources.log import RowChange
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
+pytestmark = pytest.mark.thorough
+
 
 def test_staff_undoes_a_change_with_a_reason(
     resource: Resource, rows: str, staff: Client, alice: User, carol: User

@@ -94,6 +94,7 @@ def test_saving_an_old_page_undoes_nothing(staff: Client, alice: User) -> None:
     assert (task.title, task.priority, task.version) == ("Meanwhile", "low", 3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("typed", "message"),
     [

@@ -16,6 +16,8 @@ from tests.plans import explain, indexes, nodes, statements
 from tests.tasks.conftest import COMMON_TAG, RARE_TAG
 from users.models import User
 
+pytestmark = pytest.mark.thorough
+
 # Without those of positions, which are an order among siblings: those of a place have an index, below.
 SORTS = [direction + sort for sort in Sort.values for direction in ("", "-") if sort != Sort.POSITION]
 

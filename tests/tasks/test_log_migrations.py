@@ -1,5 +1,6 @@
 """The log begins with a migration that can be interrupted, and raises the floor above what it does not hold."""
 
+import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
@@ -7,6 +8,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from tasks.models import Task
 from tests.factories import make_task, make_user
 from users.models import Feed
+
+pytestmark = pytest.mark.thorough
 
 
 def test_the_migration_can_be_run_again_after_an_interruption(transactional_db: None) -> None:

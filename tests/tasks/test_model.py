@@ -22,6 +22,8 @@ from tests.client import Answer, Api, next_page
 from tests.factories import make_project, make_user
 from tests.tasks.model import PRIORITIES, SORTS, STATUSES, Expected, JSONObject, Model, Request, instant, selected
 
+pytestmark = pytest.mark.thorough
+
 NOW = dt.datetime(2026, 12, 1, 12, 0, tzinfo=dt.UTC)
 SIZES = {"suite": settings(max_examples=12, stateful_step_count=40), "fuzz": settings(max_examples=500)}
 

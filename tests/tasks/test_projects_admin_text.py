@@ -54,6 +54,7 @@ def secrets(alice: User) -> dict[str, int]:
     return {"alice": alice.pk, "project": project.pk, "child": child.pk, "task": task.pk}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("held", [("view_task", "view_project"), OTHERS, (*OTHERS, "view_task_text")])
 def test_no_page_shows_a_name_to_whom_it_is_not_granted(

@@ -92,6 +92,7 @@ def test_without_room_after_the_last_all_get_new_positions(
     assert outline.order(alice)[-1] == new.pk
 
 
+@pytest.mark.thorough
 def test_a_gap_that_is_full_takes_many_more_moves_afterwards(outline: Outline, as_alice: Api, alice: User) -> None:
     first, near = outline.make(alice, position="a0"), outline.make(alice, position="a0" + "0" * 80 + "1")
     moved, sizes = [near, outline.row(alice, 2), outline.row(alice, 3)], []

@@ -14,6 +14,8 @@ import pytest
 from config.errors import Invalid
 from tests.rules import cases
 
+pytestmark = pytest.mark.thorough
+
 MOST = 200_000  # of functions in Python and C; some 25 ms
 
 

@@ -16,6 +16,8 @@ from tasks.recurrence.calendar import Due
 from tasks.recurrence.rules import RuleUnsupported
 from tasks.recurrence.series import Series
 
+pytestmark = pytest.mark.thorough
+
 ZONES = (
     "UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia", "Pacific/Kiritimati",
     "Asia/Tehran", "America/Sao_Paulo", "Africa/Casablanca", "Pacific/Kwajalein", "Asia/Kathmandu",

@@ -101,6 +101,7 @@ def test_a_user_finds_no_tag_of_another(alice: User, bob: User) -> None:
     assert Api(bob).get("/api/me/tasks?tag=secret").json() == []
 
 
+@pytest.mark.thorough
 def test_the_tags_of_before_are_filled_in(transactional_db: None) -> None:
     user = make_user()
     for tags in (["a", "b"], [], ["a"]):

@@ -22,6 +22,8 @@ from tests.trees import violations
 from users.models import Change, User
 from users.resources.undo import undo
 
+pytestmark = pytest.mark.thorough
+
 THREADS, TASKS, PROJECTS = 8, 30, 4
 
 

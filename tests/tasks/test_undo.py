@@ -24,6 +24,8 @@ from users.resources import writes
 from users.resources.models import OwnedModel
 from users.resources.undo import ChangedSince, NothingToUndo, undo
 
+pytestmark = pytest.mark.thorough
+
 NOON = dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
 ZONES = ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
 ALL = list(range(99))

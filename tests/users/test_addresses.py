@@ -180,6 +180,7 @@ def form_of(user: User, **changes: Any) -> dict[str, Any]:
 DOORS = [by_registering, by_invitation, by_createsuperuser, by_adding_in_the_admin, by_changing_in_the_admin]
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db
 @pytest.mark.parametrize("email", UNDELIVERABLE.values(), ids=list(UNDELIVERABLE))
 @pytest.mark.parametrize("is_refused", DOORS, ids=[door.__name__ for door in DOORS])

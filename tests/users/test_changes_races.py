@@ -21,6 +21,8 @@ from users.models import User
 from users.resources import pruning, writes
 from users.resources.undo import undo
 
+pytestmark = pytest.mark.thorough
+
 WRITERS = 8
 SECONDS = 2.0
 

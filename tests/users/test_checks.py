@@ -23,6 +23,7 @@ def warnings() -> list[str]:
     return [str(message.id) for message in found if str(message.id).startswith("users.")]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("url", "found"),
     [

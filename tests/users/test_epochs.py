@@ -127,6 +127,7 @@ def without_epoch(transactional_db: None) -> Any:
     call_command("migrate", verbosity=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("without_epoch")
 def test_a_new_database_counts_from_0() -> None:
     call_command("migrate", verbosity=0)
@@ -135,6 +136,7 @@ def test_a_new_database_counts_from_0() -> None:
     assert make_task(make_user()).version == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("without_epoch")
 def test_accounts_of_before_may_come_from_a_restored_backup() -> None:
     """Of an older Tickbase, which had no epochs."""

@@ -48,6 +48,7 @@ def test_passwords_are_hashed_as_owasp_recommends() -> None:
     assert User.objects.get().password.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("argon2")
 def test_a_hash_of_before_is_replaced_at_the_next_sign_in(alice: User) -> None:
     """By an update as its owner, whom the policies of row level security let through."""

@@ -213,6 +213,7 @@ def test_each_of_them_takes_effect_once_and_answers_alike(as_alice: Api, alice: 
     assert stored() == after
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("operation", ROUTES)
 def test_each_of_them_refuses_another_body(as_alice: Api, alice: User, operation: str) -> None:
     make_task(alice)

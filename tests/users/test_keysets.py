@@ -189,6 +189,7 @@ BAD_ANSWERS: dict[str, Callable[[Handler], None]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("answer", cases(BAD_ANSWERS))
 def test_a_bad_answer_changes_nothing_and_holds_nobody_up(
     cache: KeyCache, issuer: Issuer, clock: Clock, hurry: Callable[..., None], answer: Callable[[Handler], None]

@@ -12,6 +12,8 @@ from tests.pages import open_page, signed_in
 from users.admin import resources
 from users.models import User
 
+pytestmark = pytest.mark.thorough
+
 TASKS = "/admin/tasks/task/"
 
 

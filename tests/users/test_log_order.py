@@ -11,6 +11,8 @@ from tests.writers import Writer
 from users.resources import log
 from users.resources.undo import undo
 
+pytestmark = pytest.mark.thorough
+
 WRITERS = 8
 SECONDS = 2.0
 PAGE = 20

@@ -136,6 +136,7 @@ MATRIX = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("place", MATRIX.values(), ids=MATRIX)
 def test_each_role_is_answered_as_the_matrix_says(alice: User, task: Task, place: Place, role: str) -> None:
@@ -164,6 +165,7 @@ def test_the_migration_makes_the_roles(db: None) -> None:
         assert not any(permission.startswith("auth.") or "totp" in permission for permission in permissions)
 
 
+@pytest.mark.thorough
 def test_a_group_of_that_name_that_is_there_already_stays_as_it_is(transactional_db: None) -> None:
     call_command("migrate", "tasks", "0003", verbosity=0)
     Group.objects.all().delete()
@@ -173,6 +175,7 @@ def test_a_group_of_that_name_that_is_there_already_stays_as_it_is(transactional
     assert Group.objects.get(name="operators").permissions.count() == len(ROLES_MADE["operators"])
 
 
+@pytest.mark.thorough
 def test_who_had_a_role_before_there_were_projects_has_it_for_projects(transactional_db: None) -> None:
     call_command("migrate", "tasks", "0019", verbosity=0)
     call_command("migrate", "projects", "zero", verbosity=0)
@@ -261,6 +264,7 @@ def reader_of(*permissions: str) -> Client:
 EVERYTHING_ELSE = ("view_task", "change_task", "delete_task", "add_task", "view_user", "change_user", "delete_user")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("permissions", [("view_task", "view_user"), EVERYTHING_ELSE])
 def test_no_page_shows_text_to_whom_it_is_not_granted(
@@ -298,6 +302,7 @@ GUESSES = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("guess", GUESSES)
 @pytest.mark.parametrize("path", ["/admin/tasks/task/", "/admin/users/user/"])
 def test_nobody_guesses_text_by_what_is_found(task: Task, alice: User, guess: str, path: str) -> None:

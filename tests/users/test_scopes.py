@@ -173,6 +173,7 @@ def test_scopes_are_those_of_the_resources_and_some_more() -> None:
     assert {*ALL} == of_resources | {"account:read", "import", "feeds:read", "webhooks"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("granted", [*([each] for each in ALL), ALL], ids=[*ALL, "all"])
 def test_each_operation_is_allowed_exactly_where_its_scopes_are_granted(alice: User, granted: list[str]) -> None:
     world, token = World.of(alice), used_token(alice, *granted)

@@ -166,6 +166,7 @@ def test_a_refresh_token_lives_thirty_days_from_its_last_use(alice: User) -> Non
         assert refresh(pair["refresh"]).status_code == 401
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("transactional_db")
 @pytest.mark.parametrize("rounds", short_and_full(15, 100))
 def test_rounds_of_8_parallel_refreshes_have_one_successor_each_and_log_nobody_out(rounds: int) -> None:
@@ -306,6 +307,7 @@ MEANWHILE: dict[str, Any] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("end", MEANWHILE.values(), ids=list(MEANWHILE))
 def test_a_session_ends_also_while_it_is_refreshed_with_keys(transactional_db: None, end: Any) -> None:
     """A key's row refers to the session and to the user, which deadlocks or breaks whoever locks them apart."""

@@ -79,6 +79,7 @@ def only_continue(connection: socket.socket) -> None:
         pause(0.05)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("answer", [trickle_head, never_answer, only_continue])
 def test_no_receiver_holds_a_thread_beyond_the_deadline(hasty: float, answer: Callable[..., None]) -> None:
     with raw_server(answer) as url:
