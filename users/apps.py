@@ -27,7 +27,8 @@ class UsersConfig(AppConfig):
         failed_mails = Mail.objects.failed_since
         urgent = work.Kind("mails", Mail, mail.deliver, batch=mail.BATCH, threads=2, due=mail.due, failed=failed_mails)
         work.register(urgent)
-        work.register(replace(urgent, name="bulk mails", lane="mails", due=mail.due_in_bulk, failed=None))
+        bulk = replace(urgent, name="bulk mails", lane="mails", due=mail.due_in_bulk, failed=None)
+        work.register(replace(bulk, batch=mail.BULK_BATCH))
         work.register_chore("prune", partial(call_command, "prune", stdout=StringIO()), work.every_day(3))
         work.register_chore("token expiry", personal_tokens.warn_of_expiry, work.every_day(9))
         pruning.kept_as_the_log["mails"] = Mail.objects.made_before

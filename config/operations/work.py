@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -177,6 +177,8 @@ class Loop:
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(threads(), thread_name_prefix="work")
         self._running: dict[Future[None], tuple[Kind, list[Any]]] = {}
+        self._due: set[str] = set()  # kinds that are to be looked at before the next poll
+        self._polled_at: dt.datetime | None = None
         self._renewed_at = time.monotonic()
         self._started_at = timezone.now()
         self._seen_at: dt.datetime | None = None
@@ -209,18 +211,23 @@ class Loop:
 
     def _step(self, now: dt.datetime) -> bool:
         """Start what is due; returns whether there was anything."""
-        self._running = {future: work for future, work in self._running.items() if not future.done()}
+        done = {future: work for future, work in self._running.items() if future.done()}
+        self._running = {future: work for future, work in self._running.items() if future not in done}
+        self._due |= {kind.name for kind, _ in done.values()}  # also what its owner has had to wait for
         self._renew(now)
         self._beat(now)
+        if _has_passed(self._polled_at, dt.timedelta(seconds=POLL_SECONDS), now):
+            self._due |= {*due_names(kinds(), now)}
+            self._polled_at = now
         busy = Counter(lane_of(kind) for kind, _ in self._running.values())
-        free = [kind for kind in kinds() if busy[lane_of(kind)] < kind.threads]
         started = False
-        for name in due_names(free, now):
-            kind = _kinds[name]
+        for kind in kinds():
             most = min(MOST, (kind.threads - busy[lane_of(kind)]) * kind.batch)
-            if not most:
-                continue  # another kind of its lane has taken it
+            if kind.name not in self._due or most <= 0:
+                continue
             rows = leases.claim(kind.due_rows(now), most, now, kind.owner)
+            if not rows:
+                self._due.remove(kind.name)
             for start in range(0, len(rows), kind.batch):
                 some = rows[start : start + kind.batch]
                 self._running[self._pool.submit(_run, kind, some)] = kind, some
@@ -236,7 +243,7 @@ class Loop:
     def _beat(self, now: dt.datetime) -> None:
         if self._seen_at is None:
             plan_chores(now)
-        if self._seen_at is None or not now - HEARTBEAT < self._seen_at <= now:
+        if _has_passed(self._seen_at, HEARTBEAT, now):
             Worker.objects.beat(self.name, self._started_at, now)
             self._seen_at = now
 
@@ -250,9 +257,14 @@ class Loop:
             Worker.objects.leave(self.name)
 
 
-def due_names(free: list[Kind], now: dt.datetime) -> list[str]:
+def _has_passed(since: dt.datetime | None, pause: dt.timedelta, now: dt.datetime) -> bool:
+    """Also if the clock was set back."""
+    return since is None or not now - pause < since <= now
+
+
+def due_names(asked: Sequence[Kind], now: dt.datetime) -> list[str]:
     """Of these kinds, those with due rows: one statement, since an idle worker asks once a second."""
-    found = [kind.due_rows(now).order_by().values_list(Value(kind.name))[:1] for kind in free]
+    found = [kind.due_rows(now).order_by().values_list(Value(kind.name))[:1] for kind in asked]
     return [name for (name,) in found[0].union(*found[1:], all=True)] if found else []
 
 

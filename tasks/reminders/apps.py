@@ -17,7 +17,7 @@ class RemindersConfig(AppConfig):
         # Digests first, which are few. Many reminders of one user at once, as they are told in one transaction.
         work.register(work.Kind("digests", Digest, services.fire_digests, owner=None, batch=10, lane="reminders"))
         work.register(work.Kind("reminders", Reminder, services.fire, owner=None, batch=work.MOST))
-        mail.register(mails.REMINDER, mails.compose, is_bulk=True)
+        mail.register(mails.REMINDER, mails.compose, is_bulk=True, look_up=mails.look_up)
         mail.register(mails.LIMIT, mails.compose_limit, is_bulk=True)
         mail.register(mails.DIGEST, mails.compose_digest, is_bulk=True)
         follow_account(services.recount, "timezone", "reminder_time")

@@ -1,7 +1,7 @@
 """The mails of reminders, of the day's digest, and of the day's limit."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -27,17 +27,26 @@ MAILS = Rate(200, 86_400)  # of reminders, to a user
 LISTED = 50  # tasks in a digest
 
 
-def queue(account: User, reminders: Sequence[Reminder], now: dt.datetime) -> list[int]:
-    """Queue mails of as many as the day's limit allows, and once a day a mail that says so; returns their ids."""
-    if not has_address(account):
+def queue(told: Mapping[User, Sequence[Reminder]], now: dt.datetime) -> list[int]:
+    """Queue mails of as many as the day's limit of each user allows, and once a day a mail that says so; returns the
+    ids of those that are told."""
+    keys = {account: _key(account, REMINDER) for account in told if has_address(account)}
+    if not keys:
         return []
-    wanted = len(reminders)
-    granted = counters.take(_key(account, REMINDER), wanted, MAILS).granted(wanted, MAILS.limit)
-    queued = [(_data(each), each.remind_at + LIFETIME) for each in reminders[:granted] if each.remind_at is not None]
-    mail.queue_many(REMINDER, account, queued)
-    if granted < wanted and counters.take(_key(account, LIMIT), 1, Rate(1, MAILS.seconds)).granted(1, 1):
-        mail.queue(LIMIT, account, data={"most": MAILS.limit})
-    return [each.pk for each in reminders[:granted]]
+    taken = counters.take_each({key: len(told[account]) for account, key in keys.items()}, MAILS)
+    queued: list[Reminder] = []
+    beyond: list[User] = []
+    for account, key in keys.items():
+        wanted = len(told[account])
+        granted = taken[key].granted(wanted, MAILS.limit)
+        queued += told[account][:granted]
+        beyond += [account] if granted < wanted else []
+    rows = [(each.user, _data(each), each.remind_at + LIFETIME) for each in queued if each.remind_at is not None]
+    mail.queue_many(REMINDER, rows)
+    for account in beyond:
+        if counters.take(_key(account, LIMIT), 1, Rate(1, MAILS.seconds)).granted(1, 1):
+            mail.queue(LIMIT, account, data={"most": MAILS.limit})
+    return [each.pk for each in queued]
 
 
 def queue_digest(account: User, today: dt.date) -> bool:
@@ -77,12 +86,21 @@ def _due(date: dt.date, at: dt.datetime | None, account: User) -> str:
     return f"{local:%A, %-d %B %Y, %H:%M} ({account.timezone})"
 
 
+def look_up(rows: Sequence[Mail]) -> None:
+    """The tasks of reminders, each of which has to be its user's."""
+    wanted = Task.objects.visible().filter(pk__in=[row.data["task"] for row in rows])
+    found: dict[Any, Task] = {
+        (task.user_id, task.pk): task for task in wanted.only("user", "title", "due_date", "due_at")
+    }
+    for row in rows:
+        row.found = found.get((row.user_id, row.data["task"]))
+
+
 def compose(row: Mail, address: str) -> EmailMessage | None:
     account = row.user
     if account is None or not has_address(account) or Channel.MAIL not in account.reminder_channels:
         return None
-    task = Task.objects.for_user(account).visible().filter(pk=row.data["task"]).first()
-    if task is None:  # deleted since, and its text with it
+    if (task := row.found) is None:  # deleted since, and its text with it
         return None
     remind_at = dt.datetime.fromisoformat(row.data["remind_at"])
     meant = remind_at.astimezone(account.zone)

@@ -1,7 +1,7 @@
 """Tells of reminders and digests when they are due, and keeps them in step with an account's settings."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -33,10 +33,10 @@ MOST_MOVED = 20_000  # reminders by a change of settings: they take two seconds,
 AT_ONCE = 2_000  # more reminders of a user who has filled a batch: others do not wait for somebody's thousands
 
 
-def _notify(account: User, reminders: Sequence[Reminder], now: dt.datetime) -> list[int]:
+def _notify(told: Mapping[User, Sequence[Reminder]], now: dt.datetime) -> list[int]:
     """Without text, which would outlive the task in the events."""
-    is_told = webhooks.notify_each(account, "reminder.due", map(_shown, reminders))
-    return [each.pk for each in reminders] if is_told else []
+    wanting = webhooks.notify_each("reminder.due", {account: map(_shown, rows) for account, rows in told.items()})
+    return [each.pk for account in wanting for each in told[account]]
 
 
 def _shown(reminder: Reminder) -> dict[str, Any]:
@@ -47,9 +47,9 @@ def _shown(reminder: Reminder) -> dict[str, Any]:
     return {"object": shown, "reminder": {"uid": reminder.uid, "remind_at": remind_at}}
 
 
-# Tells a user, in the transaction that notes it, of some of their reminders, each with its `task`, at a moment. Returns
+# Tells users, in the transaction that notes it, of some of their reminders, each with its `task`, at a moment. Returns
 # the ids of those that it has sent. By the name in `User.reminder_channels`.
-channels: dict[str, Callable[[User, Sequence[Reminder], dt.datetime], Collection[int]]] = {
+channels: dict[str, Callable[[Mapping[User, Sequence[Reminder]], dt.datetime], Collection[int]]] = {
     Channel.MAIL: mails.queue,
     Channel.WEBHOOK: _notify,
 }
@@ -113,38 +113,46 @@ def no_such_reminder() -> ReminderNotFound:
 
 
 def fire(claimed: list[Reminder]) -> None:
-    """Tell of claimed reminders, user by user, and settle them.
+    """Tell of claimed reminders, and settle them.
 
-    At least once: what a channel does is stored in the transaction that settles them. What fails for one user is tried
-    again later, and keeps nobody else waiting.
+    At least once: what a channel does is stored in the transaction that settles them. Users share one, as it costs as
+    much as a mail. Where one is in trouble, each has their own: that one is tried again later, and nobody waits for it.
     """
-    failure: Exception | None = None
-    for user_id, rows in groupby(sorted(claimed, key=attrgetter("user_id", "pk")), key=attrgetter("user_id")):
+    try:
+        return _fire(claimed)
+    except (OperationalError, InterfaceError):
+        raise  # it would be the same for each
+    except Exception as error:
+        failure = error
+    for _, rows in groupby(sorted(claimed, key=attrgetter("user_id", "pk")), key=attrgetter("user_id")):
         try:
-            _fire(user_id, list(rows))
+            _fire(list(rows))
         except (OperationalError, InterfaceError):
-            raise  # it would be the same for the others
+            raise
         except Exception as error:
             failure = error
-    if failure is not None:
-        raise failure
+    raise failure
 
 
 @retried_transaction
-def _fire(user_id: int, claimed: list[Reminder]) -> None:
+def _fire(claimed: list[Reminder]) -> None:
     """A task that was closed or changed meanwhile has taken the lease away from its reminders; one that is being
     changed waits for the lock on them, or is waited for."""
     attempts = {row.pk: row.attempts for row in claimed}
     rows = [row for row in run(_HELD.given(pks=[*attempts])) if row.attempts == attempts[row.pk]]
     if not rows:
         return
-    account, now = rows[0].user, timezone.now()
-    if len(claimed) >= work.MOST:
-        rows += _more(account, now)
-    in_time = [row for row in rows if row.remind_at is not None and now - row.remind_at <= MISSED_AFTER]
+    now = timezone.now()
+    if len(claimed) >= work.MOST and len({row.user_id for row in claimed}) == 1:
+        rows += _more(rows[0].user, now)
+    in_time: dict[User, list[Reminder]] = {}
+    for row in rows:
+        if row.user.is_active and row.remind_at is not None and now - row.remind_at <= MISSED_AFTER:
+            in_time.setdefault(row.user, []).append(row)
     sent: set[int] = set()
-    for name in account.reminder_channels if account.is_active and in_time else []:
-        sent |= {*channels[name](account, in_time, now)}
+    for name, tell in channels.items():
+        if told := {user: each for user, each in in_time.items() if name in user.reminder_channels}:
+            sent |= {*tell(told, now)}
     missed = [row.pk for row in rows if row.pk not in sent]
     outcomes = [([*sent], now, None), (missed, None, now)]
     run_all([Raw(_SETTLE, [sent_at, missed_at, pks]) for pks, sent_at, missed_at in outcomes if pks], commit=True)

@@ -41,6 +41,8 @@ class Mail(LeasedModel):
 
     objects = MailQuerySet.as_manager()
 
+    found: Any = None  # what its text is about, looked up for several mails at once
+
     class Meta(LeasedModel.Meta):
         default_permissions = ("view", "change")
         indexes = [

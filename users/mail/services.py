@@ -30,7 +30,7 @@ from users.tokens import mailed
 logger = logging.getLogger(__name__)
 
 LIFETIME = dt.timedelta(days=1)  # in which a mail is tried again and again
-BATCH = 10  # mails of one connection to the mail server
+BATCH, BULK_BATCH = 10, 25  # mails of one connection to the mail server
 MAX_REASON = 500  # characters of what a mail server answers
 NO_SERVER = "No mail server is set: EMAIL_HOST is empty."
 
@@ -38,6 +38,7 @@ NO_SERVER = "No mail server is set: EMAIL_HOST is empty."
 Composer = Callable[[Mail, str], EmailMessage | None]
 
 _composers: dict[str, Composer] = {}
+_look_ups: dict[str, Callable[[list[Mail]], None]] = {}
 _bulk: set[str] = set()  # kinds for which nobody waits
 _reported: set[str] = set()  # kinds of which the log already says that they cannot be sent
 
@@ -70,10 +71,15 @@ EMAIL_CHANGE_NOTICE = "email_change_notice"
 TOKEN_EXPIRY = "token_expiry"
 
 
-def register(kind: str, compose: Composer, *, is_bulk: bool = False) -> None:
+def register(
+    kind: str, compose: Composer, *, is_bulk: bool = False, look_up: Callable[[list[Mail]], None] | None = None
+) -> None:
     """To be called in the `ready()` of an app that sends mails of this kind. Mails that are not `is_bulk` come first:
-    thousands of reminders of nine o'clock keep nobody from a new password."""
+    thousands of reminders of nine o'clock keep nobody from a new password. `look_up` sets `found` of several at once.
+    """
     _composers[kind] = compose
+    if look_up:
+        _look_ups[kind] = look_up
     if is_bulk:
         _bulk.add(kind)
 
@@ -102,12 +108,12 @@ def queue(
         )
 
 
-def queue_many(kind: str, user: User, mails: Sequence[tuple[dict[str, Any], dt.datetime]]) -> None:
-    """`queue` several at once: what their texts need, and until when they say something of use."""
+def queue_many(kind: str, mails: Sequence[tuple[User, dict[str, Any], dt.datetime]]) -> None:
+    """`queue` several at once: whose they are, what their texts need, and until when they say something of use."""
     now = timezone.now()
     rows = [
         Mail(user=user, kind=kind, data=data, created_at=now, due_at=now, expires_at=expires_at)
-        for data, expires_at in mails
+        for user, data, expires_at in mails
     ]
     Mail.objects.bulk_create(rows)
 
@@ -214,6 +220,8 @@ def deliver(mails: list[Mail]) -> None:
     again, with the same Message-ID.
     """
     prefetch_related_objects(mails, "user")
+    for kind, look_up in _look_ups.items():
+        look_up([mail for mail in mails if mail.kind == kind])
     server = get_connection()
     try:
         for mail in mails:

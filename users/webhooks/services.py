@@ -1,7 +1,8 @@
 """Services of webhooks: those of owners and of staff, and `notify`, with which other apps tell of an event."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from django.db import connection
@@ -62,15 +63,16 @@ def notify(user: User, name: str, data: dict[str, Any]) -> bool:
     """Tell the user's webhooks of something that is no change of a row, in the caller's transaction. If none wants it,
     nothing is stored: False. Members of `data` are sent as they are; of an `object`, its `project_id` is looked at.
     """
-    return notify_each(user, name, [data])
+    return bool(notify_each(name, {user: [data]}))
 
 
-def notify_each(user: User, name: str, each: Iterable[dict[str, Any]]) -> bool:
-    """`notify` of several at once."""
-    is_wanted = Endpoint.objects.for_user(user).wanting(name).exists()
-    if is_wanted:
-        _add_events(user, name, each)
-    return is_wanted
+def notify_each(name: str, told: Mapping[User, Iterable[dict[str, Any]]]) -> set[User]:
+    """`notify` of several at once, by user; returns those whose webhooks want it."""
+    wanting = {*Endpoint.objects.filter(user__in=told).wanting(name).values_list("user", flat=True)}
+    users = {user for user in told if user.pk in wanting}
+    for user in sorted(users, key=attrgetter("pk")):  # of whose locks no two wait for each other
+        _add_events(user, name, told[user])
+    return users
 
 
 @retried_transaction

@@ -4,9 +4,9 @@ A window begins with its first request. Each take is one atomic statement, never
 the database's: those of processes and machines may differ.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -19,13 +19,14 @@ SWEEP_ROWS = 1000
 # all of its parts, so that a window which ends just now has ended for each of them.
 _TAKE = """
     INSERT INTO config_rate_limit AS counter (key, used, resets_at)
-    VALUES (%(key)s, %(amount)s, statement_timestamp() + make_interval(secs => %(seconds)s))
+    SELECT key, amount, statement_timestamp() + make_interval(secs => %(seconds)s)
+    FROM unnest(%(keys)s::uuid[], %(amounts)s::int[]) AS taken (key, amount) ORDER BY key
     ON CONFLICT (key) DO UPDATE SET
-        used = %(amount)s
+        used = EXCLUDED.used
             + CASE WHEN counter.resets_at > statement_timestamp() THEN least(counter.used, %(limit)s) ELSE 0 END,
         resets_at =
             CASE WHEN counter.resets_at > statement_timestamp() THEN counter.resets_at ELSE EXCLUDED.resets_at END
-    RETURNING used, extract(epoch FROM resets_at - statement_timestamp())::float8
+    RETURNING replace(key::text, '-', ''), used, extract(epoch FROM resets_at - statement_timestamp())::float8
 """
 # A row that is locked is in use, and would have to be waited for.
 _SWEEP = """
@@ -50,13 +51,23 @@ class Taken(NamedTuple):
 
 def take(key: str, amount: int, rate: Rate) -> Taken:
     """Count `amount` more in the window of a key (32 hexadecimal digits), or in a new one."""
-    values: dict[str, str | int] = {"key": key, "amount": amount, "limit": rate.limit, "seconds": rate.seconds}
+    return take_each({key: amount}, rate)[key]
+
+
+def take_each(amounts: Mapping[str, int], rate: Rate) -> dict[str, Taken]:
+    """`take` of several keys, in their order, so that no two wait for each other."""
+    values: dict[str, Any] = {
+        "keys": [*amounts],
+        "amounts": [*amounts.values()],
+        "limit": rate.limit,
+        "seconds": rate.seconds,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, values)
-        used, seconds_left = cursor.fetchone()
+        taken = {key: Taken(used, seconds_left) for key, used, seconds_left in cursor.fetchall()}
     if next(_takes) % SWEEP_EVERY == 0:
         sweep()
-    return Taken(used, seconds_left)
+    return taken
 
 
 def sweep() -> int:
