@@ -13,11 +13,11 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.chaos import postgres_killed, worker_killed
+from tests.chaos.attacks import PASSWORD
 from tests.chaos.cluster import folder
 from tests.chaos.outcome import Outcome
-from tests.factories import PASSWORD
+from tests.mailbox import Mailbox
 from tests.server import Server, free_port
-from tests.users.test_mails import Mailbox
 from tests.workers import kill_worker, wait_for, worker_of
 
 ACCOUNTS = 20

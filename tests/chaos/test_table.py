@@ -1,5 +1,7 @@
 """The table of `python -m tests.chaos` goes on, whatever becomes of one fault."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -8,6 +10,7 @@ import pytest
 from tests.chaos import __main__ as chaos
 from tests.chaos import disk_full
 from tests.chaos.outcome import Outcome
+from tests.server import ROOT
 
 MET = Outcome("a fault", "a goal", "a measurement", "a control", True)
 
@@ -32,3 +35,12 @@ def test_a_fault_that_needs_root_says_so(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(disk_full, "CAN_MOUNT", False)
     assert chaos.main(["disk"]) == 0
     assert capsys.readouterr().out.splitlines()[2:] == ["| disk |  |  |  | skipped: needs root |"]
+
+
+@pytest.mark.process
+def test_the_program_needs_no_settings_and_names_what_there_is() -> None:
+    asked = subprocess.run([sys.executable, "-m", "tests.chaos", "none"], cwd=ROOT, capture_output=True, text=True)
+    assert (asked.returncode, asked.stderr.splitlines()) == (
+        1,
+        [f"unknown: none; there are: {', '.join(chaos.FAULTS)}"],
+    )

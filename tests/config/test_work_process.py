@@ -10,8 +10,8 @@ import httpx
 import pytest
 from aiosmtpd.controller import Controller
 
+from tests.mailbox import Mailbox
 from tests.server import Server, free_port
-from tests.users.test_mails import Mailbox
 from tests.workers import is_gone, kill_worker, wait_for, worker_of
 
 pytestmark = pytest.mark.process

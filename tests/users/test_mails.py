@@ -1,16 +1,13 @@
 """The outbox of mails, handed over to a real SMTP server."""
 
 import datetime as dt
-import email
 import logging
 from collections.abc import Iterator
-from email.message import Message
 from typing import Any
 
 import pytest
 import time_machine
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.db import transaction
 from django.test import Client
 from django.utils import timezone
@@ -21,6 +18,7 @@ from config.operations import work
 from tests.audited import events
 from tests.client import Api
 from tests.factories import PASSWORD, make_user
+from tests.mailbox import Mailbox
 from tests.pages import Page, send, signed_in
 from tests.server import free_port
 from users import services
@@ -30,28 +28,6 @@ from users.mail.models import Mail
 from users.models import User
 
 NOW = dt.datetime(2026, 11, 29, 12, tzinfo=dt.UTC)
-
-
-class Mailbox:
-    """What the server was sent, by connection; it answers as `replies` says for a recipient."""
-
-    def __init__(self) -> None:
-        self.received: list[tuple[Any, Message]] = []
-        self.replies: dict[str, str] = {}
-
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, to: str, options: object) -> str:  # noqa: N802 (aiosmtpd's name)
-        if to in self.replies:
-            return self.replies[to]
-        envelope.rcpt_tos.append(to)
-        return "250 OK"
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 (aiosmtpd's name)
-        assert isinstance(envelope.content, bytes)
-        self.received.append((session.peer, email.message_from_bytes(envelope.content)))
-        return "250 OK"
-
-    def recipients(self) -> list[str]:
-        return [str(message["To"]) for _, message in self.received]
 
 
 @pytest.fixture
