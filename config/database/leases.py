@@ -18,6 +18,10 @@ _CANDIDATES = 4  # times as many rows are looked at as may be claimed, since som
 R = TypeVar("R", bound="LeasedModel")
 
 
+class LeaseLost(Exception):  # noqa: N818 (as Django's own)
+    """Another worker has the row by now, and does what is to be done with it."""
+
+
 class LeasedQuerySet(models.QuerySet[R]):
     def due(self, now: dt.datetime) -> Self:
         """Due rows that no worker has leased."""

@@ -51,6 +51,7 @@ CLOSING_SECONDS = 0.5  # of DRAIN_SECONDS, the last, in which no new connection 
 WATCH_SECONDS = 0.5  # between two looks whether the worker of deferred work still runs
 MOST_PAUSE = 30.0  # seconds before such a worker is started again
 WORK_STOP_SECONDS = 40
+TRIM_SECONDS, TRIM_BYTES = 10.0, 16 * 1024 * 1024  # how often memory is given back, and from which growth on
 ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 
 
@@ -229,9 +230,26 @@ def worker() -> Bridge:
     # Of answers of megabytes, glibc would keep what it took for them; from this size on, it is not to learn that.
     with suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 128 * 1024)
+        loop.call_soon(_give_memory_back, loop, ctypes.CDLL(None).malloc_trim, resident())
     # Threads that work without waiting keep the others from it for so long, at each of their steps.
     sys.setswitchinterval(SWITCH_SECONDS)
     return application
+
+
+def _give_memory_back(loop: asyncio.AbstractEventLoop, trim: Callable[[int], int], before: int) -> None:
+    """Let glibc return free pages from amid its heaps; of itself it returns only those at their ends. It takes
+    milliseconds, so only of a process that has grown."""
+    if resident() > before + TRIM_BYTES:
+        trim(0)
+        before = resident()
+    loop.call_later(TRIM_SECONDS, _give_memory_back, loop, trim, min(before, resident()))
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds; 0 where there is no /proc."""
+    with suppress(FileNotFoundError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return 0
 
 
 def _call_on_stop(loop: Any, stop: Callable[[], None]) -> None:

@@ -30,6 +30,7 @@ class Comment(OwnedModel):
     sources: ClassVar[frozenset[str]] = frozenset({"text"})
     mutable: ClassVar[tuple[str, ...]] = ("text", "task_id", *derived)
     large: ClassVar[tuple[str, ...]] = ("text",)
+    max_rows: ClassVar[int | None] = 100_000
     rules: ClassVar[Sequence[Rule]] = [
         (
             "text",

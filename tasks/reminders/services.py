@@ -1,10 +1,10 @@
 """Tells of reminders and digests when they are due, and keeps them in step with an account's settings."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core import signing
 from django.db import InterfaceError, OperationalError, transaction
@@ -27,6 +27,8 @@ from users.resources import feed
 from users.resources.querysets import one_of
 from users.tokens.callers import Actor
 from users.webhooks import services as webhooks
+
+T = TypeVar("T")
 
 MISSED_AFTER = dt.timedelta(hours=24)  # later than that, a reminder is missed
 MOST_MOVED = 20_000  # reminders by a change of settings: they take two seconds, for which the account is locked
@@ -119,19 +121,26 @@ def fire(claimed: list[Reminder]) -> None:
     much as a mail. Where one is in trouble, each has their own: that one is tried again later, and nobody waits for it.
     """
     try:
-        return _fire(claimed)
+        _fire(claimed)
     except (OperationalError, InterfaceError):
         raise  # it would be the same for each
-    except Exception as error:
-        failure = error
-    for _, rows in groupby(sorted(claimed, key=attrgetter("user_id", "pk")), key=attrgetter("user_id")):
+    except Exception:
+        by_user = groupby(sorted(claimed, key=attrgetter("user_id", "pk")), key=attrgetter("user_id"))
+        _one_by_one(_fire, [list(rows) for _, rows in by_user])
+
+
+def _one_by_one(run: Callable[[T], object], parts: Iterable[T]) -> None:
+    """What fails keeps no other waiting; it is raised at the end, and tried again later."""
+    failure: Exception | None = None
+    for part in parts:
         try:
-            _fire(list(rows))
+            run(part)
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:
             failure = error
-    raise failure
+    if failure is not None:
+        raise failure
 
 
 @retried_transaction
@@ -165,8 +174,7 @@ def _more(account: User, now: dt.datetime) -> list[Reminder]:
 
 
 def fire_digests(claimed: list[Digest]) -> None:
-    for row in claimed:
-        _fire_digest(row)
+    _one_by_one(_fire_digest, claimed)
 
 
 @retried_transaction

@@ -1,6 +1,7 @@
 """Import: what a file says becomes rows of one user, in one operation; what is there already is left as it is, or
 brought up to date."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.utils import timezone
 
+from config.database.leases import LeaseLost
 from config.database.transactions import retried_transaction
 from config.errors import DomainError, Invalid, LimitReached
 from tasks.formats.drafts import Document, UnreadableFile
@@ -22,6 +24,8 @@ from tasks.transfer.rows import NoRoom, Rows
 from users.resources import log, operations, tombstones
 from users.tokens.callers import Actor
 from users.webhooks import services as webhooks
+
+logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 READABLE = {each.NAME: each for each in FORMATS}
@@ -163,6 +167,8 @@ def _run_import(row: Import) -> None:
         document, _ = read(bytes(data or b""), row.file_name, row.format, ZoneInfo(row.zone))
         report = replace(Report.of(document, row.format), **done_before, unchanged=-sum(done_before.values()))
         _store_slices(row.user, document, row, WORKER_SLICE, report)
+    except LeaseLost:
+        logger.warning("the import %s is with another worker by now", row.pk)
     except DomainError as error:
         _end(row, Import.Status.FAILED, error.detail)
     else:
@@ -200,7 +206,11 @@ def _store_slice(
     row.done, row.operation, row.report = done, number or row.operation, whole.without_text()
     row.operations = [*earlier, number] if number is not None else earlier
     progress = {name: getattr(row, name) for name in ("status", "done", "operation", "operations", "report")}
-    if not Import.objects.filter(pk=row.pk).update(**progress):  # the lease of a pending one is not ours to write
+    if row.leased_until is None:
+        stored = Import.objects.filter(pk=row.pk).update(**progress)
+    elif not (stored := row.held().update(**progress)):
+        raise LeaseLost  # nothing of the slice is stored: the other worker counts it
+    if not stored:
         row.save(force_insert=True)
     return whole
 

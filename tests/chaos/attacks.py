@@ -5,7 +5,6 @@ Only against a service of one's own, on the loopback interface; every loop has a
 
 import http.client
 import json
-import os
 import socket
 import time
 from collections import Counter
@@ -66,11 +65,10 @@ def status_of(client: socket.socket) -> str:
 
 
 def neighbour(target: Target) -> Counter[str]:
-    """No attack: a process of the lowest priority that counts for two thirds of the time, and asks for nothing.
+    """No attack: a process that counts for two thirds of the time, and asks for nothing.
 
     What it does to another user's requests is what the machine does, not the service.
     """
-    os.nice(19)
     for _ in target.rounds(0.01):
         until = time.perf_counter() + 0.02
         while time.perf_counter() < until:

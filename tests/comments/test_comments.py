@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tasks.comments.models import Comment
 from tasks.comments.resource import COMMENTS
 from tests.client import Api
+from tests.problems import problem_of
 from tests.resources.declared import address, example, label, make, named, provided, required, unbounded
 from users.models import User
 
@@ -56,3 +57,11 @@ def test_a_filter_by_what_they_belong_to(as_alice: Api, rows: list[dict[str, Any
 def test_search_finds_words_in_any_case_and_accent(as_alice: Api, rows: list[dict[str, Any]]) -> None:
     found = as_alice.get(f"{address(COMMENTS)}?search=APF").json()
     assert [row[label(COMMENTS)] for row in found] == ["Äpfel"]
+
+
+def test_an_account_has_so_many(as_alice: Api, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Comment.max_rows == 100_000
+    monkeypatch.setattr(Comment, "max_rows", 1)
+    make(COMMENTS, alice)
+    problem = problem_of(as_alice.post(address(COMMENTS), named(COMMENTS, "One more")), 409)
+    assert (problem["code"], problem["limit"]) == ("limit_reached", 1)

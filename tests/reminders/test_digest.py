@@ -127,6 +127,29 @@ def test_its_link_ends_the_digest_alone(ada: User, clock: Traveller, settings: S
     assert not Digest.objects.exists()
 
 
+def test_one_users_trouble_is_not_anothers(ada: User, clock: Traveller, monkeypatch: pytest.MonkeyPatch) -> None:
+    bob = accounts.update_account(
+        make_user("bob", email_verified_at=timezone.now(), timezone="Europe/Berlin"), digest_time=dt.time(7)
+    )
+    for user in (ada, bob):
+        make_task(user, due_date=TODAY)
+    queue = mails.queue_digest
+
+    def fail(account: User, today: dt.date) -> bool:
+        if account == ada:
+            raise ValueError("unforeseen")
+        return queue(account, today)
+
+    monkeypatch.setattr(mails, "queue_digest", fail)
+    clock.move_to(SEVEN)
+    work.drain("digests")
+    assert Mail.objects.get().user == bob
+    again = Digest.objects.get(user=ada).due_at
+    assert again is not None
+    assert SEVEN < again < SEVEN + dt.timedelta(minutes=2)
+    assert Digest.objects.get(user=bob).due_at == SEVEN + DAY
+
+
 def test_a_digest_that_was_switched_off_meanwhile_is_not_planned_anew(ada: User, clock: Traveller) -> None:
     from tasks.reminders import services
 

@@ -115,6 +115,25 @@ def test_one_that_was_interrupted_goes_on_and_counts_each_row_once(
     assert (done["report"]["created"], done["report"]["unchanged"], len(done["operations"])) == (ROWS, 0, 3)
 
 
+def test_a_worker_that_has_lost_its_lease_stores_nothing_more(as_alice: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one has claimed it meanwhile, and counts what it stores."""
+    row = send(as_alice, csv(ROWS)).json()
+    store = services._store_slice
+    slices: list[int] = []
+
+    def late(*arguments: Any) -> Any:
+        if len(slices) == 2:
+            Import.objects.update(attempts=7)
+        slices.append(1)
+        return store(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "_store_slice", late)
+        work.drain("imports")
+    half = shown(as_alice, row["id"])
+    assert (half["status"], half["done"], Task.objects.count(), len(slices)) == ("running", 10, 10, 3)
+
+
 def test_one_that_meets_a_limit_says_so_and_keeps_what_it_has(as_alice: Api, settings: Settings) -> None:
     settings.LIMIT_TASKS = 15
     row = send(as_alice, csv(ROWS)).json()
