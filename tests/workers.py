@@ -23,7 +23,10 @@ def worker_of(server: Server) -> psutil.Process:
     found: list[psutil.Process] = []
 
     def look() -> bool:
-        found[:] = [child for child in psutil.Process(server.process.pid).children() if "work" in child.cmdline()]
+        found.clear()
+        for child in psutil.Process(server.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # it has just been killed
+                found.extend([child] if "work" in child.cmdline() else [])
         return bool(found)
 
     wait_for(look)

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,14 +19,33 @@ pytestmark = pytest.mark.process  # ruff and git
 APP = "tasks/habits"
 
 
+# Each lacks something else, and what would have used it.
+SPARSE = {
+    "no more": "",
+    "a number to sort by": "level: {type: int, default: 3}}\nsort: [level]",
+    "a price to sort by": "price: {type: decimal, digits: 8, places: 2, required: true}}\nsort: [price]",
+    "a day": "day: {type: date, null: true}}\nfilters: [day_before, day_after]",
+    "one bit": "open: {type: bool}}\nfilters: [open]",
+    "an instant": "at: {type: instant, required: true}}\nsort: [at]",
+    "a relation": "code: {type: uuid, required: true}}\nrelations: {task: {to: task}}\nfilters: [task]",
+}
+NAMED = "resource: habit\nfields: {name: {type: text, max: 60, required: true}, "
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Of a project, as far as the generator reads it; with a resource."""
+def bare(tmp_path: Path) -> Path:
+    """The root of a project, as far as the generator reads it."""
     for path in edits.EDITED:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(settings.BASE_DIR / path, tmp_path / path)
-    planned(tmp_path).write()
     return tmp_path
+
+
+@pytest.fixture
+def root(bare: Path) -> Path:
+    """With a resource."""
+    planned(bare).write()
+    return bare
 
 
 def planned(root: Path, text: str = HABIT) -> Plan:
@@ -53,6 +74,16 @@ def test_the_app_is_written_with_one_line_in_each_file_that_names_it(root: Path)
     ):
         assert (root / path).read_text().count(words) == 1, path
     assert migrations(root) == ["0001_initial", "0002_roles"]
+
+
+@pytest.mark.parametrize("text", SPARSE.values(), ids=SPARSE)
+def test_whatever_a_spec_lacks_the_linter_finds_nothing(bare: Path, text: str) -> None:
+    planned(bare, NAMED + (text or "}")).write()
+    names = 'lint.isort.known-first-party = ["config", "tasks", "tests", "users"]'  # not all of which are there
+    for arguments in (["check", f"--config={names}"], ["format", "--check"]):
+        command = [Path(sys.executable).with_name("ruff"), *arguments, APP, "tests"]
+        done = subprocess.run(command, cwd=bare, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
 
 
 def test_the_same_spec_again_makes_no_difference(root: Path) -> None:

@@ -228,7 +228,7 @@ def _of_tests(spec: Spec, searched: Sequence[ColumnCode]) -> dict[str, Any]:
             for each in spec.filters
             if each.kind == "relation" and not next(one for one in spec.relations if one.name == each.column).null
         ],
-        "sort_key": f"{' '.join(filter(None, kinds))} (lambda value: value)",
+        "sort_key": f"{' '.join(filter(None, kinds))} (lambda value: value)" if any(kinds) else "",
         "searched_title": any(each.column is spec.title for each in searched),
         "members": examples.members_of(spec),
         "made_before": before,
