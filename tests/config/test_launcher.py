@@ -18,10 +18,14 @@ def test_memory_is_given_back_once_the_process_has_grown(monkeypatch: pytest.Mon
             loop.stop()
         return size or 0
 
+    def trim(pad: int) -> int:
+        trimmed.append(pad)
+        return 1
+
     monkeypatch.setattr(launcher, "resident", resident)
     monkeypatch.setattr(launcher, "TRIM_SECONDS", 0.0)
     monkeypatch.setattr(launcher, "TRIM_BYTES", 20)
-    launcher._give_memory_back(loop, lambda pad: trimmed.append(pad) or 1, 100)
+    launcher._give_memory_back(loop, trim, 100)
     loop.run_forever()
     loop.close()
     assert trimmed == [0]

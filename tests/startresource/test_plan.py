@@ -81,7 +81,7 @@ def test_whatever_a_spec_lacks_the_linter_finds_nothing(bare: Path, text: str) -
     planned(bare, NAMED + (text or "}")).write()
     names = 'lint.isort.known-first-party = ["config", "tasks", "tests", "users"]'  # not all of which are there
     for arguments in (["check", f"--config={names}"], ["format", "--check"]):
-        command = [Path(sys.executable).with_name("ruff"), *arguments, APP, "tests"]
+        command = [str(Path(sys.executable).with_name("ruff")), *arguments, APP, "tests"]
         done = subprocess.run(command, cwd=bare, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
 
