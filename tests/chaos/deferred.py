@@ -52,7 +52,7 @@ def kill(what: str, kills: int, *, forgetful: bool = False, waits: bool = True) 
                 wait_for(partial(_have_been_asked, asked, target), 60)
                 _kill(what, server, waits)
         with suppress(AssertionError):  # what is missing by then is lost
-            wait_for(lambda: not _missing(box, asked), 60 if forgetful and not waits else SETTLE_SECONDS)
+            wait_for(lambda: not _missing(box, asked), 60 if forgetful else SETTLE_SECONDS)
         ids = [str(message["Message-ID"]) for _, message in box.received if message["Message-ID"]]
         return Result(sum(asked.values()), sum(_missing(box, asked).values()), len(ids) - len(set(ids)))
 
