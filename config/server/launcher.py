@@ -129,7 +129,7 @@ def _deferred_work() -> Iterator[None]:
         pause = 1.0
         while not is_over.is_set():
             began = time.monotonic()
-            with subprocess.Popen(command, process_group=0) as child:
+            with start(command) as child:
                 while child.poll() is None and not is_over.wait(WATCH_SECONDS):
                     pass
                 if is_over.is_set():
@@ -145,6 +145,16 @@ def _deferred_work() -> Iterator[None]:
     finally:
         is_over.set()
         supervisor.join()
+
+
+def start(command: list[str]) -> subprocess.Popen[bytes]:
+    """While no other thread forks: its child would inherit a pipe which this waits for to be closed, and live long."""
+    with _starting:
+        return subprocess.Popen(command, process_group=0)
+
+
+_starting = threading.Lock()
+os.register_at_fork(before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_starting.release)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
