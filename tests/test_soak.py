@@ -9,7 +9,7 @@ from tests.soak import WEIGHTS, running_server, soak
 
 pytestmark = pytest.mark.process
 
-SECONDS = 2
+SECONDS, ROUNDS = 2, 15
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,11 @@ def test_16_writers_of_4_users_meet_no_deadlock_and_lose_nothing(two_workers: Se
 
 
 def test_a_deadlock_would_be_met_and_is_not_seen_by_the_clients(two_workers: Server) -> None:
-    result = soak(two_workers, SECONDS, with_rival=True)
-    assert result.complaints == []
-    assert result.deadlocks == result.reruns > 0
+    """Not in every two seconds, if other tests keep the machine busy."""
+    for _ in range(ROUNDS):
+        result = soak(two_workers, SECONDS, with_rival=True)
+        assert result.complaints == []
+        assert result.deadlocks == result.reruns
+        if result.deadlocks:
+            return
+    pytest.fail("none was met")
