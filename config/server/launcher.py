@@ -248,9 +248,8 @@ def worker() -> Bridge:
 
 def _give_memory_back(loop: asyncio.AbstractEventLoop, trim: Callable[[int], int], before: int) -> None:
     """Let glibc return free pages from amid its heaps; of itself it returns only those at their ends. It takes
-    milliseconds, so only of a process that has grown; as does a collection, without which cycles hold large answers."""
+    milliseconds, so only of a process that has grown."""
     if resident() > before + TRIM_BYTES:
-        gc.collect()
         trim(0)
         before = resident()
     loop.call_later(TRIM_SECONDS, _give_memory_back, loop, trim, min(before, resident()))
