@@ -147,14 +147,15 @@ def _deferred_work() -> Iterator[None]:
         supervisor.join()
 
 
-def start(command: list[str]) -> subprocess.Popen[bytes]:
-    """While no other thread forks: its child would inherit a pipe which this waits for to be closed, and live long."""
-    with _starting:
-        return subprocess.Popen(command, process_group=0)
-
-
+# Held by who forks, so that no child inherits the pipe that `start` waits for to be closed, and keeps it open.
 _starting = threading.Lock()
 os.register_at_fork(before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_starting.release)
+
+
+def start(command: list[str]) -> subprocess.Popen[bytes]:
+    """In a process group of its own. Waits until no other thread forks: a child that lives on would hold this up."""
+    with _starting:
+        return subprocess.Popen(command, process_group=0)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
