@@ -25,6 +25,7 @@ from django.utils import timezone
 from config.database import leases
 from config.database.isolation import all_users
 from config.database.leases import LeasedModel, LeasedQuerySet
+from config.environment import memory
 from config.models import Chore, Worker
 
 logger = logging.getLogger(__name__)
@@ -182,11 +183,13 @@ class Loop:
         self._renewed_at = time.monotonic()
         self._started_at = timezone.now()
         self._seen_at: dt.datetime | None = None
+        self._held = memory.resident()
 
     def stop(self) -> None:
         self._stopped.set()
 
     def run(self) -> None:
+        memory.return_large_blocks()
         outage = 0.0
         while not self._stopped.is_set():
             try:
@@ -246,6 +249,7 @@ class Loop:
         if _has_passed(self._seen_at, HEARTBEAT, now):
             Worker.objects.beat(self.name, self._started_at, now)
             self._seen_at = now
+            self._held = memory.give_back(self._held)
 
     def _finish(self) -> None:
         """Wait for what runs. What takes longer is tried again by another worker, after its lease."""

@@ -31,6 +31,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from config.environment import memory
 from config.environment.variables import HASHING_LOCK, STREAM_PLACES
 from config.server import streams
 from config.server.bridge import Bridge
@@ -44,14 +45,13 @@ OTHER_FILES = 256 + FILES  # to the database, logs, temporary files
 HEAD_SECONDS = 30
 BUFFER = 32 * 1024  # bytes of a head, and of what the server holds of an answer, for each connection
 SWITCH_SECONDS = 0.001
-M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 # Linux's filter.h and asm-generic/socket.h.
 BPF_RETURN, SO_ATTACH_FILTER = 0x06, 26
 CLOSING_SECONDS = 0.5  # of DRAIN_SECONDS, the last, in which no new connection is taken
 WATCH_SECONDS = 0.5  # between two looks whether the worker of deferred work still runs
 MOST_PAUSE = 30.0  # seconds before such a worker is started again
 WORK_STOP_SECONDS = 40
-TRIM_SECONDS, TRIM_BYTES = 10.0, 16 * 1024 * 1024  # how often memory is given back, and from which growth on
+TRIM_SECONDS = 10.0  # between two looks whether memory can be given back
 ORPHAN_SECONDS = 3  # the worker of a killed server needs a moment to notice
 
 
@@ -122,8 +122,10 @@ def run(on_startup: Callable[[], None]) -> None:
 def _deferred_work() -> Iterator[None]:
     """A process that runs `manage.py work`, started again whenever it ends. It leaves before the database does."""
     is_over = threading.Event()
-    # Of a process group of its own: Ctrl-C reaches this process alone, which ends its children in order.
-    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "work", f"--child-of={os.getpid()}"]
+    # Of a process group of its own: Ctrl-C reaches this process alone, which ends its children in order. `serve` has
+    # made the checks, which would load all that requests need.
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "work", "--skip-checks"]
+    command.append(f"--child-of={os.getpid()}")
 
     def supervise() -> None:
         pause = 1.0
@@ -238,29 +240,15 @@ def worker() -> Bridge:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
-    # Of answers of megabytes, glibc would keep what it took for them; from this size on, it is not to learn that.
-    with suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 128 * 1024)
-        loop.call_soon(_give_memory_back, loop, ctypes.CDLL(None).malloc_trim, resident())
+    memory.return_large_blocks()
+    loop.call_soon(_give_memory_back, loop, memory.resident())
     # Threads that work without waiting keep the others from it for so long, at each of their steps.
     sys.setswitchinterval(SWITCH_SECONDS)
     return application
 
 
-def _give_memory_back(loop: asyncio.AbstractEventLoop, trim: Callable[[int], int], before: int) -> None:
-    """Let glibc return free pages from amid its heaps; of itself it returns only those at their ends. It takes
-    milliseconds, so only of a process that has grown."""
-    if resident() > before + TRIM_BYTES:
-        trim(0)
-        before = resident()
-    loop.call_later(TRIM_SECONDS, _give_memory_back, loop, trim, min(before, resident()))
-
-
-def resident() -> int:
-    """Bytes of memory that this process holds; 0 where there is no /proc."""
-    with suppress(FileNotFoundError):
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    return 0
+def _give_memory_back(loop: asyncio.AbstractEventLoop, before: int) -> None:
+    loop.call_later(TRIM_SECONDS, _give_memory_back, loop, memory.give_back(before))
 
 
 def _call_on_stop(loop: Any, stop: Callable[[], None]) -> None:

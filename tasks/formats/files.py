@@ -21,7 +21,7 @@ _BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-1
 _ESCAPES = re.compile(
     r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u0000|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-_MAY_BE_ESCAPED = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+_MAY_BE_ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
 def is_json(start: bytes) -> bool:
@@ -79,13 +79,24 @@ def _line(data: bytes, at: int) -> str:
 
 def read_json(data: bytes, document: Document) -> Any:
     """Plain values, at most MAX_DEPTH deep. Raises UnreadableFile."""
-    text = decode(data, document)
-    if text.count("{") > MAX_OBJECTS:
+    if data.count(b"{") > MAX_OBJECTS:
         raise UnreadableFile(f"It has more than {MAX_OBJECTS:,} objects; split it.")
-    value = parse_json(storable_json(text, document))
+    value = _parsed_as_it_is(data)
+    if value is None:
+        value = parse_json(storable_json(decode(data, document), document))
     if is_deeper(value, MAX_DEPTH):
         raise UnreadableFile(f"It nests deeper than {MAX_DEPTH} levels.")
     return value
+
+
+def _parsed_as_it_is(data: bytes) -> Any:
+    """Without a copy as text, which would be as large as the file; None if it needs one, or is no JSON."""
+    if _MAY_BE_ESCAPED.search(data):
+        return None
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def parse_json(text: str, line: int | None = None) -> Any:
@@ -99,8 +110,6 @@ def parse_json(text: str, line: int | None = None) -> Any:
 
 def storable_json(text: str, document: Document) -> str:
     """With U+FFFD for what PostgreSQL cannot store."""
-    if not _MAY_BE_ESCAPED.search(text):
-        return text
     found = False
 
     def replace(match: re.Match[str]) -> str:

@@ -246,6 +246,7 @@ def _drafts(value: Any, place: str, draft: type[D], members: tuple[Member, ...])
         raise UnreadableFile("It is no list.", place)
     by_name, found = _by_name(members), []
     for number, each in enumerate(value):
+        value[number] = None  # what is read need not stay beside its draft
         try:
             found.append(draft(row=number + 1, **_read_members(each, by_name)))
         except ValueError as error:

@@ -162,9 +162,8 @@ def _run_import(row: Import) -> None:
         return
     done_before = {name: row.report.get(name, 0) for name in ("created", "updated")}
     row.status, row.done = Import.Status.RUNNING, 0
-    data = Import.objects.filter(pk=row.pk).values_list("data", flat=True).first()
     try:
-        document, _ = read(bytes(data or b""), row.file_name, row.format, ZoneInfo(row.zone))
+        document = _document_of(row)
         report = replace(Report.of(document, row.format), **done_before, unchanged=-sum(done_before.values()))
         _store_slices(row.user, document, row, WORKER_SLICE, report)
     except LeaseLost:
@@ -173,6 +172,11 @@ def _run_import(row: Import) -> None:
         _end(row, Import.Status.FAILED, error.detail)
     else:
         _end(row, Import.Status.DONE)
+
+
+def _document_of(row: Import) -> Document:
+    """The file itself is in memory only until it is read. Raises Unreadable."""
+    return read(row.read_file(), row.file_name, row.format, ZoneInfo(row.zone))[0]
 
 
 @retried_transaction

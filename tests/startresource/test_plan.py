@@ -204,6 +204,17 @@ def test_a_folder_of_somebody_elses_is_left(root: Path) -> None:
         planned(root)
 
 
+def test_what_git_leaves_of_a_folder_is_no_obstacle(root: Path) -> None:
+    """Compiled modules, which it ignores."""
+    (root / APP / "__pycache__").mkdir()
+    (root / APP / "__pycache__/models.cpython-311.pyc").touch()
+    spec = parsing.parse(documents.read(HABIT.encode()), world.world(without="habit"))
+    for path in (root / APP).rglob("*"):
+        if path.is_file() and path.suffix != ".pyc":
+            path.unlink()
+    assert plan.place_of(spec, None, root).folder == APP
+
+
 def test_another_place_than_tasks_is_refused() -> None:
     spec = parsing.parse(documents.read(HABIT.encode()), world.world())
     for into in ("habits", "/tmp/habits", "../habits", "users/habits", "tasks/other", "tasks/habits/x"):

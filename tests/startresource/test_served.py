@@ -321,6 +321,12 @@ def test_a_resource_is_taken_out_when_it_is_empty_or_that_is_meant(copy: Path, s
     assert served.manage("makemigrations", "--check").startswith("No changes detected")
 
 
+def test_one_that_was_never_migrated_is_taken_out_too(copy: Path, served: Server) -> None:
+    served.manage("startresource", "mood", "name:text!")
+    assert "tasks/moods is gone" in served.manage("startresource", "mood", "--remove")
+    assert served.manage("makemigrations", "--check").startswith("No changes detected")
+
+
 def test_who_had_rows_of_it_syncs_on_without_them(ada: httpx.Client, served: Server) -> None:
     """The log still tells of them."""
     served.stop()

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from config.database import leases
 from config.operations import work
 from tasks.models import Task
-from tasks.transfer import services
+from tasks.transfer import models, services
 from tasks.transfer.models import Import
 from tests.client import Answer, Api
 from tests.factories import make_webhook
@@ -198,6 +198,19 @@ def test_files_are_not_loaded_with_the_rows(as_alice: Api, carol: User) -> None:
         [kind] = [each for each in work.kinds() if each.name == "imports"]
         assert len(leases.claim(kind.due_rows(timezone.now()), 1, timezone.now(), kind.owner)) == 1
     assert not [each["sql"] for each in captured if '"transfer_import"."data"' in each["sql"]]
+
+
+def test_a_file_is_read_in_pieces(as_alice: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection keeps the memory of the largest row that it has received."""
+    monkeypatch.setattr(models, "PIECE", 100)
+    data = csv(ROWS)
+    send(as_alice, data)
+    row = Import.objects.without_files().get()
+    with CaptureQueriesContext(connection) as queries:
+        assert row.read_file() == data
+    assert len(queries) == len(data) // 100 + 2  # the last finds nothing more
+    Import.objects.update(data=None)
+    assert row.read_file() == b""
 
 
 def test_comments_count_for_what_is_stored_at_once(as_alice: Api) -> None:

@@ -88,7 +88,8 @@ def place_of(spec: Spec, into: str | None, root: Path = settings.BASE_DIR) -> Pl
         raise SpecError(f"An app lies within tasks: --into tasks/{spec.plural}.")
     if parts[1] != spec.plural:
         raise SpecError(f"The folder is named as the plural, which is the app's label: --into tasks/{spec.plural}.")
-    if (root / path).exists() and not (root / path / LOCK).exists():
+    is_empty = all(each.is_dir() or each.suffix == ".pyc" for each in (root / path).rglob("*"))  # git leaves caches
+    if not is_empty and not (root / path / LOCK).exists():
         raise SpecError(f"{path} is there, and was not made by startresource: choose another plural.")
     return Place(".".join(parts))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
+from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from config.database.isolation import all_users
@@ -60,9 +61,11 @@ def _differs(path: Path, sha: str) -> bool:
     return plan.sha(path.read_text()) != sha
 
 
-def _drop(model: type, spec: Spec, *, destructive: bool) -> None:
+def _drop(model: type[OwnedModel], spec: Spec, *, destructive: bool) -> None:
     with all_users():
-        rows = model._default_manager.count()  # type: ignore[attr-defined]
+        if model._meta.db_table not in connection.introspection.table_names():  # it was never migrated
+            return
+        rows = model._default_manager.count()
     if rows and not destructive:
         raise SpecError(f"There are {rows:,} rows of it; say --destructive to lose them.")
     call_command("migrate", spec.plural, "zero", verbosity=0)
