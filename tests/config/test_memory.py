@@ -2,9 +2,12 @@
 
 import asyncio
 import ctypes
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import granian
 import pytest
 
 from config.environment import memory
@@ -88,3 +91,9 @@ def test_a_process_has_memory() -> None:
     held = b"x" * 50_000_000
     assert memory.resident() - before > 40_000_000
     del held
+
+
+def test_granian_has_the_allocator_that_is_told_to_give_memory_back() -> None:
+    (library,) = Path(granian.__file__).parent.glob("_granian*.so")
+    assert b"_RJEM_MALLOC_CONF" in library.read_bytes()
+    assert "dirty_decay_ms:200" in os.environ["_RJEM_MALLOC_CONF"]
