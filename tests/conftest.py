@@ -38,9 +38,9 @@ hypothesis_settings.register_profile("fuzz", max_examples=1000, deadline=None, p
 hypothesis_settings.load_profile("suite")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: many tests wait for a process that starts, stops or times out."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores, where many tests wait for a process that starts, stops or times out."""
+    return (os.cpu_count() or 1) + ("not process" not in config.option.markexpr)
 
 
 def pytest_collection_finish() -> None:

@@ -22,6 +22,8 @@ from tasks.formats.drafts import (
 from tests.formats.samples import BERLIN, UTC, as_json, at, leaves, named, replaced, tree
 from tests.server import ROOT
 
+pytestmark = pytest.mark.thorough
+
 SCHEMA = ROOT / "docs" / "tickbase.schema.json"
 SAMPLE = named("tickbase.json")
 

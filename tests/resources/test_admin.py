@@ -19,6 +19,8 @@ from users.models import User
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
+pytestmark = pytest.mark.thorough
+
 Typed = dict[str, str | list[str]]
 
 

@@ -12,6 +12,8 @@ from users.models import User
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource
 
+pytestmark = pytest.mark.thorough
+
 
 def known(resource: Resource) -> list[str]:
     """The parameters of its list."""

@@ -15,6 +15,8 @@ from tests.resources.walk import check_all_pages_together_are_the_list, check_ro
 from users.models import User
 from users.resources.resource import Resource
 
+pytestmark = pytest.mark.thorough
+
 NOW = dt.datetime(2026, 12, 1, 12, 0, tzinfo=dt.UTC)
 
 
@@ -57,7 +59,6 @@ def test_a_cursor_serves_under_both_names_of_its_order(resource: Resource, walte
         assert [shown["id"] for shown in answer.json()] == whole[5:10]
 
 
-@pytest.mark.thorough
 @each(sorts)
 def test_rows_that_stay_are_seen_once_while_others_come_and_go(resource: Resource, walter: User, case: str) -> None:
     check_rows_that_stay_are_seen_once(resource, walter, case, lambda dice: make(resource, walter))

@@ -15,6 +15,8 @@ from tests.resources.declared import Operation, each, make, operations
 from users.models import User
 from users.resources.resource import Resource
 
+pytestmark = pytest.mark.thorough
+
 Path = Callable[[User], str]
 NOBODY = str(2**62)
 
@@ -114,7 +116,6 @@ def test_any_other_path_is_refused_before_anything_is_looked_up(
     assert stored() == before
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("path", [*OWN.values(), *REFUSED.values()], ids=[*OWN, *REFUSED])
 def test_who_has_no_token_is_told_the_same_of_every_path(resource: Resource, alice: User, path: Path) -> None:
     row_id, user_id = make(resource, alice).pk, path(alice)

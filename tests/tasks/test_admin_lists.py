@@ -27,6 +27,8 @@ from users import services as accounts
 from users.audit import Action
 from users.models import User
 
+pytestmark = pytest.mark.thorough
+
 LIST = "/admin/tasks/task/"
 Typed = dict[str, str | list[str]]
 

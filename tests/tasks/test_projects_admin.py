@@ -21,6 +21,8 @@ from users.audit import Action
 from users.models import Change, User
 from users.resources import undo
 
+pytestmark = pytest.mark.thorough
+
 LIST, TASKS = "/admin/projects/project/", "/admin/tasks/task/"
 
 

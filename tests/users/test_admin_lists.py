@@ -24,6 +24,8 @@ from users.models import AuditEvent, Session, User
 from users.resources.resource import registered
 from users.tokens import own
 
+pytestmark = pytest.mark.thorough
+
 LIST = "/admin/users/user/"
 
 

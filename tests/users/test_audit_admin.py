@@ -16,6 +16,8 @@ from users import services
 from users.audit import Action
 from users.models import AuditEvent, User
 
+pytestmark = pytest.mark.thorough
+
 NEW_PASSWORD = "another good passphrase"
 # --- What staff does --------------------------------------------------------------------------------
 

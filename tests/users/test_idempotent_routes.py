@@ -21,6 +21,8 @@ from users.models import PersonalToken, User
 from users.resources.resource import Resource, registered
 from users.tokens import mailed
 
+pytestmark = pytest.mark.thorough
+
 # A ticket is used once, whoever got it: a second one does no harm.
 # With the account, all of its keys are deleted.
 WITHOUT_KEY = {"createStreamTicket", "deleteMe"}
@@ -213,7 +215,6 @@ def test_each_of_them_takes_effect_once_and_answers_alike(as_alice: Api, alice: 
     assert stored() == after
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("operation", ROUTES)
 def test_each_of_them_refuses_another_body(as_alice: Api, alice: User, operation: str) -> None:
     make_task(alice)

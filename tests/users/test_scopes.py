@@ -21,6 +21,8 @@ from users.resources.models import WhenDeleted
 from users.resources.resource import Resource, registered
 from users.tokens import personal
 
+pytestmark = pytest.mark.thorough
+
 SESSION = "a session"
 # What each operation needs, in the words of who reviews it; with "or", one of them.
 TABLE = """
@@ -173,7 +175,6 @@ def test_scopes_are_those_of_the_resources_and_some_more() -> None:
     assert {*ALL} == of_resources | {"account:read", "import", "feeds:read", "webhooks"}
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("granted", [*([each] for each in ALL), ALL], ids=[*ALL, "all"])
 def test_each_operation_is_allowed_exactly_where_its_scopes_are_granted(alice: User, granted: list[str]) -> None:
     world, token = World.of(alice), used_token(alice, *granted)
