@@ -126,7 +126,7 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{len(own)} files with {lines:,} lines in {time.monotonic() - begun:.1f} s. Next:\n"
             f"  {python} manage.py migrate\n"
-            f"  {python} -m pytest tests/{plural} tests/resources -k {planned.spec.name}\n"
+            f"  {python} -m pytest tests/{plural} tests/resources -k {planned.spec.name} -m 'not thorough'\n"
             "  make run\n"
             f"Then GET /api/me/{plural} answers; docs/guide/{plural}.md shows how."
         )
