@@ -73,7 +73,9 @@ def receiving(tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Ite
             super().setup()
 
         def do_POST(self) -> None:  # noqa: N802 (as the base class calls it)
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(length := int(self.headers["Content-Length"]))
+            if len(body) < length:
+                raise ConnectionResetError("the sender was killed")
             headers = {name.lower(): value for name, value in self.headers.items()}
             status, own, answer = receiver.handle(Received(self.path, headers, body))
             self.send_response(status)

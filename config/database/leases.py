@@ -13,7 +13,7 @@ from django.db.models import F, Q
 
 LEASE = dt.timedelta(seconds=60)
 OWNED_AT_ONCE = 2  # leased rows of one owner, in all workers: others are not to wait for somebody's thousands
-_CANDIDATES = 4  # times as many rows are looked at as may be claimed, since some are of the same owner
+_CANDIDATES = 2  # times as many rows are looked at as may be claimed, since some are of the same owner
 
 R = TypeVar("R", bound="LeasedModel")
 

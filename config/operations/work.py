@@ -49,8 +49,8 @@ class Kind:
     settles each (`LeasedModel.settle`); a row that it leaves is tried again when its lease ends, and all of them later
     if it raises. `due` is for rows that are not due by their time alone, and `due_since` then the column or annotation
     that tells since when one has been. `owner` names the column of whose rows no more than two are claimed at once;
-    `threads` are the worker's for this kind, or for all kinds of the same `lane`; all together they are eight. `failed`
-    finds rows that were given up since an instant.
+    `threads` are the worker's for this kind, or for all kinds of the same `lane`; all together they are eight. `feeds`
+    names kinds for which it may make rows. `failed` finds rows that were given up since an instant.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Kind:
     batch: int = 1
     threads: int = 1
     lane: str = ""  # the name, if there is none
+    feeds: Sequence[str] = ()
     due: Callable[[dt.datetime], LeasedQuerySet[Any]] | None = None
     due_since: str = "due_at"
     failed: Callable[[dt.datetime], QuerySet[Any]] | None = None
@@ -177,7 +178,7 @@ class Loop:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(threads(), thread_name_prefix="work")
-        self._running: dict[Future[None], tuple[Kind, list[Any]]] = {}
+        self.running: dict[Future[None], tuple[Kind, list[Any]]] = {}
         self._due: set[str] = set()  # kinds that are to be looked at before the next poll
         self._polled_at: dt.datetime | None = None
         self._renewed_at = time.monotonic()
@@ -194,7 +195,7 @@ class Loop:
         while not self._stopped.is_set():
             try:
                 with all_users():
-                    started = self._step(timezone.now())
+                    started = self.step(timezone.now())
                 outage = 0.0
                 if not started:
                     self._rest()
@@ -207,40 +208,41 @@ class Loop:
 
     def _rest(self) -> None:
         """Until the next poll, or until a thread is free for more."""
-        if self._running:
-            wait(self._running, POLL_SECONDS, return_when="FIRST_COMPLETED")
+        if self.running:
+            wait(self.running, POLL_SECONDS, return_when="FIRST_COMPLETED")
         else:
             self._stopped.wait(POLL_SECONDS)
 
-    def _step(self, now: dt.datetime) -> bool:
+    def step(self, now: dt.datetime) -> bool:
         """Start what is due; returns whether there was anything."""
-        done = {future: work for future, work in self._running.items() if future.done()}
-        self._running = {future: work for future, work in self._running.items() if future not in done}
-        self._due |= {kind.name for kind, _ in done.values()}  # also what its owner has had to wait for
+        done = {future: work for future, work in self.running.items() if future.done()}
+        self.running = {future: work for future, work in self.running.items() if future not in done}
+        for kind, _ in done.values():
+            self._due |= {*kind.feeds, kind.name} if kind.owner else {*kind.feeds}  # its owner's others have waited
         self._renew(now)
         self._beat(now)
         if _has_passed(self._polled_at, dt.timedelta(seconds=POLL_SECONDS), now):
             self._due |= {*due_names(kinds(), now)}
             self._polled_at = now
-        busy = Counter(lane_of(kind) for kind, _ in self._running.values())
+        busy = Counter(lane_of(kind) for kind, _ in self.running.values())
         started = False
         for kind in kinds():
             most = min(MOST, (kind.threads - busy[lane_of(kind)]) * kind.batch)
             if kind.name not in self._due or most <= 0:
                 continue
             rows = leases.claim(kind.due_rows(now), most, now, kind.owner)
-            if not rows:
+            if not rows or len(rows) < most and not kind.owner:  # those that come due go together, at the next poll
                 self._due.remove(kind.name)
             for start in range(0, len(rows), kind.batch):
                 some = rows[start : start + kind.batch]
-                self._running[self._pool.submit(_run, kind, some)] = kind, some
+                self.running[self._pool.submit(_run, kind, some)] = kind, some
                 busy[lane_of(kind)] += 1
                 started = True
         return started
 
     def _renew(self, now: dt.datetime) -> None:
         if time.monotonic() - self._renewed_at > RENEWAL_SECONDS:
-            leases.renew([row for _, rows in self._running.values() for row in rows], now)
+            leases.renew([row for _, rows in self.running.values() for row in rows], now)
             self._renewed_at = time.monotonic()
 
     def _beat(self, now: dt.datetime) -> None:
@@ -254,7 +256,7 @@ class Loop:
     def _finish(self) -> None:
         """Wait for what runs. What takes longer is tried again by another worker, after its lease."""
         self._pool.shutdown(wait=False)
-        _, late = wait(self._running, STOP_SECONDS)
+        _, late = wait(self.running, STOP_SECONDS)
         if late:
             logger.warning("%s pieces of work were left when the worker stopped; they are tried again", len(late))
         with suppress(DatabaseError, InterfaceError), all_users():

@@ -1,5 +1,7 @@
 """Registers the app, its work and mails, its section of the export, and what follows an account's settings."""
 
+from dataclasses import replace
+
 from django.apps import AppConfig
 
 
@@ -15,8 +17,11 @@ class RemindersConfig(AppConfig):
         from users.services import follow_account
 
         # Digests first, which are few. Many reminders of one user at once, as they are told in one transaction.
-        work.register(work.Kind("digests", Digest, services.fire_digests, owner=None, batch=10, lane="reminders"))
-        work.register(work.Kind("reminders", Reminder, services.fire, owner=None, batch=work.MOST))
+        reminders = work.Kind("reminders", Reminder, services.fire, owner=None, batch=work.MOST, feeds=("bulk mails",))
+        work.register(
+            replace(reminders, name="digests", model=Digest, run=services.fire_digests, batch=10, lane="reminders")
+        )
+        work.register(reminders)
         mail.register(mails.REMINDER, mails.compose, is_bulk=True, look_up=mails.look_up)
         mail.register(mails.LIMIT, mails.compose_limit, is_bulk=True)
         mail.register(mails.DIGEST, mails.compose_digest, is_bulk=True)

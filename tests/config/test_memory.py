@@ -81,7 +81,7 @@ def test_a_worker_of_requests_looks_again_and_again(process: Process, monkeypatc
 def test_a_worker_of_deferred_work_looks_with_each_heartbeat(process: Process) -> None:
     loop = Loop()
     process.held = 200 * MEBIBYTE
-    loop._step(loop._started_at)
+    loop.step(loop._started_at)
     assert process.trims == 1
 
 

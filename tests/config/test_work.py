@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 
 import pytest
 import time_machine
@@ -203,6 +204,39 @@ def test_an_idle_poll_is_one_statement(db: None, django_assert_num_queries: Djan
         assert work.due_names(list(work.kinds()), NOW) == []
     make_mail()
     assert work.due_names(list(work.kinds()), NOW) == ["mails"]
+
+
+def test_rows_of_no_owner_are_claimed_together_and_others_once_a_thread_is_free(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second claim for each few that have come due meanwhile costs more than what is done with them."""
+    ran: list[tuple[str, int]] = []
+
+    def kind(name: str, owner: str | None, *feeds: str) -> work.Kind:
+        def run(rows: list[Mail]) -> None:
+            ran.append((name, len(rows)))
+
+        return work.Kind(
+            name, Mail, run, owner=owner, batch=2, feeds=feeds, due=lambda now: Mail.objects.due(now).filter(kind=name)
+        )
+
+    kinds = [kind("fed", None), kind("owned", "user"), kind("together", None, "fed")]
+    monkeypatch.setattr(work, "_kinds", {each.name: each for each in kinds})
+    loop = work.Loop()
+
+    def claimed_at(moment: dt.datetime) -> list[tuple[str, int]]:
+        """One row of each kind comes due; what is done of them then."""
+        for each in kinds:
+            Mail.objects.create(kind=each.name, expires_at=NOW + dt.timedelta(days=1), due_at=NOW)
+        ran.clear()
+        loop.step(moment)
+        wait(loop.running)
+        return sorted(ran)
+
+    assert claimed_at(NOW) == [("fed", 1), ("owned", 1), ("together", 1)]
+    assert claimed_at(NOW + 0.2 * SECOND) == [("fed", 1), ("owned", 1)]
+    assert claimed_at(NOW + 0.4 * SECOND) == [("owned", 1)]
+    assert claimed_at(NOW + 1 * SECOND) == [("fed", 2), ("owned", 1), ("together", 2)]
 
 
 @time_machine.travel(NOW, tick=False)
