@@ -168,12 +168,13 @@ class Bridge:
         is_framed = "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
         is_read = not is_framed and environ["SERVER_PROTOCOL"].startswith("HTTP/1")  # there is no body
         held: list[asyncio.Semaphore] = []
-        with ResponseBuffer(self._buffers, request.caller) as buffer:
+        of_network = request.caller in request.networks
+        with ResponseBuffer(self._buffers, request.caller, of_network=of_network) as buffer:
             try:
                 if refusal is None and not is_read:
                     try:
                         # Only a caller whose token was verified may send more than the common limit.
-                        limit_of = self._max_body_of if request.caller not in request.networks else None
+                        limit_of = None if of_network else self._max_body_of
                         most = limit_of(environ["REQUEST_METHOD"], environ["PATH_INFO"]) if limit_of else 0
                         is_read = await self._bodies.read(environ, request.receive, held, most)
                     except (BodyTooSlow, BodyCutOff, Overloaded) as error:

@@ -29,9 +29,10 @@ COOLDOWN = 2
 # After so many bytes of a file, a pause follows each chunk, of so many seconds for each file of the caller: they get
 # 16 MB/s together.
 AT_FULL_SPEED, PAUSE = 256 * 1024, 0.001
-# What lies in files until it is read: bytes and responses, of one caller and of all.
+# What lies in files until it is read: bytes and responses, of one caller and of all. Of an account fewer, as each took
+# PostgreSQL and a thread milliseconds; what large answers a network without an account gets are files as they are.
 BYTES, BYTES_OF_KEY = 1024 * 1024 * 1024, 128 * 1024 * 1024
-FILES, FILES_OF_KEY = 512, 32
+FILES, FILES_OF_NETWORK, FILES_OF_KEY = 512, 32, 8
 ALL = object()  # the key of what all callers take
 
 Headers = list[tuple[bytes, bytes]]
@@ -127,15 +128,16 @@ class ResponseBuffer:
     A caller's only response may be of any size, as long as those of all have room; so may the only one of all.
     """
 
-    def __init__(self, usage: BufferUsage, key: Hashable) -> None:
+    def __init__(self, usage: BufferUsage, key: Hashable, *, of_network: bool = False) -> None:
         self._usage = usage
         self._key = key
+        self._most_files = FILES_OF_NETWORK if of_network else FILES_OF_KEY
         self._size = 0
         self._is_closed = False
 
     def require_room(self) -> None:
         """Before a response is made, which would cost as much as if it were read. Raises KeyFullError."""
-        if self._usage.files.get(self._key, 0) >= FILES_OF_KEY:
+        if self._usage.files.get(self._key, 0) >= self._most_files:
             raise KeyFullError
 
     def reserve(self, size: int) -> None:
@@ -144,7 +146,7 @@ class ResponseBuffer:
             # A thread may still write what nobody waits for any more.
             if self._is_closed or self._exceeds(ALL, size, BYTES, FILES):
                 raise BuffersFullError
-            if self._exceeds(self._key, size, BYTES_OF_KEY, FILES_OF_KEY):
+            if self._exceeds(self._key, size, BYTES_OF_KEY, self._most_files):
                 raise KeyFullError
             self._usage.add(self._key, size, files=0 if self._size else 1)
             self._size += size

@@ -29,7 +29,7 @@ def main() -> None:
     session.SEARCH_SECONDS = ENDLESS
     responses.COOLDOWN = responses.PAUSE = threads.COOLDOWN = 0
     responses.IN_MEMORY, responses.CHUNK = 256 * 1024, 64 * 1024
-    responses.BYTES_OF_KEY = responses.FILES_OF_KEY = responses.FILES = ENDLESS
+    responses.BYTES_OF_KEY = responses.FILES = responses.FILES_OF_NETWORK = responses.FILES_OF_KEY = ENDLESS
     launcher.BUFFER = 8192 + 4096 * 100
     from manage import main as manage
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from io import BytesIO
@@ -371,6 +372,19 @@ def test_unread_answers_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -
             reserve(usage, "ada", 1)
         reserve(usage, "bob", 1)
     reserve(usage, "ada", 1)
+
+
+def test_a_network_without_an_account_may_leave_more_answers_unread_than_an_account() -> None:
+    """Two people of an office open a page of ten scripts."""
+    usage, held = BufferUsage(), []
+    for key, of_network in (("ada", False), ("127.0.0.1", True)):
+        with pytest.raises(KeyFullError):
+            for _ in range(100):
+                buffer = ResponseBuffer(usage, key, of_network=of_network)
+                buffer.require_room()
+                buffer.reserve(1)
+                held.append(key)
+    assert Counter(held) == {"ada": 8, "127.0.0.1": 32}
 
 
 def test_what_is_written_for_nobody_any_more_takes_no_room() -> None:
