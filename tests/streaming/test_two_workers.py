@@ -243,12 +243,13 @@ def test_a_ticket_opens_one_stream_in_whichever_worker(serving: Server) -> None:
 
 
 def unread(server: Server, account: Account) -> socket.socket:
-    """A stream of which nothing is read, on a connection that takes about twenty events."""
+    """A stream that has begun, and of which nothing more is read, on a connection that takes about twenty events."""
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
     deaf.connect(("127.0.0.1", server.port))
     head = f"GET /api/me/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {account.token}\r\n\r\n"
     deaf.sendall(head.encode())
+    assert deaf.recv(12) == b"HTTP/1.1 200"
     return deaf
 
 
@@ -285,8 +286,7 @@ def test_a_client_that_takes_nothing_for_so_long_is_dropped_and_no_other() -> No
                     await asyncio.gather(*(stream.head(5) for stream in streams))
 
                 with unread(server, account):
-                    while not await is_full():
-                        pass
+                    assert await is_full()
                     began = time.monotonic()
                     while await is_full():
                         await write()
