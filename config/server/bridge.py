@@ -7,11 +7,11 @@ and one of unread responses.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager
-from enum import Enum, auto
+from enum import IntEnum, auto
 from functools import partial
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
@@ -30,8 +30,8 @@ from config.server.responses import (
     Response,
     ResponseBuffer,
 )
-from config.server.streams import HOLDS, OpenStream, Stream, Streams, Wait
-from config.server.threads import KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
+from config.server.streams import HOLDS, OpenStream, Stream, Streams, Wait, gone
+from config.server.threads import CallerGoneError, KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -39,13 +39,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RUNNING = 2  # requests of a caller at once
-REFUSALS = 8  # of a caller that wait for the whole application; others are made without it
+REFUSALS = 2  # of a caller that wait for the whole application; others are made without it
 CLOSE = (b"connection", b"close")
 DRAINING = "tickbase.draining"  # in the environ of requests that come after the worker was told to stop
 RUNNING_STILL = "Your other requests are still running; send fewer at once."
+CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody sees it
+UNREAD = "Read the answers to your other requests first; then try again."
 
 
-class Lane(Enum):
+class Lane(IntEnum):  # whose hash is no call
     """The thread pool of a request, and what limits it there."""
 
     COMMON = auto()
@@ -96,7 +98,6 @@ class Bridge:
         self._lane_of, self._networks_of, self._caller_of = lane_of, networks_of, caller_of
         self._max_body_of = max_body_of
         self._bodies = BodyReader(max_body)
-        self._buffers = BufferUsage()
         self._open: dict[str, int] = {}  # requests that are read or answered, by network
         # A caller leaves a thread to others, if there are several.
         common: ThreadPool[Response] = ThreadPool(threads, per_key=max(1, min(RUNNING, threads - 1)))
@@ -106,6 +107,7 @@ class Bridge:
             Lane.HASHING: ThreadPool[Response](1, per_key=1),
             Lane.URGENT: ThreadPool[Response](1, per_key=1),
         }
+        self._buffers = BufferUsage(*self._pools.values())
         self._refusing: ThreadPool[Response] = ThreadPool(1, per_key=1, queue_of_key=REFUSALS)
         self._marks = {HOLDS: True} if streams else {}  # in the environ of each request
         self._heavy = KeyedLock()
@@ -214,22 +216,20 @@ class Bridge:
         return response, None
 
     async def _run(self, request: _Request, buffer: ResponseBuffer) -> Response:
-        def call(begin: Begin | None = None) -> Response:
-            buffer.require_room()  # again: others may have been made while this one waited
-            return responses.call(self._application, request.environ, buffer, begin)
+        def make(begin: Begin | None = None) -> Coroutine[Any, Any, Response]:
+            call = partial(responses.call, self._application, request.environ, buffer, begin)
+            has_left = partial(gone, request.receive)
+            return self._pools[request.lane].run(call, request.caller, buffer.has_room, has_left)
 
         refusal: DomainError
         try:
-            buffer.require_room()
-            if request.lane is not Lane.HEAVY:
-                return await self._pools[request.lane].run(call, request.caller)
-            return await self._run_heavy(request, call)
-        except KeyFullError:
-            refusal = TooManyAtOnce("Read the answers to your other requests first; then try again.")
+            return await (self._run_heavy(request, make, buffer) if request.lane is Lane.HEAVY else make())
+        except CallerGoneError:
+            return Response(CLIENT_CLOSED_REQUEST, Headers(), b"")
+        except (KeyBusyError, KeyFullError):
+            refusal = TooManyAtOnce(RUNNING_STILL if buffer.has_room() else UNREAD)
         except BuffersFullError:
             refusal = Overloaded("Too many large answers are being read; try again later.")
-        except KeyBusyError:
-            refusal = TooManyAtOnce(RUNNING_STILL)
         except PoolBusyError:
             refusal = Overloaded("All threads are busy; try again in a moment.")
         except Exception:
@@ -238,8 +238,12 @@ class Bridge:
             refusal = Failed("Something went wrong on our side; it has been logged.")
         return await self._refuse(request, refusal, buffer)
 
-    async def _run_heavy(self, request: _Request, call: Callable[[Begin | None], Response]) -> Response:
+    async def _run_heavy(
+        self, request: _Request, make: Callable[[Begin | None], Coroutine[Any, Any, Response]], buffer: ResponseBuffer
+    ) -> Response:
         """The response, or one whose body is growing still."""
+        if not buffer.has_room():  # it would wait with one of the few threads for heavy requests
+            raise KeyFullError
         loop = asyncio.get_running_loop()
         begun: asyncio.Future[Response] = loop.create_future()
 
@@ -251,7 +255,7 @@ class Bridge:
         async def run() -> Response:
             has_chunks = request.environ["SERVER_PROTOCOL"] != "HTTP/1.0"  # else nobody notices what breaks off
             async with self._thread_left():
-                return await self._pools[request.lane].run(partial(call, begin if has_chunks else None), request.caller)
+                return await make(begin if has_chunks else None)
 
         made = asyncio.ensure_future(run())
         await asyncio.wait({made, begun}, return_when=asyncio.FIRST_COMPLETED)

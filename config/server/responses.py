@@ -15,6 +15,7 @@ from asgiref.typing import ASGISendCallable
 
 from config.server import streams
 from config.server.streams import Stream, Wait
+from config.server.threads import ThreadPool
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -26,13 +27,15 @@ CHUNK = 16 * 1024
 # Times the CPU time of the last piece of a large response, for which its thread leaves the interpreter to others:
 # without it, another user's request waits three times as long beside an export: each step of it, for one of ours.
 COOLDOWN = 2
-# After so many bytes of a file, a pause follows each chunk, of so many seconds for each file of the caller: they get
-# 16 MB/s together.
+# After so many bytes of a file, a pause follows each chunk, of so many seconds times the square of the number of the
+# caller's files: one gets 16 MB/s, two get 8 together, four get 4. The kernel takes megabytes that nobody reads, and
+# what is sent makes room for another answer, which costs milliseconds to make.
 AT_FULL_SPEED, PAUSE = 256 * 1024, 0.001
-# What lies in files until it is read: bytes and responses, of one caller and of all. Of an account fewer, as each took
-# PostgreSQL and a thread milliseconds; what large answers a network without an account gets are files as they are.
+# What lies in files until it is sent: bytes and responses, of all and of one caller, whose next request waits then. Of
+# an account fewer, as each took PostgreSQL and a thread milliseconds; what large answers a network without an account
+# gets are files as they are.
 BYTES, BYTES_OF_KEY = 1024 * 1024 * 1024, 128 * 1024 * 1024
-FILES, FILES_OF_NETWORK, FILES_OF_KEY = 512, 32, 8
+FILES, FILES_OF_NETWORK, FILES_OF_KEY = 512, 32, 4
 ALL = object()  # the key of what all callers take
 
 Headers = list[tuple[bytes, bytes]]
@@ -107,9 +110,13 @@ class KeyFullError(BuffersFullError):
 
 
 class BufferUsage:
-    """The bytes and the number of all files, by key. Threads write while the event loop sends, hence the lock."""
+    """The bytes and the number of all files, by key. Threads write while the event loop sends, hence the lock.
 
-    def __init__(self) -> None:
+    When one is gone, these pools resume what waits for room.
+    """
+
+    def __init__(self, *pools: ThreadPool[Any]) -> None:
+        self.pools = pools
         self.lock = Lock()
         self.bytes: Counter[Hashable] = Counter()
         self.files: Counter[Hashable] = Counter()
@@ -135,10 +142,9 @@ class ResponseBuffer:
         self._size = 0
         self._is_closed = False
 
-    def require_room(self) -> None:
-        """Before a response is made, which would cost as much as if it were read. Raises KeyFullError."""
-        if self._usage.files.get(self._key, 0) >= self._most_files:
-            raise KeyFullError
+    def has_room(self) -> bool:
+        """Whether the key may have one more file; to be asked before a response is made, since that costs most."""
+        return self._usage.files.get(self._key, 0) < self._most_files
 
     def reserve(self, size: int) -> None:
         """Raises BuffersFullError."""
@@ -146,7 +152,7 @@ class ResponseBuffer:
             # A thread may still write what nobody waits for any more.
             if self._is_closed or self._exceeds(ALL, size, BYTES, FILES):
                 raise BuffersFullError
-            if self._exceeds(self._key, size, BYTES_OF_KEY, self._most_files):
+            if self._exceeds(self._key, size, BYTES_OF_KEY, FILES):
                 raise KeyFullError
             self._usage.add(self._key, size, files=0 if self._size else 1)
             self._size += size
@@ -168,6 +174,9 @@ class ResponseBuffer:
             self._is_closed = True
             if self._size:
                 self._usage.add(self._key, -self._size, files=-1)
+        if self._size:
+            for pool in self._usage.pools:
+                pool.resume()
 
 
 def call(
@@ -260,7 +269,7 @@ async def send(response: Response, send: ASGISendCallable, buffer: ResponseBuffe
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 sent += len(chunk)
                 # Others get their turn in between, also if the client has gone and all is taken at once.
-                await asyncio.sleep(PAUSE * buffer.files_of_key if sent > AT_FULL_SPEED else 0)
+                await asyncio.sleep(PAUSE * buffer.files_of_key**2 if sent > AT_FULL_SPEED else 0)
             if isinstance(body, GrowingBody) and body.error:
                 return
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -156,8 +156,8 @@ class OpenStream:
     ) -> None:
         """Until the client has gone or does not read, the subscription ends, or the server stops."""
         with self._held, suppress(TimeoutError):
-            gone = asyncio.ensure_future(_gone(receive))
-            gone.add_done_callback(lambda _: self._listener.end())
+            left = asyncio.ensure_future(gone(receive))
+            left.add_done_callback(lambda _: self._listener.end())
             try:
                 await send({"type": "http.response.start", "status": status, "headers": headers, "trailers": False})
                 await _send(send, beginning)
@@ -165,7 +165,7 @@ class OpenStream:
                 async with asyncio.timeout(SEND_SECONDS):
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
             finally:
-                gone.cancel()
+                left.cancel()
 
     async def _follow(self, send: ASGISendCallable) -> None:
         stream, listener = self._stream, self._listener
@@ -186,7 +186,8 @@ class OpenStream:
             comment_at = now + COMMENT_SECONDS
 
 
-async def _gone(receive: ASGIReceiveCallable) -> None:
+async def gone(receive: ASGIReceiveCallable) -> None:
+    """Returns when the client has closed its connection; the body has been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -1,14 +1,14 @@
 """A thread pool with a fair queue, for an event loop that must not be blocked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from time import thread_time
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 Result = TypeVar("Result")
@@ -31,10 +31,15 @@ class KeyBusyError(PoolBusyError):
     """Threads were free, but other calls of the same key were running, or too many of them wait."""
 
 
+class CallerGoneError(Exception):
+    """Nobody waits for the result any more."""
+
+
 @dataclass(eq=False, slots=True)
 class _Job(Generic[Result]):
     call: Callable[[], Result]
     key: Hashable
+    has_room: Callable[[], bool]
     result: "asyncio.Future[Result]"
 
 
@@ -81,29 +86,41 @@ class ThreadPool(Generic[Result]):
             # the call had would stay until the collector finds it.
             del job, settle
 
-    async def run(self, call: Callable[[], Result], key: Hashable) -> Result:
-        """Raises PoolBusyError if no thread comes free for WAIT_SECONDS; the call is not made, then.
+    async def run(
+        self,
+        call: Callable[[], Result],
+        key: Hashable,
+        has_room: Callable[[], bool] = lambda: True,
+        gone: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> Result:
+        """Raises PoolBusyError if no thread comes free for WAIT_SECONDS, or the call has no room for so long (who makes
+        room calls `resume`), and CallerGoneError if `gone` ends before that; the call is not made, then.
 
         A queue that moves is no reason to give up before MAX_WAIT_SECONDS; who finds a full queue is refused at once.
         """
         loop = asyncio.get_running_loop()
-        job: _Job[Result] = _Job(call, key, loop.create_future())
+        job: _Job[Result] = _Job(call, key, has_room, loop.create_future())
         try:
             if self._may_start(job):  # nobody waits who could have had this thread
                 self._start(job)
                 return await job.result
             self._enqueue(job)
             timer = loop.call_later(WAIT_SECONDS, self._time_out, job, loop.time() + MAX_WAIT_SECONDS)
+            watch = asyncio.ensure_future(gone()) if gone else None
+            if watch:
+                watch.add_done_callback(partial(self._give_up, job))
             try:
                 return await job.result
             finally:  # also when the client has gone away
                 self._withdraw(job)
                 timer.cancel()
+                if watch:
+                    watch.cancel()
         finally:
             del job  # as in `_work`
 
     def _may_start(self, job: _Job[Result]) -> bool:
-        return self._free > 0 and self._running.get(job.key, 0) < self._per_key
+        return self._free > 0 and self._running.get(job.key, 0) < self._per_key and job.has_room()
 
     def _enqueue(self, job: _Job[Result]) -> None:
         if self._length >= QUEUE:
@@ -138,7 +155,7 @@ class ThreadPool(Generic[Result]):
             settle()
         if seconds > CHEAP:
             loop.call_later(COOLDOWN * seconds, self._give_back, job.key)
-            self._start_waiting()  # those of other keys
+            self.resume()  # those of other keys
         else:
             self._give_back(job.key)
 
@@ -147,9 +164,10 @@ class ThreadPool(Generic[Result]):
         self._running[key] -= 1
         if not self._running[key]:
             del self._running[key]
-        self._start_waiting()
+        self.resume()
 
-    def _start_waiting(self) -> None:
+    def resume(self) -> None:
+        """Start what waits, as far as it may."""
         # Few keys are passed over: those of which something runs, or has just run for long.
         while (
             self._free
@@ -161,13 +179,17 @@ class ThreadPool(Generic[Result]):
                 self._waiting[job.key] = later  # whose turn comes after all others'
             self._start(job)
 
+    def _give_up(self, job: _Job[Result], watch: "asyncio.Future[None]") -> None:
+        if not watch.cancelled() and self._withdraw(job) and not job.result.done():
+            job.result.set_exception(CallerGoneError())
+
     def _time_out(self, job: _Job[Result], give_up_at: float) -> None:
         loop = job.result.get_loop()
         wait = min(self._ended_at + WAIT_SECONDS, give_up_at) - loop.time()
         if wait > 0:
             loop.call_later(wait, self._time_out, job, give_up_at)
         elif self._withdraw(job) and not job.result.done():
-            is_own = self._running.get(job.key, 0) >= self._per_key
+            is_own = self._running.get(job.key, 0) >= self._per_key or not job.has_room()
             job.result.set_exception(KeyBusyError() if is_own else PoolBusyError())
 
 

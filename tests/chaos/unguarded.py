@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Hashable
+from typing import Any
 
 from config.database import session
 from config.server import bridge, heads, launcher, responses, threads
@@ -16,7 +17,7 @@ class Unfair(ThreadPool[Result]):
     def __init__(self, count: int, *, per_key: int, queue_of_key: int = ENDLESS) -> None:
         super().__init__(4, per_key=ENDLESS)
 
-    async def run(self, call: Callable[[], Result], key: Hashable) -> Result:
+    async def run(self, call: Callable[[], Result], key: Hashable, *_: Any) -> Result:
         return await super().run(call, object())
 
 

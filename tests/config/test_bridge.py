@@ -5,7 +5,6 @@ import json
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
@@ -243,8 +242,8 @@ def test_a_large_answer_is_made_with_rests(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(rests) == 20 and all(rest > 0 for rest in rests)
 
 
-@pytest.mark.parametrize("own, pauses", [(1, 2), (3, 6)])
-def test_a_large_file_is_sent_with_pauses_that_grow_with_their_number(
+@pytest.mark.parametrize("own, pauses", [(1, 2), (3, 18)])
+def test_a_large_file_is_sent_with_pauses_that_grow_with_the_square_of_their_number(
     monkeypatch: pytest.MonkeyPatch, own: int, pauses: int
 ) -> None:
     slept: list[float] = []
@@ -363,21 +362,18 @@ def test_unread_bytes_are_bounded_while_they_are_written(
     reserve(usage, "ada", 100)
 
 
-@pytest.mark.parametrize(("of_network", "most"), [(False, 8), (True, 32)])
+@pytest.mark.parametrize(("of_network", "most"), [(False, 4), (True, 32)])
 def test_unread_answers_are_bounded_in_number(of_network: bool, most: int) -> None:
     """More for a network without an account: two people of an office open a page of ten scripts."""
     usage = BufferUsage()
     held = [ResponseBuffer(usage, "ada", of_network=of_network) for _ in range(most + 1)]
     for each in held[:most]:
-        each.require_room()
+        assert each.has_room()
         each.reserve(1)
-    held[0].reserve(1)
-    for refused in (held[most].require_room, partial(held[most].reserve, 1)):
-        with pytest.raises(KeyFullError):
-            refused()
-    reserve(usage, "bob", 1)
+    assert not held[most].has_room()
+    assert ResponseBuffer(usage, "bob").has_room()
     held[0].__exit__(None, None, None)
-    held[most].reserve(1)
+    assert held[most].has_room()
 
 
 def test_what_is_written_for_nobody_any_more_takes_no_room() -> None:

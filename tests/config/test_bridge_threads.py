@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import uvloop
+from asgiref.typing import ASGISendEvent
 
 from config.http.middleware import REFUSAL_KEY
-from config.server import threads
+from config.server import responses, threads
 from tests.config.test_bridge import MAX_OPEN, Client, make_bridge, mirror, scope
 
 if TYPE_CHECKING:
@@ -234,6 +235,63 @@ def test_a_request_whose_client_goes_while_it_waits_is_not_run() -> None:
 
     asyncio.run(run())
     assert ran == ["/first", "/last"]
+
+
+class SlowReader(Client):
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_reading, self.may_read = asyncio.Event(), asyncio.Event()
+
+    async def send(self, event: ASGISendEvent) -> None:
+        self.is_reading.set()
+        await self.may_read.wait()
+        await super().send(event)
+
+
+@pytest.mark.parametrize("leaves", ["none", "none, and it is heavy", "first", "second"])
+def test_an_account_with_large_answers_unread_waits(monkeypatch: pytest.MonkeyPatch, leaves: str) -> None:
+    """Until there are fewer, or it has waited for long, or it leaves. Others do not wait; nor do heavy ones of its own,
+    which are refused.
+    """
+    monkeypatch.setattr(responses, "FILES_OF_KEY", 1)
+    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.05 if leaves == "none" else 5)
+    ran: list[str] = []
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if refusal := environ.get(REFUSAL_KEY):
+            start_response(f"{refusal.status} x", [])
+            return [str(refusal.detail).encode()]
+        ran.append(environ["PATH_INFO"])
+        start_response("200 OK", [])
+        return [b"a" * (responses.IN_MEMORY + 1)]
+
+    async def run() -> list[Client]:
+        slow, second, other = SlowReader(), Client(ending=None), Client(ending=None)
+        bridged = make_bridge(application, 4)
+
+        def ask(client: Client, path: bytes, caller: str) -> "asyncio.Task[None]":
+            return asyncio.create_task(bridged(scope(path=path, authorization=caller), client.receive, client.send))
+
+        first = ask(slow, b"/first", "ada")
+        await slow.is_reading.wait()
+        if leaves == "second":
+            second = Client(ending="http.disconnect")
+        waits = ask(second, b"/heavy" if "heavy" in leaves else b"/second", "ada")
+        await ask(other, b"/other", "bob")
+        if leaves == "first":
+            slow.may_read.set()
+        async with asyncio.timeout(2):
+            await waits
+        slow.may_read.set()
+        await first
+        return [slow, second, other]
+
+    slow, second, other = asyncio.run(run())
+    assert slow.status == other.status == 200
+    assert second.status == {"first": 200, "second": 499}.get(leaves, 429)
+    if second.status == 429:
+        assert second.body.startswith(b"Read the answers to your other requests")
+    assert ran == ["/first", "/other", *(["/second"] if leaves == "first" else [])]
 
 
 def test_who_finds_a_full_queue_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,12 @@ import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import pytest
 
 from config.server import threads
-from config.server.threads import QUEUE_OF_KEY, KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
+from config.server.threads import QUEUE_OF_KEY, CallerGoneError, KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
 
 
 class Calls:
@@ -23,10 +24,10 @@ class Calls:
         self._begun = threading.Semaphore(0)
         self._ends: dict[str, threading.Event] = {}
 
-    def make(self, name: str) -> "asyncio.Task[str]":
+    def make(self, name: str, **options: Any) -> "asyncio.Task[str]":
         """The key is the name's first letter."""
         self._ends[name] = threading.Event()
-        return asyncio.create_task(self.threads.run(lambda: self._call(name), name[0]))
+        return asyncio.create_task(self.threads.run(lambda: self._call(name), name[0], **options))
 
     def _call(self, name: str) -> str:
         self.began.append(name)
@@ -168,6 +169,48 @@ def test_who_is_gone_while_the_call_runs_keeps_the_thread_until_it_ends() -> Non
         assert calls.began == ["a1"]
         calls.end("a1", "b1")
         assert await last == "b1"
+
+    run(test)
+
+
+def test_a_call_without_room_waits_for_it_and_others_pass_by() -> None:
+    async def test() -> None:
+        calls, room = Calls(2, per_key=2), asyncio.Event()
+        waits, other = calls.make("a1", has_room=room.is_set), calls.make("b1")
+        await calls.until_begun(1)
+        calls.end("b1", "a1")
+        await other
+        assert calls.began == ["b1"]
+        room.set()
+        calls.threads.resume()
+        assert await waits == "a1"
+
+    run(test)
+
+
+def test_a_call_that_has_no_room_for_long_is_its_keys_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.05)
+
+    async def test() -> None:
+        calls = Calls(1, per_key=1)
+        with pytest.raises(KeyBusyError):
+            await calls.make("a1", has_room=lambda: False)
+        assert calls.began == []
+
+    run(test)
+
+
+def test_who_is_gone_before_a_thread_is_free_gets_none() -> None:
+    async def test() -> None:
+        calls, left, stays = Calls(1, per_key=1), asyncio.Event(), asyncio.Event()
+        first, gone = calls.make("a1", gone=left.wait), calls.make("b1", gone=left.wait)
+        last = calls.make("c1", gone=stays.wait)
+        await calls.until_begun(1)
+        left.set()  # of the first, too late
+        with pytest.raises(CallerGoneError):
+            await gone
+        calls.end("a1", "c1")
+        assert [await first, await last] == calls.began == ["a1", "c1"]
 
     run(test)
 
