@@ -4,8 +4,11 @@
 what a process that only counts does to the other user on this machine.
 """
 
+import ctypes
 import multiprocessing
+import platform
 import resource
+import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -103,6 +106,7 @@ def attacked(server: Server, attack: Attack, token: str, seen: Counter[str]) -> 
 
     def main() -> None:
         hashing.step_back()
+        take_short_slices()
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         told.put(attack(target))
@@ -116,6 +120,15 @@ def attacked(server: Server, attack: Attack, token: str, seen: Counter[str]) -> 
         over.set()
         seen.update(told.get())
         process.join(30)
+
+
+def take_short_slices() -> None:
+    """Linux lets a process of any priority run to the end of its slice, three milliseconds, as long as a request takes;
+    from 6.12 on, a process may ask for less (sched_setattr(2)): here a tenth of one."""
+    number = {"x86_64": 314, "aarch64": 274}.get(platform.machine())
+    if number is not None:
+        attributes = struct.pack("IIQiIQQQ", 48, 0, 0, hashing.LOWEST, 0, 100_000, 0, 0)
+        ctypes.CDLL(None).syscall(number, 0, attributes, 0)  # without effect on older ones
 
 
 def fill(server: Server, token: str, tasks: int) -> None:
