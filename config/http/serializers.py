@@ -28,6 +28,11 @@ class StrictSerializer(serializers.Serializer):
         """DRF's, which looks for them in every validation."""
         return [field for field in self.fields.values() if not field.read_only]
 
+    def run_validators(self, value: Any) -> None:
+        """DRF's copies the values and looks for defaults of read-only fields, also where there are no validators."""
+        if self.validators:
+            super().run_validators(value)
+
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):
             message = "Send a JSON object."

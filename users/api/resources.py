@@ -108,7 +108,8 @@ class ResourceViewSet(GenericViewSet):
             headers["Link"] = next_link(request, cursor)
         if total is not None:
             headers["X-Total-Count"] = str(total)
-        rows = [row[: len(columns)] for row in found[: query["limit"]]]
+        width = len(columns)
+        rows = [row[:width] for row in found[: query["limit"]]]
         return Response(self.resource.serializer.represent(rows, user.public_id), headers=headers)
 
     @idempotent

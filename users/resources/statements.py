@@ -2,9 +2,9 @@
 
 import datetime as dt
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache, cached_property, lru_cache
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -211,8 +211,8 @@ class Statements(Generic[R]):
 
     def insert(self, row: R, entry: Sequence[Any]) -> Raw:
         """A statement for `feed.advance`: returns the number and the new row's id."""
-        sql, names = self._insertion
-        return Raw(sql, [*(getattr(row, name) for name in names), *entry])
+        sql, values_of = self._insertion
+        return Raw(sql, [*values_of(row), *entry])
 
     def compare_and_set(self, row: R, fields: Sequence[str], entry: Sequence[Any]) -> Raw:
         """A statement for `feed.take`: changes the row if it is still visible and at its version; returns the new one.
@@ -241,7 +241,7 @@ class Statements(Generic[R]):
         return f"WITH {log.append_each_sql(sql)} RETURNING version, object_id", names
 
     @cached_property
-    def _insertion(self) -> tuple[str, tuple[str, ...]]:
+    def _insertion(self) -> tuple[str, Callable[[R], tuple[Any, ...]]]:
         fields = {
             field.attname: _unbounded(field.db_type(connection))
             for field in self._model._meta.concrete_fields
@@ -250,7 +250,7 @@ class Statements(Generic[R]):
         columns, values = ", ".join(fields), ", ".join(f"%s::{kind}" for kind in fields.values())
         source = f"SELECT {values}, taken.head FROM taken"  # nosec B608: names of the model's
         sql = f"INSERT INTO {self._table} ({columns}, version) {source} RETURNING version, id"  # nosec B608
-        return f", {log.append_sql(sql)}", tuple(fields)
+        return f", {log.append_sql(sql)}", attrgetter(*fields)
 
     def _make_compare_and_set(self, fields: tuple[str, ...]) -> str:
         assignments = ", ".join(f"{name} = %s" for name in fields)
