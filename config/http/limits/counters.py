@@ -6,10 +6,11 @@ the database's: those of processes and machines may differ.
 
 from collections.abc import Iterator, Mapping
 from itertools import count
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import connection
 
+from config.database.queries import Raw, run
 from config.environment.rates import Rate
 
 SWEEP_EVERY = 1000  # takes of one process
@@ -19,11 +20,11 @@ SWEEP_ROWS = 1000
 # all of its parts, so that a window which ends just now has ended for each of them.
 _TAKE = """
     INSERT INTO config_rate_limit AS counter (key, used, resets_at)
-    SELECT key, amount, statement_timestamp() + make_interval(secs => %(seconds)s)
-    FROM unnest(%(keys)s::uuid[], %(amounts)s::int[]) AS taken (key, amount) ORDER BY key
+    SELECT key, amount, statement_timestamp() + make_interval(secs => %s)
+    FROM unnest(%s::uuid[], %s::int[]) AS taken (key, amount) ORDER BY key
     ON CONFLICT (key) DO UPDATE SET
         used = EXCLUDED.used
-            + CASE WHEN counter.resets_at > statement_timestamp() THEN least(counter.used, %(limit)s) ELSE 0 END,
+            + CASE WHEN counter.resets_at > statement_timestamp() THEN least(counter.used, %s) ELSE 0 END,
         resets_at =
             CASE WHEN counter.resets_at > statement_timestamp() THEN counter.resets_at ELSE EXCLUDED.resets_at END
     RETURNING replace(key::text, '-', ''), used, extract(epoch FROM resets_at - statement_timestamp())::float8
@@ -56,15 +57,8 @@ def take(key: str, amount: int, rate: Rate) -> Taken:
 
 def take_each(amounts: Mapping[str, int], rate: Rate) -> dict[str, Taken]:
     """`take` of several keys, in their order, so that no two wait for each other."""
-    values: dict[str, Any] = {
-        "keys": [*amounts],
-        "amounts": [*amounts.values()],
-        "limit": rate.limit,
-        "seconds": rate.seconds,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_TAKE, values)
-        taken = {key: Taken(used, seconds_left) for key, used, seconds_left in cursor.fetchall()}
+    found = run(Raw(_TAKE, [rate.seconds, [*amounts], [*amounts.values()], rate.limit]))
+    taken = {key: Taken(used, seconds_left) for key, used, seconds_left in found}
     if next(_takes) % SWEEP_EVERY == 0:
         sweep()
     return taken
