@@ -187,9 +187,10 @@ class OpenStream:
 
 
 async def gone(receive: ASGIReceiveCallable) -> None:
-    """Returns when the client has closed its connection; the body has been read."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    """Returns when the client has closed its connection; never, if it is still sending a body that is too long."""
+    while (event := await receive())["type"] != "http.disconnect":
+        if event["type"] == "http.request" and event["more_body"]:
+            await asyncio.Event().wait()
 
 
 async def _send(send: ASGISendCallable, part: bytes) -> None:

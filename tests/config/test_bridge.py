@@ -63,6 +63,11 @@ class Client:
         return self
 
     @property
+    def unsent(self) -> int:
+        """The number of pieces that were not read, the ending among them."""
+        return len(self._events)
+
+    @property
     def status(self) -> int:
         return int(self.got[0]["status"])
 

@@ -14,8 +14,8 @@ import uvloop
 from asgiref.typing import ASGISendEvent
 
 from config.http.middleware import REFUSAL_KEY
-from config.server import responses, threads
-from tests.config.test_bridge import MAX_OPEN, Client, make_bridge, mirror, scope
+from config.server import bodies, responses, threads
+from tests.config.test_bridge import LIMIT, MAX_OPEN, Client, make_bridge, mirror, scope
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -292,6 +292,25 @@ def test_an_account_with_large_answers_unread_waits(monkeypatch: pytest.MonkeyPa
     if second.status == 429:
         assert second.body.startswith(b"Read the answers to your other requests")
     assert ran == ["/first", "/other", *(["/second"] if leaves == "first" else [])]
+
+
+def test_what_is_left_of_a_body_is_not_read_while_its_request_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for one piece, after which a client that goes would show."""
+    monkeypatch.setattr(bodies, "DISCARDED", LIMIT)
+    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.05)
+    event, endless = threading.Event(), Client(*[b"a" * LIMIT] * 10)
+
+    async def run() -> None:
+        bridged, first = make_bridge(blocked_by(event)), Client()
+        held = asyncio.create_task(bridged(scope(path=b"/slow"), first.receive, first.send))
+        await asyncio.sleep(0)
+        await bridged(scope("POST", authorization="b", transfer_encoding="chunked"), endless.receive, endless.send)
+        event.set()
+        await held
+
+    asyncio.run(run())
+    assert endless.status == 503
+    assert endless.unsent == 8
 
 
 def test_who_finds_a_full_queue_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
