@@ -65,7 +65,8 @@ _MARKS = "".join(filter(unicodedata.combining, map(chr, range(0x10000)))) + "\u0
 _RARE_MARKS = "".join(filter(unicodedata.combining, map(chr, range(0x10000, 0x20000))))
 _NON_STARTERS = frozenset(_MARKS + _RARE_MARKS)
 # With marks of the second plane, matching takes thirty times as long.
-_LONG_RUN, _LONG_RARE_RUN = (re.compile(f"([{marks}]{{30}})(?=[{marks}])") for marks in (_MARKS, _MARKS + _RARE_MARKS))
+_LONG_RUN, _LONG_RARE_RUN = (re.compile(f"[{marks}]{{30}}(?=[{marks}])") for marks in (_MARKS, _MARKS + _RARE_MARKS))
+_BEYOND_FIRST_PLANE = re.compile("[\U00010000-\U0010ffff]")
 
 
 def is_storable(text: str) -> bool:
@@ -104,8 +105,8 @@ def stream_safe(text: str) -> str:
     """
     if text.isascii() or _NON_STARTERS.isdisjoint(text):
         return text
-    long_run = _LONG_RUN if max(text) <= "\uffff" else _LONG_RARE_RUN
-    return long_run.sub("\\1\u034f", text)
+    long_run = _LONG_RARE_RUN if _BEYOND_FIRST_PLANE.search(text) else _LONG_RUN
+    return long_run.sub(lambda run: f"{run[0]}\u034f", text)  # Python 3.11 expands a template in Python, for each
 
 
 def nfc(text: str) -> str:

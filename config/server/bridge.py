@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager
 from enum import IntEnum, auto
 from functools import partial
+from time import monotonic
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
@@ -52,7 +53,7 @@ class Lane(IntEnum):  # whose hash is no call
 
     COMMON = auto()
     HEAVY = auto()  # the common pool, but one at a time for each caller, until the response is sent
-    HASHING = auto()  # password hashing, which needs much CPU: one at a time, in turns
+    HASHING = auto()  # password hashing, by a process that needs much CPU: one at a time, in turns
     URGENT = auto()  # needs no database, so it does not wait behind requests that do
 
 
@@ -104,7 +105,7 @@ class Bridge:
         self._pools = {
             Lane.COMMON: common,
             Lane.HEAVY: common,
-            Lane.HASHING: ThreadPool[Response](1, per_key=1),
+            Lane.HASHING: ThreadPool[Response](1, per_key=1, clock=monotonic),
             Lane.URGENT: ThreadPool[Response](1, per_key=1),
         }
         self._buffers = BufferUsage(*self._pools.values())

@@ -18,9 +18,10 @@ QUEUE_OF_KEY = 100
 # For which no call of the pool ends: more than the three for which one may wait for a database connection.
 WAIT_SECONDS = 5
 MAX_WAIT_SECONDS = 15
-# A call of more CPU time than this (seconds) takes its key's share for some times longer than it ran: threads have one
-# interpreter, which a key shall leave to others more often than not.
-CHEAP, COOLDOWN = 0.01, 3
+# A call of more time than this (seconds) keeps its key's share for some times longer than it ran, and its key to one
+# share for a while: threads have one interpreter and the machine has few cores, which a key shall leave to others more
+# often than not. Priorities would not do it, as Linux hands over a core at its ticks, every few milliseconds.
+CHEAP, COOLDOWN, ALONE_SECONDS = 0.002, 4, 1.0
 
 
 class PoolBusyError(Exception):
@@ -53,18 +54,29 @@ class ThreadPool(Generic[Result]):
     so that what waits can be withdrawn; what runs cannot, and frees its thread and its key when it ends, also if nobody
     waits for it any more. Threads touch nothing but the two queues.
 
+    `clock` tells what a call takes: its CPU time, or the time that passes if it lets another process work.
+
     They share a queue though each call then wakes a second one (SimpleQueue): with queues of their own they hand over
     the interpreter half as often when idle, but cost 8 % more where all are busy and whoever ends takes what is there.
 
     The pool of concurrent.futures would hold up the end of the process until the last call is done.
     """
 
-    def __init__(self, count: int, *, per_key: int, queue_of_key: int = QUEUE_OF_KEY) -> None:
+    def __init__(
+        self,
+        count: int,
+        *,
+        per_key: int,
+        queue_of_key: int = QUEUE_OF_KEY,
+        clock: Callable[[], float] = thread_time,
+    ) -> None:
+        self._clock = clock
         self._jobs: SimpleQueue[_Job[Result]] = SimpleQueue()
         self._free = count
         self._per_key = per_key
         self._queue_of_key = queue_of_key
         self._running: dict[Hashable, int] = {}
+        self._costly: set[Hashable] = set()  # keys with one share
         self._waiting: dict[Hashable, list[_Job[Result]]] = {}  # in the order of turns
         self._length = 0
         self._ended_at = 0.0  # in the loop's time
@@ -72,16 +84,14 @@ class ThreadPool(Generic[Result]):
             Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
-        ended = thread_time()
         while True:
             job = self._jobs.get()
-            began = ended  # it took no CPU time to wait
+            began = self._clock()
             try:
                 settle = partial(job.result.set_result, job.call())
             except BaseException as error:  # whatever it is, it is for the one who waits, not for the thread
                 settle = partial(job.result.set_exception, error)
-            ended = thread_time()
-            job.result.get_loop().call_soon_threadsafe(self._end, job, ended - began, settle)
+            job.result.get_loop().call_soon_threadsafe(self._end, job, self._clock() - began, settle)
             # An error's traceback leads to this frame, and to that of `run`: with the error's own job in them, all that
             # the call had would stay until the collector finds it.
             del job, settle
@@ -120,7 +130,8 @@ class ThreadPool(Generic[Result]):
             del job  # as in `_work`
 
     def _may_start(self, job: _Job[Result]) -> bool:
-        return self._free > 0 and self._running.get(job.key, 0) < self._per_key and job.has_room()
+        shares = 1 if job.key in self._costly else self._per_key
+        return self._free > 0 and self._running.get(job.key, 0) < shares and job.has_room()
 
     def _enqueue(self, job: _Job[Result]) -> None:
         if self._length >= QUEUE:
@@ -154,6 +165,9 @@ class ThreadPool(Generic[Result]):
         if not job.result.done():  # cancelled
             settle()
         if seconds > CHEAP:
+            if job.key not in self._costly:
+                self._costly.add(job.key)
+                loop.call_later(ALONE_SECONDS, self._forgive, job.key)
             loop.call_later(COOLDOWN * seconds, self._give_back, job.key)
             self.resume()  # those of other keys
         else:
@@ -164,6 +178,10 @@ class ThreadPool(Generic[Result]):
         self._running[key] -= 1
         if not self._running[key]:
             del self._running[key]
+        self.resume()
+
+    def _forgive(self, key: Hashable) -> None:
+        self._costly.remove(key)
         self.resume()
 
     def resume(self) -> None:
@@ -189,7 +207,8 @@ class ThreadPool(Generic[Result]):
         if wait > 0:
             loop.call_later(wait, self._time_out, job, give_up_at)
         elif self._withdraw(job) and not job.result.done():
-            is_own = self._running.get(job.key, 0) >= self._per_key or not job.has_room()
+            # With a thread free, it had no share or no room.
+            is_own = self._free > 0 or self._running.get(job.key, 0) >= self._per_key or not job.has_room()
             job.result.set_exception(KeyBusyError() if is_own else PoolBusyError())
 
 

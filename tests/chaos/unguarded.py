@@ -14,7 +14,7 @@ ENDLESS = 10**9
 class Unfair(ThreadPool[Result]):
     """Every call has a key of its own, and every lane four threads."""
 
-    def __init__(self, count: int, *, per_key: int, queue_of_key: int = ENDLESS) -> None:
+    def __init__(self, count: int, **_: Any) -> None:
         super().__init__(4, per_key=ENDLESS)
 
     async def run(self, call: Callable[[], Result], key: Hashable, *_: Any) -> Result:

@@ -1,11 +1,13 @@
 """Who waits for a thread and for how long, who is refused, and by whom."""
 
 import asyncio
+import itertools
 import json
 import os
 import sys
 import threading
 from collections.abc import Iterable
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ import uvloop
 from asgiref.typing import ASGISendEvent
 
 from config.http.middleware import REFUSAL_KEY
-from config.server import bodies, responses, threads
+from config.server import bodies, bridge, responses, threads
 from tests.config.test_bridge import LIMIT, MAX_OPEN, Client, make_bridge, mirror, scope
 
 if TYPE_CHECKING:
@@ -63,6 +65,22 @@ def test_what_waits_for_others_of_its_caller_in_vain_is_told_so(monkeypatch: pyt
     """One of two threads is left to others."""
     monkeypatch.setattr(threads, "WAIT_SECONDS", 0.1)
     assert statuses(b"/slow", b"/", b"/", callers="aab", count=2) == [200, 429, 200]
+
+
+def test_who_had_a_password_hashed_leaves_the_next_turns_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process hashes, so the thread's CPU time would say nothing."""
+    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(bridge, "monotonic", partial(next, itertools.count(0, 10**9)))
+
+    async def run() -> list[int]:
+        application, found = make_bridge(mirror), []
+        for caller in "aab":
+            client = Client()
+            await application(scope(path=b"/hash", authorization=caller), client.receive, client.send)
+            found.append(client.status)
+        return found
+
+    assert asyncio.run(run()) == [200, 429, 200]
 
 
 def test_heavy_requests_of_all_callers_leave_a_thread_to_common_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
@@ -89,6 +90,40 @@ def test_a_key_whose_call_took_the_interpreter_for_long_leaves_it_to_others(monk
         second = asyncio.create_task(pool.run(lambda: 2, "a"))
         await asyncio.sleep(0)
         assert await pool.run(lambda: 3, "b") == 3
+        assert not second.done()
+        second.cancel()
+
+    run(test)
+
+
+@pytest.mark.parametrize(("seconds", "shares"), [(10**9, 1), (0, 2)], ids=["for a while", "not for ever"])
+def test_it_then_has_one_share(monkeypatch: pytest.MonkeyPatch, seconds: int, shares: int) -> None:
+    monkeypatch.setattr(threads, "CHEAP", -1)
+    monkeypatch.setattr(threads, "COOLDOWN", 0)
+    monkeypatch.setattr(threads, "ALONE_SECONDS", seconds)
+
+    async def test() -> None:
+        calls = Calls(3, per_key=2)
+        first = calls.make("a1")
+        calls.end("a1")
+        await first
+        await asyncio.sleep(0)  # in which a timer of no seconds ends
+        tasks = [calls.make(name) for name in ("a2", "a3", "b1")]
+        await calls.until_begun(2 + shares)
+        assert sorted(calls.began) == ["a1", *["a2", "a3"][:shares], "b1"]
+        calls.end("a2", "a3", "b1")
+        await asyncio.gather(*tasks)
+
+    run(test)
+
+
+def test_the_clock_tells_for_how_long() -> None:
+    async def test() -> None:
+        slow: ThreadPool[int] = ThreadPool(1, per_key=1, clock=partial(next, itertools.count(0, 10**9)))
+        quick: ThreadPool[int] = ThreadPool(1, per_key=1, clock=lambda: 0)
+        assert [await pool.run(lambda: 1, "a") for pool in (slow, quick, quick)] == [1, 1, 1]
+        second = asyncio.create_task(slow.run(lambda: 2, "a"))
+        assert await slow.run(lambda: 3, "b") == 3
         assert not second.done()
         second.cancel()
 
