@@ -1,6 +1,7 @@
 """Reads the bodies of requests on the event loop, where a slow client costs no thread."""
 
 import asyncio
+from asyncio import sleep
 from io import BytesIO
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
@@ -26,6 +27,8 @@ HUGE_READ_SECONDS, HUGE_WAIT_SECONDS = 120, 60
 DISCARDED = 16 * 1024 * 1024
 # Each piece costs the event loop the same, however small it is.
 MANY, TINY = 4096, 64
+# It rests (seconds) after so many bytes of a large body, of which a client may then send some 16 MB a second.
+PIECE, PAUSE = 32 * 1024, 0.002
 
 
 class BodyReader:
@@ -85,7 +88,7 @@ class BodyReader:
     ) -> tuple[IO[bytes], int, bool]:
         """The content, the length of what was read, and whether nothing follows."""
         content: IO[bytes] = BytesIO()
-        length, count, is_complete, is_large = 0, 0, False, False
+        length, count, rested, is_complete = 0, 0, 0, False
         try:
             while not is_complete and length <= discarded:
                 event = await receive()
@@ -97,9 +100,8 @@ class BodyReader:
                 is_complete = not event["more_body"]
                 if count > MANY and length < count * TINY:
                     raise BodyTooSlow("The body came in too many small pieces; send it in larger ones.")
-                if length > SMALL and not is_large:
-                    is_large = await self._large.acquire()
-                    held.append(self._large)
+                if length > SMALL:
+                    rested = await self._slow_down(held, length, rested)
                 if self._limit < length <= limit and isinstance(content, BytesIO):
                     await self._files.acquire()
                     held.append(self._files)
@@ -114,6 +116,17 @@ class BodyReader:
             raise
         content.seek(0)
         return content, length, is_complete
+
+    async def _slow_down(self, held: list[asyncio.Semaphore], length: int, rested: int) -> int:
+        """Wait for a place for a large body, and then, now and again, for a moment. The length at which it waited."""
+        if not rested:
+            await self._large.acquire()
+            held.append(self._large)
+        elif length > rested + PIECE:
+            await sleep(PAUSE)
+        else:
+            return rested
+        return length
 
 
 def _in_file(content: BytesIO) -> IO[bytes]:

@@ -70,6 +70,21 @@ def test_who_may_send_how_much(path: bytes, size: int, headers: dict[str, str], 
     assert seen(path, size, **headers) == {"declared": str(size), "read": read, "in a file": in_a_file}
 
 
+@pytest.mark.parametrize(("size", "expected"), [(600, 0), (3000, 3)])
+def test_a_large_body_is_read_with_rests(monkeypatch: pytest.MonkeyPatch, size: int, expected: int) -> None:
+    """It comes in pieces of 100 bytes."""
+    monkeypatch.setattr(bodies, "SMALL", 600)
+    monkeypatch.setattr(bodies, "PIECE", 500)
+    rests: list[float] = []
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+
+    monkeypatch.setattr(bodies, "sleep", rest)
+    assert seen(b"/files", size, **KNOWN)["read"] == size
+    assert rests == [bodies.PAUSE] * expected
+
+
 def test_slow_clients_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as are worked on at once have begun theirs, and send no more."""
     monkeypatch.setattr(bodies, "HUGE_READ_SECONDS", 2)
