@@ -27,8 +27,8 @@ HUGE_READ_SECONDS, HUGE_WAIT_SECONDS = 120, 60
 DISCARDED = 16 * 1024 * 1024
 # Each piece costs the event loop the same, however small it is.
 MANY, TINY = 4096, 64
-# It rests (seconds) after so many bytes of a large body, of which a client may then send some 16 MB a second.
-PIECE, PAUSE = 32 * 1024, 0.002
+# It rests (seconds) after so many bytes of a large body, of which a client may then send some 8 MB a second.
+PIECE, PAUSE = 32 * 1024, 0.004
 
 
 class BodyReader:

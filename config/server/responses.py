@@ -28,9 +28,9 @@ CHUNK = 16 * 1024
 # without it, another user's request waits three times as long beside an export: each step of it, for one of ours.
 COOLDOWN = 2
 # After so many bytes of a file, a pause follows each chunk, of so many seconds times the square of the number of the
-# caller's files: one gets 16 MB/s, two get 8 together, four get 4. The kernel takes megabytes that nobody reads, and
+# caller's files: one gets 8 MB/s, two get 4 together, four get 2. The kernel takes megabytes that nobody reads, and
 # what is sent makes room for another answer, which costs milliseconds to make.
-AT_FULL_SPEED, PAUSE = 256 * 1024, 0.001
+AT_FULL_SPEED, PAUSE = 256 * 1024, 0.002
 # What lies in files until it is sent: bytes and responses, of all and of one caller, whose next request waits then. Of
 # an account fewer, as each took PostgreSQL and a thread milliseconds; what large answers a network without an account
 # gets are files as they are.
