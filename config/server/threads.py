@@ -22,6 +22,7 @@ MAX_WAIT_SECONDS = 15
 # share for a while: threads have one interpreter and the machine has few cores, which a key shall leave to others more
 # often than not. Priorities would not do it, as Linux hands over a core at its ticks, every few milliseconds.
 CHEAP, COOLDOWN, ALONE_SECONDS = 0.002, 4, 1.0
+REST_SECONDS = 0.5  # at most, also after a call that took seconds, or waited as long for a database
 
 
 class PoolBusyError(Exception):
@@ -168,7 +169,7 @@ class ThreadPool(Generic[Result]):
             if job.key not in self._costly:
                 self._costly.add(job.key)
                 loop.call_later(ALONE_SECONDS, self._forgive, job.key)
-            loop.call_later(COOLDOWN * seconds, self._give_back, job.key)
+            loop.call_later(min(COOLDOWN * seconds, REST_SECONDS), self._give_back, job.key)
             self.resume()  # those of other keys
         else:
             self._give_back(job.key)

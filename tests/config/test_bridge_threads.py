@@ -70,6 +70,7 @@ def test_what_waits_for_others_of_its_caller_in_vain_is_told_so(monkeypatch: pyt
 def test_who_had_a_password_hashed_leaves_the_next_turns_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process hashes, so the thread's CPU time would say nothing."""
     monkeypatch.setattr(threads, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(threads, "REST_SECONDS", 10**9)
     monkeypatch.setattr(bridge, "monotonic", partial(next, itertools.count(0, 10**9)))
 
     async def run() -> list[int]:

@@ -83,6 +83,7 @@ def test_a_key_runs_only_its_share_and_others_pass_by() -> None:
 def test_a_key_whose_call_took_the_interpreter_for_long_leaves_it_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "CHEAP", -1)
     monkeypatch.setattr(threads, "COOLDOWN", 10**9)
+    monkeypatch.setattr(threads, "REST_SECONDS", 10**9)
 
     async def test() -> None:
         pool: ThreadPool[int] = ThreadPool(1, per_key=1)
@@ -117,7 +118,9 @@ def test_it_then_has_one_share(monkeypatch: pytest.MonkeyPatch, seconds: int, sh
     run(test)
 
 
-def test_the_clock_tells_for_how_long() -> None:
+def test_the_clock_tells_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "REST_SECONDS", 10**9)
+
     async def test() -> None:
         slow: ThreadPool[int] = ThreadPool(1, per_key=1, clock=partial(next, itertools.count(0, 10**9)))
         quick: ThreadPool[int] = ThreadPool(1, per_key=1, clock=lambda: 0)
@@ -126,6 +129,17 @@ def test_the_clock_tells_for_how_long() -> None:
         assert await slow.run(lambda: 3, "b") == 3
         assert not second.done()
         second.cancel()
+
+    run(test)
+
+
+def test_it_is_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever signs in while the database hangs waits for its time four times over."""
+    monkeypatch.setattr(threads, "REST_SECONDS", 0)
+
+    async def test() -> None:
+        pool: ThreadPool[int] = ThreadPool(1, per_key=1, clock=partial(next, itertools.count(0, 10**9)))
+        assert [await pool.run(lambda: 1, "a") for _ in range(2)] == [1, 1]
 
     run(test)
 
