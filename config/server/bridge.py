@@ -32,7 +32,7 @@ from config.server.responses import (
     ResponseBuffer,
 )
 from config.server.streams import HOLDS, OpenStream, Stream, Streams, Wait, gone
-from config.server.threads import CallerGoneError, KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
+from config.server.threads import CallerGoneError, Contention, KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -101,11 +101,12 @@ class Bridge:
         self._bodies = BodyReader(max_body)
         self._open: dict[str, int] = {}  # requests that are read or answered, by network
         # A caller leaves a thread to others, if there are several.
-        common: ThreadPool[Response] = ThreadPool(threads, per_key=max(1, min(RUNNING, threads - 1)))
+        per_key, contention = max(1, min(RUNNING, threads - 1)), Contention()
+        common: ThreadPool[Response] = ThreadPool(threads, per_key=per_key, contention=contention)
         self._pools = {
             Lane.COMMON: common,
             Lane.HEAVY: common,
-            Lane.HASHING: ThreadPool[Response](1, per_key=1, clock=monotonic),
+            Lane.HASHING: ThreadPool[Response](1, per_key=1, clock=monotonic, contention=contention),
             Lane.URGENT: ThreadPool[Response](1, per_key=1),
         }
         self._buffers = BufferUsage(*self._pools.values())

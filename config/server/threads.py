@@ -20,8 +20,9 @@ WAIT_SECONDS = 5
 MAX_WAIT_SECONDS = 15
 # A call of more time than this (seconds) keeps its key's share for some times longer than it ran, and its key to one
 # share for a while: threads have one interpreter and the machine has few cores, which a key shall leave to others more
-# often than not. Priorities would not do it, as Linux hands over a core at its ticks, every few milliseconds.
-CHEAP, COOLDOWN, ALONE_SECONDS = 0.002, 4, 1.0
+# often than not, if any were served within that while. Priorities would not do it, as Linux hands over a core at its
+# ticks, every few milliseconds.
+CHEAP, COOLDOWN, WHILE_SECONDS = 0.002, 4, 1.0
 REST_SECONDS = 0.5  # at most, also after a call that took seconds, or waited as long for a database
 
 
@@ -35,6 +36,16 @@ class KeyBusyError(PoolBusyError):
 
 class CallerGoneError(Exception):
     """Nobody waits for the result any more."""
+
+
+@dataclass(slots=True)
+class Contention:
+    """Whether a key has competitors: whose call ended last in any of some pools, and when the last one before that of
+    another key did (in the loop's time)."""
+
+    key: Hashable = None
+    ended_at: float = float("-inf")
+    others_ended_at: float = float("-inf")
 
 
 @dataclass(eq=False, slots=True)
@@ -55,7 +66,8 @@ class ThreadPool(Generic[Result]):
     so that what waits can be withdrawn; what runs cannot, and frees its thread and its key when it ends, also if nobody
     waits for it any more. Threads touch nothing but the two queues.
 
-    `clock` tells what a call takes: its CPU time, or the time that passes if it lets another process work.
+    `clock` tells what a call takes: its CPU time, or the time that passes if it lets another process work. Pools with
+    one `contention` have the same competitors.
 
     They share a queue though each call then wakes a second one (SimpleQueue): with queues of their own they hand over
     the interpreter half as often when idle, but cost 8 % more where all are busy and whoever ends takes what is there.
@@ -70,8 +82,10 @@ class ThreadPool(Generic[Result]):
         per_key: int,
         queue_of_key: int = QUEUE_OF_KEY,
         clock: Callable[[], float] = thread_time,
+        contention: Contention | None = None,
     ) -> None:
         self._clock = clock
+        self._contention = contention or Contention()
         self._jobs: SimpleQueue[_Job[Result]] = SimpleQueue()
         self._free = count
         self._per_key = per_key
@@ -160,15 +174,17 @@ class ThreadPool(Generic[Result]):
         self._jobs.put(job)
 
     def _end(self, job: _Job[Result], seconds: float, settle: Callable[[], None]) -> None:
-        loop = job.result.get_loop()
-        self._ended_at = loop.time()
+        loop, contention = job.result.get_loop(), self._contention
+        if job.key != contention.key:
+            contention.key, contention.others_ended_at = job.key, contention.ended_at
+        contention.ended_at = self._ended_at = now = loop.time()
         self._free += 1
         if not job.result.done():  # cancelled
             settle()
-        if seconds > CHEAP:
+        if seconds > CHEAP and now < contention.others_ended_at + WHILE_SECONDS:
             if job.key not in self._costly:
                 self._costly.add(job.key)
-                loop.call_later(ALONE_SECONDS, self._forgive, job.key)
+                loop.call_later(WHILE_SECONDS, self._forgive, job.key)
             loop.call_later(min(COOLDOWN * seconds, REST_SECONDS), self._give_back, job.key)
             self.resume()  # those of other keys
         else:

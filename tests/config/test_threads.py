@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from config.server import threads
-from config.server.threads import QUEUE_OF_KEY, CallerGoneError, KeyBusyError, KeyedLock, PoolBusyError, ThreadPool
+from config.server.threads import (
+    QUEUE_OF_KEY,
+    CallerGoneError,
+    Contention,
+    KeyBusyError,
+    KeyedLock,
+    PoolBusyError,
+    ThreadPool,
+)
 
 
 class Calls:
@@ -87,7 +95,7 @@ def test_a_key_whose_call_took_the_interpreter_for_long_leaves_it_to_others(monk
 
     async def test() -> None:
         pool: ThreadPool[int] = ThreadPool(1, per_key=1)
-        assert await pool.run(lambda: 1, "a") == 1
+        assert [await pool.run(lambda: 1, key) for key in "ba"] == [1, 1]
         second = asyncio.create_task(pool.run(lambda: 2, "a"))
         await asyncio.sleep(0)
         assert await pool.run(lambda: 3, "b") == 3
@@ -101,17 +109,18 @@ def test_a_key_whose_call_took_the_interpreter_for_long_leaves_it_to_others(monk
 def test_it_then_has_one_share(monkeypatch: pytest.MonkeyPatch, seconds: int, shares: int) -> None:
     monkeypatch.setattr(threads, "CHEAP", -1)
     monkeypatch.setattr(threads, "COOLDOWN", 0)
-    monkeypatch.setattr(threads, "ALONE_SECONDS", seconds)
+    monkeypatch.setattr(threads, "WHILE_SECONDS", seconds)
 
     async def test() -> None:
         calls = Calls(3, per_key=2)
-        first = calls.make("a1")
-        calls.end("a1")
-        await first
+        for name in ("b0", "a1"):
+            first = calls.make(name)
+            calls.end(name)
+            await first
         await asyncio.sleep(0)  # in which a timer of no seconds ends
         tasks = [calls.make(name) for name in ("a2", "a3", "b1")]
-        await calls.until_begun(2 + shares)
-        assert sorted(calls.began) == ["a1", *["a2", "a3"][:shares], "b1"]
+        await calls.until_begun(3 + shares)
+        assert sorted(calls.began) == ["a1", *["a2", "a3"][:shares], "b0", "b1"]
         calls.end("a2", "a3", "b1")
         await asyncio.gather(*tasks)
 
@@ -124,7 +133,8 @@ def test_the_clock_tells_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         slow: ThreadPool[int] = ThreadPool(1, per_key=1, clock=partial(next, itertools.count(0, 10**9)))
         quick: ThreadPool[int] = ThreadPool(1, per_key=1, clock=lambda: 0)
-        assert [await pool.run(lambda: 1, "a") for pool in (slow, quick, quick)] == [1, 1, 1]
+        for pool, keys in ((slow, "ba"), (quick, "baa")):
+            assert [await pool.run(lambda: 1, key) for key in keys] == [1] * len(keys)
         second = asyncio.create_task(slow.run(lambda: 2, "a"))
         assert await slow.run(lambda: 3, "b") == 3
         assert not second.done()
@@ -139,7 +149,31 @@ def test_it_is_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def test() -> None:
         pool: ThreadPool[int] = ThreadPool(1, per_key=1, clock=partial(next, itertools.count(0, 10**9)))
+        assert [await pool.run(lambda: 1, key) for key in "baa"] == [1, 1, 1]
+
+    run(test)
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_whoever_is_alone_need_not_rest(monkeypatch: pytest.MonkeyPatch, is_same: bool) -> None:
+    """Others count in each pool with the same contention."""
+    for name in ("CHEAP", "COOLDOWN", "REST_SECONDS"):
+        monkeypatch.setattr(threads, name, -1 if name == "CHEAP" else 10**9)
+
+    async def test() -> None:
+        contention = Contention()
+        pool: ThreadPool[int] = ThreadPool(1, per_key=1, contention=contention)
+        other: ThreadPool[int] = ThreadPool(1, per_key=1, contention=contention if is_same else None)
         assert [await pool.run(lambda: 1, "a") for _ in range(2)] == [1, 1]
+        assert [await other.run(lambda: 1, "b"), await pool.run(lambda: 1, "a")] == [1, 1]
+        last = asyncio.create_task(pool.run(lambda: 1, "a"))
+        if not is_same:
+            assert await last == 1
+        else:
+            await asyncio.sleep(0)  # in which it is queued
+            assert await pool.run(lambda: 2, "c") == 2
+            assert not last.done()
+            last.cancel()
 
     run(test)
 
