@@ -52,8 +52,6 @@ class SlowClients:
         client.settimeout(10)
         client.connect(self._address)
         client.sendall(self._start)
-        if self._reads:
-            client.recv(1)
         return client
 
     def _drip(self) -> None:
@@ -69,6 +67,10 @@ class SlowClients:
         self._thread.start()
         for _ in range(self._count):
             self._sockets.append(self._connect())
+        if self._reads:
+            # All have asked by now: exports of an account wait for their turn, and would take 5 seconds each.
+            for client in self._sockets:
+                client.recv(1)
         return self
 
     def __exit__(
