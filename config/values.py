@@ -62,11 +62,11 @@ _IS_IGNORABLE = re.compile(f"[{_IGNORABLE}]")
 
 # Combining marks, all of them in Unicode's first two planes; and five characters that decompose into some.
 _MARKS = "".join(filter(unicodedata.combining, map(chr, range(0x10000)))) + "\u0f73\u0f75\u0f81\uff9e\uff9f"
-_RARE_MARKS = "".join(filter(unicodedata.combining, map(chr, range(0x10000, 0x20000))))
-_NON_STARTERS = frozenset(_MARKS + _RARE_MARKS)
-# With marks of the second plane, matching takes thirty times as long.
-_LONG_RUN, _LONG_RARE_RUN = (re.compile(f"[{marks}]{{30}}(?=[{marks}])") for marks in (_MARKS, _MARKS + _RARE_MARKS))
+_RARE_MARKS = frozenset(filter(unicodedata.combining, map(chr, range(0x10000, 0x20000))))
+# Matching marks of the second plane takes thirty times as long: one of the first takes their places.
+_LONG_RUN = re.compile(f"[{_MARKS}]{{30}}(?=[{_MARKS}])")
 _BEYOND_FIRST_PLANE = re.compile("[\U00010000-\U0010ffff]")
+_TO_COMMON_MARK = {ord(mark): "\N{COMBINING ACUTE ACCENT}" for mark in _RARE_MARKS}
 
 
 def is_storable(text: str) -> bool:
@@ -103,10 +103,14 @@ def stream_safe(text: str) -> str:
     Normalisation sorts the marks of a run in quadratic time. Longer runs, which no language has, are split by a
     COMBINING GRAPHEME JOINER, which renders as nothing.
     """
-    if text.isascii() or _NON_STARTERS.isdisjoint(text):
+    if text.isascii():
         return text
-    long_run = _LONG_RARE_RUN if _BEYOND_FIRST_PLANE.search(text) else _LONG_RUN
-    return long_run.sub(lambda run: f"{run[0]}\u034f", text)  # Python 3.11 expands a template in Python, for each
+    is_rare = _BEYOND_FIRST_PLANE.search(text) and not _RARE_MARKS.isdisjoint(text)
+    matched = text.translate(_TO_COMMON_MARK) if is_rare else text
+    ends = [run.end() for run in _LONG_RUN.finditer(matched)]
+    if not ends:
+        return text
+    return "\u034f".join(text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True))
 
 
 def nfc(text: str) -> str:

@@ -33,7 +33,7 @@ def fold(text: str) -> str:
         return text.lower().replace(UNIT_SEPARATOR, " ")  # to which the rest amounts for ASCII
     folded = unicodedata.normalize("NFKD", stream_safe(text)).casefold()
     decomposed = unicodedata.normalize("NFKD", folded)
-    kept = decomposed.translate({ord(character): _folded(character) for character in set(decomposed)})
+    kept = decomposed.translate(_Folding())
     return unicodedata.normalize("NFKC", stream_safe(kept))
 
 
@@ -53,6 +53,14 @@ def tag_key(tag: str) -> str:
         return tag.lower()
     decomposed = unicodedata.normalize("NFD", stream_safe(tag))
     return nfc(decomposed.casefold())
+
+
+class _Folding(dict[int, str]):
+    """What characters are folded to, by code point, looked up at their first: of a long text many are the same."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = folded = _folded(chr(code))
+        return folded
 
 
 @lru_cache(maxsize=8192)

@@ -26,6 +26,7 @@ SLOW = {
     "half-width voicing, accents": "\uff9e\u0301",
     "U+0344, two marks each": "\u0344\u0f71",
     "30 marks and a joiner": "\u094d\u093c" * 15 + "\u200d",
+    "30 marks of the second plane and a letter": "\U0001e94a" * 30 + "a",
     "marks of two planes": "\U00010a0d\u094d",
     "Hangul": "한",
     "each another character": "".join(map(chr, range(0x4E00, 0x9FFF))),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 PASSWORD = "correct horse battery"
 LONGEST = 120  # seconds
 SLOW_SEARCH = "b" + "a" * 198  # in texts of the letter a: each place is compared almost to the end
-COMBINING = "\N{COMBINING ACUTE ACCENT}\N{COMBINING DOT BELOW}" * 5000
+COMBINING = ("\N{ADLAM NUKTA}" * 30 + "a") * 322  # as many as may stand in a row, of the second plane
 LIGATURE = "\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}"  # of one character, normalisation makes 18
 
 

@@ -126,6 +126,7 @@ def longest_run(text: str) -> int:
 @example("a" + "\u0301\u0323" * 100)
 @example("\u1e69" + "\u0344" * 100)
 @example("a" + ("\u094d\u093c" * 15 + "\u200d") * 9)
+@example("a" + "\U0001e94a" * 100)
 def test_no_long_run_of_marks_is_ever_sorted(text: str) -> None:
     """Of which the sorting in `normalize` takes the square. One character may stand for two marks."""
     normalize, runs = unicodedata.normalize, [0]
