@@ -7,8 +7,7 @@ and one of unread responses.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Hashable
 from enum import IntEnum, auto
 from functools import partial
 from time import monotonic
@@ -18,7 +17,6 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from config.errors import BodyCutOff, BodyTooSlow, DomainError, Failed, Overloaded, TooManyAtOnce
 from config.server import heads, responses
-from config.server import threads as pool
 from config.server.bodies import BodyReader
 from config.server.responses import (
     Begin,
@@ -52,7 +50,7 @@ class Lane(IntEnum):  # whose hash is no call
     """The thread pool of a request, and what limits it there."""
 
     COMMON = auto()
-    HEAVY = auto()  # the common pool, but one at a time for each caller, until the response is sent
+    HEAVY = auto()  # the common pool, which they leave a thread; one at a time of a caller, until the response is sent
     HASHING = auto()  # password hashing, by a process that needs much CPU: one at a time, in turns
     URGENT = auto()  # needs no database, so it does not wait behind requests that do
 
@@ -113,8 +111,6 @@ class Bridge:
         self._refusing: ThreadPool[Response] = ThreadPool(1, per_key=1, queue_of_key=REFUSALS)
         self._marks = {HOLDS: True} if streams else {}  # in the environ of each request
         self._heavy = KeyedLock()
-        # All of them together leave a thread to the common ones: exports of a few accounts would hold every thread.
-        self._heavy_threads = asyncio.Semaphore(max(1, threads - 1))
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if followed := await self._serve(scope, receive, send):
@@ -180,8 +176,8 @@ class Bridge:
                         # Only a caller whose token was verified may send more than the common limit.
                         limit_of = None if of_network else self._max_body_of
                         most = limit_of(environ["REQUEST_METHOD"], environ["PATH_INFO"]) if limit_of else 0
-                        is_read = await self._bodies.read(environ, request.receive, held, most)
-                    except (BodyTooSlow, BodyCutOff, Overloaded) as error:
+                        is_read = await self._bodies.read(environ, request.receive, held, request.caller, most)
+                    except (BodyTooSlow, BodyCutOff, Overloaded, TooManyAtOnce) as error:
                         refusal = error
                 stream = None
                 if refusal is None:
@@ -220,8 +216,10 @@ class Bridge:
     async def _run(self, request: _Request, buffer: ResponseBuffer) -> Response:
         def make(begin: Begin | None = None) -> Coroutine[Any, Any, Response]:
             call = partial(responses.call, self._application, request.environ, buffer, begin)
-            has_left = partial(gone, request.receive)
-            return self._pools[request.lane].run(call, request.caller, buffer.has_room, has_left)
+            has_left, lane = partial(gone, request.receive), request.lane
+            # Whoever is to be a caller of their own waits for nobody who reads slowly in their network.
+            has_room = buffer.has_room if lane is not Lane.HASHING else lambda: True
+            return self._pools[lane].run(call, request.caller, has_room, has_left, is_heavy=lane is Lane.HEAVY)
 
         refusal: DomainError
         try:
@@ -256,25 +254,11 @@ class Bridge:
 
         async def run() -> Response:
             has_chunks = request.environ["SERVER_PROTOCOL"] != "HTTP/1.0"  # else nobody notices what breaks off
-            async with self._thread_left():
-                return await make(begin if has_chunks else None)
+            return await make(begin if has_chunks else None)
 
         made = asyncio.ensure_future(run())
         await asyncio.wait({made, begun}, return_when=asyncio.FIRST_COMPLETED)
         return await (begun if begun.done() else made)
-
-    @asynccontextmanager
-    async def _thread_left(self) -> AsyncIterator[None]:
-        """Raises PoolBusyError if other heavy requests have their threads for too long."""
-        try:
-            async with asyncio.timeout(pool.WAIT_SECONDS):
-                await self._heavy_threads.acquire()
-        except TimeoutError:
-            raise PoolBusyError from None
-        try:
-            yield
-        finally:
-            self._heavy_threads.release()
 
     async def _refuse(self, request: _Request, refusal: DomainError, buffer: ResponseBuffer) -> Response:
         environ = request.environ

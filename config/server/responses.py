@@ -28,8 +28,9 @@ CHUNK = 16 * 1024
 # without it, another user's request waits three times as long beside an export: each step of it, for one of ours.
 COOLDOWN = 2
 # After so many bytes of a file, a pause follows each chunk, of so many seconds times the square of the number of the
-# caller's files: one gets 8 MB/s, two get 4 together, four get 2. The kernel takes megabytes that nobody reads, and
-# what is sent makes room for another answer, which costs milliseconds to make.
+# caller's files, four of them at most: one gets 8 MB/s, two get 4 together, four get 2; more are those of a network,
+# with half a MB/s each. The kernel takes megabytes that nobody reads, and what is sent makes room for another answer,
+# which costs milliseconds to make.
 AT_FULL_SPEED, PAUSE = 256 * 1024, 0.002
 # What lies in files until it is sent: bytes and responses, of all and of one caller, whose next request waits then. Of
 # an account fewer, as each took PostgreSQL and a thread milliseconds; what large answers a network without an account
@@ -269,7 +270,8 @@ async def send(response: Response, send: ASGISendCallable, buffer: ResponseBuffe
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 sent += len(chunk)
                 # Others get their turn in between, also if the client has gone and all is taken at once.
-                await asyncio.sleep(PAUSE * buffer.files_of_key**2 if sent > AT_FULL_SPEED else 0)
+                files = min(buffer.files_of_key, FILES_OF_KEY)
+                await asyncio.sleep(PAUSE * files**2 if sent > AT_FULL_SPEED else 0)
             if isinstance(body, GrowingBody) and body.error:
                 return
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from config.database import session
-from config.server import bridge, heads, launcher, responses, threads
+from config.server import bodies, bridge, heads, launcher, responses, threads
 from config.server.threads import Result, ThreadPool
 
 ENDLESS = 10**9
@@ -17,7 +17,7 @@ class Unfair(ThreadPool[Result]):
     def __init__(self, count: int, **_: Any) -> None:
         super().__init__(4, per_key=ENDLESS)
 
-    async def run(self, call: Callable[[], Result], key: Hashable, *_: Any) -> Result:
+    async def run(self, call: Callable[[], Result], key: Hashable, *_: Any, **__: Any) -> Result:
         return await super().run(call, object())
 
 
@@ -31,6 +31,7 @@ def main() -> None:
     responses.COOLDOWN = responses.PAUSE = threads.COOLDOWN = 0
     responses.IN_MEMORY, responses.CHUNK = 256 * 1024, 64 * 1024
     responses.BYTES_OF_KEY = responses.FILES = responses.FILES_OF_NETWORK = responses.FILES_OF_KEY = ENDLESS
+    bodies.LARGE_OF_CALLER = ENDLESS
     launcher.BUFFER = 8192 + 4096 * 100
     from manage import main as manage
 

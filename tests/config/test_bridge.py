@@ -148,10 +148,11 @@ def test_a_body_without_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch
 
 
 def test_only_so_many_large_bodies_are_taken_in_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second one waits until the first is complete, while a small one passes."""
+    """The second one waits for the first, and is told that the server is busy, while a small one passes."""
     monkeypatch.setattr(bodies, "SMALL", 10)
     monkeypatch.setattr(bodies, "LARGE_AT_ONCE", 1)
-    monkeypatch.setattr(bodies, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(bodies, "READ_SECONDS", 1.0)
+    monkeypatch.setattr(bodies, "LARGE_WAIT_SECONDS", 0.8)
 
     async def run() -> list[int]:
         application = make_bridge(mirror)
@@ -163,7 +164,7 @@ def test_only_so_many_large_bodies_are_taken_in_at_once(monkeypatch: pytest.Monk
         await asyncio.gather(first, *others)
         return [each.status for each in clients]
 
-    assert asyncio.run(run()) == [408, 408, 200]
+    assert asyncio.run(run()) == [408, 503, 200]
 
 
 @pytest.mark.django_db
@@ -247,10 +248,11 @@ def test_a_large_answer_is_made_with_rests(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(rests) == 20 and all(rest > 0 for rest in rests)
 
 
-@pytest.mark.parametrize("own, pauses", [(1, 2), (3, 18)])
+@pytest.mark.parametrize("own, pauses", [(1, 2), (3, 18), (9, 32)])
 def test_a_large_file_is_sent_with_pauses_that_grow_with_the_square_of_their_number(
     monkeypatch: pytest.MonkeyPatch, own: int, pauses: int
 ) -> None:
+    """Of a network's, as long as there are no more than an account may have."""
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:

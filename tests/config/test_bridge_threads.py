@@ -75,13 +75,13 @@ def test_who_had_a_password_hashed_leaves_the_next_turns_to_others(monkeypatch: 
 
     async def run() -> list[int]:
         application, found = make_bridge(mirror), []
-        for caller in "baab":
+        for caller in "bbbaab":
             client = Client()
             await application(scope(path=b"/hash", authorization=caller), client.receive, client.send)
             found.append(client.status)
         return found
 
-    assert asyncio.run(run()) == [200, 200, 429, 200]
+    assert asyncio.run(run()) == [200, 200, 200, 200, 429, 200]
 
 
 def test_heavy_requests_of_all_callers_leave_a_thread_to_common_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,6 +311,13 @@ def test_an_account_with_large_answers_unread_waits(monkeypatch: pytest.MonkeyPa
     if second.status == 429:
         assert second.body.startswith(b"Read the answers to your other requests")
     assert ran == ["/first", "/other", *(["/second"] if leaves == "first" else [])]
+
+
+def test_who_signs_in_waits_for_no_reader_of_their_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responses, "FILES_OF_NETWORK", 0)
+    monkeypatch.setattr(responses, "FILES_OF_KEY", 0)
+    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.05)
+    assert [Client().exchange(mirror, scope(path=path)).status for path in (b"/hash", b"/")] == [200, 429]
 
 
 def test_what_is_left_of_a_body_is_not_read_while_its_request_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def test_who_may_send_how_much(path: bytes, size: int, headers: dict[str, str], 
     assert seen(path, size, **headers) == {"declared": str(size), "read": read, "in a file": in_a_file}
 
 
-@pytest.mark.parametrize(("size", "expected"), [(600, 0), (3000, 3)])
+@pytest.mark.parametrize(("size", "expected"), [(600, 0), (3000, 4)])
 def test_a_large_body_is_read_with_rests(monkeypatch: pytest.MonkeyPatch, size: int, expected: int) -> None:
     """It comes in pieces of 100 bytes."""
     monkeypatch.setattr(bodies, "SMALL", 600)
@@ -134,9 +134,10 @@ def test_only_so_many_are_worked_on_at_once(at_once: int, statuses: list[int], m
 
 
 def test_only_so_many_lie_in_files_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second one waits until the first is complete, while a smaller one passes."""
+    """The second one waits for the first, and is told that the server is busy, while a smaller one passes."""
     monkeypatch.setattr(bodies, "HUGE_FILES", 1)
-    monkeypatch.setattr(bodies, "HUGE_READ_SECONDS", 0.2)
+    monkeypatch.setattr(bodies, "HUGE_READ_SECONDS", 1.0)
+    monkeypatch.setattr(bodies, "HUGE_WAIT_SECONDS", 0.8)
 
     async def run() -> list[int]:
         application = bridge()
@@ -148,7 +149,33 @@ def test_only_so_many_lie_in_files_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         await asyncio.gather(first, *others)
         return [each.status for each in clients]
 
-    assert asyncio.run(run()) == [408, 408, 200]
+    assert asyncio.run(run()) == [408, 503, 200]
+
+
+def test_of_a_caller_only_so_many_large_bodies_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another's is, and the caller's smaller one; and theirs again, when others are read."""
+    monkeypatch.setattr(bodies, "SMALL", 10)
+    monkeypatch.setattr(bodies, "LARGE_OF_CALLER", 2)
+
+    async def run() -> list[int]:
+        application, found = bridge(), []
+
+        async def send(client: Client, caller: str) -> None:
+            request = scope("POST", b"/tasks", b"", transfer_encoding="chunked", authorization=caller)
+            await application(request, client.receive, client.send)
+
+        open_ones = [asyncio.create_task(send(Client(b"a" * 20, ending=None), "ada")) for _ in range(2)]
+        await asyncio.sleep(0)
+        for size, caller in ((20, "ada"), (10, "ada"), (20, "bob")):
+            await send(client := Client(b"a" * size), caller)
+            found.append(client.status)
+        for each in open_ones:
+            each.cancel()
+        await asyncio.wait(open_ones)
+        await send(last := Client(b"a" * 20), "ada")
+        return [*found, last.status]
+
+    assert asyncio.run(run()) == [429, 200, 200, 200]
 
 
 def test_imports_take_a_file() -> None:

@@ -95,7 +95,7 @@ def test_a_key_whose_call_took_the_interpreter_for_long_leaves_it_to_others(monk
 
     async def test() -> None:
         pool: ThreadPool[int] = ThreadPool(1, per_key=1)
-        assert [await pool.run(lambda: 1, key) for key in "ba"] == [1, 1]
+        assert [await pool.run(lambda: 1, key) for key in "bbba"] == [1] * 4
         second = asyncio.create_task(pool.run(lambda: 2, "a"))
         await asyncio.sleep(0)
         assert await pool.run(lambda: 3, "b") == 3
@@ -105,26 +105,34 @@ def test_a_key_whose_call_took_the_interpreter_for_long_leaves_it_to_others(monk
     run(test)
 
 
-@pytest.mark.parametrize(("seconds", "shares"), [(10**9, 1), (0, 2)], ids=["for a while", "not for ever"])
-def test_it_then_has_one_share(monkeypatch: pytest.MonkeyPatch, seconds: int, shares: int) -> None:
+@pytest.mark.parametrize(("seconds", "shares"), [(0.9, 1), (1.5, 1), (2.5, 2)])
+def test_it_then_has_one_share_for_a_while(monkeypatch: pytest.MonkeyPatch, seconds: float, shares: int) -> None:
+    """Of a second after its last such call, which ended at 0.9."""
     monkeypatch.setattr(threads, "CHEAP", -1)
     monkeypatch.setattr(threads, "COOLDOWN", 0)
-    monkeypatch.setattr(threads, "WHILE_SECONDS", seconds)
+    now = 0.0
 
     async def test() -> None:
+        nonlocal now
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
         calls = Calls(3, per_key=2)
-        for name in ("b0", "a1"):
-            first = calls.make(name)
+        for name in ("b1", "b2", "b3", "a1", "b4", "b5", "b6", "a2"):
+            now = 0.9 if name == "a2" else 0.0
+            last = calls.make(name)
             calls.end(name)
-            await first
-        await asyncio.sleep(0)  # in which a timer of no seconds ends
-        tasks = [calls.make(name) for name in ("a2", "a3", "b1")]
-        await calls.until_begun(3 + shares)
-        assert sorted(calls.began) == ["a1", *["a2", "a3"][:shares], "b0", "b1"]
-        calls.end("a2", "a3", "b1")
+            await last
+        for moment in (min(seconds, 1.1), seconds):
+            now = moment
+            for _ in range(3):
+                await asyncio.sleep(0)  # in which timers end
+        calls.began.clear()
+        tasks = [calls.make(name) for name in ("a3", "a4", "b7")]
+        await calls.until_begun(8 + 1 + shares)
+        assert sorted(calls.began) == [*["a3", "a4"][:shares], "b7"]
+        calls.end("a3", "a4", "b7")
         await asyncio.gather(*tasks)
 
-    run(test)
+    asyncio.run(test())
 
 
 def test_the_clock_tells_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +141,7 @@ def test_the_clock_tells_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         slow: ThreadPool[int] = ThreadPool(1, per_key=1, clock=partial(next, itertools.count(0, 10**9)))
         quick: ThreadPool[int] = ThreadPool(1, per_key=1, clock=lambda: 0)
-        for pool, keys in ((slow, "ba"), (quick, "baa")):
+        for pool, keys in ((slow, "bbba"), (quick, "bbbaa")):
             assert [await pool.run(lambda: 1, key) for key in keys] == [1] * len(keys)
         second = asyncio.create_task(slow.run(lambda: 2, "a"))
         assert await slow.run(lambda: 3, "b") == 3
@@ -149,14 +157,18 @@ def test_it_is_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def test() -> None:
         pool: ThreadPool[int] = ThreadPool(1, per_key=1, clock=partial(next, itertools.count(0, 10**9)))
-        assert [await pool.run(lambda: 1, key) for key in "baa"] == [1, 1, 1]
+        assert [await pool.run(lambda: 1, key) for key in "bbbaa"] == [1] * 5
 
     run(test)
 
 
-@pytest.mark.parametrize("is_same", [True, False])
-def test_whoever_is_alone_need_not_rest(monkeypatch: pytest.MonkeyPatch, is_same: bool) -> None:
-    """Others count in each pool with the same contention."""
+@pytest.mark.parametrize(
+    ("others", "is_same", "rests"), [("bcb", True, True), ("bc", True, False), ("", True, False), ("bcb", False, False)]
+)
+def test_whoever_is_alone_need_not_rest(
+    monkeypatch: pytest.MonkeyPatch, others: str, is_same: bool, rests: bool
+) -> None:
+    """Some others count, in each pool with the same contention; two may be a health check."""
     for name in ("CHEAP", "COOLDOWN", "REST_SECONDS"):
         monkeypatch.setattr(threads, name, -1 if name == "CHEAP" else 10**9)
 
@@ -165,15 +177,100 @@ def test_whoever_is_alone_need_not_rest(monkeypatch: pytest.MonkeyPatch, is_same
         pool: ThreadPool[int] = ThreadPool(1, per_key=1, contention=contention)
         other: ThreadPool[int] = ThreadPool(1, per_key=1, contention=contention if is_same else None)
         assert [await pool.run(lambda: 1, "a") for _ in range(2)] == [1, 1]
-        assert [await other.run(lambda: 1, "b"), await pool.run(lambda: 1, "a")] == [1, 1]
+        for key in others:
+            await other.run(lambda: 1, key)
+        assert await pool.run(lambda: 1, "a") == 1
         last = asyncio.create_task(pool.run(lambda: 1, "a"))
-        if not is_same:
+        if not rests:
             assert await last == 1
         else:
             await asyncio.sleep(0)  # in which it is queued
             assert await pool.run(lambda: 2, "c") == 2
             assert not last.done()
             last.cancel()
+
+    run(test)
+
+
+@pytest.mark.parametrize(("count", "then"), [(2, ["a1", "b1"]), (1, ["a1"])], ids=["runs", "waits"])
+def test_nor_is_alone_beside_whom_another_runs_or_waits(
+    monkeypatch: pytest.MonkeyPatch, count: int, then: list[str]
+) -> None:
+    """Who comes seldom has made no call just before."""
+    monkeypatch.setattr(threads, "CHEAP", -1)
+    monkeypatch.setattr(threads, "COOLDOWN", 10**9)
+    monkeypatch.setattr(threads, "REST_SECONDS", 10**9)
+
+    async def test() -> None:
+        calls = Calls(count, per_key=1)
+        first, other = calls.make("a1"), calls.make("b1")
+        await calls.until_begun(count)
+        assert sorted(calls.began) == then
+        second = calls.make("a2")
+        calls.end("a1")
+        await first
+        third = calls.make("c1")
+        calls.end("b1", "c1")
+        assert [await other, await third] == ["b1", "c1"]
+        assert not second.done() and "a2" not in calls.began
+        second.cancel()
+
+    run(test)
+
+
+def test_heavy_calls_leave_a_thread_and_hold_up_no_others_of_their_key() -> None:
+    async def test() -> None:
+        calls = Calls(3, per_key=2)
+        heavy = [calls.make(name, is_heavy=True) for name in ("a1", "b1", "c1")]
+        common = [calls.make(name) for name in ("d1", "c2")]
+        await calls.until_begun(3)
+        assert sorted(calls.began) == ["a1", "b1", "d1"]
+        calls.end("d1")
+        await calls.until_begun(1)
+        assert calls.began[3] == "c2"
+        calls.end("a1", "b1", "c1", "c2")
+        assert await asyncio.gather(*heavy, *common) == ["a1", "b1", "c1", "d1", "c2"]
+
+    run(test)
+
+
+def test_a_heavy_call_that_may_not_run_yet_takes_no_place_from_others() -> None:
+    """Three accounts whose heavy calls waited behind their own common ones kept all others' out, with threads idle."""
+
+    async def test() -> None:
+        calls = Calls(3, per_key=1)
+        own = [calls.make(name) for name in ("a1", "b1")]
+        waiting = [calls.make(name, is_heavy=True) for name in ("a2", "b2")]
+        other = calls.make("c1", is_heavy=True)
+        calls.end("c1")
+        assert await other == "c1"
+        calls.end("a1", "a2", "b1", "b2")
+        assert await asyncio.gather(*own, *waiting) == ["a1", "b1", "a2", "b2"]
+
+    run(test)
+
+
+@pytest.mark.parametrize(("name", "error"), [("a3", KeyBusyError), ("b1", PoolBusyError)])
+def test_who_waits_in_vain_is_told_why(monkeypatch: pytest.MonkeyPatch, name: str, error: type[Exception]) -> None:
+    """A key with one share, which runs, is busy itself, also while no thread is free."""
+    monkeypatch.setattr(threads, "CHEAP", -1)
+    monkeypatch.setattr(threads, "COOLDOWN", 0)
+
+    async def test() -> None:
+        calls = Calls(2, per_key=2)
+        held = calls.make("c1")
+        await calls.until_begun(1)
+        first = calls.make("a1")
+        calls.end("a1")
+        await first
+        running = calls.make("a2")
+        await calls.until_begun(2)
+        monkeypatch.setattr(threads, "WAIT_SECONDS", 0.01)
+        with pytest.raises(PoolBusyError) as raised:
+            await calls.make(name)
+        assert type(raised.value) is error
+        calls.end("a2", "c1")
+        await asyncio.gather(held, running)
 
     run(test)
 
