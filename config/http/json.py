@@ -21,7 +21,7 @@ _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 
 
 def to_json(value: Any) -> bytes:
-    """Compact, in UTF-8. Dates and times become RFC 3339, UTC as `Z`; enumerations their values; others text."""
+    """Compact, in UTF-8. Dates and times become RFC 3339, UTC as `Z`; enumerations their values; decimals text."""
     return orjson.dumps(value, default=_as_text, option=_OPTIONS)
 
 

@@ -157,7 +157,7 @@ def refusals(get_response: GetResponse) -> GetResponse:
         is_scrape = request.path_info == "/metrics" and settings.METRICS_ALLOWED
         is_known = is_scrape or request.META.get("HTTP_HOST", request.META["SERVER_NAME"]) in known_hosts
         response = cast(HttpResponse, (get_response if is_known else for_new_host)(request))
-        is_limited = request.path_info.startswith(("/api/", "/feeds/"))
+        is_limited = request.path_info.startswith(throttling.LIMITED)
         return throttling.limited(request, response) if is_limited else response
 
     return middleware

@@ -189,8 +189,9 @@ def test_every_operation_of_the_api_declares_its_rate_limits() -> None:
         answers = {status: resolved(answer) for status, answer in operation["responses"].items()}
         told = [status for status, answer in answers.items() if RATE_LIMITS.issubset(answer.get("headers", {}))]
         telling = [status for status in answers if status < "400" or status == "429"]
-        assert told == (telling if path.startswith("/api/") else []), (method, path)
-        assert ("429" in answers) == path.startswith("/api/")
+        is_limited = path.startswith(("/api/", "/feeds/"))
+        assert told == (telling if is_limited else []), (method, path)
+        assert ("429" in answers) == is_limited
 
 
 def test_a_refusal_for_its_rate_is_as_declared(limit: Callable[..., None], as_alice: Api) -> None:

@@ -24,6 +24,8 @@ from config.http.request import WIDER, client_address, network, site
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, through the settings
 
+# Of what lies below these, some policy counts each request.
+LIMITED = ("/api/", "/feeds/")
 _META_KEY = "tickbase.rate_limits"
 
 

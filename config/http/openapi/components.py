@@ -67,7 +67,8 @@ class Answer(NamedTuple):
     name: str
     kind: problems.Kind
     description: str
-    detail: str | None = None  # of the example; without one, its code is the resource's own
+    # Of the example, with the resource's name as {name}; without one, its code is the resource's own.
+    detail: str | None = None
     members: Mapping[str, Any] = {}  # of the example
 
 
@@ -98,7 +99,7 @@ _ANSWERS = (
         "Stale",
         problems.Kind.of(PreconditionFailed),
         "It has changed since; `current` carries it as it is now.",
-        "The task is at version 6 now; merge your change into `current` and try again.",
+        "The {name} is at version 6 now; merge your change into `current` and try again.",
     ),
     Answer(
         "InFlight",

@@ -1,8 +1,10 @@
 """Postprocessing hooks of drf-spectacular, which complete the document: problems, rate limits, order and required."""
 
+import re
 from typing import Any
 
 from config.http import problems
+from config.http.limits.throttling import LIMITED
 from config.http.openapi import components
 from config.http.openapi.components import Answer, Schema
 from config.http.openapi.schema import PROBLEMS_EXTENSION
@@ -10,7 +12,6 @@ from config.http.openapi.schema import PROBLEMS_EXTENSION
 _NULL_ENUM = "NullEnum"
 # drf-spectacular's own order is that of a set.
 _METHODS = ["get", "post", "put", "patch", "delete"]
-_LIMITED = "/api/"
 
 
 def close_objects(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
@@ -50,7 +51,7 @@ def declare_answers(result: Schema, generator: Any, request: Any, public: bool) 
         result["paths"][path] = operations = dict(sorted(operations.items(), key=lambda item: _METHODS.index(item[0])))
         resource = _resource(operations, declared["schemas"]) if "{user_id}" in path else None
         for operation in operations.values():
-            _tidy(operation, enums, components.RATE_LIMITS if path.startswith(_LIMITED) else {})
+            _tidy(operation, enums, components.RATE_LIMITS if path.startswith(LIMITED) else {})
             described = operation.pop(PROBLEMS_EXTENSION, {})
             for status in sorted({*_implied_statuses(path, operation), *described}):
                 operation["responses"][str(status)] = _declare(declared, status, resource, described.get(status))
@@ -108,7 +109,7 @@ def _implied_statuses(path: str, operation: Schema) -> set[int]:
         413: "requestBody" in operation,
         415: "requestBody" in operation,
         422: "Idempotency-Key" in headers,
-        429: path.startswith(_LIMITED),
+        429: path.startswith(LIMITED),
         503: path != "/healthz",
     }
     return {status for status, is_implied in implied.items() if is_implied}
@@ -127,7 +128,9 @@ def _declare(declared: Schema, status: int, resource: str | None, own: Answer | 
         }
     media: Schema = {"schema": {"$ref": f"#/components/schemas/{problem}"}}
     if answer.detail is not None:
-        media["example"] = answer.kind.body(answer.detail, "019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d", **answer.members)
+        name = "object" if resource is None else re.sub(r"\B(?=[A-Z])", " ", resource).lower()
+        detail = answer.detail.replace("{name}", name)
+        media["example"] = answer.kind.body(detail, "019ac5a2-7d8e-7c31-9a55-3f1f0f6b2c1d", **answer.members)
     response: Schema = {"description": answer.description, "content": {problems.CONTENT_TYPE: media}}
     if status in components.HEADERS:
         response["headers"] = components.HEADERS[status]
