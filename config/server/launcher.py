@@ -131,13 +131,17 @@ def _deferred_work() -> Iterator[None]:
         pause = 1.0
         while not is_over.is_set():
             began = time.monotonic()
-            with start(command) as child:
-                while child.poll() is None and not is_over.wait(WATCH_SECONDS):
-                    pass
-                if is_over.is_set():
-                    return _end(child)
+            try:
+                with start(command) as child:
+                    while child.poll() is None and not is_over.wait(WATCH_SECONDS):
+                        pass
+                    if is_over.is_set():
+                        return _end(child)
+                ending = f"has ended with status {child.returncode}"
+            except OSError as error:  # no memory or no process is left: likely just after it was killed for that
+                ending = f"does not start ({error})"
             pause = 1.0 if time.monotonic() - began > MOST_PAUSE else min(pause * 2, MOST_PAUSE)
-            logger.error("the worker has ended with status %s; starting it again in %.0f s", child.returncode, pause)
+            logger.error("the worker %s; starting it again in %.0f s", ending, pause)
             is_over.wait(pause)
 
     supervisor = threading.Thread(target=supervise, name="work-watch")

@@ -1,11 +1,14 @@
 """What the launcher and its workers do beside requests."""
 
+import errno
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
+from config.server import launcher
 from tests.server import ROOT
 
 
@@ -46,3 +49,23 @@ def test_a_program_starts_while_another_thread_forks() -> None:
         timeout=100,
     )
     assert done.stdout == "done\n", done.stderr
+
+
+@pytest.mark.process
+def test_a_worker_for_which_no_memory_is_left_is_started_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the fork fails just after the kernel has killed one for its memory."""
+    failures, is_started = [OSError(errno.ENOMEM, "Cannot allocate memory")], threading.Event()
+
+    def start(command: list[str]) -> subprocess.Popen[bytes]:
+        if failures:
+            raise failures.pop()
+        is_started.set()
+        return subprocess.Popen(["sleep", "60"])
+
+    monkeypatch.setattr(launcher, "start", start)
+    monkeypatch.setattr(launcher, "MOST_PAUSE", 0.01)
+    with launcher._deferred_work():
+        assert is_started.wait(10)
+    assert "the worker does not start ([Errno 12] Cannot allocate memory); starting it again" in caplog.text
