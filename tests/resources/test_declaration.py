@@ -1,20 +1,25 @@
 """What follows from a declaration beyond the requests: its table, and its part of the OpenAPI document."""
 
+from typing import Any
+
 import pytest
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.db.models import UniqueConstraint
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from tests.config.test_openapi import bodies, complaints
-from tests.factories import make_task
+from tests.factories import make_project, make_task
 from tests.notes import services
 from tests.notes.models import Note
 from tests.notes.resource import NOTES, REMARKS
 from tests.resources import tables
-from tests.resources.declared import RESOURCES, operations
+from tests.resources.declared import RESOURCES, installed, operations
 from tests.resources.document import document_of
 from users.models import User
-from users.resources import pruning
+from users.resources import errors, pruning
 from users.resources.models import OwnedModel
 from users.resources.resource import Resource, register, registered
 
@@ -32,6 +37,30 @@ def test_every_row_is_isolated(resource: Resource) -> None:
 @pytest.mark.django_db
 def test_what_is_unique_is_so_for_a_user(resource: Resource) -> None:
     tables.check_what_is_unique_is_so_for_a_user(resource)
+
+
+@pytest.mark.parametrize(
+    ("unique", "told"),
+    [
+        ({"fields": ["user", "title"]}, ("You have a note with this title.", "/title")),
+        ({"fields": ["user", "project"]}, ("You have a note with this project.", "/project_id")),
+        ({"fields": ["user"]}, ("You have such a note; change that one.", None)),
+        ({"expressions": ["user", Lower("title")]}, ("You have such a note; change that one.", None)),
+    ],
+)
+def test_what_is_unique_is_told_wherever_its_constraint_stands(
+    unique: dict[str, Any], told: tuple[str, str | None], alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constraint = UniqueConstraint(*unique.pop("expressions", ()), **unique, name="notes_note_only")
+    monkeypatch.setattr(Note._meta, "constraints", [constraint, *Note._meta.constraints])
+    with connection.schema_editor() as editor:
+        editor.add_constraint(Note, constraint)
+    project = make_project(alice)
+    with installed(NOTES):
+        services.create_note(alice, title="Groceries", project_id=project.pk)
+        with pytest.raises(errors.Taken) as caught:
+            services.create_note(alice, title="Groceries", project_id=project.pk)
+    assert (caught.value.detail, caught.value.pointer) == told
 
 
 def test_what_is_declared_are_members(resource: Resource) -> None:

@@ -14,6 +14,9 @@ from users.resources.resource import registered
 
 R = TypeVar("R", bound=OwnedModel)
 
+# The fields of the constraints that every resource has.
+_BASE = {each.fields for each in OwnedModel.Meta.constraints if isinstance(each, UniqueConstraint)}
+
 
 class UidTaken(Conflict):
     code = "uid_taken"
@@ -131,13 +134,20 @@ def in_trash(reference: Reference) -> InTrash:
 def taken(name: str | None) -> Taken | None:
     """Of a violated constraint: what is unique of a resource, beside its uid."""
     for model in (resource.model for resource in registered()):
-        for constraint in model._meta.constraints[len(OwnedModel.Meta.constraints) :]:
-            if isinstance(constraint, UniqueConstraint) and constraint.name == name:
-                fields = {each.name: each.attname for each in model._meta.concrete_fields}
-                members = [fields[each] for each in constraint.fields[1:]]
-                which = " and ".join(each.removesuffix("_id").replace("_", " ") for each in members)
-                return Taken(f"You have a {model._meta.verbose_name} with this {which}.", pointer=f"/{members[-1]}")
+        for constraint in model._meta.constraints:
+            if isinstance(constraint, UniqueConstraint) and constraint.name == name and constraint.fields not in _BASE:
+                return _taken(model, constraint)
     return None
+
+
+def _taken(model: type[OwnedModel], constraint: UniqueConstraint) -> Taken:
+    kind = model._meta.verbose_name
+    fields = {each.name: each.attname for each in model._meta.concrete_fields}
+    members = [fields[each] for each in constraint.fields if each != "user"]
+    if not members:  # one for each account, or unique by an expression
+        return Taken(f"You have such a {kind}; change that one.")
+    which = " and ".join(each.removesuffix("_id").replace("_", " ") for each in members)
+    return Taken(f"You have a {kind} with this {which}.", pointer=f"/{members[-1]}")
 
 
 refusals.append(taken)

@@ -28,7 +28,6 @@ MAX_CURSOR = 4096
 DEFAULT_SORT = "-created"
 _SIGNED = re.compile(r"-?[0-9]{1,10}")
 _UNSHARED = frozenset({"cursor", "after"})
-_PLACE = ("after_1", "after_2", "after_3")  # parameters: the members of a row's sort key, and its id
 
 
 @extend_schema_field(OpenApiTypes.BOOL)
@@ -196,7 +195,7 @@ class ListQuery(QuerySerializer):
         shared = tuple(
             (name, Param(name) if name in bound else sent) for name, sent in query.items() if name not in _UNSHARED
         )
-        place = dict(zip(_PLACE, query.get("after", ()), strict=False))
+        place = {f"after_{number}": each for number, each in enumerate(query.get("after", ()))}
         return cls._compiled(shared, columns, len(place)).given(user=user_id, **bound, **place, **clock)
 
     @classmethod
@@ -225,15 +224,16 @@ class ListQuery(QuerySerializer):
     @lru_cache(maxsize=1024)
     def _compiled(cls, shared: tuple[tuple[str, Any], ...], columns: tuple[str, ...], width: int) -> Compiled[Any]:
         """The query compiled without user, clock and cursor, cached; `width` is the cursor's, 0 for the first page."""
-        return Compiled(lambda: cls._page(dict(shared), columns, _PLACE[:width]))
+        return Compiled(lambda: cls._page(dict(shared), columns, width))
 
     @classmethod
-    def _page(cls, query: dict[str, Any], columns: tuple[str, ...], place: Sequence[str]) -> OwnedQuerySet[Any]:
+    def _page(cls, query: dict[str, Any], columns: tuple[str, ...], width: int) -> OwnedQuerySet[Any]:
         sort, descending = query["order"]
         clock = {name: Param(name) for name in ("now", "today")}
         rows: OwnedQuerySet[Any] = cls.narrowed(Param("user"), query, **clock)
-        if place:
-            rows = rows.after(sort, [Param(name) for name in place], descending=descending)
+        if width:
+            place = [Param(f"after_{number}") for number in range(width)]
+            rows = rows.after(sort, place, descending=descending)
         start, limit = query["offset"], query["limit"]
         page = rows.sorted_by(sort, descending=descending)[start : start + limit + 1]
         return page.columns((*columns, *cls._sort_key(query).columns))

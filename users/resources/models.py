@@ -80,7 +80,7 @@ class Reference(models.ForeignKey):
 
 
 class OwnedModel(RowModel):
-    """A row that belongs to a user. Subclasses add fields and rules; `users.resources.writes` stores them.
+    """A row that belongs to a user. Subclasses add fields and rules; `writes` and `operations` beside this store them.
 
     Their `Meta` extends this one's constraints and indexes; every unique constraint begins with `user`, so that the
     table can be distributed by it (docs/scaling.md). PostgreSQL parses each CHECK for every write, but not the length
@@ -99,7 +99,6 @@ class OwnedModel(RowModel):
 
     objects = OwnedQuerySet.as_manager()
 
-    next_version: int  # of a locked row: the version after its change
     operation: int | None = None  # that has changed this row just now
     step: Any = None  # what a change means beside its columns: of a row that has one, `effects` are stored, too
 

@@ -1,4 +1,4 @@
-"""Writes of resources, the only ones, and the read of one row, which has the same errors.
+"""The writes that services call, and the read of one row, which has the same errors.
 
 Each write takes effect in one transaction, as one operation. Lock order: the account, its feed, then the rows;
 `users.api.idempotency` has the whole.
@@ -39,7 +39,7 @@ CHUNK = 500  # rows with all their content that are in memory at once
 
 
 def insert(user: Actor, model: type[R], sent: Mapping[str, Any], *, assuming: str = "") -> R:
-    """Insert a row. Not within a transaction of the caller's, which a taken uid would abort.
+    """Insert a row.
 
     One statement; a row that refers to others, or is counted, is inserted under the lock of its feed. Raises Invalid,
     UidTaken, which carries the existing row unless that one was deleted, LimitReached, AccountGone if the account is
