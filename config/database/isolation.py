@@ -1,7 +1,8 @@
-"""Row level security: the second wall, behind `.for_user()`.
+"""Row level security, the second wall behind `.for_user()`; and foreign keys between rows of one user.
 
 Each table with users' data has one policy: the current tenant sees and writes its own rows. Without a tenant no row is
-visible. The tenant is a session setting, `tickbase.user_id`.
+visible. The tenant is a session setting, `tickbase.user_id`. The SQL of what is here for migrations is frozen: another
+rule is another function, and a migration that replaces the old.
 """
 
 from collections.abc import Iterator
@@ -72,8 +73,7 @@ def isolate(table: str, owner: str = "user_id") -> RunSQL:
 
     FORCE, since the service owns its tables. CASE, for its selectivity estimate: 0.5, where an OR's is near 0, with
     which the planner would sort a user's tasks rather than read them from the index in order. The sub-selects are
-    evaluated once for each statement. The SQL of these three functions is frozen: another rule is another function, and
-    a migration that replaces the policies.
+    evaluated once for each statement.
     """
     return _policy(table, f"CASE {_CURRENT_USER} WHEN {ALL} THEN true ELSE {owner} = {_CURRENT_USER} END")
 
