@@ -89,14 +89,15 @@ def kept_running(data_dir: Path) -> Iterator[None]:
 
     def watch() -> None:
         while not is_over.wait(WATCH_SECONDS):
-            if _main_process(pgdata) is not None:
-                continue
-            logger.warning("the embedded PostgreSQL has died; starting it again")
             try:
+                if _main_process(pgdata) is not None:
+                    continue
+                logger.warning("the embedded PostgreSQL has died; starting it again")
                 with InterProcessLock(pgdata.parent / "start.lock"):
                     # No longer: a stop of the service waits for this thread.
                     _connect(pgdata, patience=RETRY_SECONDS).close()
-            except (EmbeddedPostgresError, OSError) as error:
+            # Whatever it is, as nothing else would start it: psutil raises IndexError for a process that just ends.
+            except Exception as error:
                 logger.error("the embedded PostgreSQL stays away: %s", error)
                 is_over.wait(RETRY_SECONDS)
 
@@ -193,7 +194,7 @@ def _works_in(pgdata: Path, seen: dict[str, Any]) -> bool:
 
     Root in a container may lack the right to see its directory, but any user sees the arguments of the main process.
     """
-    is_ours = seen["name"] == "postgres" and seen["uids"].real == pgdata.stat().st_uid
+    is_ours = seen["name"] == "postgres" and seen["uids"] is not None and seen["uids"].real == pgdata.stat().st_uid
     return is_ours and str(pgdata) in (seen["cwd"], *(seen["cmdline"] or ()))
 
 

@@ -252,7 +252,6 @@ def test_a_large_answer_is_made_with_rests(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_large_file_is_sent_with_pauses_that_grow_with_the_square_of_their_number(
     monkeypatch: pytest.MonkeyPatch, own: int, pauses: int
 ) -> None:
-    """Of a network's, as long as there are no more than an account may have."""
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:

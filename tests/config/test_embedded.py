@@ -5,11 +5,13 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import psycopg
@@ -216,3 +218,25 @@ def test_a_process_that_may_not_look_at_others_leaves_a_living_server_alone(fold
         blind = run(folder / "data", "setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
         assert (blind.returncode, pid_file.read_text()) == (0, before), blind.stderr
     assert (process.returncode, pid_file.exists()) == (0, False)
+
+
+def test_it_is_started_again_although_looking_for_it_failed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """psutil reads of a process that just ends may find nothing; then a service stayed without its database."""
+    failures, is_tried = [IndexError("list index out of range")], threading.Event()
+    process_iter: Callable[..., Iterator[psutil.Process]] = psutil.process_iter
+
+    def failing_once(*arguments: Any) -> Iterator[psutil.Process]:
+        if failures:
+            raise failures.pop()
+        is_tried.set()
+        return process_iter(*arguments)
+
+    with holder(folder):
+        monkeypatch.setattr(psutil, "process_iter", failing_once)
+        monkeypatch.setattr(embedded, "RETRY_SECONDS", 1)
+        monkeypatch.setattr(embedded, "WATCH_SECONDS", 0.01)
+        with embedded.kept_running(folder):
+            main = postgres(folder)
+            assert main is not None
+            main.kill()
+            assert is_tried.wait(10)
