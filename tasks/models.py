@@ -112,10 +112,14 @@ class Task(Placed):
     limit_setting: ClassVar[str | None] = "LIMIT_TASKS"
     is_counted: ClassVar[bool] = True
     rules: ClassVar[Sequence[Rule]] = [
-        ("title", lambda task: _fits(task.title, 1, MAX_TITLE), f"A title has 1 to {MAX_TITLE} characters."),
+        (
+            "title",
+            lambda task: 1 <= len(task.title) <= MAX_TITLE and is_storable(task.title),
+            f"A title has 1 to {MAX_TITLE} characters.",
+        ),
         (
             "description",
-            lambda task: _fits(task.description, 0, MAX_DESCRIPTION),
+            lambda task: len(task.description) <= MAX_DESCRIPTION and is_storable(task.description),
             f"A description has up to {MAX_DESCRIPTION} characters.",
         ),
         ("status", lambda task: task.status in _STATUSES, f"A status is one of {', '.join(Status)}."),
@@ -123,7 +127,7 @@ class Task(Placed):
         ("tags", lambda task: len(task.tags) <= MAX_TAGS, f"A task has up to {MAX_TAGS} tags."),
         (
             "tags",
-            lambda task: all(_fits(tag, 1, MAX_TAG) for tag in task.tags),
+            lambda task: all(1 <= len(tag) <= MAX_TAG and is_storable(tag) for tag in task.tags),
             f"A tag has 1 to {MAX_TAG} characters.",
         ),
         (
@@ -319,7 +323,3 @@ def _normalised(sent: dict[str, Any]) -> dict[str, Any]:
     if "recurrence_json" in sent:
         sent["recurrence"] = sent.pop("recurrence_json")
     return sent
-
-
-def _fits(text: str, shortest: int, longest: int) -> bool:
-    return shortest <= len(text) <= longest and is_storable(text)

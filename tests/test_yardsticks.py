@@ -20,8 +20,8 @@ BOUNDS = {
     "list": Counts(325, 454, 3, 30, 99, 2, 1),
     "unchanged list": Counts(262, 295, 3, 24, 86, 1, 1),
     "get": Counts(273, 303, 3, 25, 90, 1, 1),
-    "create": Counts(557, 537, 9, 42, 140, 1, 1),
-    "PATCH": Counts(543, 505, 10, 40, 142, 2, 2),
+    "create": Counts(450, 490, 9, 42, 140, 1, 1),
+    "PATCH": Counts(455, 480, 10, 40, 142, 2, 2),
     "move": Counts(543, 537, 10, 44, 150, 3, 2),
     # Under the lock of the feed, with the tasks above and below, and its own long texts apart from those, which are not
     # read; with a row of the completion.

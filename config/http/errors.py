@@ -7,7 +7,7 @@ from django.db import InterfaceError, OperationalError
 from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework.exceptions import ParseError, UnsupportedMediaType, ValidationError
 
-from config.errors import Unavailable
+from config.errors import DomainError, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,12 @@ class MalformedBody(ParseError):
 
 class UnreadableBody(UnsupportedMediaType):
     """The body may be JSON, but in a charset or a content coding that is not read."""
+
+
+class BodyTooLarge(DomainError):
+    status = 413
+    code = "body_too_large"
+    title = "The body is too large"
 
 
 class DatabaseUnavailable(Unavailable):

@@ -7,6 +7,7 @@ from copy import copy
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from django.core.validators import MaxLengthValidator, ProhibitNullCharactersValidator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -26,6 +27,7 @@ MAX_DATE = len("2026-11-30")
 MAX_INSTANT = len("2026-11-30T09:30:00.123456789+00:00")
 MAX_CHOICE = 64
 MAX_DECIMAL, MAX_UUID = 64, 36
+_HELD = MaxLengthValidator, ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator
 
 
 class TextField(serializers.CharField):
@@ -40,9 +42,7 @@ class TextField(serializers.CharField):
 
     def __init__(self, *, max_length: int, **kwargs: Any) -> None:
         super().__init__(max_length=max_length, **kwargs)
-        slow = next(each for each in self.validators if isinstance(each, ProhibitSurrogateCharactersValidator))
-        # Called only to raise: it looks at each character, in Python.
-        self.validators[self.validators.index(slow)] = lambda text: None if is_storable(str(text)) else slow(text)
+        self._further = [each for each in self.validators if not isinstance(each, _HELD)]
 
     def run_validation(self, data: Any = empty) -> Any:
         if isinstance(data, str):
@@ -54,6 +54,11 @@ class TextField(serializers.CharField):
         elif data is not empty and data is not None:
             self.fail("invalid")
         return super().run_validation(data)
+
+    def run_validators(self, value: Any) -> None:
+        """DRF's own are called only to raise: what they look for is told faster, and of surrogates not in Python."""
+        if self._further or not is_storable(str(value)):
+            super().run_validators(value)
 
 
 class IntegerField(serializers.IntegerField):

@@ -15,7 +15,7 @@ from django.views import defaults
 from rest_framework import exceptions
 
 from config.errors import BodyCutOff, DomainError, Failed, InvalidToken
-from config.http.errors import MAX_ERRORS, DatabaseUnavailable, InvalidBody, is_outage, outage_of
+from config.http.errors import MAX_ERRORS, BodyTooLarge, DatabaseUnavailable, InvalidBody, is_outage, outage_of
 from config.http.json import to_json
 from config.http.request import is_in_admin, request_id_of
 
@@ -51,7 +51,7 @@ class Kind(NamedTuple):
 
 INVALID = Kind(400, "invalid", "The request is not valid")
 METHOD_NOT_ALLOWED = Kind(405, "method_not_allowed", "Method not allowed")
-TOO_LARGE = Kind(413, "body_too_large", "The body is too large")
+TOO_LARGE = Kind.of(BodyTooLarge)
 HTTPS_REQUIRED = Kind(403, "https_required", "HTTPS is required")
 NOT_FOUND = Kind(404, "not_found", "Not found")
 FORBIDDEN = Kind(403, "permission_denied", "Permission denied")

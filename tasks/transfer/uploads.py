@@ -9,8 +9,8 @@ from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooMany
 from django.http.multipartparser import MultiPartParserError
 from rest_framework.exceptions import ErrorDetail
 
-from config.errors import DomainError, Overloaded
-from config.http.errors import InvalidBody, UnreadableBody
+from config.errors import Overloaded
+from config.http.errors import BodyTooLarge, InvalidBody, UnreadableBody
 from config.http.json import FORM
 from config.http.views import Request
 from config.values import storable
@@ -18,12 +18,6 @@ from config.values import storable
 MAX_FILE = 20 * 1024 * 1024
 MAX_BODY = MAX_FILE + 16 * 1024  # with the frame of a form
 MAX_NAME = 255
-
-
-class FileTooLarge(DomainError):
-    status = 413
-    code = "body_too_large"
-    title = "The body is too large"
 
 
 class NotReadYet(Overloaded):
@@ -46,21 +40,21 @@ class UploadRequest(Request):
 
     @cached_property
     def upload(self) -> Upload:
-        """Raises FileTooLarge, NotReadYet, InvalidBody and UnreadableBody."""
+        """Raises BodyTooLarge, NotReadYet, InvalidBody and UnreadableBody."""
         coding = self.META.get("HTTP_CONTENT_ENCODING", "")
         if coding.strip().lower() not in {"", "identity"}:
             raise UnreadableBody(coding, detail="Compressed bodies are not read; send it without Content-Encoding.")
         declared = self.META.get("CONTENT_LENGTH") or "0"
         length = int(declared) if declared.isdecimal() else 0
         if length > MAX_BODY:
-            raise FileTooLarge(f"A file has at most {MAX_FILE // 2**20} MiB; split it.")
+            raise BodyTooLarge(f"A file has at most {MAX_FILE // 2**20} MiB; split it.")
         is_form = self.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == FORM
         stream = self.META["wsgi.input"]
         if length and hasattr(stream, "getbuffer") and not stream.getbuffer().nbytes:
             raise NotReadYet("A large file is taken once your token is known; send it again.")
         upload = self._of_form() if is_form else Upload(self._request.read(length), "")
         if len(upload.data) > MAX_FILE:
-            raise FileTooLarge(f"A file has at most {MAX_FILE // 2**20} MiB; split it.")
+            raise BodyTooLarge(f"A file has at most {MAX_FILE // 2**20} MiB; split it.")
         if not upload.data:
             raise _invalid("Nothing is in it; send the file.")
         return upload

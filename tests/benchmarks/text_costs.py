@@ -1,13 +1,15 @@
 """What does text cost that is slow to fold? `python -m tests.benchmarks.text_costs [--rounds 100]`
 
-Accepted bodies of the slowest characters known, each alone and then many mixed by chance: milliseconds of CPU of this
-process for the whole request, in the process. PostgreSQL's are not in them.
+Accepted bodies of the slowest characters known, each alone and then many mixed by chance; then the largest batches,
+with as many descriptions or tags as a body has room for, the fastest of five. Milliseconds of CPU of this process for
+the whole request, in the process. PostgreSQL's are not in them.
 """
 
 import argparse
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +30,11 @@ SLOW = {
     "30 marks and a joiner": "\u094d\u093c" * 15 + "\u200d",
     "30 marks of the second plane and a letter": "\U0001e94a" * 30 + "a",
     "marks of two planes": "\U00010a0d\u094d",
+    "a letter with 30 composing marks": "か" + "\u3099" * 30,
+    "letters with a composing mark": "か\u3099",
+    "ligatures of kana, with composing marks": "\u3314\u3099",
+    "marks, then ligatures": "\u094d\u093c" * 20 + "\ufdfa" * 9_960,
+    "a composing mark, then ideographs": "\u0928\u093c" + "".join(map(chr, range(0x4E00, 0x9FFF))),
     "Hangul": "한",
     "each another character": "".join(map(chr, range(0x4E00, 0x9FFF))),
     "each another beyond the BMP": "".join(map(chr, range(0x10000, 0x16000))),
@@ -55,6 +62,8 @@ def measure(rounds: int) -> None:
         mixed = [costs("".join(dice.sample(sorted(SLOW.values()), 3)), dice.choice("ab")) for _ in range(rounds)]
         worst = [max(column, key=float) for column in zip(*mixed, strict=True)]
         print_table(head, [[f"the worst of {rounds} mixed ones", *worst]])
+        head = ["ms of CPU, a full batch", "descriptions", "tags"]
+        print_table(head, [[name, *batch_costs(pattern)] for name, pattern in SLOW.items()])
 
 
 def costs(pattern: str, title: str) -> list[str]:
@@ -77,6 +86,23 @@ def costs(pattern: str, title: str) -> list[str]:
     priority = timed(lambda: api.patch(address, {"priority": "high"}), 200)[1]
     search = timed(lambda: api.get(f"{api.tasks}?search={quote(filled(pattern, 200))}"), 200)[1]
     return [f"{cost:.1f}" for cost in (create, change, priority, search)]
+
+
+def batch_costs(pattern: str) -> list[str]:
+    """Of the largest batches of tasks with such descriptions, and with such tags."""
+    from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS
+    from tests.batches import fullest
+    from tests.client import Api
+    from tests.factories import make_user
+
+    api = Api(make_user())
+    tags = [str(number) + filled(pattern, MAX_TAG - 2) for number in range(MAX_TAGS)]
+    batches = [fullest({"description": filled(pattern, MAX_DESCRIPTION)}), fullest({"tags": tags})]
+    return [f"{min(timed(partial(post, api, batch), 200)[1] for _ in range(5)):.1f}" for batch in batches]
+
+
+def post(api: Any, body: bytes) -> Any:
+    return api.client.post("/api/me/batch", body, content_type="application/json")
 
 
 def filled(pattern: str, length: int) -> str:

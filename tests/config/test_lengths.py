@@ -28,7 +28,7 @@ from users.models import User
 from users.resources.resource import registered
 
 LIGATURE = "\ufdfa"  # which NFKC makes eighteen characters of
-MANY = 2**20 // 3 - 200  # of them are nearly as much as a body may have
+MANY = 2**20 // 6 - 200  # of them are nearly as much as a body may have, where bytes beyond ASCII count twice
 LONGEST = 30_000  # of the texts that are taken
 
 

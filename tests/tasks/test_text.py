@@ -4,10 +4,14 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tasks.text import fold, tag_key, words
+from config.values import stream_safe
+from tasks.models import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS
+from tasks.text import _FOLDINGS, _folded, _kept, fold, tag_key, words
+from tests.batches import fullest
+from tests.client import Api
 
 ALIKE = [
     ("Café", "cafe"),
@@ -143,6 +147,41 @@ def test_no_long_run_of_marks_is_ever_sorted(text: str) -> None:
     assert (fold(folded), tag_key(key)) == (folded, key)
 
 
+@pytest.mark.parametrize("mark", "\u0301\u0f73\U0001e94a")
+def test_a_long_run_of_marks_is_broken_wherever_it_stands(mark: str) -> None:
+    for before in range(31):
+        text = "a" * before + 31 * mark + "a" * 40
+        assert stream_safe(text) == "a" * before + 30 * mark + "\u034f" + mark + "a" * 40
+        shorter = text.replace(31 * mark, 30 * mark)
+        assert stream_safe(shorter) == shorter
+
+
+def folded_as_a_whole(text: str) -> str:
+    """Unicode's compatibility caseless match (section 3.13, D146), of what is kept."""
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return unicodedata.normalize("NFKC", "".join(map(_kept, decomposed)))
+
+
+@given(st.text(max_size=60) | st.text(st.sampled_from(f"aA\u1e69\ufb03{MARKS}".replace("\u0345", "")), max_size=15))
+@example("Ǆ ŉ ß ΐ ﬃ İ ㍿ ｶﾞ か\u0301\u3099 \u1100\u1161\u11a8 한\u11a8 ᾳ ͺ")
+def test_to_fold_each_character_is_to_fold_the_text(text: str) -> None:
+    assert fold(text) == folded_as_a_whole(text)
+
+
+def test_each_character_is_folded_as_it_would_be_without_a_short_way() -> None:
+    everywhere = [*range(0x30000), *range(0x30000, 0x110000, 97), *range(0xE0000, 0xE1010)]
+    for character in map(chr, everywhere):
+        assert character.translate(_FOLDINGS) == _folded(character), ascii(character)
+    assert len(_FOLDINGS) < 0x22000
+
+
+def test_a_text_of_ligatures_hardly_grows() -> None:
+    """Without that, a mebibyte would become six, each character of which is composed and stored."""
+    assert len(fold("\ufdfa" * 10_000)) == 15_032
+    text = "قال النبي ﷺ: إنما الأعمال بالنيات. " * 250
+    assert len(text) < len(fold(text)) < len(text) * 2 and fold(text).endswith(fold("بالنيات. "))
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -154,3 +193,34 @@ def test_no_long_run_of_marks_is_ever_sorted(text: str) -> None:
 )
 def test_words_of_a_query_are_folded_and_each_occurs_once(query: str, expected: list[str]) -> None:
     assert words(query) == expected
+
+
+# --- Of a whole request -----------------------------------------------------------------------------
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8), st.booleans())
+@example("\ufdfa", False)
+@example("\ufdfa", True)
+@example("か\u3099", True)
+@example("\u1e69\u0344", False)
+@example("ж", False)
+def test_the_text_of_the_largest_body_is_hardly_more_to_normalise(as_alice: Api, pattern: str, is_tags: bool) -> None:
+    """Composing takes up to 0.2 microseconds a character: half a million are 100 ms."""
+    normalize, normalised = unicodedata.normalize, 0
+
+    def counted(form: Any, text: str) -> str:
+        nonlocal normalised
+        normalised += len(text)
+        return normalize(form, text)
+
+    filled = pattern * (MAX_DESCRIPTION // len(pattern))
+    tags = [f"{number}{filled[: MAX_TAG - 2]}" for number in range(MAX_TAGS)]
+    body = fullest({"tags": tags} if is_tags else {"description": filled})
+    before = len(_FOLDINGS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unicodedata, "normalize", counted)
+        answer: Any = as_alice.client.post("/api/me/batch", body, content_type="application/json")
+    assert {each["status"] for each in answer.json()["results"]} == {201}
+    assert normalised < 2**19
+    assert len(_FOLDINGS) - before <= len({*pattern}) + 10

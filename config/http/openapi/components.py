@@ -122,7 +122,7 @@ _ANSWERS = (
     Answer(
         "TooLarge",
         problems.TOO_LARGE,
-        "The body is larger than 1 MiB.",
+        "The body is larger than 1 MiB; bytes of JSON beyond ASCII count twice.",
         "The body is larger than 1 MiB; send less at a time.",
     ),
     Answer(
