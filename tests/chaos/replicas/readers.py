@@ -53,7 +53,8 @@ class Reader(ABC):
                 else:
                     self.store.put(change["type"], change["object"])
             self.store.keep("cursor", answer.body["cursor"])
-            self.store.keep("head", str(answer.number))
+            if not answer.body["more"]:
+                self.store.keep("head", str(answer.number))
             return bool(answer.body["more"])
 
 

@@ -57,6 +57,7 @@ class Client:
             if answer.status == 410:
                 self.store.drop_known_documents(type_)
                 self.store.keep(f"checkpoint {type_}", "0 ")
+                self.store.keep("head", "")
                 return 0, False
             if answer.status != 200:
                 return None

@@ -101,8 +101,9 @@ class Store:
         self._file.execute("INSERT OR REPLACE INTO tombstone VALUES (?, ?, ?)", [type_, id_, uid])
 
     def drop_copy(self) -> None:
-        for sql in ("DELETE FROM object", "DELETE FROM tombstone", "DELETE FROM kept WHERE name = 'cursor'"):
-            self._file.execute(sql)
+        """Also the head: after a restore, the server's may come to the same number while the copy is still empty."""
+        for table in ("object", "tombstone", "kept WHERE name IN ('cursor', 'head')"):
+            self._file.execute(f"DELETE FROM {table}")  # noqa: S608
 
     def objects(self) -> Objects:
         rows = self._file.execute("SELECT type, id, body FROM object")
