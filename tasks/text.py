@@ -9,6 +9,8 @@ from config.values import is_ignorable, nfc, stream_safe
 # Whitespace to `str.split`, so that no word of a query contains it.
 UNIT_SEPARATOR = "\x1f"
 
+MAX_GROWTH = 6_000  # characters of a text that its folded form may have more
+
 # Letters that Unicode does not decompose, letters and marks that keyboards write in two ways (those of Arabic,
 # Persian and Urdu have their own yeh, kaf and heh; teh marbuta is often written as heh), the signs within numbers,
 # and the Arabic stroke that only stretches a word.
@@ -29,11 +31,11 @@ def fold(text: str) -> str:
     Each character is replaced by its own folding. Composing then keeps scripts such as Hangul whole, however they were
     typed, and sorts the marks (NFKC). An iota subscript becomes a letter before that, so that a mark of another script
     beside it is not sorted past it. Some ligatures have 18 letters: a text with more of them than any language has
-    is cut, where it has grown by half and 32 characters.
+    is cut, where it has grown by half and 32 characters, or by `MAX_GROWTH`.
     """
     if text.isascii():
         return text.lower().replace(UNIT_SEPARATOR, " ")  # to which the rest amounts for ASCII
-    folded = text.translate(_FOLDINGS)[: len(text) * 3 // 2 + 32]
+    folded = text.translate(_FOLDINGS)[: len(text) + min(len(text) // 2 + 32, MAX_GROWTH)]
     return unicodedata.normalize("NFKC", stream_safe(folded))
 
 
