@@ -33,7 +33,9 @@ run: $(VENV)/.installed ## Migrate and serve on 127.0.0.1:$PORT (8000)
 	@$(BIN)/python manage.py serve --migrate
 
 test: lint ## Lint, types, layering, and the tests that need little time and no program beside PostgreSQL
-	$(BIN)/pytest -m "not process and not thorough" --dist worksteal $(ARGS)
+	@# One process more than processors: for a fifth of its time, a test waits for PostgreSQL.
+	PYTEST_XDIST_AUTO_NUM_WORKERS=$$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) \
+		$(BIN)/pytest -m "not process and not thorough" --dist worksteal $(ARGS)
 
 test-all: lint ## The same with every test, also long ones and those of servers and other programs: what CI runs
 	$(BIN)/pytest $(ARGS)
