@@ -63,8 +63,8 @@ _IS_IGNORABLE = re.compile(f"[{_IGNORABLE}]")
 # Combining marks, all of them in Unicode's first two planes; and five characters that decompose into some.
 _MARKS = "".join(filter(unicodedata.combining, map(chr, range(0x10000)))) + "\u0f73\u0f75\u0f81\uff9e\uff9f"
 _RARE_MARKS = frozenset(filter(unicodedata.combining, map(chr, range(0x10000, 0x20000))))
-# Matching marks of the second plane takes thirty times as long: one of the first takes their places.
 _MARK = re.compile(f"[{_MARKS}]")
+# Matching marks of the second plane takes thirty times as long: one of the first takes their places.
 _LONG_RUN = re.compile(f"[{_MARKS}]{{30}}(?=[{_MARKS}])")
 _BEYOND_FIRST_PLANE = re.compile("[\U00010000-\U0010ffff]")
 _TO_COMMON_MARK = {ord(mark): "\N{COMBINING ACUTE ACCENT}" for mark in _RARE_MARKS}

@@ -36,10 +36,6 @@ class Script(Line):
         return Answer(request, attempts, 0.0, 0.0, status, {"etag": '"7"'}, body)
 
 
-def page(*, more: bool) -> dict[str, Any]:
-    return {"changes": [], "cursor": "c", "more": more}
-
-
 def settled_after(path: Path, reads: str, *answers: tuple[int, Any]) -> bool:
     """Whether a device that knew the head 7 counts as settled after these answers."""
     device = object.__new__(Device)
@@ -61,4 +57,5 @@ def test_a_device_whose_copy_was_dropped_has_not_settled(tmp_path: Path, reads: 
 
 
 def test_a_device_between_two_pages_has_not_settled(tmp_path: Path) -> None:
-    assert not settled_after(tmp_path / "device", "asking", (410, {}), (200, page(more=True)))
+    page = {"changes": [], "cursor": "c", "more": True}
+    assert not settled_after(tmp_path / "device", "asking", (410, {}), (200, page))
